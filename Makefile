@@ -1,0 +1,56 @@
+# Every command sets up what it needs: `make test` and `make demo` work in a fresh clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
+
+OUT ?= out
+MUTAG_ROOT ?= ../shared/data/mutag_tud
+DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
+EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test demo studies coverage-docs clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP)  ## make .venv with everything that the tests need
+
+# torch first and alone, so that pip may pick a build without CUDA where one is offered.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "Glassgraph needs Python 3.10 or newer, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.11 ..." % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) -e ".[test]"
+	@touch $@
+
+lint: $(STAMP)  ## ruff, mypy and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## lint, then every test and doctest
+	$(BIN)/pytest -q
+
+demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
+	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes
+	$(EXPLAIN) --dataset tree-cycles --task node --index motif --out $(OUT)/tree-cycles
+	@if [ -d "$(MUTAG_ROOT)" ]; then set -x; \
+	  $(EXPLAIN) --dataset mutag --root "$(MUTAG_ROOT)" --task graph --out $(OUT)/mutag; \
+	else \
+	  echo "MUTAG left out: no raw files at $(MUTAG_ROOT); name their folder with MUTAG_ROOT=..."; \
+	fi
+
+studies: $(STAMP)  ## measure what the papers published, beside their numbers
+	$(BIN)/python -m glassgraph.studies --out $(OUT)/studies
+
+coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
+	$(BIN)/python -m tests.coverage_matrix
+
+clean:  ## remove caches and results; .venv stays
+	rm -rf out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,37 @@
+"""Only ``core`` registers hooks on a model (import-linter cannot see a method call)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import glassgraph
+
+PACKAGE = Path(glassgraph.__file__).parent
+REGISTERS_HOOK = re.compile(r"register_\w+_hook")
+
+
+def hook_registrations(source: str) -> Iterator[int]:
+    """Line numbers at which the source names a method or function that registers a hook."""
+    for node in ast.walk(ast.parse(source)):
+        name = getattr(node, "attr", None) or getattr(node, "id", None)
+        if isinstance(name, str) and REGISTERS_HOOK.fullmatch(name):
+            yield node.lineno
+
+
+def test_only_core_registers_hooks() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] != "core"
+        for line in hook_registrations(path.read_text(encoding="utf-8"))
+    ]
+    assert found == [], "touch a model through glassgraph.core.intercept instead"
+
+
+def test_the_check_sees_a_hook() -> None:
+    source = "layer = model.conv\nhandle = layer.register_message_forward_hook(print)\n"
+    assert list(hook_registrations(source)) == [2]
+    assert list(hook_registrations("module.register_buffer('z', z)")) == []
