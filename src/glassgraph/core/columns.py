@@ -1,0 +1,106 @@
+"""Scores as columns: of a batch, of a part of a result, of one instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a method computes for an instance batch.
+
+    Attributes:
+        edge: ``[e]`` score of each edge.
+        layer_edge: ``[L, e]`` score of each edge at each layer.
+        node: ``[n]`` score of each node.
+        feature: for each node type ``[n_t, F_t]`` score of each feature of each node.
+    """
+
+    edge: Tensor | None = None
+    layer_edge: Tensor | None = None
+    node: Tensor | None = None
+    feature: Sequence[Tensor | None] | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The columns of some instances, on the CPU.
+
+    Attributes:
+        position: ``[b]`` place of each instance in the whole, ascending.
+        index: ``[b]`` the user's number of each instance.
+        graph: ``[b]`` which of the user's graphs.
+        target: ``[b]`` explained class.
+        contrast: ``[b]`` class it is held against, -1 for none.
+        label: ``[b]`` label, -1 for none.
+        prediction: ``[b, C]`` probabilities, or values of a regression.
+        seed: ``[b, S]`` flat nodes each instance is about.
+        node_instance, node: ``[n]`` local instance and flat node.
+        edge_instance, edge: ``[e]`` local instance and flat edge.
+        source, destination: ``[e]`` flat nodes.
+        edge_score, layer_edge_score, node_score, feature_score: ``[e]``, ``[L, e]``, ``[n]``,
+            ``[n, F]`` (padded with NaN where node types have different widths), or None.
+    """
+
+    position: Tensor
+    index: Tensor
+    graph: Tensor
+    target: Tensor
+    contrast: Tensor
+    label: Tensor
+    prediction: Tensor
+    seed: Tensor
+    node_instance: Tensor
+    node: Tensor
+    edge_instance: Tensor
+    edge: Tensor
+    source: Tensor
+    destination: Tensor
+    edge_score: Tensor | None = None
+    layer_edge_score: Tensor | None = None
+    node_score: Tensor | None = None
+    feature_score: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LocalExplanation:
+    """One instance on its own receptive field, for reading, drawing and measuring.
+
+    Attributes:
+        index: the user's number of the instance: node, graph, or column of ``edge_label_index``.
+        graph: which graph of the user's list.
+        target: explained class, or the pair (a, b) "why a rather than b".
+        prediction: ``[C]`` probabilities, or values of a regression.
+        label: the label, where the data have one.
+        seeds: nodes the instance is about.
+        node_id: ``[n]`` the user's node ids (within the type, on heterogeneous graphs).
+        node_type: ``[n]`` names, heterogeneous graphs only.
+        edge_id: ``[e]`` the user's edge ids (within the type, on heterogeneous graphs).
+        edge_type: ``[e]`` names, heterogeneous graphs only.
+        edge_index: ``[2, e]`` positions into ``node_id``.
+        edge_score: ``[e]``.
+        layer_edge_score: ``[L, e]``.
+        node_score: ``[n]``.
+        feature_score: ``[n, F]``.
+        edge_truth: ``[e]`` ground truth.
+    """
+
+    index: int
+    graph: int
+    target: int | tuple[int, int]
+    prediction: Tensor
+    label: int | None
+    seeds: Tensor
+    node_id: Tensor
+    node_type: list[str] | None
+    edge_id: Tensor
+    edge_type: list[str] | None
+    edge_index: Tensor
+    edge_score: Tensor | None
+    layer_edge_score: Tensor | None
+    node_score: Tensor | None
+    feature_score: Tensor | None
+    edge_truth: Tensor | None

@@ -1,0 +1,329 @@
+"""The user's input as one flat, typed graph.
+
+`TypedGraph` reads a ``Data``, a ``HeteroData``, a list of them, a ``Batch`` or a data set, checks
+it once, and gives every node and edge a *flat* number: nodes of type 0 first, then type 1, and so
+on; edges likewise. A homogeneous graph is the case of one node type and one edge type. The index
+of incoming (and, where needed, outgoing) edges is built once, so that cutting out a receptive
+field costs nothing that grows with the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, HeteroData
+from torch_geometric.data.data import BaseData
+from torch_geometric.edge_index import EdgeIndex
+from torch_geometric.utils import is_sparse
+
+from glassgraph.errors import GraphError, SparseAdjacencyError
+
+EdgeTypeName = tuple[str, str, str]
+#: Attributes of a graph that list edges to predict, not edges to send messages over.
+LINK_KEYS = frozenset({"edge_label_index", "edge_label"})
+
+
+@dataclass(frozen=True)
+class CompressedIndex:
+    """Edges by one endpoint: those of node ``v`` are ``edge[pointer[v]:pointer[v + 1]]``."""
+
+    pointer: Tensor
+    edge: Tensor
+
+    @staticmethod
+    def build(endpoint: Tensor, num_nodes: int) -> CompressedIndex:
+        """Group edges by ``endpoint [E]``; stable, so edges keep the user's order in a group."""
+        edge = torch.argsort(endpoint, stable=True)
+        count = torch.bincount(endpoint, minlength=num_nodes)
+        pointer = torch.zeros(num_nodes + 1, dtype=torch.long, device=endpoint.device)
+        torch.cumsum(count, dim=0, out=pointer[1:])
+        return CompressedIndex(pointer, edge)
+
+
+@dataclass
+class TypedGraph:
+    """The user's graph(s), flat.
+
+    Attributes:
+        data: the input as one ``Data``/``HeteroData`` (a ``Batch`` where several were given).
+        graphs: the single graphs where a list was given, else None.
+        node_types: names of the node types, ``[None]`` for a homogeneous graph.
+        edge_types: names of the edge types, ``[None]`` for a homogeneous graph.
+        node_offset: ``[T + 1]`` first flat number of each node type.
+        edge_offset: ``[R + 1]`` first flat number of each edge type.
+        source: ``[E]`` flat sender of each edge.
+        destination: ``[E]`` flat receiver of each edge.
+        node_graph: ``[N]`` which graph a node belongs to, None for a single graph.
+    """
+
+    data: Any
+    graphs: list[Any] | None
+    node_types: list[str | None]
+    edge_types: list[EdgeTypeName | None]
+    node_offset: list[int]
+    edge_offset: list[int]
+    source: Tensor
+    destination: Tensor
+    node_graph: Tensor | None
+    _incoming: CompressedIndex | None = field(default=None, repr=False)
+    _outgoing: CompressedIndex | None = field(default=None, repr=False)
+    _by_graph: tuple[CompressedIndex, CompressedIndex] | None = field(default=None, repr=False)
+
+    @staticmethod
+    def read(data: Any) -> TypedGraph:
+        """Read and check any input the library takes.
+
+        Raises:
+            GraphError: for a malformed graph.
+            SparseAdjacencyError: for a sparse adjacency matrix.
+        """
+        graphs: list[Any] | None = None
+        if isinstance(data, BaseData):
+            pass  # one graph, or a Batch of them
+        elif isinstance(data, Sequence) or (
+            hasattr(data, "__len__") and hasattr(data, "__getitem__")
+        ):
+            graphs = [data[i] for i in range(len(data))]
+            if not graphs:
+                raise GraphError("the list of graphs is empty; give at least one graph")
+            for position, graph in enumerate(graphs):
+                if not isinstance(graph, BaseData):
+                    raise GraphError(
+                        f"graph {position} is a {type(graph).__name__}; expected a "
+                        "torch_geometric.data.Data or HeteroData"
+                    )
+                _check_edges(graph, f"graph {position}: ")
+            data = Batch.from_data_list(graphs)
+        else:
+            raise GraphError(
+                f"data is a {type(data).__name__}; expected a torch_geometric Data, HeteroData, "
+                "a list of them, a Batch, or a dataset"
+            )
+        _check_edges(data, "")
+        _check_features(data)
+        return _flatten(data, graphs)
+
+    @property
+    def is_heterogeneous(self) -> bool:
+        """Whether nodes or edges have types."""
+        return self.node_types != [None]
+
+    @property
+    def num_nodes(self) -> int:
+        """Number N of nodes over all types and graphs."""
+        return self.node_offset[-1]
+
+    @property
+    def num_edges(self) -> int:
+        """Number E of edges over all types and graphs."""
+        return self.edge_offset[-1]
+
+    @property
+    def num_graphs(self) -> int:
+        """Number of graphs."""
+        if self.node_graph is None:
+            return 1
+        if isinstance(self.data, Batch):
+            return int(cast(Any, self.data).num_graphs)
+        return int(self.node_graph.max()) + 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the graph lies."""
+        return self.source.device
+
+    @property
+    def incoming(self) -> CompressedIndex:
+        """Edges grouped by receiver, built on first use."""
+        if self._incoming is None:
+            self._incoming = CompressedIndex.build(self.destination, self.num_nodes)
+        return self._incoming
+
+    @property
+    def outgoing(self) -> CompressedIndex:
+        """Edges grouped by sender, built on first use."""
+        if self._outgoing is None:
+            self._outgoing = CompressedIndex.build(self.source, self.num_nodes)
+        return self._outgoing
+
+    @property
+    def by_graph(self) -> tuple[CompressedIndex, CompressedIndex]:
+        """Nodes and edges grouped by the graph they belong to."""
+        if self._by_graph is None:
+            node_graph = self.node_graph
+            if node_graph is None:
+                node_graph = torch.zeros(self.num_nodes, dtype=torch.long, device=self.device)
+            edge_graph = node_graph[self.source]
+            self._by_graph = (
+                CompressedIndex.build(node_graph, self.num_graphs),
+                CompressedIndex.build(edge_graph, self.num_graphs),
+            )
+        return self._by_graph
+
+    def type_position(self, node_type: str | None) -> int:
+        """Position of a node type.
+
+        Raises:
+            GraphError: if the graph has no such node type.
+        """
+        if node_type not in self.node_types:
+            names = ", ".join(repr(name) for name in self.node_types)
+            raise GraphError(f"there is no node type {node_type!r}; the graph has {names}")
+        return self.node_types.index(node_type)
+
+    def summary(self) -> dict[str, Any]:
+        """Sizes, as plain numbers, for provenance and for reading saved explanations."""
+        found: dict[str, Any] = {
+            "num_nodes": self.num_nodes,
+            "num_edges": self.num_edges,
+            "num_graphs": self.num_graphs,
+            "node_offset": self.node_offset,
+            "edge_offset": self.edge_offset,
+        }
+        if self.is_split and not self.is_heterogeneous:
+            nodes, edges = self.by_graph
+            found["node_start"] = nodes.pointer.tolist()
+            found["edge_start"] = edges.pointer.tolist()
+        return found
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the input consists of several graphs that can be told apart."""
+        return self.graphs is not None or isinstance(self.data, Batch)
+
+    def single(self, graph: int) -> Any:
+        """One of the user's graphs, as it was given."""
+        if self.graphs is not None:
+            return self.graphs[graph]
+        if isinstance(self.data, Batch):
+            return cast(Any, self.data).get_example(graph)
+        return self.data
+
+    def first_node(self, graph: int, node_type: int = 0) -> int:
+        """First flat node of a graph within a node type."""
+        start, stop = self.node_offset[node_type], self.node_offset[node_type + 1]
+        if self.node_graph is None:
+            return start
+        return start + int(torch.searchsorted(self.node_graph[start:stop], graph))
+
+
+def _edge_stores(data: Any) -> list[tuple[EdgeTypeName | None, Any]]:
+    if isinstance(data, HeteroData):
+        return [(edge_type, data[edge_type]) for edge_type in data.edge_types]
+    return [(None, data)]
+
+
+def _sizes(data: Any, edge_type: EdgeTypeName | None) -> tuple[int, int]:
+    if edge_type is None:
+        return int(data.num_nodes or 0), int(data.num_nodes or 0)
+    return int(data[edge_type[0]].num_nodes or 0), int(data[edge_type[2]].num_nodes or 0)
+
+
+def _check_edges(data: Any, where: str) -> None:
+    """Check that ``edge_index`` is a ``[2, E]`` integer tensor within range."""
+    for edge_type, store in _edge_stores(data):
+        name = f"{where}edge_index" + ("" if edge_type is None else f" of {edge_type}")
+        if "edge_index" not in store:
+            if "adj_t" in store or "adj" in store:
+                raise SparseAdjacencyError(
+                    f"{where}the graph holds a sparse adjacency, whose messages are never "
+                    "materialized; convert it: data.edge_index, data.edge_weight = "
+                    "torch_geometric.utils.to_edge_index(data.adj_t.t())"
+                )
+            raise GraphError(f"{name} is missing; expected a [2, E] tensor of node ids")
+        edge_index = store["edge_index"]
+        if not isinstance(edge_index, Tensor) or is_sparse(edge_index):
+            raise SparseAdjacencyError(
+                f"{name} is a sparse matrix, whose messages are never materialized; convert it "
+                "with torch_geometric.utils.to_edge_index(adj)"
+            )
+        if edge_index.dim() != 2 or edge_index.size(0) != 2:
+            raise GraphError(f"{name} has shape {tuple(edge_index.shape)}; expected [2, E]")
+        if edge_index.dtype not in (torch.int64, torch.int32):
+            raise GraphError(f"{name} is {edge_index.dtype}; expected torch.long node ids")
+        if edge_index.numel() == 0:
+            continue
+        sizes = _sizes(data, edge_type)
+        for row, (end, size) in enumerate(zip(("source", "destination"), sizes, strict=True)):
+            low, high = torch.aminmax(edge_index[row])
+            if int(low) < 0 or int(high) >= size:
+                bad = int(low) if int(low) < 0 else int(high)
+                raise GraphError(
+                    f"{name} names {end} node {bad}, but there are {size} nodes (0 to {size - 1})"
+                )
+
+
+def _check_features(data: Any) -> None:
+    """Check that there are nodes and that floating attributes are finite."""
+    if int(data.num_nodes or 0) == 0:
+        raise GraphError("the graph has no nodes; there is nothing to explain")
+    for store in data.stores:
+        for key, value in store.items():
+            if not isinstance(value, Tensor) or is_sparse(value) or not value.is_floating_point():
+                continue
+            # A sum is finite unless an entry is not, or the sum overflows: look closer only then.
+            if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
+                bad = int((~torch.isfinite(value)).sum())
+                raise GraphError(
+                    f"{key} has {bad} values that are NaN or infinite; replace them before "
+                    "explaining, every score would be NaN"
+                )
+
+
+def _plain(edge_index: Tensor) -> Tensor:
+    """Strip PyG's ``EdgeIndex`` (whose fused path skips messages) down to a plain tensor."""
+    if isinstance(edge_index, EdgeIndex):
+        edge_index = edge_index.as_tensor()
+    return edge_index.long()
+
+
+def _flatten(data: Any, graphs: list[Any] | None) -> TypedGraph:
+    node_types: list[str | None]
+    edge_types: list[EdgeTypeName | None]
+    if isinstance(data, HeteroData):
+        node_types, edge_types = list(data.node_types), list(data.edge_types)
+        node_sizes = [int(data[name].num_nodes or 0) for name in data.node_types]
+    else:
+        node_types, edge_types = [None], [None]
+        node_sizes = [int(data.num_nodes)]
+    node_offset = [0]
+    for size in node_sizes:
+        node_offset.append(node_offset[-1] + size)
+    sources, destinations, edge_offset = [], [], [0]
+    for edge_type, store in _edge_stores(data):
+        edge_index = _plain(store["edge_index"])
+        if edge_type is None:
+            source, destination = edge_index[0], edge_index[1]
+        else:
+            source = edge_index[0] + node_offset[node_types.index(edge_type[0])]
+            destination = edge_index[1] + node_offset[node_types.index(edge_type[2])]
+        sources.append(source)
+        destinations.append(destination)
+        edge_offset.append(edge_offset[-1] + edge_index.size(1))
+    if not sources:
+        raise GraphError("the heterogeneous graph has no edge types; no message can pass")
+    return TypedGraph(
+        data=data,
+        graphs=graphs,
+        node_types=node_types,
+        edge_types=edge_types,
+        node_offset=node_offset,
+        edge_offset=edge_offset,
+        source=sources[0] if len(sources) == 1 else torch.cat(sources),
+        destination=destinations[0] if len(destinations) == 1 else torch.cat(destinations),
+        node_graph=_node_graph(data),
+    )
+
+
+def _node_graph(data: Any) -> Tensor | None:
+    """Which graph each flat node belongs to; None for a single graph."""
+    if isinstance(data, HeteroData):
+        if not isinstance(data, Batch):
+            return None
+        return torch.cat([data[name].batch for name in data.node_types])
+    batch = data.batch if "batch" in data else None
+    return cast("Tensor | None", batch)

@@ -1,0 +1,138 @@
+"""The predictions to explain, and their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.graph import TypedGraph
+from glassgraph.core.task import Task
+from glassgraph.errors import InstanceError, LabelsMissingError
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The predictions to explain.
+
+    Attributes:
+        index: ``[B]`` the user's number: node within its type and graph, graph, or link.
+        graph: ``[B]`` which graph.
+        seeds: ``[B, S]`` flat explained nodes.
+    """
+
+    index: Tensor
+    graph: Tensor
+    seeds: Tensor
+
+    def take(self, position: Tensor) -> Instances:
+        """Some of them."""
+        return Instances(self.index[position], self.graph[position], self.seeds[position])
+
+    def __len__(self) -> int:
+        return int(self.index.numel())
+
+
+def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
+    """Check ``index`` and turn it into instances.
+
+    Raises:
+        InstanceError: if an entry is out of range or has the wrong form.
+    """
+    device = graph.device
+    if task.level == "graph":
+        chosen = _as_index(index, graph.num_graphs, "graph", device)
+        return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)))
+    if task.level == "edge":
+        if "edge_label_index" not in graph.data:
+            raise InstanceError(
+                "a link task needs data.edge_label_index [2, links], the pairs to predict"
+            )
+        links = graph.data["edge_label_index"].long()
+        if links.dim() != 2 or links.size(0) != 2:
+            raise InstanceError(
+                f"edge_label_index has shape {tuple(links.shape)}; expected [2, links]"
+            )
+        if links.numel() and (int(links.min()) < 0 or int(links.max()) >= graph.num_nodes):
+            raise InstanceError(f"edge_label_index names a node beyond {graph.num_nodes - 1}")
+        chosen = _as_index(index, links.size(1), "link", device)
+        seeds = links.t()[chosen]
+        owner = torch.zeros_like(chosen)
+        if graph.node_graph is not None:
+            owner = graph.node_graph[seeds[:, 0]]
+        return Instances(chosen, owner, seeds)
+    first = 0
+    number = 0 if task.node_type is None else graph.type_position(task.node_type)
+    first, stop = graph.node_offset[number], graph.node_offset[number + 1]
+    chosen = _as_index(index, stop - first, "node", device)
+    seeds = chosen + first
+    owner = torch.zeros_like(chosen)
+    if graph.node_graph is not None:
+        owner = graph.node_graph[seeds]
+    return Instances(chosen, owner, seeds.view(-1, 1))
+
+
+def _as_index(index: Any, size: int, what: str, device: torch.device) -> Tensor:
+    if index is None:
+        return torch.arange(size, device=device)
+    if isinstance(index, Tensor) and index.dtype == torch.bool:
+        if index.numel() != size:
+            raise InstanceError(f"the index mask has {index.numel()} entries for {size} {what}s")
+        return index.view(-1).nonzero().view(-1).to(device)
+    try:
+        chosen = torch.as_tensor(index, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InstanceError(
+            f"index must be a number, a list of numbers, or a mask; got {index!r}"
+        ) from error
+    if chosen.numel() == 0:
+        return chosen.long().view(-1)
+    if chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool:
+        raise InstanceError(f"index must hold integers; got {chosen.dtype}")
+    chosen = chosen.long().view(-1)
+    low, high = int(chosen.min()), int(chosen.max())
+    if low < 0 or high >= size:
+        bad = low if low < 0 else high
+        raise InstanceError(f"{what} {bad} is out of range: there are {size} ({what}s from 0)")
+    return chosen
+
+
+def labels_of(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor:
+    """The labels ``[B]`` of instances.
+
+    Raises:
+        LabelsMissingError: if the data have none.
+    """
+    label = find_labels(graph, task, chosen)
+    if label is None:
+        name = "edge_label" if task.level == "edge" else "y"
+        raise LabelsMissingError(
+            f"target='label' needs data.{name}, one class for each {task.level}; the data have "
+            "none that fits"
+        )
+    return label
+
+
+def find_labels(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor | None:
+    """The labels ``[B]`` of instances, None where the data have none."""
+    if task.level == "edge":
+        store, key, size = graph.data, "edge_label", None
+    elif graph.is_heterogeneous and task.level == "node":
+        store, key, size = graph.data[task.node_type], "y", None
+    else:
+        store, key, size = graph.data, "y", None
+    value = store.get(key, None)
+    if not isinstance(value, Tensor) or value.is_floating_point():
+        return None
+    position = chosen.graph if task.level == "graph" else chosen.index
+    if task.level == "edge":
+        size = int(graph.data["edge_label_index"].size(1))
+    elif task.level == "graph":
+        size = graph.num_graphs
+    else:
+        size = int(store.num_nodes)
+    if value.numel() != size:
+        return None
+    return value.view(-1)[position.to(value.device)]

@@ -1,0 +1,206 @@
+"""Receptive fields -> one disjoint graph that the model can be called on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+
+from glassgraph.core.call import ModelCall
+from glassgraph.core.edges import Candidates
+from glassgraph.core.graph import LINK_KEYS, TypedGraph
+from glassgraph.core.receptive import Fields
+
+
+@dataclass(frozen=True)
+class EdgeView:
+    """One edge type of a packed graph.
+
+    Attributes:
+        position: ``[r]`` where its edges stand among the e flat edges.
+        source: ``[r]`` sender, numbered as the model sees it.
+        destination: ``[r]`` receiver, numbered as the model sees it.
+    """
+
+    position: Tensor
+    source: Tensor
+    destination: Tensor
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Fields as one graph that the model can be called on."""
+
+    data: Any
+    views: list[EdgeView]
+    node_position: list[Tensor]
+    """For each node type, where its nodes stand among the n flat nodes."""
+
+    def candidates(self, site_edges: Tensor | None = None) -> Candidates:
+        """The edges of a homogeneous graph, as every site may see them."""
+        view = self.views[0]
+        return Candidates(view.source, view.destination, view.position)
+
+
+class CannotPack(RuntimeError):
+    """The graph carries attributes that cannot be cut to a receptive field."""
+
+
+def pack(graph: TypedGraph, fields: Fields, model_call: ModelCall, level: str) -> Packed:
+    """Build the disjoint union of receptive fields.
+
+    Raises:
+        CannotPack: if the model needs an attribute that cannot be cut (an index other than
+            ``edge_index``, say).
+    """
+    if graph.is_heterogeneous:
+        return _pack_heterogeneous(graph, fields, model_call, level)
+    data: Any = Data()
+    edge_index = torch.stack([fields.source, fields.destination])
+    for key, value in _attributes(graph.data, model_call):
+        if key in LINK_KEYS:
+            continue
+        data[key] = _cut(graph.data, key, value, fields.node, fields.edge, graph, fields, level)
+    data.edge_index = edge_index
+    data.num_nodes = fields.node.numel()
+    if _wants_batch(graph, model_call, level):
+        data.batch = fields.node_instance
+    if level == "edge":
+        data.edge_label_index = fields.seed.t().contiguous()
+    position = torch.arange(fields.edge.numel(), device=graph.device)
+    node_position = torch.arange(fields.node.numel(), device=graph.device)
+    return Packed(data, [EdgeView(position, edge_index[0], edge_index[1])], [node_position])
+
+
+def _attributes(store: Any, model_call: ModelCall) -> list[tuple[str, Any]]:
+    skip = {"edge_index", "batch", "ptr", "num_nodes"}
+    return [
+        (key, value) for key, value in store.items() if key not in skip and model_call.needs(key)
+    ]
+
+
+def _cut(
+    store: Any,
+    key: str,
+    value: Any,
+    node: Tensor,
+    edge: Tensor,
+    graph: TypedGraph,
+    fields: Fields,
+    level: str,
+) -> Any:
+    """Cut one attribute of a store down to the packed nodes or edges."""
+    if not isinstance(value, Tensor) or value.dim() == 0:
+        return value
+    if store.is_node_attr(key):
+        return value.index_select(0, node)
+    if store.is_edge_attr(key):
+        return value.index_select(0, edge)
+    if "index" in key or "face" in key:
+        raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
+    if value.size(0) == graph.num_graphs and graph.node_graph is not None:
+        owner = torch.zeros(fields.num_instances, dtype=torch.long, device=graph.device)
+        owner[fields.node_instance] = graph.node_graph[fields.node]
+        return value.index_select(0, owner)
+    if level == "graph" and value.size(0) == 1:
+        return value.expand(fields.num_instances, *value.shape[1:])
+    return value
+
+
+def _wants_batch(graph: TypedGraph, model_call: ModelCall, level: str) -> bool:
+    return model_call.needs("batch") and (level == "graph" or graph.node_graph is not None)
+
+
+def _pack_heterogeneous(
+    graph: TypedGraph, fields: Fields, model_call: ModelCall, level: str
+) -> Packed:
+    data: Any = HeteroData()
+    device = graph.device
+    node_bounds = torch.tensor(graph.node_offset[1:], device=device)
+    edge_bounds = torch.tensor(graph.edge_offset[1:], device=device)
+    node_type = torch.searchsorted(node_bounds, fields.node, right=True)
+    edge_type = torch.searchsorted(edge_bounds, fields.edge, right=True)
+    within = torch.empty_like(fields.node)
+    node_position, views = [], []
+    with_batch = _wants_batch(graph, model_call, level)
+    for number, name in enumerate(graph.node_types):
+        position = (node_type == number).nonzero().view(-1)
+        within[position] = torch.arange(position.numel(), device=device)
+        node_position.append(position)
+        store = graph.data[name]
+        node = fields.node[position] - graph.node_offset[number]
+        for key, value in _attributes(store, model_call):
+            data[name][key] = _cut(store, key, value, node, node, graph, fields, level)
+        data[name].num_nodes = position.numel()
+        if with_batch:
+            data[name].batch = fields.node_instance[position]
+    for number, edge_name in enumerate(graph.edge_types):
+        position = (edge_type == number).nonzero().view(-1)
+        source = within[fields.source[position]]
+        destination = within[fields.destination[position]]
+        data[edge_name].edge_index = torch.stack([source, destination])
+        store = graph.data[edge_name]
+        edge = fields.edge[position] - graph.edge_offset[number]
+        for key, value in _attributes(store, model_call):
+            if key not in LINK_KEYS:
+                data[edge_name][key] = _cut(store, key, value, edge, edge, graph, fields, level)
+        views.append(EdgeView(position, source, destination))
+    for key, value in graph.data.stores[0].items():
+        if not isinstance(value, Tensor) and key not in ("batch", "ptr"):
+            data[key] = value
+    return Packed(data, views, node_position)
+
+
+def everything(graph: TypedGraph, seeds: Tensor | None) -> Fields:
+    """The whole input as one field."""
+    node = torch.arange(graph.num_nodes, device=graph.device)
+    edge = torch.arange(graph.num_edges, device=graph.device)
+    return Fields(
+        num_instances=1,
+        node_instance=torch.zeros_like(node),
+        node=node,
+        distance=torch.zeros_like(node),
+        edge_instance=torch.zeros_like(edge),
+        edge=edge,
+        source=graph.source,
+        destination=graph.destination,
+        seed=node.new_empty((1, 0)) if seeds is None else seeds,
+    )
+
+
+def whole_views(graph: TypedGraph, fields: Fields) -> list[EdgeView]:
+    """The edge types of an uncut graph."""
+    views = []
+    for number, name in enumerate(graph.edge_types):
+        start, stop = graph.edge_offset[number], graph.edge_offset[number + 1]
+        position = torch.arange(start, stop, device=graph.device)
+        source, destination = graph.source[start:stop], graph.destination[start:stop]
+        if name is not None:
+            source = source - graph.node_offset[graph.node_types.index(name[0])]
+            destination = destination - graph.node_offset[graph.node_types.index(name[2])]
+        elif fields.num_instances and fields.edge.numel() != graph.num_edges:
+            position = torch.arange(fields.edge.numel(), device=graph.device)
+            source, destination = fields.source, fields.destination
+        views.append(EdgeView(position, source, destination))
+    return views
+
+
+def typed_views(data: Any, fields: Fields, graph: TypedGraph) -> list[EdgeView]:
+    """Views of one heterogeneous graph of a list."""
+    bounds = torch.tensor(graph.edge_offset[1:], device=graph.device)
+    kind = torch.searchsorted(bounds, fields.edge, right=True)
+    return [
+        EdgeView((kind == number).nonzero().view(-1), *data[name].edge_index)
+        for number, name in enumerate(graph.edge_types)
+    ]
+
+
+def whole_node_positions(graph: TypedGraph) -> list[Tensor]:
+    """Where the nodes of each type stand in an uncut graph."""
+    return [
+        torch.arange(start, stop, device=graph.device)
+        for start, stop in zip(graph.node_offset, graph.node_offset[1:], strict=False)
+    ]

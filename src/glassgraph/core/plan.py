@@ -1,0 +1,222 @@
+"""What an intervention does at each site of a packed graph.
+
+The packed graph is observed once; every site's rows are matched to edges, rows that cannot reach
+the prediction are left out, and arguments that depend on the graph alone are replaced by those of
+the user's full graph, so that degrees at the rim of a receptive field are what they were.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.call import ModelCall
+from glassgraph.core.edges import (
+    Candidates,
+    find_keys,
+    match_rows,
+    match_shifted,
+    parallel_rank,
+    row_key,
+)
+from glassgraph.core.graph import LINK_KEYS, TypedGraph
+from glassgraph.core.intercept import PlanMismatch, SitePlan, observe
+from glassgraph.core.pack import Packed
+from glassgraph.core.receptive import Fields
+from glassgraph.core.sites import Channel, Record, Site, Wiring
+
+
+@dataclass
+class Constants:
+    """Arguments of a site that depend on the graph alone, computed once on a larger graph.
+
+    Attributes:
+        key: ``[M]`` what each row is (see `glassgraph.core.edges.row_key`).
+        values: the arguments, one row per message.
+    """
+
+    key: Tensor
+    values: dict[str, Tensor]
+
+
+def plan_sites(
+    graph: TypedGraph,
+    fields: Fields,
+    packed: Packed,
+    wiring: Wiring,
+    model_call: ModelCall,
+    constants: Mapping[int, Constants],
+    can_trim: bool,
+) -> list[SitePlan]:
+    """Observe a packed graph once and plan what an intervention does at each site."""
+    records = run_observed(wiring.channels, model_call, packed.data)[1]
+    if len(records) != len(wiring.sites):
+        raise PlanMismatch(f"{len(records)} sites ran, {len(wiring.sites)} were traced")
+    candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
+    return [
+        _plan_site(graph, fields, wiring, site, record, candidates[i], constants.get(i), can_trim)
+        for i, (site, record) in enumerate(zip(wiring.sites, records, strict=True))
+    ]
+
+
+def run_observed(
+    channels: Sequence[Channel], model_call: ModelCall, data: Any
+) -> tuple[Any, list[Record]]:
+    """The model's output and records on data, without gradients."""
+    with torch.no_grad():
+        return observe(channels, lambda: model_call(data))
+
+
+def site_candidates(
+    graph: TypedGraph,
+    packed: Packed,
+    channels: Sequence[Channel],
+    records: Sequence[Record],
+    model_call: ModelCall,
+) -> list[Candidates]:
+    """For each site the edges that may appear there.
+
+    Where endpoints alone identify an edge, that is every edge. Parallel edges and edge types are
+    told apart by probe runs, each with a part of the edges in which no two look alike.
+    """
+    view = packed.views[0]
+    if not graph.is_heterogeneous:
+        everything = packed.candidates()
+        rank = parallel_rank(view.source, view.destination)
+        if int(rank.max()) == 0 if rank.numel() else True:
+            return [everything] * len(records)
+        if all(record.edge_index.size(1) >= view.position.numel() for record in records):
+            return [everything] * len(records)  # nothing is split: order tells copies apart
+        parts = [(0, (rank == r).nonzero().view(-1)) for r in range(int(rank.max()) + 1)]
+    else:
+        parts = []
+        for number, each in enumerate(packed.views):
+            rank = parallel_rank(each.source, each.destination)
+            for r in range(int(rank.max()) + 1 if rank.numel() else 0):
+                parts.append((number, (rank == r).nonzero().view(-1)))
+    found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in records]
+    for number, kept in parts:
+        probe = _with_edges(graph, packed, number, kept)
+        _, seen = run_observed(channels, model_call, probe)
+        if len(seen) != len(records):
+            raise PlanMismatch("the model takes another path where edges are missing")
+        each = packed.views[number]
+        ends = each.source[kept], each.destination[kept], each.position[kept]
+        for site, record in enumerate(seen):
+            if graph.is_heterogeneous:
+                match = match_shifted(record.edge_index, *ends)
+            else:
+                match = match_rows(record.edge_index, Candidates(*ends))
+            rows = (match.edge >= 0).nonzero().view(-1)
+            shown = record.edge_index[:, rows]
+            found[site].append((shown.flip(0) if match.is_flipped else shown, match.edge[rows]))
+    return [_collect_candidates(pieces) for pieces in found]
+
+
+def _collect_candidates(pieces: list[tuple[Tensor, Tensor]]) -> Candidates:
+    rows = torch.cat([piece[0] for piece in pieces], dim=1)
+    edge = torch.cat([piece[1] for piece in pieces])
+    order = torch.argsort(edge)
+    return Candidates(rows[0, order], rows[1, order], edge[order])
+
+
+def _with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> Any:
+    """The packed graph with only some edges of one edge type."""
+    data = copy.copy(packed.data)
+    for other, name in enumerate(graph.edge_types):
+        store = data if name is None else data[name]
+        chosen = kept if other == number else kept.new_empty(0)
+        num_edges = packed.views[other].position.numel()
+        for key, value in list(store.items()):
+            if key == "edge_index":
+                store[key] = value[:, chosen]
+            elif (
+                isinstance(value, Tensor)
+                and "edge" in key
+                and key not in LINK_KEYS
+                and value.dim() > 0
+                and value.size(0) == num_edges
+            ):
+                store[key] = value[chosen]
+    return data
+
+
+def _plan_site(
+    graph: TypedGraph,
+    fields: Fields,
+    wiring: Wiring,
+    site: Site,
+    record: Record,
+    candidates: Candidates,
+    constants: Constants | None,
+    can_trim: bool,
+) -> SitePlan:
+    rows = record.edge_index
+    num_rows, num_edges = rows.size(1), int(fields.edge.numel())
+    if not site.is_mapped:
+        return SitePlan(num_rows, None)
+    match = match_rows(rows, candidates)
+    edge_arguments = [
+        name for name in site.edge_arguments if isinstance(record.arguments.get(name), Tensor)
+    ]
+    is_cuttable = all(
+        record.arguments[name].dim() > 0 and record.arguments[name].size(0) == num_rows
+        for name in edge_arguments
+    )
+    keep = None
+    if can_trim and site.can_trim and is_cuttable:
+        keep = _reachable_rows(graph, fields, wiring, site, rows, match.edge)
+    replaced: dict[str, Tensor] = {}
+    if constants is not None and is_cuttable:
+        kept_rows = rows if keep is None else rows[:, keep]
+        kept_edge = match.edge if keep is None else match.edge[keep]
+        replaced = _look_up_constants(graph, fields, kept_rows, kept_edge, constants)
+    edge = match.edge if keep is None else match.edge[keep]
+    identity = torch.arange(num_edges, device=edge.device)
+    return SitePlan(
+        num_rows=num_rows,
+        row_edge=torch.where(edge >= 0, edge, num_edges),
+        is_identity=torch.equal(edge, identity),
+        keep=keep,
+        edge_index=None if keep is None else rows[:, keep],
+        constants=replaced,
+        sliced=tuple(name for name in edge_arguments if name not in replaced),
+    )
+
+
+def _reachable_rows(
+    graph: TypedGraph,
+    fields: Fields,
+    wiring: Wiring,
+    site: Site,
+    rows: Tensor,
+    edge: Tensor,
+) -> Tensor | None:
+    """Rows whose message can still reach the prediction; None if that is all of them."""
+    receiver = wiring.channels[site.channel].receiver
+    if graph.is_heterogeneous:  # rows are numbered by type: go through the edges
+        is_reversed = site.is_flipped != (receiver == 0)
+        end = fields.source if is_reversed else fields.destination
+        far = torch.zeros(edge.numel(), dtype=torch.bool, device=edge.device)
+        known = edge >= 0
+        far[known] = fields.distance[end[edge[known]]] > site.height
+    else:
+        far = fields.distance[rows[receiver]] > site.height
+    return (~far).nonzero().view(-1) if bool(far.any()) else None
+
+
+def _look_up_constants(
+    graph: TypedGraph, fields: Fields, rows: Tensor, edge: Tensor, constants: Constants
+) -> dict[str, Tensor]:
+    user_edge = torch.where(edge >= 0, fields.edge[edge.clamp_min(0)], -1) if edge.numel() else edge
+    node = None if graph.is_heterogeneous else fields.node
+    key = user_edge if node is None else row_key(rows, user_edge, graph.num_edges, node)
+    position = find_keys(key, constants.key)
+    if position is None:
+        return {}
+    return {name: value[position] for name, value in constants.values.items()}

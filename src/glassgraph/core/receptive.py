@@ -1,0 +1,199 @@
+"""Receptive fields: the part of the graph that can reach a prediction.
+
+Fields of many instances are found together by a breadth-first search over (instance, node) pairs,
+along the index of incoming edges. The cost depends on the size of the fields, not of the graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.graph import CompressedIndex, TypedGraph
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The receptive fields of B instances, one after the other.
+
+    Attributes:
+        num_instances: B.
+        node_instance: ``[n]`` ascending.
+        node: ``[n]`` flat node of the user's graph, ascending within an instance.
+        distance: ``[n]`` hops to the explained node (0 for graph tasks).
+        edge_instance: ``[e]`` ascending.
+        edge: ``[e]`` flat edge of the user's graph, ascending within an instance.
+        source: ``[e]`` position of the sender among the n nodes.
+        destination: ``[e]`` position of the receiver among the n nodes.
+        seed: ``[B, S]`` positions of the explained nodes (S = 1 node, 2 link, 0 graph tasks).
+    """
+
+    num_instances: int
+    node_instance: Tensor
+    node: Tensor
+    distance: Tensor
+    edge_instance: Tensor
+    edge: Tensor
+    source: Tensor
+    destination: Tensor
+    seed: Tensor
+
+    def take(self, instances: Tensor) -> Fields:
+        """The fields of some instances, in the order given; an instance may come several times."""
+        device = self.node.device
+        node_position, node_instance = _take_groups(
+            self.node_instance, self.num_instances, instances
+        )
+        edge_position, edge_instance = _take_groups(
+            self.edge_instance, self.num_instances, instances
+        )
+        num_nodes = torch.bincount(self.node_instance, minlength=self.num_instances)
+        old_start = num_nodes.cumsum(0) - num_nodes
+        new_start = num_nodes[instances].cumsum(0) - num_nodes[instances]
+        shift = (new_start - old_start[instances]).to(device)
+        return Fields(
+            num_instances=int(instances.numel()),
+            node_instance=node_instance,
+            node=self.node[node_position],
+            distance=self.distance[node_position],
+            edge_instance=edge_instance,
+            edge=self.edge[edge_position],
+            source=self.source[edge_position] + shift[edge_instance],
+            destination=self.destination[edge_position] + shift[edge_instance],
+            seed=self.seed[instances] + shift.view(-1, 1),
+        )
+
+
+def members(group: Tensor, num_groups: int, wanted: Tensor) -> Tensor:
+    """Positions of the members of the wanted groups, group after group (``group`` ascending)."""
+    return _take_groups(group, num_groups, wanted)[0]
+
+
+def _take_groups(group: Tensor, num_groups: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of the members of the wanted groups, and the new group of each."""
+    count = torch.bincount(group, minlength=num_groups)
+    pointer = torch.zeros(num_groups + 1, dtype=torch.long, device=group.device)
+    torch.cumsum(count, 0, out=pointer[1:])
+    return _expand(pointer, wanted)
+
+
+def _expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """All positions ``pointer[g]:pointer[g + 1]`` for each g, and which g each came from."""
+    start = pointer[group]
+    count = pointer[group + 1] - start
+    origin = torch.repeat_interleave(count)
+    first = count.cumsum(0) - count
+    offset = torch.arange(origin.numel(), device=pointer.device) - first[origin]
+    return start[origin] + offset, origin
+
+
+def _neighbors(index: CompressedIndex, instance: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+    position, origin = _expand(index.pointer, node)
+    return instance[origin], index.edge[position]
+
+
+def _unique_sorted(value: Tensor) -> Tensor:
+    value = value.sort().values
+    if value.numel() == 0:
+        return value
+    is_first = torch.ones_like(value, dtype=torch.bool)
+    torch.ne(value[1:], value[:-1], out=is_first[1:])
+    return value[is_first]
+
+
+def _not_in(value: Tensor, ordered: Tensor) -> Tensor:
+    position = torch.searchsorted(ordered, value).clamp_max(max(ordered.numel() - 1, 0))
+    return ordered[position] != value
+
+
+def receptive_fields(
+    graph: TypedGraph, seeds: Tensor, num_hops: int, both_directions: bool
+) -> Fields:
+    """Cut out what lies within some hops of each instance's nodes.
+
+    Args:
+        graph: the user's graph.
+        seeds: ``[B, S]`` flat nodes that each instance is about.
+        num_hops: hops K: edges are kept whose receiver lies within K - 1 hops.
+        both_directions: also follow edges from sender to receiver (for layers that send backwards).
+
+    Returns:
+        The fields, whose edges keep the user's order.
+    """
+    num_instances = seeds.size(0)
+    num_nodes, num_edges = max(graph.num_nodes, 1), max(graph.num_edges, 1)
+    instance = torch.arange(num_instances, device=seeds.device)
+    seed_key = instance.view(-1, 1) * num_nodes + seeds
+    frontier = _unique_sorted(seed_key.flatten())
+    seen, layers, edge_keys = frontier, [frontier], []
+    for _ in range(num_hops):
+        where, node = frontier // num_nodes, frontier % num_nodes
+        at, edge = _neighbors(graph.incoming, where, node)
+        edge_keys.append(at * num_edges + edge)
+        reached = at * num_nodes + graph.source[edge]
+        if both_directions:
+            at, edge = _neighbors(graph.outgoing, where, node)
+            edge_keys.append(at * num_edges + edge)
+            reached = torch.cat([reached, at * num_nodes + graph.destination[edge]])
+        reached = _unique_sorted(reached)
+        frontier = reached[_not_in(reached, seen)]
+        layers.append(frontier)
+        if frontier.numel() == 0:
+            break
+        seen = torch.cat([seen, frontier]).sort().values
+    key = torch.cat(layers)
+    distance = torch.repeat_interleave(
+        torch.tensor([layer.numel() for layer in layers], device=seeds.device)
+    )
+    order = torch.argsort(key)
+    key, distance = key[order], distance[order]
+    edge_key = torch.cat(edge_keys) if edge_keys else key.new_empty(0)
+    edge_key = _unique_sorted(edge_key) if both_directions else edge_key.sort().values
+    at, edge = edge_key // num_edges, edge_key % num_edges
+    return Fields(
+        num_instances=num_instances,
+        node_instance=key // num_nodes,
+        node=key % num_nodes,
+        distance=distance,
+        edge_instance=at,
+        edge=edge,
+        source=torch.searchsorted(key, at * num_nodes + graph.source[edge]),
+        destination=torch.searchsorted(key, at * num_nodes + graph.destination[edge]),
+        seed=torch.searchsorted(key, seed_key),
+    )
+
+
+def whole_graphs(graph: TypedGraph, graphs: Tensor, seeds: Tensor | None = None) -> Fields:
+    """Whole graphs as fields: every node can reach the prediction at any layer.
+
+    Args:
+        graph: the user's graph(s).
+        graphs: ``[B]`` which graph each instance takes.
+        seeds: ``[B, S]`` flat explained nodes, where the task has them.
+    """
+    nodes, edges = graph.by_graph
+    position, node_instance = _expand(nodes.pointer, graphs)
+    node = nodes.edge[position]
+    edge_position, edge_instance = _expand(edges.pointer, graphs)
+    edge = edges.edge[edge_position]
+    key = node_instance * max(graph.num_nodes, 1) + node
+    if seeds is None:
+        seeds = graphs.new_empty((graphs.numel(), 0))
+    instance = torch.arange(graphs.numel(), device=graphs.device).view(-1, 1)
+
+    def locate(at: Tensor, where: Tensor) -> Tensor:
+        return torch.searchsorted(key, at * max(graph.num_nodes, 1) + where)
+
+    return Fields(
+        num_instances=int(graphs.numel()),
+        node_instance=node_instance,
+        node=node,
+        distance=torch.zeros_like(node),
+        edge_instance=edge_instance,
+        edge=edge,
+        source=locate(edge_instance, graph.source[edge]),
+        destination=locate(edge_instance, graph.destination[edge]),
+        seed=locate(instance, seeds),
+    )

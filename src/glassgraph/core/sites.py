@@ -1,0 +1,288 @@
+"""What was sent where: sites, and how they depend on one another.
+
+A *site* is one message call: (layer module, call number), in execution order. Tracing the model
+once on a small piece of the user's graph, with a probe on every site's messages, shows which sites
+feed which. From that follow, for every site,
+
+* its *layer*: the length of the longest chain of sites before it (the sites of one step, such as
+  R-GCN's relations, share a layer);
+* its *height*: the length of the longest chain after it. A message at a site can reach the
+  explained node only if its destination lies within ``height`` hops of it;
+* which of its arguments hold one row per message, and which of those depend on the graph alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+
+from glassgraph.core.edges import Candidates, match_rows
+from glassgraph.errors import NoMessagePassingError, SparseAdjacencyError
+
+
+class MessageTap(nn.Module):
+    """Marks the messages of a layer that is not PyG's, so that they can be explained.
+
+    An identity: call it on the messages, with the edges they run along. ::
+
+        class MyLayer(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.tap = glassgraph.MessageTap()
+
+            def forward(self, x, edge_index):
+                messages = self.tap(x[edge_index[0]], edge_index)
+                return torch.zeros_like(x).index_add(0, edge_index[1], messages)
+    """
+
+    def forward(self, messages: Tensor, edge_index: Tensor) -> Tensor:
+        """Return ``messages [M, ...]`` unchanged; ``edge_index [2, M]`` says where they go."""
+        return messages
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A module that sends messages, and how to speak of it."""
+
+    name: str
+    module: nn.Module
+
+    @property
+    def is_tap(self) -> bool:
+        """Whether messages come through a `MessageTap`."""
+        return isinstance(self.module, MessageTap)
+
+    @property
+    def receiver(self) -> int:
+        """Which row of ``edge_index`` receives."""
+        return 0 if getattr(self.module, "flow", "") == "target_to_source" else 1
+
+    @property
+    def row_dim(self) -> int:
+        """Dimension of the messages that runs over rows."""
+        return 0 if self.is_tap else int(getattr(self.module, "node_dim", 0))
+
+
+@dataclass
+class Record:
+    """What one site was given in one run.
+
+    Attributes:
+        channel: position of the channel.
+        call: how often the channel had been called before in this run.
+        edge_index: ``[2, M]`` the edges the layer really uses.
+        arguments: propagate's arguments by name.
+        size: number of (senders, receivers) where known.
+        message: shape of the messages.
+        feeds_from: earlier sites that these messages depend on (filled by tracing).
+        varying: arguments that depend on features or earlier messages (filled by tracing).
+    """
+
+    channel: int
+    call: int
+    edge_index: Tensor
+    arguments: Mapping[str, Any]
+    size: tuple[int | None, int | None] = (None, None)
+    message: tuple[int, ...] = ()
+    feeds_from: frozenset[int] = frozenset()
+    varying: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Site:
+    """One message call, and its place among the others.
+
+    Attributes:
+        name: dotted name of the layer, with ``#k`` for its k-th further call.
+        channel: position of its channel.
+        call: call number within a run.
+        layer: message-passing step it belongs to, from 0.
+        height: further steps between it and the output.
+        is_flipped: whether messages run against the user's edges.
+        is_mapped: whether its rows are user edges at all (not so after pooling).
+        edge_arguments: arguments with one row per message.
+        constant_arguments: those of them that depend on the graph alone.
+        can_trim: whether rows can be left out safely.
+        width: numbers in one message.
+    """
+
+    name: str
+    channel: int
+    call: int
+    layer: int
+    height: int
+    is_flipped: bool
+    is_mapped: bool
+    edge_arguments: frozenset[str]
+    constant_arguments: frozenset[str]
+    can_trim: bool
+    width: int
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """All sites of a model, in execution order."""
+
+    channels: tuple[Channel, ...]
+    sites: tuple[Site, ...]
+
+    @property
+    def num_layers(self) -> int:
+        """Number L of message-passing steps."""
+        return 1 + max(site.layer for site in self.sites)
+
+    @property
+    def num_hops(self) -> int:
+        """How far away a node can be and still reach the prediction."""
+        return 1 + max(site.height for site in self.sites)
+
+    @property
+    def needs_both_directions(self) -> bool:
+        """Whether some site sends against the user's edges."""
+        return any(
+            site.is_flipped != (self.channels[site.channel].receiver == 0) for site in self.sites
+        )
+
+    @property
+    def width(self) -> int:
+        """Numbers sent along one edge, over all sites."""
+        return sum(site.width for site in self.sites)
+
+    def find(self, channel: int, call: int) -> int | None:
+        """Position of a site, None if the trace did not see it."""
+        for position, site in enumerate(self.sites):
+            if site.channel == channel and site.call == call:
+                return position
+        return None
+
+
+def find_channels(model: nn.Module) -> tuple[Channel, ...]:
+    """Every module of a model that sends messages.
+
+    Raises:
+        NoMessagePassingError: if there is none.
+    """
+    channels = tuple(
+        Channel(name or type(module).__name__, module)
+        for name, module in model.named_modules()
+        if isinstance(module, (MessagePassing, MessageTap))
+    )
+    if not channels:
+        raise NoMessagePassingError(
+            f"{type(model).__name__} has no torch_geometric MessagePassing layer; if its own "
+            "layers pass messages, call a glassgraph.MessageTap on them"
+        )
+    return channels
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors in a nest of tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)
+
+
+def message_parameters(module: nn.Module) -> frozenset[str]:
+    """Names that a layer's ``message`` and ``aggregate`` take as one row per message."""
+    names: set[str] = set()
+    for function in ("message", "aggregate"):
+        names |= set(inspect.signature(getattr(module, function)).parameters)
+    return frozenset(name for name in names if not name.endswith(("_i", "_j")))
+
+
+def build_wiring(
+    channels: Sequence[Channel],
+    records: Sequence[Record],
+    edges: Callable[[Record], Candidates],
+    num_nodes: int | None,
+) -> Wiring:
+    """Derive the wiring from a traced run.
+
+    Args:
+        channels: the channels of the model.
+        records: what each site was given, with ``feeds_from`` and ``varying`` filled in.
+        edges: the user edges that may appear at a site.
+        num_nodes: nodes of the traced graph; None where the sites number nodes by type.
+
+    Raises:
+        NoMessagePassingError: if no site was reached.
+    """
+    if not records:
+        names = ", ".join(channel.name for channel in channels)
+        raise NoMessagePassingError(
+            f"no message was seen from {names} while the model ran on the data; is the layer "
+            "used, and is the graph passed as edge_index?"
+        )
+    depth = [0] * len(records)
+    for position, record in enumerate(records):
+        depth[position] = 1 + max((depth[earlier] for earlier in record.feeds_from), default=-1)
+    height = [0] * len(records)
+    for position in reversed(range(len(records))):
+        for earlier in records[position].feeds_from:
+            height[earlier] = max(height[earlier], height[position] + 1)
+    sites = []
+    for position, record in enumerate(records):
+        channel = channels[record.channel]
+        match = match_rows(record.edge_index, edges(record))
+        is_coarsened = num_nodes is not None and all(
+            size is not None and size != num_nodes for size in record.size
+        )
+        edge_arguments, can_trim = _edge_arguments(channel, record)
+        is_mapped = not is_coarsened and (not match.is_empty or record.edge_index.size(1) == 0)
+        sites.append(
+            Site(
+                name=channel.name + (f"#{record.call + 1}" if record.call else ""),
+                channel=record.channel,
+                call=record.call,
+                layer=depth[position],
+                height=height[position],
+                is_flipped=match.is_flipped,
+                is_mapped=is_mapped,
+                edge_arguments=edge_arguments,
+                constant_arguments=edge_arguments - record.varying,
+                can_trim=can_trim and is_mapped,
+                width=max(1, math.prod(record.message) // max(1, record.edge_index.size(1))),
+            )
+        )
+    return Wiring(tuple(channels), tuple(sites))
+
+
+def _edge_arguments(channel: Channel, record: Record) -> tuple[frozenset[str], bool]:
+    """The arguments with one row per message, and whether all others may stay as they are."""
+    if channel.is_tap:
+        return frozenset(), False
+    num_rows = record.edge_index.size(1)
+    names, can_trim = set(), True
+    for name in message_parameters(channel.module):
+        value = record.arguments.get(name)
+        if not isinstance(value, Tensor):
+            continue
+        if value.dim() > 0 and value.size(0) == num_rows:
+            names.add(name)
+        elif value.numel() > 1:
+            can_trim = False  # neither one row per message nor a scalar: it cannot be cut
+    return frozenset(names), can_trim
+
+
+def refuse_fused(channel: Channel) -> None:
+    """Raise for a layer that took PyG's fused path.
+
+    Raises:
+        SparseAdjacencyError: always.
+    """
+    raise SparseAdjacencyError(
+        f"layer {channel.name} aggregated through a sparse matrix, so it sent no messages that "
+        "could be explained; give the model a plain edge_index (for a sparse adjacency: "
+        "torch_geometric.utils.to_edge_index)"
+    )

@@ -1,0 +1,265 @@
+"""What is explained: call a model, pick the scalar, its loss.
+
+A *task* says what one prediction is. For a model output ``f`` of shape ``[B, C]`` and a target
+class ``a``, the explained *score* is, in the model's own units,
+
+* multi-class: ``f_a`` (the logit for ``raw``, the probability for ``probs``, the log probability
+  for ``log_probs``); contrastive targets ``(a, b)``: ``f_a - f_b``, "why a rather than b";
+* binary with one column: ``f`` for class 1 and its mirror image for class 0 (``-f`` for logits,
+  ``1 - f`` for probabilities); with several columns (multi-label) the target names a column;
+* regression: column ``a`` of the output.
+
+The *loss* that learned masks minimize is ``-log P(a)``, for contrastive targets
+``-log sigmoid(log P(a) - log P(b))``, and for regression the squared distance to the model's own
+prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glassgraph.errors import ModelOutputError, TargetError, TaskError
+
+Level = Literal["node", "graph", "edge"]
+Mode = Literal["multiclass_classification", "binary_classification", "regression"]
+ReturnType = Literal["raw", "probs", "log_probs"]
+#: ``None``/"predicted", "label", a class, a pair "a rather than b", or one class per instance.
+Target = None | str | int | tuple[int, int] | Tensor
+#: A user's own way to call the model.
+Call = Callable[[torch.nn.Module, Any], Tensor]
+
+_TINY = 1e-15
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one prediction is, in the words of PyG's ``ModelConfig``.
+
+    Args:
+        level: ``"node"``, ``"graph"`` or ``"edge"`` (link prediction over ``edge_label_index``).
+        mode: ``"multiclass_classification"``, ``"binary_classification"`` or ``"regression"``.
+        return_type: the model returns ``"raw"`` logits or values, ``"probs"`` or ``"log_probs"``.
+        node_type: the explained node type of a heterogeneous graph.
+
+    Raises:
+        TaskError: for an unknown word or a combination that does not exist.
+    """
+
+    level: Level = "node"
+    mode: Mode = "multiclass_classification"
+    return_type: ReturnType = "raw"
+    node_type: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("level", Level), ("mode", Mode), ("return_type", ReturnType)):
+            got = getattr(self, name)
+            if got not in get_args(allowed):
+                words = ", ".join(repr(word) for word in get_args(allowed))
+                raise TaskError(f"{name} must be one of {words}; got {got!r}")
+        if self.mode == "regression" and self.return_type != "raw":
+            raise TaskError(f"a regression model returns 'raw' values; got {self.return_type!r}")
+
+    @staticmethod
+    def of(task: str | Task, **changes: Any) -> Task:
+        """Turn ``"node"`` or a `Task` into a `Task`; ``changes`` that are None are left alone."""
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if isinstance(task, Task):
+            return replace(task, **changes)
+        if not isinstance(task, str):
+            raise TaskError(f"task must be 'node', 'graph', 'edge' or a Task; got {task!r}")
+        return Task(level=task, **changes)  # type: ignore[arg-type]
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether outputs are classes."""
+        return self.mode != "regression"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The explained class of each instance, and what it is contrasted with.
+
+    Attributes:
+        chosen: ``[B]`` class (or output column) that is explained.
+        contrast: ``[B]`` class it is held against, or None.
+    """
+
+    chosen: Tensor
+    contrast: Tensor | None = None
+
+    def take(self, position: Tensor) -> Targets:
+        """The targets at some positions."""
+        contrast = None if self.contrast is None else self.contrast[position]
+        return Targets(self.chosen[position], contrast)
+
+
+def as_matrix(result: Any, num_rows: int | None, what: str) -> Tensor:
+    """Bring a model's output to ``[rows, C]``.
+
+    Raises:
+        ModelOutputError: if it is not one floating tensor with ``num_rows`` rows.
+    """
+    if not isinstance(result, Tensor):
+        kind = type(result).__name__
+        raise ModelOutputError(
+            f"the model returned a {kind}, a tensor was expected; pass "
+            "call=lambda model, data: ... that returns the tensor to explain, for example "
+            "call=lambda model, data: model(data.x, data.edge_index)[0]"
+        )
+    output: Tensor = result
+    if not output.is_floating_point():
+        raise ModelOutputError(
+            f"the model returned {output.dtype}; explanations need floating-point scores"
+        )
+    if output.dim() == 0:
+        output = output.view(1, 1)
+    elif output.dim() == 1:
+        output = output.unsqueeze(-1)
+    if output.dim() != 2 or (num_rows is not None and output.size(0) != num_rows):
+        rows = "" if num_rows is None else f" with {num_rows} rows"
+        raise ModelOutputError(
+            f"the model returned shape {tuple(output.shape)}; {what} needs [rows, classes]{rows}"
+        )
+    return output
+
+
+def probabilities(task: Task, output: Tensor) -> Tensor:
+    """The output ``[B, C]`` as probabilities (one-column binary becomes two columns).
+
+    Regression values are returned as they are.
+    """
+    if not task.is_classification:
+        return output
+    if task.mode == "multiclass_classification":
+        if task.return_type == "raw":
+            return output.softmax(dim=-1)
+        return output if task.return_type == "probs" else output.exp()
+    if task.return_type == "raw":
+        output = output.sigmoid()
+    elif task.return_type == "log_probs":
+        output = output.exp()
+    return torch.cat([1 - output, output], dim=-1) if output.size(1) == 1 else output
+
+
+def predicted_class(task: Task, output: Tensor) -> Tensor:
+    """The class ``[B]`` that the model predicts."""
+    return probabilities(task, output).argmax(dim=-1)
+
+
+def resolve_targets(
+    task: Task, target: Target, output: Tensor, labels: Callable[[], Tensor]
+) -> Targets:
+    """Find the explained class of each of B instances.
+
+    Args:
+        task: the task.
+        target: what the user asked for.
+        output: ``[B, C]`` model output on the unchanged input.
+        labels: called only for ``"label"``; gives ``[B]`` labels or raises.
+
+    Raises:
+        TargetError: if a class is out of range or the word is unknown.
+    """
+    num_instances, num_columns = output.shape
+    is_one_column = num_columns == 1
+    num_classes = 2 if task.mode == "binary_classification" and is_one_column else num_columns
+
+    def constant(value: int) -> Tensor:
+        return torch.full((num_instances,), value, dtype=torch.long, device=output.device)
+
+    contrast: Tensor | None = None
+    if target is None or (isinstance(target, str) and target == "predicted"):
+        if task.mode == "regression":
+            if not is_one_column:
+                raise TargetError(
+                    f"the regression model has {num_columns} outputs; say which one to explain "
+                    f"with target=0..{num_columns - 1}"
+                )
+            chosen = constant(0)
+        else:
+            chosen = predicted_class(task, output)
+    elif isinstance(target, str):
+        if target != "label":
+            raise TargetError(
+                f"target must be 'predicted', 'label', a class, or a pair; got {target!r}"
+            )
+        if task.mode == "regression":
+            raise TargetError("target='label' needs classes; a regression has none")
+        chosen = labels().to(output.device).long().view(-1)
+    elif isinstance(target, tuple):
+        if len(target) != 2 or task.mode == "regression":
+            raise TargetError(f"a contrastive target is a pair of classes (a, b); got {target!r}")
+        chosen, contrast = constant(int(target[0])), constant(int(target[1]))
+    elif isinstance(target, Tensor):
+        if target.is_floating_point() or target.numel() not in (1, num_instances):
+            raise TargetError(
+                f"a target tensor holds one integer class for each of {num_instances} instances; "
+                f"got {target.dtype} of shape {tuple(target.shape)}"
+            )
+        chosen = target.to(output.device).long().view(-1).expand(num_instances)
+    elif isinstance(target, int) and not isinstance(target, bool):
+        chosen = constant(target)
+    else:
+        raise TargetError(f"target {target!r} is not understood")
+    for classes in (chosen,) if contrast is None else (chosen, contrast):
+        if classes.numel() and (int(classes.min()) < 0 or int(classes.max()) >= num_classes):
+            outside = int(classes[(classes < 0) | (classes >= num_classes)][0])
+            raise TargetError(f"target {outside} is out of range: {num_classes} classes, from 0")
+    return Targets(chosen, contrast)
+
+
+def _is_mirrored(task: Task, output: Tensor) -> bool:
+    """Whether one column stands for two classes."""
+    return task.mode == "binary_classification" and output.size(1) == 1
+
+
+def _column(task: Task, output: Tensor, classes: Tensor) -> Tensor:
+    if _is_mirrored(task, output):
+        value = output[:, 0]
+        if task.return_type == "raw":
+            return torch.where(classes == 1, value, -value)
+        if task.return_type == "probs":
+            return torch.where(classes == 1, value, 1 - value)
+        return torch.where(classes == 1, value, torch.log1p(-value.exp()))
+    return output.gather(1, classes.view(-1, 1)).squeeze(1)
+
+
+def score(task: Task, output: Tensor, targets: Targets) -> Tensor:
+    """The explained scalar of each instance, ``[B]``, in the model's own units."""
+    chosen = _column(task, output, targets.chosen)
+    if targets.contrast is None:
+        return chosen
+    return chosen - _column(task, output, targets.contrast)
+
+
+def _log_probability(task: Task, output: Tensor, classes: Tensor) -> Tensor:
+    if task.return_type == "raw" and task.mode == "multiclass_classification":
+        return output.log_softmax(dim=-1).gather(1, classes.view(-1, 1)).squeeze(1)
+    column = _column(task, output, classes)
+    if task.return_type == "raw":
+        return F.logsigmoid(column)
+    return column.clamp_min(_TINY).log() if task.return_type == "probs" else column
+
+
+def loss(task: Task, output: Tensor, targets: Targets, reference: Tensor) -> Tensor:
+    """What a learned mask minimizes, ``[B]``.
+
+    Args:
+        task: the task.
+        output: ``[B, C]`` output under the mask.
+        targets: the explained classes.
+        reference: ``[B, C]`` output without a mask (used by regression alone).
+    """
+    if task.mode == "regression":
+        distance = _column(task, output, targets.chosen) - _column(task, reference, targets.chosen)
+        return distance.square()
+    chosen = _log_probability(task, output, targets.chosen)
+    if targets.contrast is None:
+        return -chosen
+    return -F.logsigmoid(chosen - _log_probability(task, output, targets.contrast))

@@ -1,0 +1,98 @@
+"""Trace a model once on a small piece of the user's graph, to learn its wiring."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from glassgraph.core.call import ModelCall
+from glassgraph.core.edges import Candidates
+from glassgraph.core.graph import TypedGraph
+from glassgraph.core.intercept import trace
+from glassgraph.core.pack import (
+    CannotPack,
+    Packed,
+    everything,
+    pack,
+    whole_node_positions,
+    whole_views,
+)
+from glassgraph.core.plan import site_candidates
+from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
+from glassgraph.core.sites import Wiring, build_wiring, find_channels
+from glassgraph.errors import GlassgraphError, ModelCallError
+
+#: Graphs up to this many edges are traced whole.
+_SMALL_GRAPH_EDGES = 50_000
+
+
+def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph) -> Wiring:
+    """Trace a model on a small piece of the graph, or on all of it if the piece will not run.
+
+    Raises:
+        NoMessagePassingError: if no message was seen.
+        ModelCallError: if the model fails on the user's own graph.
+    """
+    channels = find_channels(model)
+    fields = _trace_piece(graph)
+    try:
+        if fields is None:
+            raise CannotPack
+        packed = pack(graph, fields, model_call, "graph" if graph.node_graph is not None else "")
+        return _trace_on(channels, model_call, graph, packed)
+    except GlassgraphError:
+        raise
+    except Exception:  # noqa: BLE001
+        pass  # the piece is ours; the user's own graph decides
+    whole = everything(graph, None)
+    data = copy.copy(graph.data)
+    if isinstance(data, Data):
+        data.edge_index = torch.stack([graph.source, graph.destination])
+        if "batch" not in data and model_call.needs("batch") and not model_call.takes_whole_data:
+            data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
+    packed = Packed(data, whole_views(graph, whole), whole_node_positions(graph))
+    try:
+        return _trace_on(channels, model_call, graph, packed)
+    except GlassgraphError:
+        raise
+    except Exception as error:
+        raise ModelCallError(
+            f"the model failed on the data: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _trace_piece(graph: TypedGraph) -> Fields | None:
+    """A small part of the graph that has edges; None if the whole graph is small already."""
+    if graph.node_graph is not None:
+        position = 0
+        if graph.num_edges:
+            position = int(graph.node_graph[graph.source[0]])
+        return whole_graphs(graph, torch.tensor([position], device=graph.device))
+    if graph.num_edges <= _SMALL_GRAPH_EDGES:
+        return None
+    seeds = graph.destination[:1].view(1, 1)
+    return receptive_fields(graph, seeds, 2, both_directions=False)
+
+
+def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:
+    data = copy.copy(packed.data)
+    stores = [data] if not graph.is_heterogeneous else [data[name] for name in graph.node_types]
+    for store in stores:
+        x = store.get("x", None)
+        if isinstance(x, Tensor) and x.is_floating_point():
+            store["x"] = x.detach().clone().requires_grad_()
+    records = trace(channels, lambda: model_call(data))
+    candidates = site_candidates(graph, packed, channels, records, model_call) if records else []
+    table: dict[int, Candidates] = {
+        id(record): found for record, found in zip(records, candidates, strict=True)
+    }
+    return build_wiring(
+        channels,
+        records,
+        lambda record: table[id(record)],
+        None if graph.is_heterogeneous else int(packed.data.num_nodes),
+    )

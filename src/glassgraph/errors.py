@@ -1,0 +1,90 @@
+"""Errors: one class for each mistake a user can make.
+
+Every message says what was got, what was expected, and what to do. All of them derive from
+`GlassgraphError`; those about a wrong value also derive from `ValueError`, so that ordinary
+``except ValueError`` code keeps working.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GlassgraphError(Exception):
+    """Base class of everything Glassgraph raises on purpose."""
+
+
+class GraphError(GlassgraphError, ValueError):
+    """The input graph is malformed: wrong shape, dtype, range, or values that are not finite."""
+
+
+class SparseAdjacencyError(GraphError):
+    """The graph comes as a sparse matrix, whose fused path never materializes messages."""
+
+
+class TaskError(GlassgraphError, ValueError):
+    """Level, mode or return type are unknown or do not fit together."""
+
+
+class TargetError(GlassgraphError, ValueError):
+    """The target to explain does not exist in the model's output."""
+
+
+class LabelsMissingError(TargetError):
+    """``target="label"`` was asked for where the data has no labels."""
+
+
+class InstanceError(GlassgraphError, IndexError):
+    """An instance (``index``) is out of range or has the wrong form."""
+
+
+class NoMessagePassingError(GlassgraphError, ValueError):
+    """The model has no message passing that could be explained."""
+
+
+class ModelCallError(GlassgraphError, RuntimeError):
+    """The model could not be called on the data."""
+
+
+class ModelOutputError(GlassgraphError, ValueError):
+    """The model's output is not a tensor of the shape that the task asks for."""
+
+
+class HyperParameterError(GlassgraphError, ValueError):
+    """A hyper-parameter of a method is unknown or out of range."""
+
+
+class UnknownMethodError(GlassgraphError, ValueError):
+    """No explanation method has this registry name."""
+
+
+class UnknownMetricError(GlassgraphError, ValueError):
+    """A metric was asked for that does not exist or does not apply here."""
+
+
+class ExplanationFileError(GlassgraphError, ValueError):
+    """A folder is not a saved set of explanations, is damaged, or belongs to other data."""
+
+
+class DatasetError(GlassgraphError, ValueError):
+    """A data set is unknown, its files are missing, or a file does not hold graphs."""
+
+
+class WeightsError(GlassgraphError, ValueError):
+    """A weights file is damaged or does not fit the model."""
+
+
+class OutputError(GlassgraphError, OSError):
+    """An output folder or file cannot be written."""
+
+
+class MissingExtraError(GlassgraphError, ImportError):
+    """An optional package is needed; the message names the extra to install."""
+
+
+class Interrupted(GlassgraphError, KeyboardInterrupt):
+    """A long run was interrupted; what had been explained by then is in ``explanations``."""
+
+    def __init__(self, message: str, explanations: Any = None) -> None:
+        super().__init__(message)
+        self.explanations = explanations

@@ -1,0 +1,1 @@
+"""Explanation methods: a base class, a registry, and one folder for each family."""

@@ -1,0 +1,320 @@
+"""What every method shares: checks, cutting, packing, protection, progress, unpacking.
+
+A method derives from `Explainer`, declares its hyper-parameters in ``__init__`` and implements
+`attribute`: from an `InstanceBatch` to an `Attribution`. Everything else happens here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import torch_geometric
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import ModelCall
+from glassgraph.core.explanation import Attribution, Explanations, Part
+from glassgraph.core.instances import find_labels
+from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.protect import fingerprint, protected
+from glassgraph.core.sites import find_channels
+from glassgraph.core.store import Writer
+from glassgraph.core.task import Call, Mode, ReturnType, Target, Task, probabilities
+from glassgraph.errors import HyperParameterError, Interrupted
+
+#: Memory that one instance batch may take, in bytes, unless the user says otherwise.
+DEFAULT_MEMORY_BUDGET = 1 << 30
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a method is, in the survey's terms.
+
+    Yuan, Yu, Gui and Ji, "Explainability in Graph Neural Networks: A Taxonomic Survey" (TPAMI 2022,
+    https://arxiv.org/abs/2012.15445).
+
+    Attributes:
+        family: ``"baseline"``, ``"gradient"``, ``"perturbation"``, ``"surrogate"``,
+            ``"decomposition"`` or ``"generation"``.
+        scores: what gets a score: of ``"edge"``, ``"layer edge"``, ``"node"``, ``"feature"``.
+        is_learned: whether something is optimized.
+        is_amortized: whether it is fitted over many instances first.
+        is_black_box: whether it needs the model's outputs alone.
+        is_signed: whether scores can speak against the prediction.
+        is_random: whether results depend on the seed.
+        source: the paper.
+    """
+
+    family: str
+    scores: tuple[str, ...]
+    is_learned: bool
+    is_amortized: bool
+    is_black_box: bool
+    is_signed: bool
+    is_random: bool
+    source: str
+
+
+class Explainer(ABC):
+    """Base class of all methods.
+
+    Args:
+        model: a trained model with PyG message-passing layers or message taps. It is left exactly
+            as it was, also after an error.
+        task: ``"node"``, ``"graph"``, ``"edge"``, or a `glassgraph.Task`.
+        mode: overrides the task's mode (``"binary_classification"``, ``"regression"``, ...).
+        return_type: overrides what the model returns (``"raw"``, ``"probs"``, ``"log_probs"``).
+        call: how to call the model, ``call(model, data) -> Tensor``; by default the names in
+            ``forward``'s signature are looked up in the data.
+        seed: seed of everything random. An instance's numbers do not depend on the others.
+        memory_budget: bytes that one batch of instances may take.
+        check: how packed predictions are checked: ``"full"`` against the user's graph, ``"local"``
+            against the surroundings of the receptive fields, ``"auto"`` in full where affordable.
+        progress: show a progress bar on long work.
+
+    Raises:
+        NoMessagePassingError: if the model has no message passing.
+        TaskError: if the task is not understood.
+    """
+
+    name: ClassVar[str]
+    traits: ClassVar[Traits]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: str | Task = "node",
+        *,
+        mode: Mode | None = None,
+        return_type: ReturnType | None = None,
+        call: Call | None = None,
+        seed: int = 0,
+        memory_budget: int = DEFAULT_MEMORY_BUDGET,
+        check: Check = "auto",
+        progress: bool = True,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise HyperParameterError(
+                f"model must be a torch.nn.Module; got {type(model).__name__}"
+            )
+        if memory_budget <= 0:
+            raise HyperParameterError(f"memory_budget must be positive; got {memory_budget}")
+        if check not in ("auto", "full", "local"):
+            raise HyperParameterError(f"check must be 'auto', 'full' or 'local'; got {check!r}")
+        find_channels(model)
+        self.model = model
+        self.task = Task.of(task, mode=mode, return_type=return_type)
+        self.seed = int(seed)
+        self.memory_budget = int(memory_budget)
+        self.check: Check = check
+        self.progress = progress
+        self._model_call = ModelCall(model, call)
+        self._prepared: tuple[Any, tuple[int, ...], Preparation] | None = None
+
+    @abstractmethod
+    def attribute(self, batch: InstanceBatch) -> Attribution:
+        """Score the edges, nodes or features of a batch of instances."""
+
+    @property
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The method's own hyper-parameters."""
+        shared = set(inspect.signature(Explainer.__init__).parameters) | {"shared"}
+        names = inspect.signature(type(self).__init__).parameters
+        return {name: getattr(self, name) for name in names if name not in shared}
+
+    def prepare(self, data: Any) -> Preparation:
+        """Check the data, trace the model and build the index of edges, once for each data object.
+
+        `explain` does this itself; call it to have the cost apart.
+        """
+        key = _versions(data)
+        if self._prepared is not None and self._prepared[0] is data and self._prepared[1] == key:
+            return self._prepared[2]
+        with protected(self.model):
+            preparation = Preparation.read(
+                self.model, self._model_call, self.task, data, self.check
+            )
+        self._prepared = (data, key, preparation)
+        return preparation
+
+    def explain(
+        self,
+        data: Any,
+        index: Any = None,
+        target: Target = None,
+        *,
+        save_to: str | Path | None = None,
+    ) -> Explanations:
+        """Explain predictions.
+
+        Args:
+            data: ``Data``, ``HeteroData``, a list of them, a ``Batch`` or a data set.
+            index: which nodes, graphs or links (columns of ``edge_label_index``): a number, a
+                list, a tensor or a mask; everything if None.
+            target: the explained class: ``None`` or ``"predicted"``, ``"label"``, a class, a pair
+                ``(a, b)`` for "why a rather than b", or a tensor with one class per instance.
+            save_to: a folder that receives the explanations batch by batch, so that a run that
+                dies loses nothing it had finished.
+
+        Returns:
+            One explanation for each instance, in the order of ``index``.
+
+        Raises:
+            GlassgraphError: see `glassgraph.errors`; the message says what to do.
+            Interrupted: on Ctrl-C, with what is done in its ``explanations``.
+        """
+        preparation = self.prepare(data)
+        instances = preparation.instances(index)
+        header = self._provenance(preparation)
+        parts: list[Part] = []
+        writer = None
+        if save_to is not None:
+            writer = Writer(Path(save_to), self._collect(preparation, header, [], False))
+
+        def collect(is_complete: bool) -> Explanations:
+            return self._collect(preparation, header, parts, is_complete)
+
+        try:
+            with (
+                protected(self.model),
+                self._bar(len(instances)) as bar,
+            ):
+                batches = preparation.batches(instances, target, self.memory_budget)
+                for position, batch in batches:
+                    attribution = self.attribute(batch)
+                    labels = find_labels(
+                        preparation.graph, preparation.task, instances.take(position)
+                    )
+                    part = _unpack(
+                        position,
+                        batch,
+                        attribution,
+                        instances.index[position],
+                        instances.graph[position],
+                        labels,
+                    )
+                    parts.append(part)
+                    if writer is not None:
+                        writer.append(part)
+                    bar.update(int(position.numel()))
+        except KeyboardInterrupt as interrupt:
+            done = collect(is_complete=False)
+            raise Interrupted(
+                f"interrupted: {len(done)} of {len(instances)} explanations are done (in this "
+                "error's .explanations)",
+                done,
+            ) from interrupt
+        if writer is not None:
+            writer.close(is_complete=True)
+        return collect(is_complete=True)
+
+    def _collect(
+        self, preparation: Preparation, header: dict[str, Any], parts: list[Part], done: bool
+    ) -> Explanations:
+        return Explanations(
+            method=self.name,
+            level=preparation.task.level,
+            num_layers=preparation.wiring.num_layers,
+            provenance=header,
+            parts=parts,
+            is_complete=done,
+            graph=preparation.graph,
+        )
+
+    def _provenance(self, preparation: Preparation) -> dict[str, Any]:
+        import glassgraph
+
+        graph, task = preparation.graph, preparation.task
+        return {
+            "method": self.name,
+            "hyper_parameters": self.hyper_parameters,
+            "seed": self.seed,
+            "task": {
+                "level": task.level,
+                "mode": task.mode,
+                "return_type": task.return_type,
+                "node_type": task.node_type,
+            },
+            "model": type(self.model).__name__,
+            "model_fingerprint": fingerprint(self.model),
+            "model_arguments": self._model_call.argument_names,
+            "graph": graph.summary(),
+            "versions": {
+                "glassgraph": glassgraph.__version__,
+                "torch": torch.__version__,
+                "torch_geometric": torch_geometric.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    @contextmanager
+    def _bar(self, total: int) -> Iterator[Any]:
+        with tqdm(
+            total=total,
+            desc=self.name,
+            unit=f" {self.task.level}",
+            disable=not self.progress,
+            delay=1.0,
+            leave=False,
+        ) as bar:
+            yield bar
+
+
+def _versions(data: Any) -> tuple[int, ...]:
+    """Changes whenever a tensor of the data is replaced or written to."""
+    if not hasattr(data, "stores"):
+        return ()
+    found: list[int] = []
+    for store in data.stores:
+        for value in store.values():
+            if isinstance(value, Tensor):
+                found += [id(value), value._version]
+    return tuple(found)
+
+
+def _unpack(
+    position: Tensor,
+    batch: InstanceBatch,
+    attribution: Attribution,
+    index: Tensor,
+    graph: Tensor,
+    labels: Tensor | None,
+) -> Part:
+    """From a batch's scores to columns on the CPU."""
+    fields = batch.fields
+    seeds = fields.node[fields.seed] if fields.seed.numel() else fields.seed
+    contrast = batch.targets.contrast
+
+    def column(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.detach().cpu()
+
+    minus = torch.full_like(index, -1)
+    return Part(
+        position=position.cpu(),
+        index=index.cpu(),
+        graph=graph.cpu(),
+        target=batch.targets.chosen.cpu(),
+        contrast=(minus if contrast is None else contrast).cpu(),
+        label=(minus if labels is None else labels.long()).cpu(),
+        prediction=probabilities(batch.task, batch.reference).detach().cpu(),
+        seed=seeds.cpu(),
+        node_instance=fields.node_instance.cpu(),
+        node=fields.node.cpu(),
+        edge_instance=fields.edge_instance.cpu(),
+        edge=fields.edge.cpu(),
+        source=fields.node[fields.source].cpu(),
+        destination=fields.node[fields.destination].cpu(),
+        edge_score=column(attribution.edge),
+        layer_edge_score=column(attribution.layer_edge),
+        node_score=column(attribution.node),
+        feature_score=column(batch.flat_features(attribution.feature)),
+    )

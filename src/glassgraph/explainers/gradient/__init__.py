@@ -1,0 +1,1 @@
+"""Methods that follow gradients through the model."""

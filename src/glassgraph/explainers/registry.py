@@ -1,0 +1,116 @@
+"""All methods by name, with the survey's traits."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from glassgraph.core.explanation import Explanations
+from glassgraph.core.task import Call, Target, Task
+from glassgraph.errors import HyperParameterError, UnknownMethodError
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+from glassgraph.explainers.gradient.saliency import Saliency
+from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
+from glassgraph.explainers.perturbation.occlusion import Occlusion
+from glassgraph.explainers.perturbation.random import Random
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METHODS: dict[str, type[Explainer]] = {
+    method.name: method for method in (Random, Saliency, EdgeGradients, Occlusion, GNNExplainer)
+}
+
+
+def find_method(name: str) -> type[Explainer]:
+    """The class of a method.
+
+    Raises:
+        UnknownMethodError: if there is none of that name.
+    """
+    if name not in METHODS:
+        raise UnknownMethodError(f"there is no method {name!r}; there are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def methods() -> pd.DataFrame:
+    """Every method with its traits, one row each."""
+    import pandas as pd
+
+    rows = []
+    for name, method in METHODS.items():
+        traits = method.traits
+        rows.append(
+            {
+                "method": name,
+                "class": method.__name__,
+                "family": traits.family,
+                "scores": ", ".join(traits.scores),
+                "learned": traits.is_learned,
+                "amortized": traits.is_amortized,
+                "black box": traits.is_black_box,
+                "signed": traits.is_signed,
+                "random": traits.is_random,
+                "source": traits.source,
+            }
+        )
+    return pd.DataFrame(rows).set_index("method")
+
+
+def make_explainer(
+    name: str, model: nn.Module, task: str | Task, **hyper_parameters: Any
+) -> Explainer:
+    """Build a method by name.
+
+    Raises:
+        UnknownMethodError: if there is none of that name.
+        HyperParameterError: if it has no such hyper-parameter.
+    """
+    method = find_method(name)
+    known = set(inspect.signature(method.__init__).parameters)
+    known |= set(inspect.signature(Explainer.__init__).parameters)
+    known -= {"self", "model", "task", "shared"}
+    unknown = sorted(set(hyper_parameters) - known)
+    if unknown:
+        raise HyperParameterError(
+            f"{name} has no hyper-parameter {', '.join(map(repr, unknown))}; it takes "
+            f"{', '.join(sorted(known))}"
+        )
+    return method(model, task, **hyper_parameters)
+
+
+def explain(
+    model: nn.Module,
+    data: Any,
+    method: str,
+    task: str | Task = "node",
+    index: Any = None,
+    target: Target = None,
+    seed: int = 0,
+    call: Call | None = None,
+    **hyper_parameters: Any,
+) -> Explanations:
+    """Explain predictions with a method given by name.
+
+    Args:
+        model: a trained model.
+        data: the graph(s).
+        method: registry name, see `methods`.
+        task: ``"node"``, ``"graph"``, ``"edge"`` or a `Task`.
+        index: what to explain; everything if None.
+        target: the explained class, see `Explainer.explain`.
+        seed: seed of everything random.
+        call: how to call the model.
+        **hyper_parameters: the method's own, and those of `Explainer`.
+
+    Returns:
+        One explanation for each instance.
+
+    Raises:
+        GlassgraphError: see `glassgraph.errors`.
+    """
+    explainer = make_explainer(method, model, task, seed=seed, call=call, **hyper_parameters)
+    return explainer.explain(data, index=index, target=target)
