@@ -1,0 +1,22 @@
+"""Graphs with known explanations, loaders for real files, and plain files for your own graphs.
+
+>>> dataset = load_dataset("tree-cycles", seed=0)
+>>> dataset.graphs[0].num_nodes, dataset.num_classes
+(871, 2)
+>>> int(dataset.truth(int(dataset.explained[0])).sum())  # six edges, in both directions
+12
+"""
+
+from glassgraph.datasets.base import ExplanationDataset
+from glassgraph.datasets.files import load_graphs, save_graphs
+from glassgraph.datasets.load import DATASETS, load_dataset
+from glassgraph.datasets.pyg import from_pyg
+
+__all__ = [
+    "DATASETS",
+    "ExplanationDataset",
+    "from_pyg",
+    "load_dataset",
+    "load_graphs",
+    "save_graphs",
+]

@@ -1,0 +1,59 @@
+"""Data sets by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from glassgraph.datasets.base import ExplanationDataset
+from glassgraph.datasets.molecules import mutag, mutagenicity
+from glassgraph.datasets.motifs import ba_2motifs, ba_community, ba_shapes, tree_cycles, tree_grid
+from glassgraph.errors import DatasetError
+
+GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
+    "ba-shapes": ba_shapes,
+    "ba-community": ba_community,
+    "tree-cycles": tree_cycles,
+    "tree-grid": tree_grid,
+    "ba-2motifs": ba_2motifs,
+}
+FROM_FILES: dict[str, Callable[..., ExplanationDataset]] = {
+    "mutag": mutag,
+    "mutagenicity": mutagenicity,
+}
+
+DATASETS: tuple[str, ...] = (*GENERATED, *FROM_FILES)
+"""The names that `load_dataset` knows."""
+
+
+def load_dataset(
+    name: str,
+    root: str | Path | None = None,
+    seed: int = 0,
+    *,
+    perturbation: float | None = None,
+    download: bool = False,
+) -> ExplanationDataset:
+    """A data set with its default instances and its ground truth.
+
+    Args:
+        name: One of `DATASETS`; upper case and underscores are accepted.
+        root: The folder of the raw files of "mutag" and "mutagenicity" (see `datasets.molecules`).
+        seed: Seed of a generated graph and of the split.
+        perturbation: Random extra edges of a generated graph, as a share of its edges; None takes
+            the published value (0.01, and 0 for "ba-2motifs").
+        download: Let PyG fetch missing raw files of "mutag" or "mutagenicity".
+
+    Raises:
+        DatasetError: if the name is unknown, a file is missing, or an argument has no meaning for
+            the data set.
+    """
+    key = name.lower().replace("_", "-")
+    if key in GENERATED:
+        if root is not None or download:
+            raise DatasetError(f"{key} is generated: it takes no root and no download")
+        options = {} if perturbation is None else {"perturbation": perturbation}
+        return GENERATED[key](seed=seed, **options)
+    if key in FROM_FILES:
+        if perturbation is not None:
+            raise DatasetError(f"{key} is read from files: it takes no perturbation")
+        return FROM_FILES[key](root=root, seed=seed, download=download)
+    raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
