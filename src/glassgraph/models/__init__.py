@@ -1,0 +1,24 @@
+"""Reference graph neural networks, a trainer, weight files, and trained reference models."""
+
+from glassgraph.models.gnn import GAT, GCN, GIN, GNN, MODELS, RGCN, Body
+from glassgraph.models.reference import TrainedModel, reference_model
+from glassgraph.models.training import Training, accuracy, train
+from glassgraph.models.weights import build_model, load_model, save_model
+
+__all__ = [
+    "GAT",
+    "GCN",
+    "GIN",
+    "GNN",
+    "MODELS",
+    "RGCN",
+    "Body",
+    "TrainedModel",
+    "Training",
+    "accuracy",
+    "build_model",
+    "load_model",
+    "reference_model",
+    "save_model",
+    "train",
+]

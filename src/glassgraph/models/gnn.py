@@ -1,0 +1,353 @@
+"""Reference graph neural networks: ordinary PyG modules for node and graph classification.
+
+One recipe for four layers. With h_0 = x and layer l = 1..L,
+
+    h_l = act(norm(conv_l(h_{l-1})))        act = ReLU, left out in the last layer; norm = h / |h|_2
+    if asked z = [h_1 | ... | h_L] if concat else h_L
+    logits = head(z)                        level "node":  [N, C]
+    logits = head([pool_1(z) | pool_2(z)])  level "graph": [B, C]
+
+The papers' node model is `GCN(normalize=False, l2_normalize=True)` with 20 channels: a plain sum
+over neighbors without the node itself (Ying et al., "GNNExplainer", 2019,
+https://arxiv.org/abs/1903.03894).
+
+Every activation is a module of its own and every aggregation happens in a `MessagePassing` layer,
+so methods that hook activations or messages work on these models as on any other.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.nn import (
+    GATConv,
+    GCNConv,
+    GINConv,
+    RGCNConv,
+    global_add_pool,
+    global_max_pool,
+    global_mean_pool,
+)
+
+from glassgraph.errors import HyperParameterError
+
+Level = Literal["node", "graph"]
+
+POOLS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
+    "add": global_add_pool,
+    "max": global_max_pool,
+    "mean": global_mean_pool,
+}
+
+
+@dataclass(frozen=True)
+class Body:
+    """What all kinds of models share besides their channels.
+
+    Attributes:
+        num_layers: L.
+        concat: Hand the outputs of all layers to the head, not just the last one.
+        l2_normalize: Scale every node's output of every layer to length 1.
+        pool: How a graph's nodes become one vector, concatenated; read at level `"graph"` only.
+        dropout: The share of outputs that training sets to zero after every layer.
+
+    Raises:
+        HyperParameterError: if a value is out of range or a pool is unknown.
+    """
+
+    num_layers: int = 3
+    concat: bool = True
+    l2_normalize: bool = False
+    pool: tuple[str, ...] = ("mean", "max")
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.num_layers < 1:
+            raise HyperParameterError(f"num_layers must be positive, got {self.num_layers}")
+        if not self.pool or not set(self.pool) <= set(POOLS):
+            raise HyperParameterError(f"pool must name some of {sorted(POOLS)}, got {self.pool}")
+        if not 0 <= self.dropout < 1:
+            raise HyperParameterError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+
+BODY = Body()
+
+
+class GNN(nn.Module):
+    """Layers, activations, readout and head; a subclass says which layer, and calls it.
+
+    Attributes:
+        architecture: The arguments that build this model again, as JSON-able values.
+
+    Raises:
+        HyperParameterError: if a channel number is not positive, or the level is unknown.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        conv: Callable[[int, int], nn.Module],
+        channels: tuple[int, int, int],
+        level: Level,
+        body: Body,
+        options: dict[str, int | bool | None],
+    ) -> None:
+        """Build `num_layers` layers with `conv(in_channels, out_channels)` and a linear head."""
+        super().__init__()
+        if min(channels) < 1:
+            raise HyperParameterError(f"in, hidden and out channels must be positive: {channels}")
+        if level not in ("node", "graph"):
+            raise HyperParameterError(f"level must be 'node' or 'graph', got {level!r}")
+        in_channels, hidden_channels, out_channels = channels
+        self.level = level
+        self.body = body
+        self.architecture: dict[str, object] = {
+            "kind": self.kind,
+            "in_channels": in_channels,
+            "hidden_channels": hidden_channels,
+            "out_channels": out_channels,
+            "level": level,
+            **options,
+            "body": {**asdict(body), "pool": list(body.pool)},
+        }
+        widths = [in_channels, *[hidden_channels] * body.num_layers]
+        self.convs = nn.ModuleList(conv(before, after) for before, after in pairwise(widths))
+        self.activations = nn.ModuleList(nn.ReLU() for _ in range(body.num_layers - 1))
+        self.activations.append(nn.Identity())
+        self.dropout = nn.Dropout(body.dropout)
+        width = hidden_channels * (body.num_layers if body.concat else 1)
+        self.head = nn.Linear(width * (len(body.pool) if level == "graph" else 1), out_channels)
+
+    def _logits(
+        self, x: Tensor, batch: Tensor | None, step: Callable[[nn.Module, Tensor], Tensor]
+    ) -> Tensor:
+        outputs = []
+        for conv, activation in zip(self.convs, self.activations, strict=True):
+            x = step(conv, x)
+            if self.body.l2_normalize:
+                x = functional.normalize(x, dim=-1)
+            x = self.dropout(activation(x))
+            outputs.append(x)
+        if self.body.concat:
+            x = torch.cat(outputs, dim=-1)
+        if self.level == "graph":
+            x = torch.cat([POOLS[name](x, batch) for name in self.body.pool], dim=-1)
+        logits: Tensor = self.head(x)
+        return logits
+
+
+class GCN(GNN):
+    """Graph convolutions (Kipf & Welling 2017, https://arxiv.org/abs/1609.02907).
+
+    Args:
+        in_channels: F, the number of node features.
+        hidden_channels: D, the width of every layer.
+        out_channels: C, the number of classes.
+        level: `"node"` or `"graph"`.
+        normalize: Add self-loops and divide by the degrees; without it, a layer sums its neighbors.
+        body: Depth, readout and the like.
+    """
+
+    kind = "gcn"
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        level: Level = "node",
+        normalize: bool = True,
+        body: Body = BODY,
+    ) -> None:
+        """Build the model."""
+        super().__init__(
+            lambda before, after: GCNConv(before, after, normalize=normalize),
+            (in_channels, hidden_channels, out_channels),
+            level,
+            body,
+            {"normalize": normalize},
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: Node features `[N, F]`.
+            edge_index: Edges `[2, E]`.
+            edge_weight: A factor per edge `[E]`; 1 by default.
+            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
+
+        Returns:
+            Logits `[N, C]` at node level, `[B, C]` at graph level.
+        """
+        return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_weight))
+
+
+class GIN(GNN):
+    """Sum aggregation and a two-layer perceptron (Xu et al. 2019, arxiv.org/abs/1810.00826).
+
+    Args:
+        in_channels: F, the number of node features.
+        hidden_channels: D, the width of every layer.
+        out_channels: C, the number of classes.
+        level: `"node"` or `"graph"`.
+        body: Depth, readout and the like.
+    """
+
+    kind = "gin"
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        level: Level = "node",
+        body: Body = BODY,
+    ) -> None:
+        """Build the model."""
+
+        def conv(before: int, after: int) -> nn.Module:
+            perceptron = nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Linear(after, after))
+            layer: nn.Module = GINConv(perceptron)
+            return layer
+
+        super().__init__(conv, (in_channels, hidden_channels, out_channels), level, body, {})
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: Node features `[N, F]`.
+            edge_index: Edges `[2, E]`.
+            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
+
+        Returns:
+            Logits `[N, C]` at node level, `[B, C]` at graph level.
+        """
+        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
+
+
+class GAT(GNN):
+    """Attention over neighbors (Velickovic et al. 2018, https://arxiv.org/abs/1710.10903).
+
+    Args:
+        in_channels: F, the number of node features.
+        hidden_channels: D, the width of every layer, all heads together.
+        out_channels: C, the number of classes.
+        level: `"node"` or `"graph"`.
+        heads: H, attention heads per layer; must divide `hidden_channels`.
+        body: Depth, readout and the like.
+
+    Raises:
+        HyperParameterError: if the heads do not divide the hidden channels.
+    """
+
+    kind = "gat"
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        level: Level = "node",
+        heads: int = 4,
+        body: Body = BODY,
+    ) -> None:
+        """Build the model."""
+        if heads < 1 or hidden_channels % heads:
+            raise HyperParameterError(
+                f"heads must divide hidden_channels {hidden_channels}, got {heads}"
+            )
+        super().__init__(
+            lambda before, after: GATConv(before, after // heads, heads=heads),
+            (in_channels, hidden_channels, out_channels),
+            level,
+            body,
+            {"heads": heads},
+        )
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: Node features `[N, F]`.
+            edge_index: Edges `[2, E]`.
+            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
+
+        Returns:
+            Logits `[N, C]` at node level, `[B, C]` at graph level.
+        """
+        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
+
+
+class RGCN(GNN):
+    """One weight matrix per relation (Schlichtkrull et al. 2018, https://arxiv.org/abs/1703.06103).
+
+    Args:
+        in_channels: F, the number of node features.
+        hidden_channels: D, the width of every layer.
+        out_channels: C, the number of classes.
+        num_relations: R, the number of edge types.
+        level: `"node"` or `"graph"`.
+        num_bases: Build the R matrices from this many; None gives each relation its own.
+        body: Depth, readout and the like.
+
+    Raises:
+        HyperParameterError: if the number of relations is not positive.
+    """
+
+    kind = "rgcn"
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_relations: int,
+        level: Level = "node",
+        num_bases: int | None = None,
+        body: Body = BODY,
+    ) -> None:
+        """Build the model."""
+        if num_relations < 1:
+            raise HyperParameterError(f"num_relations must be positive, got {num_relations}")
+        super().__init__(
+            lambda before, after: RGCNConv(before, after, num_relations, num_bases=num_bases),
+            (in_channels, hidden_channels, out_channels),
+            level,
+            body,
+            {"num_relations": num_relations, "num_bases": num_bases},
+        )
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_type: Tensor, batch: Tensor | None = None
+    ) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: Node features `[N, F]`.
+            edge_index: Edges `[2, E]`.
+            edge_type: The relation of each edge `[E]`, in 0..R-1.
+            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
+
+        Returns:
+            Logits `[N, C]` at node level, `[B, C]` at graph level.
+        """
+        return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_type))
+
+
+MODELS: dict[str, type[GCN] | type[GIN] | type[GAT] | type[RGCN]] = {
+    model.kind: model for model in (GCN, GIN, GAT, RGCN)
+}

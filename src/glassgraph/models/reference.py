@@ -1,0 +1,171 @@
+"""Trained reference models: one recipe per data set, weights chosen without test labels.
+
+An explanation can only be held against the planted motif where the model has learned the motif, so
+each motif data set has a bar of test accuracy: 0.95, and 0.90 for ba-community.
+
+- ba-shapes, tree-cycles, tree-grid: the papers' node model, three layers of 20 channels that sum
+  over the neighbors, L2-normalized and concatenated (Ying et al., "GNNExplainer", 2019).
+- ba-community: a GIN of the same shape. The papers' layer leaves out the node itself, and with
+  features that tell the classes apart it stayed between 0.84 and 0.94; a GIN reaches 0.95 and more.
+- ba-2motifs: a GIN whose last layer is averaged over the nodes and read out linearly, which also
+  meets the precondition of class activation mapping.
+- mutag: the same GIN with sum and maximum; no bar. About 0.8 is usual, with 20 test graphs.
+
+An attempt is good enough with the bar's validation accuracy and a training accuracy halfway between
+the bar and 1 (a small validation part alone lets an underfitted model pass); otherwise the next
+initialization is tried, three in all, and the best one is taken. Test labels are read only for the
+report.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from glassgraph.models.gnn import GNN
+from glassgraph.models.training import Trainable, Training, accuracy, train
+from glassgraph.models.weights import build_model
+
+ATTEMPTS = 3
+
+
+class Classified(Trainable, Protocol):
+    """A trainable data set that knows its sizes."""
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+
+    @property
+    def num_features(self) -> int:
+        """F."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model, and how good it is.
+
+    Attributes:
+        model: In evaluation mode, on the CPU.
+        accuracy: Shares of correct classes under "train", "val" and "test".
+        required: The test accuracy that the data set asks for; None where there is no bar.
+        reached: Whether the test accuracy is at least `required`; true where there is no bar.
+        training: How the chosen attempt went.
+    """
+
+    model: GNN
+    accuracy: dict[str, float]
+    required: float | None
+    reached: bool
+    training: Training
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    architecture: dict[str, object]
+    required: float | None = None
+    training: dict[str, float] = field(default_factory=dict)
+
+
+_PAPER = {
+    "kind": "gcn",
+    "hidden_channels": 20,
+    "normalize": False,
+    "body": {"l2_normalize": True},
+}
+_GRAPH = {
+    "kind": "gin",
+    "hidden_channels": 32,
+    "body": {"concat": True, "pool": ("add", "max")},
+}
+_RECIPES = {
+    "ba-shapes": _Recipe(_PAPER, 0.95),
+    "tree-cycles": _Recipe(_PAPER, 0.95),
+    "tree-grid": _Recipe(_PAPER, 0.95),
+    "ba-community": _Recipe(
+        {
+            "kind": "gin",
+            "hidden_channels": 20,
+            "body": {"l2_normalize": True, "dropout": 0.1},
+        },
+        0.90,
+        {"epochs": 600, "learning_rate": 0.005, "weight_decay": 0.001},
+    ),
+    "ba-2motifs": _Recipe(
+        {
+            "kind": "gin",
+            "hidden_channels": 20,
+            "body": {"concat": False, "pool": ("mean",)},
+        },
+        0.95,
+        {"epochs": 60, "patience": 20},
+    ),
+    "mutag": _Recipe(_GRAPH, None, {"epochs": 200, "patience": 60, "learning_rate": 0.003}),
+    "mutagenicity": _Recipe(_GRAPH, None, {"epochs": 30, "patience": 10, "batch_size": 128}),
+}
+_OTHER = {
+    "node": _Recipe({"kind": "gcn", "hidden_channels": 32}, None, {"weight_decay": 0.0005}),
+    "graph": _Recipe(_GRAPH, None, {"epochs": 100, "patience": 30}),
+}
+_DEFAULTS = {"node": {"epochs": 2000, "patience": 1000}, "graph": {}}
+
+
+def reference_model(dataset: Classified, seed: int = 0, progress: bool = True) -> TrainedModel:
+    """Train the reference model of a data set.
+
+    Args:
+        dataset: What `glassgraph.datasets.load_dataset` gives; any other data set with the same
+            attributes takes a plain GCN (node level) or GIN (graph level), without a bar.
+        seed: Seed of initialization, dropout and shuffling; the caller's random state is not
+            touched.
+        progress: Show a progress bar.
+
+    Returns:
+        The model and its accuracies. A missed bar is reported in `reached`, not raised.
+
+    Raises:
+        HyperParameterError: if the split has no train or no validation part.
+    """
+    recipe = _RECIPES.get(dataset.name, _OTHER[dataset.level])
+    attempts = []
+    for attempt in range(ATTEMPTS):
+        attempt_seed = ATTEMPTS * seed + attempt
+        model = _initialize(dataset, recipe, attempt_seed)
+        options = {**_DEFAULTS[dataset.level], **recipe.training}
+        training = train(model, dataset, seed=attempt_seed, progress=progress, **options)  # type: ignore[arg-type]
+        attempts.append((_rank(training, recipe.required), model, training))
+        if _is_enough(training, recipe.required):
+            break
+    _, model, training = max(attempts, key=lambda entry: entry[0])
+    shares = accuracy(model, dataset)
+    return TrainedModel(
+        model=model,
+        accuracy=shares,
+        required=recipe.required,
+        reached=recipe.required is None or shares["test"] >= recipe.required,
+        training=training,
+    )
+
+
+def _is_enough(training: Training, required: float | None) -> bool:
+    if required is None:
+        return True
+    return training.val_accuracy >= required and training.train_accuracy >= (1 + required) / 2
+
+
+def _rank(training: Training, required: float | None) -> tuple[float, ...]:
+    enough = _is_enough(training, required)
+    return enough, training.val_accuracy, training.train_accuracy, -training.val_loss
+
+
+def _initialize(dataset: Classified, recipe: _Recipe, seed: int) -> GNN:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
+        return build_model(
+            {
+                **recipe.architecture,
+                "level": dataset.level,
+                "in_channels": dataset.num_features,
+                "out_channels": dataset.num_classes,
+            }
+        )

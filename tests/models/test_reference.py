@@ -1,0 +1,81 @@
+"""Reference models reach the bar of their data set."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from glassgraph.datasets import from_pyg, load_dataset
+from glassgraph.models import accuracy, reference_model
+from glassgraph.models import reference as recipes
+
+
+def shortened(monkeypatch, name, **training):
+    recipe = recipes._RECIPES[name]
+    monkeypatch.setitem(recipes._RECIPES, name, replace(recipe, training=training))
+
+
+def test_tree_cycles_reaches_its_bar_on_a_small_budget(monkeypatch):
+    shortened(monkeypatch, "tree-cycles", epochs=600, patience=300)
+    dataset = load_dataset("tree-cycles", seed=1)
+    state = torch.get_rng_state()
+    trained = reference_model(dataset, seed=1, progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert trained.required == 0.95
+    assert trained.accuracy["test"] >= 0.95
+    assert trained.reached
+    assert trained.accuracy == accuracy(trained.model, dataset)
+    assert trained.model.architecture["body"]["l2_normalize"]
+    assert not trained.model.training
+
+
+def test_a_missed_bar_is_reported_after_three_attempts(monkeypatch):
+    shortened(monkeypatch, "tree-cycles", epochs=1)
+    attempts = []
+    train = recipes.train
+    monkeypatch.setattr(
+        recipes,
+        "train",
+        lambda *args, **options: attempts.append(options["seed"]) or train(*args, **options),
+    )
+    trained = reference_model(load_dataset("tree-cycles"), seed=2, progress=False)
+    assert attempts == [6, 7, 8]
+    assert not trained.reached
+
+
+def test_same_seed_same_model(monkeypatch):
+    shortened(monkeypatch, "ba-2motifs", epochs=1)
+    dataset = load_dataset("ba-2motifs")
+    first, again, other = (reference_model(dataset, seed, progress=False) for seed in (0, 0, 1))
+    parameters = [
+        torch.cat([p.detach().view(-1) for p in trained.model.parameters()])
+        for trained in (first, again, other)
+    ]
+    assert torch.equal(parameters[0], parameters[1])
+    assert not torch.equal(parameters[0], parameters[2])
+
+
+@pytest.mark.parametrize("level", ["node", "graph"])
+def test_other_data_sets_have_no_bar(monkeypatch, level):
+    monkeypatch.setattr(recipes, "_DEFAULTS", {"node": {"epochs": 2}, "graph": {}})
+    recipe = replace(recipes._OTHER["graph"], training={"epochs": 2})
+    monkeypatch.setitem(recipes._OTHER, "graph", recipe)
+    edge_index = torch.tensor([[0, 1], [1, 0]])
+    if level == "node":
+        x = torch.randn(29, 3)
+        graphs = [Data(x=x, edge_index=edge_index, y=(x[:, 1] > 0).long())]
+    else:
+        graphs = [
+            Data(x=torch.randn(5, 3), edge_index=edge_index, y=torch.tensor([i % 2]))
+            for i in range(29)
+        ]
+    trained = reference_model(from_pyg(graphs, level, name="mine"), progress=False)
+    assert trained.required is None
+    assert trained.reached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ba-shapes", "ba-community", "tree-grid", "ba-2motifs"])
+def test_the_other_motif_data_sets_reach_their_bar(name):
+    assert reference_model(load_dataset(name), progress=False).reached
