@@ -1,0 +1,229 @@
+"use strict";
+/* The page: what the reader chose, the controls that change it, and `window.glassgraph` for tests and automation.
+
+   window.glassgraph
+     .state()              what is chosen and drawn: {instance, index, method, layer, mode, k, threshold, truth,
+                           separate, layout, theme, nodes, lines, seeds, truthMarked, highlighted: [edge positions, strongest first]}
+     .edges()              every drawn edge: {position, id, source, target (user's node ids), type, score, rank, truth,
+                           isHighlighted, color, width}
+     .nodes()              every drawn node: {position, id, type, score, rank, isSeed, isHighlighted}
+     .set({...})           choose: instance, method (numbers), layer (null: whole explanation), mode "k"|"threshold",
+                           k, threshold (share of the largest score), truth, separate, layout, theme
+     .point(kind, position)  page coordinates of a "node" or "edge", by position
+   Positions count within the instance as the payload has it. */
+(() => {
+  const { el } = GG;
+  const byId = (id) => document.getElementById(id);
+  const payload = JSON.parse(byId("payload").textContent);
+  const prefersDark = window.matchMedia && matchMedia("(prefers-color-scheme: dark)").matches;
+  const state = {
+    instance: 0, method: 0, layer: null, mode: "k", k: 12, threshold: 0.5,
+    truth: true, separate: true, layout: "organic", theme: prefersDark ? "dark" : "light",
+  };
+  let view = null;
+  let rows = [];
+
+  function set(changes) {
+    Object.assign(state, changes);
+    state.instance = Math.min(Math.max(state.instance, 0), Math.max(payload.instances.length - 1, 0));
+    render();
+    return summary();
+  }
+
+  function render() {
+    document.documentElement.dataset.theme = state.theme;
+    byId("tooltip").hidden = true;
+    if (!payload.instances.length) return;
+    view = GG.view.build(payload, state);
+    const isNew = GG.canvas.draw(view, state);
+    controls();
+    GG.panels.prediction(view);
+    GG.panels.topTable(view, state, GG.canvas.mark);
+    GG.panels.features(view);
+    GG.panels.curve(view);
+    GG.panels.legend(view, state);
+    GG.panels.notice(view);
+    GG.panels.readings(view, state);
+    if (isNew) GG.canvas.fit();
+  }
+
+  function controls() {
+    rows.forEach((row, i) => row.setAttribute("aria-selected", String(i === state.instance)));
+    const row = rows[state.instance];
+    const list = byId("instance-list");
+    if (row.offsetTop < list.scrollTop || row.offsetTop + row.offsetHeight > list.scrollTop + list.clientHeight) {
+      list.scrollTop = row.offsetTop - list.clientHeight / 2;
+    }
+    byId("method").value = String(state.method);
+    const layers = GG.view.layersOf(view.run);
+    byId("layer-field").hidden = layers.length < 2;
+    byId("layer").replaceChildren(...layers.map((layer) =>
+      el("button", {
+        type: "button", "data-layer": String(layer), "aria-pressed": String(layer === view.layer),
+        onclick: () => set({ layer }),
+      }, layer === null ? "All" : String(layer + 1))));
+    byId("layout").value = state.layout;
+    for (const button of byId("mode").children) button.setAttribute("aria-pressed", String(button.dataset.mode === state.mode));
+    const [k, threshold] = [byId("k-slider"), byId("threshold-slider")];
+    k.hidden = state.mode !== "k";
+    threshold.hidden = state.mode !== "threshold";
+    k.max = String(view.complete);
+    k.value = String(view.k);
+    threshold.value = String(Math.round(state.threshold * 1000));
+    for (const slider of [k, threshold]) {
+      slider.disabled = view.max === 0;
+      slider.style.setProperty("--share", `${(100 * slider.value) / (slider.max || 1)}%`);
+    }
+    byId("truth-field").hidden = !view.structure.truth;
+    byId("truth").checked = state.truth;
+    byId("directions-field").hidden = view.edges.length === 0;
+    byId("directions").checked = state.separate;
+  }
+
+  function step(by) {
+    const open = rows.map((row, i) => (row.hidden ? -1 : i)).filter((i) => i >= 0);
+    if (!open.length) return;
+    const at = open.indexOf(state.instance);
+    set({ instance: at < 0 ? open[0] : open[Math.min(Math.max(at + by, 0), open.length - 1)] });
+  }
+
+  function search() {
+    const words = byId("search").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    rows.forEach((row) => (row.hidden = !words.every((word) => row.dataset.text.includes(word))));
+    const matches = rows.filter((row) => !row.hidden).length;
+    byId("no-match").hidden = matches > 0;
+    byId("instance-count").textContent = words.length ? `${matches} of ${rows.length}` : String(rows.length);
+  }
+
+  function keys(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select")) return;
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.key in steps) step(steps[event.key]);
+    else if (event.key === "m") set({ method: (state.method + 1) % payload.methods.length });
+    else if (event.key === "t") set({ truth: !state.truth });
+    else if (event.key === "f") GG.canvas.fit();
+    else return;
+    event.preventDefault();
+  }
+
+  function metrics() {
+    const { columns, rows: data } = payload.metrics;
+    byId("metrics-section").hidden = byId("metrics-link").hidden = !data.length;
+    const known = new Map(payload.methods.map((method, m) => [method.name, m]));
+    let sorted = { column: -1, direction: -1 };
+    const isNumber = columns.map((_, c) => data.every((row) => row[c] === null || typeof row[c] === "number"));
+    const head = columns.map((name, c) =>
+      el("th", { scope: "col", tabindex: "0", class: isNumber[c] ? "number" : "", "aria-sort": "none",
+        onclick: () => sort(c), onkeydown: (event) => { if (event.key === "Enter") sort(c); } }, name));
+    const body = el("tbody");
+    byId("metrics").replaceChildren(el("thead", {}, el("tr", {}, ...head)), body);
+
+    function fill(order) {
+      body.replaceChildren(...order.map((row) => el("tr", {}, ...row.map((value, c) => {
+        if (known.has(value)) {
+          const pick = () => { set({ method: known.get(value) }); scrollTo({ top: 0, behavior: "smooth" }); };
+          return el("td", {}, el("button", { type: "button", class: "link", onclick: pick }, value));
+        }
+        return el("td", { class: isNumber[c] ? "number" : "", title: GG.format.exact(value) }, GG.format.short(value));
+      }))));
+    }
+
+    function sort(c) {
+      const direction = sorted.column === c ? -sorted.direction : isNumber[c] ? -1 : 1;
+      sorted = { column: c, direction };
+      head.forEach((cell, other) => cell.setAttribute("aria-sort", other !== c ? "none" : direction > 0 ? "ascending" : "descending"));
+      const compare = (a, b) => (isNumber[c] ? a - b : String(a).localeCompare(String(b)));
+      fill([...data].sort((a, b) => {
+        if (a[c] === null || b[c] === null) return (a[c] === null) - (b[c] === null);
+        return direction * compare(a[c], b[c]);
+      }));
+    }
+    fill(data);
+  }
+
+  function provenance() {
+    byId("provenance").replaceChildren(...payload.methods.map((method) => el("details", {},
+      el("summary", {}, el("b", {}, method.name), el("span", {}, GG.format.count(method.num_layers, "layer"))),
+      tree(method.provenance))));
+  }
+
+  function tree(value) {
+    if (value === null || typeof value !== "object") return el("code", {}, value === null ? "none" : String(value));
+    if (Array.isArray(value) && value.every((item) => item === null || typeof item !== "object")) return el("code", {}, value.join(", "));
+    return el("table", { class: "tree" }, el("tbody", {}, ...Object.entries(value).map(([name, item]) =>
+      el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, tree(item))))));
+  }
+
+  function footer() {
+    const { name, version, license, source } = payload.vendor;
+    byId("footer").replaceChildren(
+      el("p", {}, "Made with Glassgraph. This file is complete: it loads nothing and sends nothing."),
+      el("p", {}, `Graphs are drawn with ${name} ${version} (${license} license, © The Cytoscape Consortium, ${source}); the license text stands in this file, before its code.`));
+  }
+
+  function savePicture() {
+    const name = `${payload.methods[state.method].name}-${payload.level}-${view.instance.index}.png`;
+    el("a", { href: GG.canvas.png(), download: name.replace(/[^\w.-]+/g, "_") }).click();
+  }
+
+  function summary() {
+    const counts = view ? GG.canvas.counts() : { nodes: 0, lines: 0, truthMarked: 0, seeds: [] };
+    return {
+      ...state, ...counts,
+      layer: view ? view.layer : null,
+      index: view ? view.instance.index : null,
+      highlighted: view ? view.edges.filter((edge) => edge.isHighlighted).sort((a, b) => a.rank - b.rank).map((edge) => edge.position) : [],
+    };
+  }
+
+  function start() {
+    const { count } = GG.format;
+    const shared = payload.methods.map((method) => method.name);
+    byId("summary").textContent = `${count(payload.instances.length, "instance")} · ${count(shared.length, "method")}`;
+    byId("method").append(...shared.map((name, m) => el("option", { value: String(m) }, name)));
+    const hasSeeds = payload.instances.some((instance) => instance.structures.some((own) => own.seeds.length));
+    byId("layout").append(el("option", { value: "organic" }, "Organic"), ...(hasSeeds ? [el("option", { value: "rings" }, "Rings by hop")] : []));
+    byId("instance-count").textContent = String(payload.instances.length);
+    document.documentElement.dataset.theme = state.theme;
+    GG.canvas.create(byId("cy"), {
+      onHover: (element, event) => GG.panels.tooltip(view, element.data("kind"), element.data("told") || [element.data("position")], event),
+      onLeave: () => { byId("tooltip").hidden = true; },
+    });
+    rows = GG.panels.instanceList(payload, (instance) => set({ instance }));
+
+    byId("previous").onclick = () => step(-1);
+    byId("next").onclick = () => step(1);
+    byId("search").oninput = search;
+    byId("search").onkeydown = (event) => { if (event.key === "Enter") step(0); };
+    byId("method").onchange = (event) => set({ method: Number(event.target.value) });
+    byId("layout").onchange = (event) => set({ layout: event.target.value });
+    byId("fit").onclick = GG.canvas.fit;
+    byId("png").onclick = savePicture;
+    byId("theme").onclick = () => set({ theme: state.theme === "dark" ? "light" : "dark" });
+    for (const button of byId("mode").children) button.onclick = () => set({ mode: button.dataset.mode });
+    byId("k-slider").oninput = (event) => set({ k: Number(event.target.value) });
+    byId("threshold-slider").oninput = (event) => set({ threshold: Number(event.target.value) / 1000 });
+    byId("truth").onchange = (event) => set({ truth: event.target.checked });
+    byId("directions").onchange = (event) => set({ separate: event.target.checked });
+    document.addEventListener("keydown", keys);
+    metrics();
+    provenance();
+    footer();
+    render();
+    if (!payload.instances.length) {
+      byId("notice").hidden = false;
+      byId("notice").textContent = "There is no instance in this report.";
+    }
+  }
+
+  window.glassgraph = {
+    state: summary,
+    edges: () => view.edges.map((edge) => ({
+      ...edge, source: view.nodes[edge.source].id, target: view.nodes[edge.target].id, ...GG.canvas.drawnLine(edge.position),
+    })),
+    nodes: () => view.nodes.map(({ features, typeNumber, ...node }) => node),
+    set,
+    point: GG.canvas.point,
+  };
+  start();
+})();

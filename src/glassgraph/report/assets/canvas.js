@@ -1,0 +1,196 @@
+"use strict";
+/* The picture: one Cytoscape instance, rebuilt for another graph, restyled for another score. */
+GG.canvas = (() => {
+  let cy = null;
+  let current = null; // {view, positions, separate}
+  const remembered = new WeakMap(); // structure -> {organic: points, rings: points}
+  const PADDING = 40;
+  const MAX_FIT_ZOOM = 1.7;
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function create(container, { onHover, onLeave }) {
+    cy = cytoscape({ container, minZoom: 0.08, maxZoom: 4, boxSelectionEnabled: false, style: stylesheet() });
+    cy.on("mouseover", "node, edge", (event) => {
+      event.target.addClass("hover");
+      onHover(event.target, event.originalEvent);
+    });
+    cy.on("mousemove", "node, edge", (event) => onHover(event.target, event.originalEvent));
+    cy.on("mouseout", "node, edge", (event) => {
+      event.target.removeClass("hover");
+      onLeave();
+    });
+    cy.on("pan zoom drag", onLeave);
+    container.addEventListener("mouseleave", () => {
+      cy.elements(".hover").removeClass("hover");
+      onLeave();
+    });
+  }
+
+  function stylesheet() {
+    return [
+      {
+        selector: "node",
+        style: {
+          width: "data(size)", height: "data(size)", shape: "data(shape)",
+          "background-color": "data(fill)", "border-color": css("--node-edge"), "border-width": 1.2,
+          label: "data(label)", color: "data(ink)", "font-size": "data(font)", "font-weight": 600,
+          "font-family": css("--font"), "text-valign": "center", "text-halign": "center", "min-zoomed-font-size": 6,
+          "overlay-opacity": 0, "z-index": 10,
+        },
+      },
+      { selector: "node.faint", style: { opacity: 0.75 } },
+      {
+        selector: "node.seed",
+        style: {
+          "border-color": css("--ink"), "border-width": 3, "outline-color": css("--ink"), "outline-width": 2,
+          "outline-offset": 3, "outline-opacity": 1, opacity: 1, "z-index": 20,
+        },
+      },
+      {
+        selector: "edge",
+        style: {
+          width: "data(width)", "line-color": "data(color)", "target-arrow-color": "data(color)",
+          "target-arrow-shape": "data(arrow)", "arrow-scale": 0.75, "curve-style": "data(curve)",
+          "control-point-step-size": 11, "loop-sweep": "60deg", "line-cap": "butt", opacity: "data(opacity)",
+          "z-index": "data(z)", "overlay-opacity": 0,
+        },
+      },
+      {
+        selector: "edge.truth",
+        style: { "underlay-color": css("--truth"), "underlay-opacity": 0.42, "underlay-padding": 6 },
+      },
+      { selector: ".hover", style: { "overlay-color": css("--ink"), "overlay-opacity": 0.14, "overlay-padding": 4 } },
+      { selector: "edge.hover", style: { opacity: 1, "z-index": 9 } },
+    ];
+  }
+
+  /** Draw a view. look: {theme, layout, truth, separate}. Returns whether the graph is another one than before. */
+  function draw(view, look) {
+    const isSame =
+      current && current.view.structure === view.structure && current.look.layout === look.layout &&
+      current.look.separate === look.separate;
+    const pairs = GG.view.pairs(view.edges);
+    const lines = look.separate ? view.edges.map((edge) => [edge]) : pairs;
+    const mates = new Map(pairs.flatMap((pair) => pair.map((edge) => [edge.position, pair])));
+    const themed = !current || current.look.theme !== look.theme;
+    current = { view, look: { ...look } };
+    if (themed) cy.style(stylesheet());
+    cy.batch(() => {
+      if (!isSame) build(view, look, lines);
+      view.nodes.forEach((node) => dressNode(cy.getElementById(`n${node.position}`), node, view, look));
+      lines.forEach((line) => dressEdge(elementOf(line), line, mates.get(line[0].position), view, look));
+    });
+    return !isSame;
+  }
+
+  /** A line's element bears the number of its first edge; which of two opposite edges is stronger may change. */
+  const numberOf = (line) => Math.min(...line.map((edge) => edge.position));
+  const elementOf = (line) => cy.getElementById(`e${numberOf(line)}`);
+
+  function build(view, look, lines) {
+    const points = place(view.structure, look.layout);
+    cy.elements().remove();
+    cy.add(view.nodes.map((node) => ({
+      group: "nodes", data: { id: `n${node.position}`, kind: "node", position: node.position },
+      position: { ...points[node.position] },
+    })));
+    cy.add(lines.map((line) => ({
+      group: "edges",
+      data: {
+        id: `e${numberOf(line)}`, kind: "edge", source: `n${line[0].source}`, target: `n${line[0].target}`,
+      },
+    })));
+  }
+
+  function place(structure, name) {
+    if (!remembered.has(structure)) remembered.set(structure, {});
+    const known = remembered.get(structure);
+    const graph = { size: structure.nodes.length, source: structure.source, target: structure.destination };
+    known[name] = known[name] || GG.layout[name](graph, structure.seeds);
+    return known[name];
+  }
+
+  function dressNode(element, node, view, look) {
+    const crowd = view.nodes.length;
+    const base = crowd > 220 ? 15 : crowd > 90 ? 20 : 27;
+    const isLit = view.subject === "nodes" ? node.isHighlighted || node.isSeed : true;
+    let fill = css("--node");
+    if (node.score !== null && isLit && view.nodeMax > 0) {
+      fill = GG.color.score(node.score, view.nodeMax, view.signed, look.theme);
+    } else if (node.typeNumber !== null && node.score === null) {
+      fill = GG.color.type(node.typeNumber, look.theme);
+    }
+    element.data({
+      label: String(node.id), fill, ink: GG.color.ink(fill), size: node.isSeed ? Math.max(base + 6, 26) : base,
+      font: crowd > 220 ? 6 : crowd > 90 ? 7.5 : 9.5,
+      shape: node.typeNumber === null ? "ellipse" : GG.color.shape(node.typeNumber),
+    });
+    element.toggleClass("seed", node.isSeed);
+    element.toggleClass("faint", !isLit);
+  }
+
+  function dressEdge(element, line, pair, view, look) {
+    const shown = line.find((edge) => edge.isHighlighted) || line[0];
+    const isLit = shown.isHighlighted;
+    const share = view.edgeMax > 0 ? GG.view.size(shown.score) / view.edgeMax : 0;
+    /* Two opposite edges are two arcs if one of them is selected; else they lie on each other as one thin line. */
+    const isFlat = look.separate && pair.length === 2 && !pair.some((edge) => edge.isHighlighted);
+    const isLoop = shown.source === shown.target;
+    const hasDirection = line.length === 1 && !isLoop && !isFlat;
+    element.data({
+      members: line.map((edge) => edge.position),
+      told: (isFlat ? pair : line).map((edge) => edge.position),
+      color: isLit ? GG.color.score(shown.score, view.edgeMax, view.signed, look.theme) : css("--context"),
+      width: isLit ? 2 + 5 * share : 1.1,
+      opacity: isLit ? 1 : 0.75,
+      z: isLit ? 5 : 1,
+      curve: isLoop || (look.separate && !isFlat) ? "bezier" : "straight",
+      arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
+    });
+    element.toggleClass("truth", look.truth && line.some((edge) => edge.truth === true));
+  }
+
+  /** Show the whole graph in the part of the canvas that no notice (above) and no legend (below) covers. */
+  function fit() {
+    cy.resize();
+    if (!cy.nodes().length) return;
+    const covered = (id) => document.getElementById(id).offsetHeight;
+    const [above, below] = [covered("notice"), covered("legend")];
+    const box = cy.elements().boundingBox();
+    const [width, height] = [cy.width() - 2 * PADDING, cy.height() - 2 * PADDING - above - below];
+    const zoom = Math.min(width / Math.max(box.w, 1), height / Math.max(box.h, 1), MAX_FIT_ZOOM);
+    const [x, y] = [(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2];
+    cy.viewport({
+      zoom, pan: { x: cy.width() / 2 - x * zoom, y: PADDING + above + height / 2 - y * zoom },
+    });
+  }
+
+  /** Where a node or edge (by position in the payload) is on the page, in CSS pixels. */
+  function point(kind, position) {
+    const box = cy.container().getBoundingClientRect();
+    const element = kind === "node"
+      ? cy.getElementById(`n${position}`)
+      : cy.edges().filter((edge) => edge.data("members").includes(position));
+    const at = kind === "node" ? element.renderedPosition() : element[0].renderedMidpoint();
+    return { x: box.left + at.x, y: box.top + at.y };
+  }
+
+  function mark(kind, position, isOn) {
+    const elements = kind === "node"
+      ? cy.getElementById(`n${position}`)
+      : cy.edges().filter((edge) => edge.data("members").includes(position));
+    elements.toggleClass("hover", isOn);
+  }
+
+  const counts = () => ({
+    nodes: cy.nodes().length, lines: cy.edges().length, truthMarked: cy.edges(".truth").length,
+    seeds: cy.nodes(".seed").map((node) => node.data("position")),
+  });
+  const drawnLine = (position) => {
+    const edge = cy.edges().filter((line) => line.data("members").includes(position));
+    return { color: edge.data("color"), width: edge.data("width") };
+  };
+  const png = () => cy.png({ full: true, scale: 2, bg: css("--canvas") });
+
+  return { create, draw, fit, point, mark, counts, drawnLine, png };
+})();

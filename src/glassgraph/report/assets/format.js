@@ -1,0 +1,98 @@
+"use strict";
+/* Numbers, colors and elements. Text from the data only ever enters the page as textContent. */
+const GG = {};
+
+GG.format = (() => {
+  /** A number for reading: four significant digits. null (not finite in the data) is a dash. */
+  function short(value) {
+    if (value === null || value === undefined) return "–";
+    if (typeof value !== "number") return String(value);
+    if (Number.isInteger(value) && Math.abs(value) < 1e6) return minus(String(value));
+    const size = Math.abs(value);
+    if (size >= 1e5 || size < 1e-3) return minus(value.toExponential(2));
+    return minus(String(Number(value.toPrecision(4))));
+  }
+
+  /** A number as the data has it. */
+  function exact(value) {
+    return value === null || value === undefined ? "–" : minus(String(value));
+  }
+
+  function minus(text) {
+    return text.replace("-", "−");
+  }
+
+  function count(number, singular, plural) {
+    return `${number.toLocaleString("en-US")} ${number === 1 ? singular : plural || singular + "s"}`;
+  }
+
+  return { short, exact, count };
+})();
+
+GG.color = (() => {
+  /* Sequential ramps go from the background's neighbor to the strongest color; diverging ones from the strongest
+     negative over neutral to the strongest positive. */
+  const RAMPS = {
+    light: {
+      sequential: ["#f6c98a", "#f0923b", "#d9482b", "#8c1d40"],
+      diverging: ["#174a9c", "#5b9bd8", "#c9ccd3", "#ee8a5f", "#a81c2e"],
+    },
+    dark: {
+      sequential: ["#7a3b3f", "#c8503c", "#f58f3c", "#ffe09a"],
+      diverging: ["#7cc4ff", "#3f83cf", "#555c6b", "#d8643f", "#ffb08a"],
+    },
+  };
+  const TYPES = {
+    light: ["#7aa6d8", "#e3a857", "#6fb89a", "#c58bc9", "#9aa3b2", "#d98080", "#8f8fdc", "#b7b25a"],
+    dark: ["#4f86c6", "#c78a36", "#3f9a78", "#a568ab", "#7b8496", "#b95f5f", "#7272cc", "#97923d"],
+  };
+  const SHAPES = ["ellipse", "round-rectangle", "diamond", "hexagon", "round-triangle", "pentagon", "octagon", "vee"];
+
+  const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+
+  function along(ramp, share) {
+    const at = Math.min(Math.max(share, 0), 1) * (ramp.length - 1);
+    const low = Math.min(Math.floor(at), ramp.length - 2);
+    const [from, to] = [parse(ramp[low]), parse(ramp[low + 1])];
+    const mixed = from.map((channel, c) => Math.round(channel + (to[c] - channel) * (at - low)));
+    return `rgb(${mixed.join(",")})`;
+  }
+
+  /** The color of a score on a scale that ends at `max` (and begins at -max where `signed`). */
+  function score(value, max, signed, theme) {
+    const share = max > 0 && value !== null ? value / max : 0;
+    const ramps = RAMPS[theme];
+    return signed ? along(ramps.diverging, (share + 1) / 2) : along(ramps.sequential, share);
+  }
+
+  function gradient(signed, theme) {
+    return `linear-gradient(90deg, ${RAMPS[theme][signed ? "diverging" : "sequential"].join(", ")})`;
+  }
+
+  /** Black or white, whichever reads better on an rgb(...) or #rrggbb background. */
+  function ink(background) {
+    const channels = background.startsWith("#") ? parse(background) : background.match(/\d+/g).map(Number);
+    const [r, g, b] = channels;
+    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#14171f" : "#ffffff";
+  }
+
+  return {
+    score,
+    gradient,
+    ink,
+    type: (number, theme) => TYPES[theme][number % TYPES[theme].length],
+    shape: (number) => SHAPES[number % SHAPES.length],
+  };
+})();
+
+/** An element: GG.el("p", {class: "x", onclick: f}, "text", child). Strings become text nodes, never markup. */
+GG.el = (tag, attributes, ...children) => {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(element.style, value);
+    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+};

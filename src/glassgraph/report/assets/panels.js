@@ -1,0 +1,216 @@
+"use strict";
+/* Everything beside the picture: lists, tables, bars, the legend and the tooltip. */
+GG.panels = (() => {
+  const { el } = GG;
+  const { short, exact, count } = GG.format;
+  const byId = (id) => document.getElementById(id);
+  const NOUN = { node: "Node", graph: "Graph", edge: "Link" };
+  const MOST_ROWS = 100;
+  const MOST_CLASSES = 8;
+
+  function nodeName(view, position) {
+    const node = view.nodes[position];
+    return node.type === null ? String(node.id) : `${node.type} ${node.id}`;
+  }
+
+  function targetName(target, noun) {
+    return Array.isArray(target) ? `${noun} ${target[0]} rather than ${target[1]}` : `${noun} ${target}`;
+  }
+
+  function outcome(instance, method) {
+    const predicted = GG.view.predictedClass(instance.runs[0].prediction, method.provenance);
+    if (instance.label === null || predicted === null) return { predicted, verdict: null };
+    return { predicted, verdict: predicted === instance.label ? "correct" : "wrong" };
+  }
+
+  /** One button per instance; returns them in order. */
+  function instanceList(payload, onPick) {
+    const severalGraphs = new Set(payload.instances.map((instance) => instance.graph)).size > 1;
+    const rows = payload.instances.map((instance, i) => {
+      const { predicted, verdict } = outcome(instance, payload.methods[0]);
+      const name = `${NOUN[payload.level] || "Instance"} ${instance.index}`;
+      const notes = [
+        severalGraphs && payload.level !== "graph" ? `graph ${instance.graph}` : null,
+        predicted === null ? null : `class ${predicted}`,
+      ].filter(Boolean).join(" · ");
+      const dot = el("i", { class: `dot ${verdict || "unknown"}`, title: verdict ? `${verdict} prediction` : "no label" });
+      const row = el("button", { type: "button", role: "option", class: "row", onclick: () => onPick(i) },
+        dot, el("b", {}, name), el("span", {}, notes));
+      row.dataset.text = `${name} ${notes} ${verdict || ""}`.toLowerCase();
+      return row;
+    });
+    byId("instance-list").replaceChildren(...rows, el("p", { class: "empty", id: "no-match", hidden: true }, "No instance matches."));
+    return rows;
+  }
+
+  function prediction(view) {
+    const { run, instance, method } = view;
+    const values = run.prediction;
+    const asShare = GG.view.isProbability(values, method.provenance);
+    const { predicted, verdict } = outcome(instance, method);
+    const noun = GG.view.isRegression(method.provenance) ? "output" : "class";
+    const aimed = Array.isArray(run.target) ? run.target : [run.target];
+    const order = values.map((_, c) => c);
+    if (values.length > MOST_CLASSES) {
+      const keep = order.sort((a, b) => values[b] - values[a]).slice(0, MOST_CLASSES);
+      order.splice(0, order.length, ...new Set([...keep, ...aimed, ...(instance.label === null ? [] : [instance.label])]));
+    }
+    const facts = el("dl", { class: "facts" });
+    const fact = (name, text, extra) => facts.append(el("div", {}, el("dt", {}, name), el("dd", { class: extra || "" }, text)));
+    if (predicted !== null) fact("Predicted", `class ${predicted}`, verdict);
+    if (values.length > 1) fact("Explained", targetName(run.target, noun));
+    if (instance.label !== null) fact("Label", noun === "class" ? `class ${instance.label}` : exact(instance.label));
+    const most = Math.max(...values.map((value) => Math.abs(value || 0)), 1e-12);
+    const bars = order.filter((c) => c >= 0 && c < values.length).map((c) => {
+      const share = Math.abs(values[c] || 0) / (asShare ? 1 : most);
+      const name = values.length === 1 ? (asShare ? "p" : "value") : `${noun} ${c}`;
+      return el("div", { class: `bar${aimed.includes(c) ? " aimed" : ""}`, title: `${name}: ${exact(values[c])}` },
+        el("span", { class: "name" }, name),
+        el("span", { class: "track" }, el("i", { style: { width: `${100 * share}%` } })),
+        el("span", { class: "value" }, asShare ? `${short(Math.round(values[c] * 10000) / 100)} %` : short(values[c])));
+    });
+    byId("prediction").replaceChildren(facts, ...bars);
+  }
+
+  function topTable(view, look, hover) {
+    byId("top-title").textContent = view.subject === "nodes" ? "Strongest nodes" : "Strongest edges";
+    const rows = view.strong.slice(0, MOST_ROWS).map((item) => {
+      const isNode = view.subject === "nodes";
+      const name = isNode ? nodeName(view, item.position) : `${nodeName(view, item.source)} → ${nodeName(view, item.target)}`;
+      const color = GG.color.score(item.score, view.max, view.signed, look.theme);
+      const share = view.max > 0 ? GG.view.size(item.score) / view.max : 0;
+      return el("tr", {
+        title: isNode ? `node ${item.id}` : `edge ${item.id}${item.type === null ? "" : ` (${item.type})`}`,
+        onmouseenter: () => hover(isNode ? "node" : "edge", item.position, true),
+        onmouseleave: () => hover(isNode ? "node" : "edge", item.position, false),
+      },
+      el("td", { class: "rank" }, String(item.rank)),
+      el("td", { class: "name" }, name),
+      el("td", { class: "meter" }, el("i", { style: { width: `${100 * share}%`, background: color } })),
+      el("td", { class: "value" }, short(item.score)),
+      isNode || item.truth === null ? null
+        : el("td", { class: "mark" }, el("i", { class: item.truth ? "true" : "", title: item.truth ? "in the ground truth" : "not in the ground truth" })));
+    });
+    const more = view.strong.length - rows.length;
+    byId("top").replaceChildren(
+      rows.length ? el("table", { class: `top-table${view.structure.node_types ? " typed" : ""}` }, el("tbody", {}, ...rows))
+        : el("p", { class: "empty" }, view.max > 0 ? "Nothing is selected." : "No score differs from zero."),
+      more > 0 ? el("p", { class: "empty" }, `and ${more} more`) : "",
+    );
+  }
+
+  function features(view) {
+    const own = view.run.features;
+    byId("features-card").hidden = !own || !own.total.length;
+    if (byId("features-card").hidden) return;
+    const most = Math.abs(own.total[0][1]);
+    byId("features").replaceChildren(...own.total.map(([feature, score]) =>
+      el("div", { class: `bar${score < 0 ? " negative" : ""}`, title: `feature ${feature}: ${exact(score)}, summed over its nodes` },
+        el("span", { class: "name" }, `feature ${feature}`),
+        el("span", { class: "track" }, el("i", { style: { width: `${(100 * Math.abs(score)) / most}%` } })),
+        el("span", { class: "value" }, short(score)))));
+  }
+
+  /** The magnitudes from strongest to weakest, the chosen part filled. */
+  function curve(view) {
+    const svg = byId("curve");
+    const items = view.subject === "nodes" ? view.nodes : view.edges;
+    const sizes = items.filter((item) => item.rank !== null && item.rank <= view.complete)
+      .sort((a, b) => a.rank - b.rank).map((item) => GG.view.size(item.score));
+    const step = 280 / Math.max(sizes.length, 1);
+    const area = (part) => {
+      if (!part.length || view.max <= 0) return "";
+      const tops = part.map((value, i) => `L${(i * step).toFixed(2)} ${(45 - (43 * value) / view.max).toFixed(2)}h${step.toFixed(2)}`);
+      return `M0 45${tops.join("")}V45Z`;
+    };
+    const shape = (name, d) => {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("class", name);
+      path.setAttribute("d", d);
+      return path;
+    };
+    svg.replaceChildren(shape("all", area(sizes)), shape("chosen", area(sizes.slice(0, view.strong.length))), shape("ground", "M0 45H280"));
+  }
+
+  function legend(view, look) {
+    const items = [];
+    const scale = (name, max) => el("div", { class: "scale" }, el("span", {}, name),
+      el("i", { class: "ramp", style: { background: GG.color.gradient(view.signed, look.theme) } }),
+      el("small", {}, el("span", {}, view.signed ? short(-max) : "0"), ...(view.signed ? [el("span", {}, "0")] : []), el("span", {}, short(max))));
+    if (view.subject === "edges" && view.edgeMax > 0) items.push(scale(view.layer === null ? "Edge score" : `Edge score, layer ${view.layer + 1}`, view.edgeMax));
+    if (view.run.nodes && view.nodeMax > 0) items.push(scale(view.run.nodes_from === "features" ? "Node score, features summed" : "Node score", view.nodeMax));
+    const keys = el("div", { class: "keys" });
+    const key = (kind, text) => keys.append(el("span", {}, el("i", { class: `key ${kind}` }), text));
+    if (view.structure.seeds.length) key("seed", view.structure.seeds.length > 1 ? "explained nodes" : "explained node");
+    if (look.truth && view.structure.truth) key("truth", "ground truth");
+    if (view.subject === "edges") key("context", "not selected");
+    (view.structure.node_types || []).forEach((name, number) => {
+      keys.append(el("span", {}, el("i", { class: `key shape ${GG.color.shape(number)}`, style: { background: GG.color.type(number, look.theme) } }), name));
+    });
+    byId("legend").replaceChildren(...items, keys);
+  }
+
+  function notice(view) {
+    const lines = [];
+    if (view.numEdges === 0) lines.push("This instance has no edges: no message arrives, so nothing mattered but its own features.");
+    else if (view.subject === "none") lines.push("This method gives no score to edges or nodes here.");
+    else if (view.max === 0) lines.push("Every score is zero: nothing mattered to this method.");
+    if (view.structure.drawn_of) {
+      const [nodes, edges] = view.structure.drawn_of;
+      lines.push(`Drawn: ${view.edges.length.toLocaleString("en-US")} of ${count(edges, "edge")} and ${view.nodes.length.toLocaleString("en-US")} of ${count(nodes, "node")}: the strongest, the ways from them to the explained node, and their surroundings.`);
+    }
+    byId("notice").hidden = !lines.length;
+    byId("notice").replaceChildren(...lines.map((line) => el("p", {}, line)));
+  }
+
+  function readings(view, look) {
+    const noun = view.subject === "nodes" ? "node" : "edge";
+    const total = view.subject === "nodes" ? view.numNodes : view.numEdges;
+    byId("reading").replaceChildren(
+      el("b", {}, String(view.strong.length)), ` of ${count(total, noun)}`,
+      ...(view.structure.drawn_of && view.subject === "edges" ? [`, of which the ${view.complete} strongest can be selected`] : []),
+      ...(look.mode === "threshold" ? [", magnitude from ", el("b", {}, short(view.threshold))] : []));
+    const found = look.truth ? GG.view.agreement(view) : null;
+    byId("agreement").hidden = !found;
+    if (!found) return;
+    const share = (part, whole) => [el("b", {}, whole ? short(part / whole) : "–"), ` (${part} of ${whole})`];
+    byId("agreement").replaceChildren(
+      "Precision ", ...share(found.hits, found.shown), " · recall ", ...share(found.hits, found.total));
+  }
+
+  function tooltip(view, kind, positions, event) {
+    const box = byId("tooltip");
+    const table = el("table", {});
+    const line = (name, text) => table.append(el("tr", {}, el("th", {}, name), el("td", {}, text)));
+    if (kind === "node") {
+      const node = view.nodes[positions[0]];
+      line("node", nodeName(view, positions[0]) + (node.isSeed ? " (explained)" : ""));
+      if (view.run.nodes) {
+        line("score", exact(node.score));
+        line("rank", `${node.rank} of ${view.nodes.length}`);
+      }
+      (node.features || []).forEach(([feature, score]) => line(`feature ${feature}`, exact(score)));
+    } else {
+      positions.forEach((position, i) => {
+        const edge = view.edges[position];
+        if (i) table.append(el("tr", { class: "rule" }, el("td", { colspan: "2" })));
+        line("edge", String(edge.id));
+        line("from → to", `${nodeName(view, edge.source)} → ${nodeName(view, edge.target)}`);
+        if (edge.type !== null) line("relation", edge.type);
+        if (edge.rank !== null) {
+          line("score", exact(edge.score));
+          line("rank", `${edge.rank} of ${view.numEdges}`);
+        }
+        if (edge.truth !== null) line("truth", edge.truth ? "yes" : "no");
+      });
+    }
+    box.replaceChildren(table);
+    box.hidden = false;
+    const { clientX, clientY } = event;
+    const [width, height] = [box.offsetWidth, box.offsetHeight];
+    box.style.left = `${clientX + 16 + width > innerWidth ? clientX - width - 12 : clientX + 16}px`;
+    box.style.top = `${Math.max(8, Math.min(clientY + 14, innerHeight - height - 8))}px`;
+  }
+
+  return { instanceList, prediction, topTable, features, curve, legend, notice, readings, tooltip };
+})();

@@ -1,0 +1,186 @@
+"""One explanation as a matplotlib figure.
+
+Thickness and color are the scores, the target has a thick border, ground truth a dashed outline.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.report.protocols import LocalLike
+from glassgraph.report.trim import ranks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_explanation"]
+
+LAYOUT_SEED = 0
+MAX_LABELED_NODES = 60
+
+
+def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None = None) -> Axes:
+    """Draw an instance's receptive field with its scores; never shows a window.
+
+    Edges are drawn in the order of their magnitude, the strongest on top; negative scores are blue,
+    positive ones red, and a non-negative explanation uses one warm ramp. An explanation without
+    edge scores shows its layers' mean magnitude if it has layers, else plain edges. Nodes are
+    colored by their scores, where there are any.
+
+    Args:
+        local: the instance.
+        ax: where to draw; a new figure by default.
+        top_k: color only the k strongest edges; all by default.
+
+    Returns:
+        The matplotlib axes.
+    """
+    import matplotlib.pyplot as plt
+    import networkx as nx
+    from matplotlib.colors import Normalize
+
+    axes: Any = ax if ax is not None else plt.subplots(figsize=(6.0, 5.0), layout="constrained")[1]
+    graph = nx.MultiDiGraph()
+    nodes = local.node_id.tolist()
+    graph.add_nodes_from(range(len(nodes)))
+    source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
+    score = _edge_scores(local, len(source))
+    order, scores = ranks(score).tolist(), score.tolist()
+    shown = len(source) if top_k is None else top_k
+    largest = max((abs(s) for s in scores), default=0.0)
+    signed = any(s < 0 for s in scores)
+    colors = plt.get_cmap("coolwarm" if signed else "YlOrRd")
+    scale = Normalize(-largest if signed else -0.35 * largest, largest or 1.0)
+
+    simple = nx.Graph()
+    simple.add_nodes_from(graph)
+    simple.add_edges_from(zip(source, destination, strict=True))
+    position = _positions(nx, simple)
+    twoway = set(zip(source, destination, strict=True))
+
+    def draw(edges: list[int], **look: Any) -> None:
+        for curved in (False, True):
+            chosen = [e for e in edges if ((destination[e], source[e]) in twoway) == curved]
+            if not chosen:
+                continue
+            picked = {
+                name: [value[e] for e in chosen] if isinstance(value, dict) else value
+                for name, value in look.items()
+            }
+            nx.draw_networkx_edges(
+                nx.DiGraph([(source[e], destination[e]) for e in chosen]),
+                position,
+                edgelist=[(source[e], destination[e]) for e in chosen],
+                ax=axes,
+                node_size=260,
+                connectionstyle="arc3,rad=0.08" if curved else "arc3",
+                **picked,
+            )
+
+    by_rank = sorted(range(len(source)), key=lambda e: -order[e])
+    strong = [e for e in by_rank if order[e] <= shown and scores[e] != 0.0]
+    weak = [e for e in by_rank if not (order[e] <= shown and scores[e] != 0.0)]
+    planted = [] if local.edge_truth is None else local.edge_truth.nonzero().flatten().tolist()
+    draw(
+        planted,
+        edge_color="#0fa28e",
+        width=8.0,
+        alpha=0.55,
+        style=(0, (1.2, 0.5)),
+        arrows=True,
+        arrowstyle="-",
+    )
+    draw(weak, edge_color="#c3c9d4", width=0.8, arrows=True, arrowstyle="-")
+    draw(
+        strong,
+        edge_color={e: tuple(colors(scale(scores[e]))) for e in strong},
+        width={e: 1.2 + 3.8 * abs(scores[e]) / largest for e in strong},
+        arrows=True,
+        arrowstyle="-|>",
+        arrowsize=9,
+    )
+    _draw_nodes(nx, simple, position, local, axes)
+    axes.set_title(f"{_what(local)}, {_target(local)}")
+    axes.set_axis_off()
+    return axes  # type: ignore[no-any-return]
+
+
+def _edge_scores(local: LocalLike, num_edges: int) -> Tensor:
+    scores = local.edge_score
+    if scores is None and local.layer_edge_score is not None:
+        scores = local.layer_edge_score.abs().mean(dim=0)
+    return torch.zeros(num_edges) if scores is None else scores.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _positions(nx: Any, graph: Any) -> dict[int, Any]:
+    """Kamada-Kawai for what a reader can follow, a seeded spring layout for what is large."""
+    if len(graph) == 0:
+        return {}
+    spring = nx.spring_layout(graph, seed=LAYOUT_SEED)
+    if len(graph) <= 150 and nx.is_connected(graph):
+        return dict(nx.kamada_kawai_layout(graph, pos=spring))
+    return dict(spring)
+
+
+def _draw_nodes(nx: Any, graph: Any, position: Any, local: LocalLike, axes: Any) -> None:
+    nodes = local.node_id.tolist()
+    seeds = set(_seed_positions(local))
+    look: dict[str, Any] = {"node_color": "#e3e7ef"}
+    if local.node_score is not None:
+        values = local.node_score.nan_to_num(0.0, 0.0, 0.0).tolist()
+        bound = max((abs(v) for v in values), default=0.0) or 1.0
+        signed = any(v < 0 for v in values)
+        look = {
+            "node_color": values,
+            "cmap": "coolwarm" if signed else "YlOrRd",
+            "vmin": -bound if signed else 0.0,
+            "vmax": bound,
+        }
+    nx.draw_networkx_nodes(
+        graph,
+        position,
+        nodelist=list(graph),
+        ax=axes,
+        node_size=260,
+        edgecolors=["#171b26" if n in seeds else "#aab3c4" for n in graph],
+        linewidths=[2.8 if n in seeds else 0.8 for n in graph],
+        **look,
+    )
+    if len(graph) <= MAX_LABELED_NODES:
+        label_box = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.6}
+        nx.draw_networkx_labels(
+            graph,
+            position,
+            labels={n: str(nodes[n]) for n in graph},
+            font_size=7,
+            bbox=None if local.node_score is None else label_box,
+            ax=axes,
+        )
+
+
+def _seed_positions(local: LocalLike) -> list[int]:
+    """Where the explained nodes stand; of typed nodes only one whose id no other type bears."""
+    nodes, seeds = local.node_id.tolist(), local.seeds.tolist()
+    if local.node_type is None:
+        return [nodes.index(seed) for seed in seeds if seed in nodes]
+    bearers = [n for n, node in enumerate(nodes) if node == local.index]
+    return bearers if len(seeds) == 1 and len(bearers) == 1 else []
+
+
+def _what(local: LocalLike) -> str:
+    seeds = local.seeds.tolist()
+    if len(seeds) == 1:
+        return f"node {local.index}"
+    if len(seeds) == 2:
+        return f"link {local.index}"
+    return f"graph {local.index}"
+
+
+def _target(local: LocalLike) -> str:
+    target = local.target
+    if isinstance(target, int):
+        return f"class {target}"
+    return f"class {target[0]} rather than {target[1]}"

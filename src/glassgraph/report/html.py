@@ -1,0 +1,125 @@
+"""One self-contained HTML file that opens offline: scores drawn on the graphs, numbers beside them.
+
+Everything is inlined: the style, Cytoscape.js, the page's own scripts and the data as JSON. A
+content security policy that allows exactly these scripts (by hash) and no connection at all is part
+of the file, so that neither a name in the data nor a later edit can load or run anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from glassgraph.errors import OutputError
+from glassgraph.report.payload import build_payload
+from glassgraph.report.protocols import RunLike
+
+__all__ = ["render_report", "write_report"]
+
+SCRIPTS = (
+    "cytoscape.min.js",
+    "format.js",
+    "layout.js",
+    "view.js",
+    "canvas.js",
+    "panels.js",
+    "app.js",
+)
+DEFAULT_TITLE = "Glassgraph report"
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    runs: Sequence[RunLike],
+    metrics: Sequence[Mapping[str, object]] = (),
+    title: str = DEFAULT_TITLE,
+) -> Path:
+    """Write the report and return its path.
+
+    The file appears complete or not at all, and the same explanations give the same bytes.
+
+    Args:
+        path: the HTML file, or a folder (any path not ending in .html) that gets ``report.html``.
+        runs: one collection of explanations per method, all over the same instances in the same
+            order.
+        metrics: one flat row per method, its keys being the columns.
+        title: shown on the page and in the browser's tab.
+
+    Raises:
+        OutputError: if the file cannot be written.
+        ReportError: if there is no run, or the runs do not belong together.
+    """
+    text = render_report(runs, metrics, title)
+    target = Path(path)
+    if target.is_dir() or target.suffix.lower() not in {".html", ".htm"}:
+        target = target / "report.html"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(target, text)
+    except OSError as error:
+        raise OutputError(
+            f"The report cannot be written to {str(target)!r} ({error.strerror or error}): "
+            "give a folder that exists and that you may write to."
+        ) from error
+    return target
+
+
+def render_report(
+    runs: Sequence[RunLike],
+    metrics: Sequence[Mapping[str, object]] = (),
+    title: str = DEFAULT_TITLE,
+) -> str:
+    """The report as the text of an HTML document; the arguments are those of `write_report`."""
+    payload = build_payload(runs, metrics, title)
+    payload["vendor"] = json.loads(_asset("vendor.json"))
+    scripts = [_asset(name) for name in SCRIPTS]
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    parts = {
+        "TITLE": html.escape(title),
+        "POLICY": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:",
+        "STYLE": _asset("style.css"),
+        "DATA": embed_json(payload),
+        "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
+    }
+    pieces = _asset("page.html").split("@@")
+    return "".join(parts[p] if odd % 2 else p for odd, p in enumerate(pieces))
+
+
+def embed_json(value: object) -> str:
+    r"""JSON that is inert inside a script element: no ``<``, ``>`` or ``&`` is left as itself.
+
+    Example:
+        >>> print(embed_json("</script>"))
+        "\u003c/script\u003e"
+    """
+    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return files("glassgraph.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _write_atomically(target: Path, text: str) -> None:
+    """Write beside the target and rename, so that a reader never meets half a file."""
+    handle, temporary = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,304 @@
+"""Explanations in, one JSON-able dictionary out: everything that the page shows, each thing once.
+
+Layout of the payload (n nodes and e edges drawn for an instance, L layers, C outputs)::
+
+    level, title, vendor
+    methods    [{name, num_layers, signed, provenance}]
+    metrics    {columns, rows}
+    instances  [{index, graph, label, structures, runs}]
+      structures  [{nodes [n], seeds, node_types, node_type [n], edge_id [e], source [e],
+                   destination [e], edge_types, edge_type [e], truth [e],
+                   num_true, drawn_of [nodes, edges]}]
+      runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
+                   nodes [n], nodes_from, features, edge_ranks [e], layer_ranks [L][e]}
+
+What a method or a graph does not have is null. Methods that agree on an instance's structure share
+it. Numbers keep six significant digits; one that is not finite becomes null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from glassgraph.errors import GlassgraphError
+from glassgraph.report.protocols import LocalLike, RunLike
+from glassgraph.report.trim import choose_edges, ranks
+
+__all__ = ["MAX_DRAWN_EDGES", "ReportError", "build_payload"]
+
+MAX_DRAWN_EDGES = 400
+TOP_FEATURES = 12
+TOP_FEATURES_PER_NODE = 3
+LONG_LIST = 40
+SHOWN_OF_LONG_LIST = 8
+
+Json: TypeAlias = dict[str, Any]
+Number: TypeAlias = int | float | None
+
+
+class ReportError(GlassgraphError, ValueError):
+    """The explanations do not belong into one report."""
+
+
+def build_payload(
+    runs: Sequence[RunLike], metrics: Sequence[Mapping[str, object]], title: str
+) -> Json:
+    """The page's data for several methods over the same instances.
+
+    Raises:
+        ReportError: if there is no run, or the runs are about different instances.
+    """
+    if not runs:
+        raise ReportError("runs is empty: a report needs the explanations of at least one method.")
+    sizes = [len(run) for run in runs]
+    if len(set(sizes)) > 1:
+        raise ReportError(
+            f"runs must explain the same instances, but they have {sizes} of them: "
+            "explain the same index with every method."
+        )
+    instances = [_instance([run.local(i) for run in runs], i, runs) for i in range(sizes[0])]
+    methods = [_method(run, m, instances) for m, run in enumerate(runs)]
+    return {
+        "title": title,
+        "level": runs[0].level,
+        "methods": methods,
+        "metrics": _metrics(metrics),
+        "instances": instances,
+    }
+
+
+def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
+    lists: list[list[Number]] = []
+    for instance in instances:
+        own = instance["runs"][m]
+        lists += [own["edges"] or [], own["nodes"] or [], *(own["layers"] or [])]
+    return {
+        "name": run.method,
+        "num_layers": run.num_layers,
+        "signed": any(value is not None and value < 0 for values in lists for value in values),
+        "provenance": _jsonable(dict(run.provenance)),
+    }
+
+
+def _instance(locals_: Sequence[LocalLike], i: int, runs: Sequence[RunLike]) -> Json:
+    first = locals_[0]
+    for local, run in zip(locals_, runs, strict=True):
+        if (local.index, local.graph) != (first.index, first.graph):
+            raise ReportError(
+                "runs must explain the same instances in the same order, but instance "
+                f"{i} is index {first.index} of graph {first.graph} for {runs[0].method!r} "
+                f"and index {local.index} of graph {local.graph} for {run.method!r}."
+            )
+    structures = [_structure(lo, run) for lo, run in zip(locals_, runs, strict=True)]
+    unique: list[Json] = []
+    for structure in structures:
+        if structure not in unique:
+            unique.append(structure)
+    numbers = [unique.index(structure) for structure in structures]
+    chosen = []
+    for number, structure in enumerate(unique):
+        sharing = [lo for lo, own in zip(locals_, numbers, strict=True) if own == number]
+        chosen.append(_trim(structure, sharing))
+    return {
+        "index": first.index,
+        "graph": first.graph,
+        "label": first.label,
+        "structures": unique,
+        "runs": [
+            _run(local, number, chosen[number])
+            for local, number in zip(locals_, numbers, strict=True)
+        ],
+    }
+
+
+def _structure(local: LocalLike, run: RunLike) -> Json:
+    node_types, node_type = _encoded(local.node_type)
+    edge_types, edge_type = _encoded(local.edge_type)
+    truth = local.edge_truth
+    source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
+    return {
+        "nodes": local.node_id.tolist(),
+        "seeds": _seed_positions(local, run),
+        "node_types": node_types,
+        "node_type": node_type,
+        "edge_id": local.edge_id.tolist(),
+        "source": source,
+        "destination": destination,
+        "edge_types": edge_types,
+        "edge_type": edge_type,
+        "truth": None if truth is None else [int(t) for t in truth.tolist()],
+        "num_true": None if truth is None else int(truth.sum()),
+        "drawn_of": None,
+    }
+
+
+def _seed_positions(local: LocalLike, run: RunLike) -> list[int]:
+    """Where the explained nodes stand in ``node_id``.
+
+    Among typed nodes an id says who is meant only with the type, which a node task has in the
+    provenance (``task.node_type``). Where the type is unknown nothing is marked, rather than a
+    node of another type.
+    """
+    nodes = local.node_id.tolist()
+    if local.node_type is None:
+        return [nodes.index(seed) for seed in local.seeds.tolist() if seed in nodes]
+    task = run.provenance.get("task")
+    explained = task.get("node_type") if isinstance(task, Mapping) else None
+    if run.level != "node" or explained is None:
+        return []
+    named = enumerate(zip(local.node_type, nodes, strict=True))
+    return [n for n, name in named if name == (explained, local.index)]
+
+
+def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None) -> Json:
+    """One method's numbers; ``chosen`` are the nodes and edges that a large instance keeps."""
+    nodes, features = local.node_score, local.feature_score
+    nodes_from = None if nodes is None else "nodes"
+    if nodes is None and features is not None:
+        nodes, nodes_from = features.nansum(dim=1), "features"
+    edges, layers, types = local.edge_score, local.layer_edge_score, local.node_type
+    total = None if features is None else _total_features(features, types)
+    edge_ranks = layer_ranks = None
+    if chosen is not None:
+        kept_nodes, kept_edges = chosen
+        nodes = None if nodes is None else nodes[kept_nodes]
+        features = None if features is None else features[kept_nodes]
+        if edges is not None:
+            edge_ranks, edges = ranks(edges)[kept_edges].tolist(), edges[kept_edges]
+        if layers is not None:
+            layer_ranks = [ranks(layer)[kept_edges].tolist() for layer in layers]
+            layers = layers[:, kept_edges]
+    target = local.target
+    return {
+        "structure": structure,
+        "target": target if isinstance(target, int) else list(target),
+        "prediction": _numbers(local.prediction.reshape(-1)),
+        "edges": _numbers(edges),
+        "layers": _rows(layers),
+        "nodes": _numbers(nodes),
+        "nodes_from": nodes_from,
+        "features": None
+        if features is None
+        else {
+            "total": total,
+            "per_node": [_strongest(row, TOP_FEATURES_PER_NODE) for row in features],
+        },
+        "edge_ranks": edge_ranks,
+        "layer_ranks": layer_ranks,
+    }
+
+
+def _total_features(scores: Tensor, node_type: Sequence[str] | None) -> list[list[Any]]:
+    """The strongest features ``[name, score]`` of the instance, summed over its nodes.
+
+    Node types have features of their own, so typed nodes are summed within their type. NaN pads the
+    rows of types with fewer features.
+    """
+    total: list[list[Any]] = []
+    for name in dict.fromkeys(node_type or [""]):
+        own = [n for n in range(len(scores)) if node_type is None or node_type[n] == name]
+        sums = scores[own].nansum(dim=0)
+        total += [[f"{name} {f}".strip(), score] for f, score in _strongest(sums, TOP_FEATURES)]
+    total.sort(key=lambda item: -abs(item[1]))
+    return total[:TOP_FEATURES]
+
+
+def _strongest(scores: Tensor, count: int) -> list[list[Any]]:
+    """``[feature, score]`` of the largest magnitudes that are not zero, strongest first."""
+    order = torch.argsort(ranks(scores))[:count].tolist()
+    found = zip(order, _numbers(scores[order]) or [], strict=True)
+    return [[feature, score] for feature, score in found if score]
+
+
+def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor] | None:
+    """Cut a large structure in place; the nodes and edges that stay, or None where all do."""
+    num_nodes, num_edges = len(structure["nodes"]), len(structure["source"])
+    if num_edges <= MAX_DRAWN_EDGES:
+        return None
+    rankings: list[Tensor] = []
+    for local in sharing:
+        rankings += [] if local.edge_score is None else [local.edge_score]
+        rankings += [] if local.layer_edge_score is None else list(local.layer_edge_score)
+    source, destination = structure["source"], structure["destination"]
+    edges = choose_edges(
+        source, destination, structure["seeds"], rankings, structure["truth"], MAX_DRAWN_EDGES
+    )
+    ends = {end for e in edges for end in (source[e], destination[e])}
+    nodes = sorted(ends | set(structure["seeds"]))
+    new = {old: position for position, old in enumerate(nodes)}
+    structure["seeds"] = [new[node] for node in structure["seeds"]]
+    structure["drawn_of"] = [num_nodes, num_edges]
+    for name in ("nodes", "node_type"):
+        structure[name] = _take(structure[name], nodes)
+    for name in ("edge_id", "source", "destination", "edge_type", "truth"):
+        structure[name] = _take(structure[name], edges)
+    for name in ("source", "destination"):
+        structure[name] = [new[node] for node in structure[name]]
+    return torch.tensor(nodes), torch.tensor(edges)
+
+
+def _take(values: list[Any] | None, positions: Sequence[int]) -> list[Any] | None:
+    return None if values is None else [values[p] for p in positions]
+
+
+def _encoded(names: Sequence[str] | None) -> tuple[list[str] | None, list[int] | None]:
+    """Names as (distinct names in order of appearance, position of each)."""
+    if names is None:
+        return None, None
+    distinct = list(dict.fromkeys(names))
+    position = {name: p for p, name in enumerate(distinct)}
+    return distinct, [position[name] for name in names]
+
+
+def _metrics(rows: Sequence[Mapping[str, object]]) -> Json:
+    columns = list(dict.fromkeys(str(key) for row in rows for key in row))
+    table = [{str(key): value for key, value in row.items()} for row in rows]
+    return {"columns": columns, "rows": [[_cell(row.get(c)) for c in columns] for row in table]}
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    return str(value)
+
+
+def _rows(values: Tensor | None) -> list[list[Number]] | None:
+    return None if values is None else [_numbers(row) or [] for row in values]
+
+
+def _numbers(values: Tensor | None) -> list[Number] | None:
+    return None if values is None else [_number(value) for value in values.tolist()]
+
+
+def _number(value: float) -> Number:
+    """Six significant digits; whole numbers without a fraction; null where not finite."""
+    if isinstance(value, int):
+        return value
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def _jsonable(value: object) -> object:
+    """A provenance value as JSON; what JSON cannot say (inf, a path) and long lists become text."""
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        if len(value) > LONG_LIST:
+            return f"{', '.join(map(str, value[:SHOWN_OF_LONG_LIST]))}, … ({len(value)} in all)"
+        return [_jsonable(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value)

@@ -1,0 +1,111 @@
+"""What a report reads: the few fields of an explanation that a picture needs.
+
+The report computes no explanation and imports none; anything with these fields can be drawn.
+``glassgraph.Explanations`` and its ``local(i)`` have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+__all__ = ["LocalLike", "RunLike"]
+
+
+class LocalLike(Protocol):
+    """One instance in its own receptive field: n nodes, e edges, L layers, F features, C outputs.
+
+    All tensors are on the CPU; ``None`` where a method does not give that kind of score.
+    """
+
+    @property
+    def index(self) -> int:
+        """Node id, graph id or column of ``edge_label_index``."""
+
+    @property
+    def graph(self) -> int:
+        """Which graph of the user's list (0 for one graph)."""
+
+    @property
+    def target(self) -> int | tuple[int, int]:
+        """The explained class, or (a, b) for "a rather than b"."""
+
+    @property
+    def prediction(self) -> Tensor:
+        """[C] probabilities (classification) or values (regression)."""
+
+    @property
+    def label(self) -> int | None:
+        """The true class, where the data has it."""
+
+    @property
+    def seeds(self) -> Tensor:
+        """[1], [2] or [0] node ids that the instance is about."""
+
+    @property
+    def node_id(self) -> Tensor:
+        """[n] the user's node ids (within the type, where there are types)."""
+
+    @property
+    def node_type(self) -> list[str] | None:
+        """[n] names of node types."""
+
+    @property
+    def edge_id(self) -> Tensor:
+        """[e] the user's edge ids (within the type, where there are types)."""
+
+    @property
+    def edge_type(self) -> list[str] | None:
+        """[e] names of relations."""
+
+    @property
+    def edge_index(self) -> Tensor:
+        """[2, e] source and destination as positions in ``node_id``."""
+
+    @property
+    def edge_score(self) -> Tensor | None:
+        """[e], may be negative."""
+
+    @property
+    def layer_edge_score(self) -> Tensor | None:
+        """[L, e], may be negative."""
+
+    @property
+    def node_score(self) -> Tensor | None:
+        """[n], may be negative."""
+
+    @property
+    def feature_score(self) -> Tensor | None:
+        """[n, F], may be negative."""
+
+    @property
+    def edge_truth(self) -> Tensor | None:
+        """[e] bool: part of the planted or annotated explanation."""
+
+
+class RunLike(Protocol):
+    """The explanations of one method over a list of instances."""
+
+    @property
+    def method(self) -> str:
+        """Registry name of the method."""
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """JSON-able record of how the explanations were made."""
+
+    @property
+    def level(self) -> str:
+        """``"node"``, ``"graph"`` or ``"edge"``."""
+
+    @property
+    def num_layers(self) -> int:
+        """Message-passing steps of the explained model."""
+
+    def __len__(self) -> int:
+        """Number of explained instances."""
+
+    def local(self, i: int) -> LocalLike:
+        """The i-th instance in its receptive field."""
