@@ -11,25 +11,49 @@ Example:
     torch.Size([3])
 """
 
-from glassgraph import errors
-from glassgraph.core.explanation import (
-    Attribution,
-    Explanation,
-    Explanations,
-    HeteroExplanation,
-    LocalExplanation,
-)
-from glassgraph.core.sites import MessageTap
-from glassgraph.core.task import Task
-from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
-from glassgraph.explainers.gradient.saliency import Saliency
-from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
-from glassgraph.explainers.perturbation.occlusion import Occlusion
-from glassgraph.explainers.perturbation.random import Random
-from glassgraph.explainers.registry import explain, methods
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from glassgraph import errors
+from glassgraph._version import __version__
+
+if TYPE_CHECKING:
+    from glassgraph.core.explanation import (
+        Attribution,
+        Explanation,
+        Explanations,
+        HeteroExplanation,
+        LocalExplanation,
+    )
+    from glassgraph.core.sites import MessageTap
+    from glassgraph.core.task import Task
+    from glassgraph.explainers.base import Explainer
+    from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+    from glassgraph.explainers.gradient.saliency import Saliency
+    from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
+    from glassgraph.explainers.perturbation.occlusion import Occlusion
+    from glassgraph.explainers.perturbation.random import Random
+    from glassgraph.explainers.registry import explain, methods
+
+#: Where each public name lives. Looked up on first use, so that importing the package, and the
+#: command line's help, do not wait for torch.
+_HOMES = {
+    "Attribution": "glassgraph.core.explanation",
+    "EdgeGradients": "glassgraph.explainers.gradient.edge_gradients",
+    "Explainer": "glassgraph.explainers.base",
+    "Explanation": "glassgraph.core.explanation",
+    "Explanations": "glassgraph.core.explanation",
+    "GNNExplainer": "glassgraph.explainers.perturbation.gnn_explainer",
+    "HeteroExplanation": "glassgraph.core.explanation",
+    "LocalExplanation": "glassgraph.core.explanation",
+    "MessageTap": "glassgraph.core.sites",
+    "Occlusion": "glassgraph.explainers.perturbation.occlusion",
+    "Random": "glassgraph.explainers.perturbation.random",
+    "Saliency": "glassgraph.explainers.gradient.saliency",
+    "Task": "glassgraph.core.task",
+    "explain": "glassgraph.explainers.registry",
+    "methods": "glassgraph.explainers.registry",
+}
 
 __all__ = [
     "Attribution",
@@ -50,3 +74,15 @@ __all__ = [
     "explain",
     "methods",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

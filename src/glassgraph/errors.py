@@ -82,6 +82,14 @@ class MissingExtraError(GlassgraphError, ImportError):
     """An optional package is needed; the message names the extra to install."""
 
 
+class CommandError(GlassgraphError, ValueError):
+    """An option of the command line is malformed, or does not fit the others."""
+
+
+class ModelFileError(GlassgraphError, ValueError):
+    """A Python file that should build a model is missing, fails, or builds something else."""
+
+
 class Interrupted(GlassgraphError, KeyboardInterrupt):
     """A long run was interrupted; what had been explained by then is in ``explanations``."""
 

@@ -20,14 +20,16 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import Intervention
-from glassgraph.core.pack import CannotPack, Packed, pack
+from glassgraph.core.pack import Packed, pack
 from glassgraph.core.plan import Constants, plan_sites
-from glassgraph.core.receptive import Fields, members
+from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
 
-#: Message rows per layer that one pass over replicated instances works on, about a cache's worth.
-_ROWS_AT_ONCE = 1 << 18
+#: Message rows per layer that one pass over copies works on, about a cache's worth.
+_ROWS_AT_ONCE = 1 << 14
+#: Rounds that a group of copies serves, where there is work for so many.
+_ROUNDS = 12
 
 
 @dataclass
@@ -215,52 +217,51 @@ class InstanceBatch:
                 total[position] = reduce(each).to(self.dtype)
         return total
 
-    def by_size(self) -> Iterator[SizePart]:
-        """Split into batches whose instances differ in edges by at most a factor of two.
+    def copies(self, budget: int) -> Iterator[Copies]:
+        """Copies of every instance, as many as it has edges if they fit, group by group.
 
-        Instances without edges are left out.
+        For methods that change one edge at a time: each copy takes its turn with some of the
+        edges. Instances without edges are left out.
+
+        Args:
+            budget: bytes that a group may take.
         """
         count = self.edges_per_instance
-        everything = torch.arange(self.num_instances, device=self.device)
-        bins = torch.where(count > 0, count.clamp_min(1).double().log2().long(), -1)
-        kinds = sorted(set(bins.tolist()) - {-1})
-        if len(kinds) == 1 and bool((count > 0).all()):
-            yield SizePart(self, everything, torch.arange(self.num_edges, device=self.device))
-            return
-        for kind in kinds:
-            chosen = (bins == kind).nonzero().view(-1)
-            edge = members(self.edge_instance, self.num_instances, chosen)
-            yield SizePart(self._taken(chosen), chosen, edge)
+        bytes_per_row = 16 * (self.wiring.width + 8)
+        most_rows = max(1, min(_ROWS_AT_ONCE, budget // bytes_per_row))
+        order = torch.argsort(count, stable=True)
+        order = order[count[order] > 0]
+        size = count[order]
+        # Packing copies costs about as much as two passes over them: let them serve many rounds.
+        rounds = min(_ROUNDS, max(1, int((size * size).sum()) // most_rows))
+        stride = torch.minimum(-(-size // rounds), (most_rows // size).clamp_min(1))
+        if self.is_whole:
+            stride = torch.ones_like(size)
+        filled = (stride * size).cumsum(0)
+        first = 0
+        while first < order.numel():
+            before = int(filled[first - 1]) if first else 0
+            last = int(torch.searchsorted(filled, before + most_rows, right=True))
+            last = max(first + 1, last)
+            yield self._copies(order[first:last], stride[first:last])
+            first = last
 
-    def copies_within(self, budget: int) -> int:
-        """How many copies of each instance to evaluate at once."""
-        if self.is_whole or self.num_edges == 0:
-            return 1
-        most = int(self.edges_per_instance.max())
-        bytes_per_copy = 16 * (self.num_edges * (self.wiring.width + 8) + self.num_nodes * 32)
-        by_memory = budget // max(1, bytes_per_copy)
-        by_cache = _ROWS_AT_ONCE // self.num_edges
-        return max(1, min(most, by_memory, max(1, by_cache)))
+    def _copies(self, instances: Tensor, stride: Tensor) -> Copies:
+        position = torch.repeat_interleave(stride)
+        owner, width = instances[position], stride[position]
+        start = stride.cumsum(0) - stride
+        number = torch.arange(owner.numel(), device=self.device) - start[position]
+        batch = self if self.is_whole else self.take(owner)
+        first_edge = self.edges_per_instance.cumsum(0) - self.edges_per_instance
+        return Copies(batch, owner, number, width, first_edge[owner])
 
     def sum_edges(self, value: Tensor) -> Tensor:
         """Sum ``[e]`` edge values over each instance, ``[B]``."""
         total = torch.zeros(self.num_instances, dtype=value.dtype, device=value.device)
         return total.index_add(0, self.edge_instance, value)
 
-    def replicate(self, copies: int) -> InstanceBatch:
-        """Every instance ``copies`` times over, copies of an instance side by side.
-
-        Instance ``i`` becomes instances ``i * copies`` to ``i * copies + copies - 1``, each with
-        the same edges in the same order.
-        """
-        if copies == 1:
-            return self
-        if self.is_whole:
-            raise CannotPack("an instance on the user's full graph cannot be replicated")
-        everything = torch.arange(self.num_instances, device=self.device)
-        return self._taken(everything.repeat_interleave(copies))
-
-    def _taken(self, instances: Tensor) -> InstanceBatch:
+    def take(self, instances: Tensor) -> InstanceBatch:
+        """Some of the instances, packed anew; an instance may come several times."""
         return assemble(
             graph=self.graph,
             fields=self.fields.take(instances),
@@ -271,11 +272,9 @@ class InstanceBatch:
             key=self.key[instances],
             model_call=self.model_call,
             constants=self._constants,
-            can_trim=self._can_trim,
         )
 
     _constants: Mapping[int, Constants] = field(default_factory=dict, repr=False)
-    _can_trim: bool = field(default=True, repr=False)
 
     def edge_address(self) -> Tensor:
         """``[e]`` a number for each edge that depends on its endpoints alone.
@@ -305,27 +304,58 @@ class InstanceBatch:
 
 
 @dataclass(frozen=True)
-class SizePart:
-    """Some instances of a batch.
+class Copies:
+    """Copies of some instances of a batch, each with another edge to change in every round.
 
     Attributes:
-        batch: these instances alone.
-        instance: their numbers in the batch they come from.
-        edge: numbers of their edges in the batch they come from.
+        batch: all copies side by side.
+        instance: ``[C]`` the instance each copy is of.
+        number: ``[C]`` which copy of it.
+        stride: ``[C]`` how many copies there are of it.
+        first_edge: ``[C]`` the instance's first edge in the batch it comes from.
     """
 
     batch: InstanceBatch
     instance: Tensor
-    edge: Tensor
+    number: Tensor
+    stride: Tensor
+    first_edge: Tensor
+
+    def turns(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Rounds that visit every edge of every instance once.
+
+        Yields:
+            The copies whose turn it is, the edge of the copies' batch that each changes, and the
+            same edge in the batch they come from.
+        """
+        count = self.batch.edges_per_instance
+        start = count.cumsum(0) - count
+        turn = self.number
+        active = (turn < count).nonzero().view(-1)
+        while active.numel():
+            yield active, start[active] + turn[active], self.first_edge[active] + turn[active]
+            turn = turn + self.stride
+            active = (turn < count).nonzero().view(-1)
 
 
-def select_rows(task_: Task, result: Any, rows: Tensor | None, num_instances: int) -> Tensor:
-    """Pick the explained rows ``[B, C]`` out of what a model returned."""
+def select_rows(
+    task_: Task,
+    result: Any,
+    rows: Tensor | None,
+    num_instances: int,
+    num_nodes: int | None = None,
+) -> Tensor:
+    """Pick the explained rows ``[B, C]`` out of what a model returned.
+
+    Raises:
+        ModelOutputError: if it does not have one row per instance, or (where ``rows`` and
+            ``num_nodes`` are given) one row per node.
+    """
     if isinstance(result, dict) and task_.node_type in result:
         result = result[task_.node_type]
     if rows is None:
-        return task.as_matrix(result, num_instances, f"a {task_.level} task")
-    return task.as_matrix(result, None, f"a {task_.level} task").index_select(0, rows)
+        return task.as_matrix(result, num_instances, task_.level)
+    return task.as_matrix(result, num_nodes, task_.level).index_select(0, rows)
 
 
 def output_rows(graph: TypedGraph, fields: Fields, packed: Packed, task_: Task) -> Tensor | None:
@@ -350,7 +380,6 @@ def assemble(
     key: Tensor,
     model_call: ModelCall,
     constants: Mapping[int, Constants],
-    can_trim: bool,
 ) -> InstanceBatch:
     """Pack fields and plan what happens at each site.
 
@@ -359,7 +388,7 @@ def assemble(
         PlanMismatch: if the packed graph runs through other sites than the traced one.
     """
     packed = pack(graph, fields, model_call, task.level)
-    plans = plan_sites(graph, fields, packed, wiring, model_call, constants, can_trim)
+    plans = plan_sites(graph, fields, packed, wiring, model_call, constants)
     return InstanceBatch(
         task=task,
         fields=fields,
@@ -374,5 +403,4 @@ def assemble(
         intervention=Intervention(wiring, plans),
         output_rows=output_rows(graph, fields, packed, task),
         _constants=constants,
-        _can_trim=can_trim,
     )

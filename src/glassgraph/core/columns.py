@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -63,6 +64,41 @@ class Part:
     layer_edge_score: Tensor | None = None
     node_score: Tensor | None = None
     feature_score: Tensor | None = None
+
+    def take(self, row: Tensor, position: Tensor) -> Part:
+        """Some of the instances, in the order given, at new positions."""
+        node, node_instance = _members(self.node_instance, row)
+        edge, edge_instance = _members(self.edge_instance, row)
+        layers = self.layer_edge_score
+        return Part(
+            position=position,
+            index=self.index[row],
+            graph=self.graph[row],
+            target=self.target[row],
+            contrast=self.contrast[row],
+            label=self.label[row],
+            prediction=self.prediction[row],
+            seed=self.seed[row],
+            node_instance=node_instance,
+            node=self.node[node],
+            edge_instance=edge_instance,
+            edge=self.edge[edge],
+            source=self.source[edge],
+            destination=self.destination[edge],
+            edge_score=None if self.edge_score is None else self.edge_score[edge],
+            layer_edge_score=None if layers is None else layers[:, edge],
+            node_score=None if self.node_score is None else self.node_score[node],
+            feature_score=None if self.feature_score is None else self.feature_score[node],
+        )
+
+
+def _members(owner: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the members of some rows stand in ``owner`` (ascending), and the new row of each."""
+    start = torch.searchsorted(owner, row)
+    count = torch.searchsorted(owner, row, right=True) - start
+    new = torch.repeat_interleave(count)
+    first = count.cumsum(0) - count
+    return start[new] + torch.arange(new.numel()) - first[new], new
 
 
 @dataclass(frozen=True)

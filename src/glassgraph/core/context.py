@@ -22,12 +22,12 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
-from glassgraph.core.pack import Packed, everything, pack, whole_node_positions, whole_views
+from glassgraph.core.pack import Packed, everything, pack, pack_whole
 from glassgraph.core.plan import Constants, run_observed, site_candidates
-from glassgraph.core.receptive import Fields, receptive_fields
+from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring
 from glassgraph.core.task import Task
-from glassgraph.errors import GlassgraphError, ModelCallError
+from glassgraph.errors import GlassgraphError, ModelCallError, ModelOutputError
 
 
 @dataclass
@@ -37,10 +37,29 @@ class Context:
     Attributes:
         output: ``[B, C]`` the predictions of the instances.
         constants: for each site its arguments that depend on the graph alone.
+        num_nodes, num_edges: size of the graph it ran on.
     """
 
     output: Tensor
     constants: Mapping[int, Constants]
+    num_nodes: int
+    num_edges: int
+
+
+def run_on(model_call: ModelCall, data: Any) -> Any:
+    """Call the model on the user's own data.
+
+    Raises:
+        ModelCallError: if it fails there.
+    """
+    try:
+        return model_call(data)
+    except GlassgraphError:
+        raise
+    except Exception as error:
+        raise ModelCallError(
+            f"the model failed on the data: {type(error).__name__}: {error}"
+        ) from error
 
 
 def own_data(graph: TypedGraph, task: Task) -> Any:
@@ -63,25 +82,76 @@ def full_context(
     """
     data = own_data(graph, task)
     rows: Tensor | None = None
+    num_nodes: int | None = None
     if task.level == "edge":
         data.edge_label_index = instances.seeds.t().contiguous()
     elif task.level == "node":
-        first = graph.node_offset[graph.type_position(task.node_type)]
-        rows = instances.seeds[:, 0] - first
-    try:
-        result, records = run_observed(wiring.channels, model_call, data)
-    except GlassgraphError:
-        raise
-    except Exception as error:
-        raise ModelCallError(
-            f"the model failed on the data: {type(error).__name__}: {error}"
-        ) from error
-    if task.level == "graph":  # nothing is cut, so nothing needs replacing
-        return Context(select_rows(task, result, None, graph.num_graphs)[instances.graph], {})
-    output = select_rows(task, result, rows, len(instances))
+        number = graph.type_position(task.node_type)
+        rows = instances.seeds[:, 0] - graph.node_offset[number]
+        num_nodes = graph.node_offset[number + 1] - graph.node_offset[number]
+    result, records = run_observed(wiring.channels, lambda given: run_on(model_call, given), data)
+    output = without_nan(select_rows(task, result, rows, len(instances), num_nodes))
     fields = everything(graph, None)
-    packed = Packed(data, whole_views(graph, fields), whole_node_positions(graph))
-    return Context(output, _constants(graph, wiring, model_call, packed, records, fields))
+    packed = pack_whole(graph, data, fields)
+    constants = _constants(graph, wiring, model_call, packed, records, fields)
+    return Context(output, constants, graph.num_nodes, graph.num_edges)
+
+
+def graph_context(
+    graph: TypedGraph,
+    model_call: ModelCall,
+    task: Task,
+    instances: Instances,
+    most: int | None,
+) -> tuple[Tensor, Tensor]:
+    """Run the model on single graphs, as the user gave them.
+
+    Args:
+        graph: the user's graphs.
+        model_call: how the model is called.
+        task: a graph task.
+        instances: the graphs to explain.
+        most: run at most so many of them (the first, the last, the largest, ...); None for all.
+
+    Returns:
+        Positions among the instances, and the prediction ``[k, C]`` of each.
+
+    Raises:
+        ModelCallError: if the model fails.
+        ModelOutputError: if it does not return one row per graph.
+    """
+    num = len(instances)
+    size = graph.by_graph[1].pointer.diff()[instances.graph]
+    if most is None or num <= most:
+        position = torch.arange(num, device=graph.device)
+    else:
+        ends = torch.tensor([0, num - 1], device=graph.device)
+        position = torch.unique(torch.cat([ends, size.topk(most - 2).indices]))
+    rows = []
+    for number in instances.graph[position].tolist():
+        data = single_graph(graph, number, model_call)
+        with torch.no_grad():
+            result = run_on(model_call, data)
+        rows.append(without_nan(select_rows(task, result, None, 1)))
+    return position, torch.cat(rows)
+
+
+def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
+    """One of the user's graphs, with a ``batch`` of zeros where the model wants one."""
+    if graph.is_split:
+        data = copy.copy(graph.single(number))
+    elif graph.node_graph is None:
+        data = own_data(graph, Task("graph"))
+    else:  # graphs side by side in one Data
+        fields = whole_graphs(graph, torch.tensor([number], device=graph.device))
+        data = pack(graph, fields, model_call, "graph").data
+    stores = [data]
+    if graph.is_heterogeneous:
+        stores = [data[name] for name in graph.node_types]
+    for store in stores:
+        if model_call.needs("batch") and "batch" not in store:
+            store.batch = torch.zeros(store.num_nodes, dtype=torch.long, device=graph.device)
+    return data
 
 
 def local_context(
@@ -97,14 +167,40 @@ def local_context(
     packed = pack(graph, fields, model_call, task.level)
     seed = fields.seed.view(instances.seeds.shape)
     rows: Tensor | None = None
+    num_nodes: int | None = None
     if task.level == "edge":
         packed.data.edge_label_index = seed.t().contiguous()
     else:
         position = packed.node_position[graph.type_position(task.node_type)]
-        rows = torch.searchsorted(position, seed[:, 0])
+        rows, num_nodes = torch.searchsorted(position, seed[:, 0]), position.numel()
     result, records = run_observed(wiring.channels, model_call, packed.data)
-    output = select_rows(task, result, rows, len(instances))
-    return Context(output, _constants(graph, wiring, model_call, packed, records, fields))
+    output = without_nan(select_rows(task, result, rows, len(instances), num_nodes))
+    constants = _constants(graph, wiring, model_call, packed, records, fields)
+    return Context(output, constants, fields.node.numel(), fields.edge.numel())
+
+
+def rows_agree(output: Tensor, reference: Tensor) -> Tensor:
+    """Which rows ``[B]`` of two outputs are equal up to rounding."""
+    precise = reference.dtype == torch.float64
+    relative, absolute = (1e-9, 1e-10) if precise else (2e-4, 1e-5)
+    scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
+    distance = (output - reference).abs().amax(dim=1)
+    return distance <= absolute + relative * scale
+
+
+def without_nan(output: Tensor) -> Tensor:
+    """The output, if it can be explained.
+
+    Raises:
+        ModelOutputError: if it holds NaN.
+    """
+    if bool(torch.isnan(output).any()):
+        bad = int(torch.isnan(output).any(dim=1).sum())
+        raise ModelOutputError(
+            f"the model's output is NaN for {bad} of {output.size(0)} instances, so every score "
+            "would be; check its weights and the features"
+        )
+    return output
 
 
 def _constants(

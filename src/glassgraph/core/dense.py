@@ -20,6 +20,15 @@ class _Drawable:
 
     local: LocalExplanation
 
+    @property
+    def prediction(self) -> Tensor:
+        """``[C]`` probabilities, or values of a regression.
+
+        Not an entry of the data: PyG's metrics take an entry of this name for the model's output on
+        all nodes.
+        """
+        return self.local.prediction
+
     def plot(self, ax: Axes | None = None, top_k: int | None = None) -> Axes:
         """Draw the receptive field with the scores on it; returns the matplotlib axes."""
         from glassgraph.report import plot_explanation

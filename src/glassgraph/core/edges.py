@@ -161,8 +161,10 @@ def _match_by_endpoints(rows: Tensor, source: Tensor, destination: Tensor, edge:
     row_order = torch.argsort(key, stable=True)
     key = key[row_order]
     position = torch.searchsorted(edge_key, key) + occurrence(key)
+    is_inside = position < edge_key.numel()  # one more copy of the last key is no edge
     position = position.clamp_max(edge_key.numel() - 1)
-    found = torch.where(edge_key[position] == key, edge[edge_order[position]], -1)
+    is_found = is_inside & (edge_key[position] == key)
+    found = torch.where(is_found, edge[edge_order[position]], -1)
     match = torch.empty_like(found)
     match[row_order] = found
     return match

@@ -8,6 +8,7 @@ a ``torch_geometric.explain.Explanation`` on which PyG's own tools work.
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,26 @@ class Explanations(Sequence[Explanation]):
     def __repr__(self) -> str:
         ending = "" if self.is_complete else ", interrupted"
         return f"Explanations({self.method!r}, {len(self)} {self.level} predictions{ending})"
+
+    def own_parts(self) -> list[Part]:
+        """The columns of these instances alone, in their order, for a slice of a larger set."""
+        rows = [part.position.numel() for part in self.parts]
+        everything = [(number, row) for number, size in enumerate(rows) for row in range(size)]
+        if sorted(self._where) == everything and self._is_in_order():
+            return self.parts
+        found: list[Part] = []
+        for number, group in itertools.groupby(enumerate(self._where), key=lambda at: at[1][0]):
+            places = [(position, row) for position, (_, row) in group]
+            position, row = torch.tensor(places).t().contiguous().unbind(0)
+            found.append(self.parts[number].take(row, position))
+        return found
+
+    def _is_in_order(self) -> bool:
+        """Whether the instances stand where their parts say."""
+        return all(
+            int(self.parts[number].position[row]) == position
+            for position, (number, row) in enumerate(self._where)
+        )
 
     # Reading
 
@@ -230,7 +251,6 @@ class Explanations(Sequence[Explanation]):
             store = explanation[name]
             set_edge_masks(store, local, int(data[name].edge_index.size(1)), rows, device)
         explanation.local = local
-        explanation.prediction = local.prediction.to(device)
         explanation.index = local.index
         return explanation
 
@@ -239,7 +259,6 @@ class Explanations(Sequence[Explanation]):
     ) -> None:
         """Add what PyG's metrics read: index, target, prediction, names of model arguments."""
         classes = local.target if isinstance(local.target, int) else local.target[0]
-        explanation.prediction = local.prediction.to(device)
         explanation.local = local
         if self.level == "node":
             # PyG keeps a target for every node; only the explained one is meaningful here.

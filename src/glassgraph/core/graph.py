@@ -9,7 +9,7 @@ field costs nothing that grows with the graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -84,8 +84,9 @@ class TypedGraph:
         graphs: list[Any] | None = None
         if isinstance(data, BaseData):
             pass  # one graph, or a Batch of them
-        elif isinstance(data, Sequence) or (
-            hasattr(data, "__len__") and hasattr(data, "__getitem__")
+        elif not isinstance(data, Mapping) and (
+            isinstance(data, Sequence)
+            or (hasattr(data, "__len__") and hasattr(data, "__getitem__"))
         ):
             graphs = [data[i] for i in range(len(data))]
             if not graphs:
@@ -95,6 +96,10 @@ class TypedGraph:
                     raise GraphError(
                         f"graph {position} is a {type(graph).__name__}; expected a "
                         "torch_geometric.data.Data or HeteroData"
+                    )
+                if int(graph.num_nodes or 0) == 0:
+                    raise GraphError(
+                        f"graph {position} has no nodes; there is nothing to explain, leave it out"
                     )
                 _check_edges(graph, f"graph {position}: ")
             data = Batch.from_data_list(graphs)
@@ -121,6 +126,12 @@ class TypedGraph:
     def num_edges(self) -> int:
         """Number E of edges over all types and graphs."""
         return self.edge_offset[-1]
+
+    @property
+    def num_features(self) -> int:
+        """Width of the widest node features."""
+        widths = [store["x"].size(-1) for store in self.data.stores if "x" in store]
+        return max(widths, default=1)
 
     @property
     def num_graphs(self) -> int:

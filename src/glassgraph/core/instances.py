@@ -46,17 +46,7 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
         chosen = _as_index(index, graph.num_graphs, "graph", device)
         return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)))
     if task.level == "edge":
-        if "edge_label_index" not in graph.data:
-            raise InstanceError(
-                "a link task needs data.edge_label_index [2, links], the pairs to predict"
-            )
-        links = graph.data["edge_label_index"].long()
-        if links.dim() != 2 or links.size(0) != 2:
-            raise InstanceError(
-                f"edge_label_index has shape {tuple(links.shape)}; expected [2, links]"
-            )
-        if links.numel() and (int(links.min()) < 0 or int(links.max()) >= graph.num_nodes):
-            raise InstanceError(f"edge_label_index names a node beyond {graph.num_nodes - 1}")
+        links = find_links(graph)
         chosen = _as_index(index, links.size(1), "link", device)
         seeds = links.t()[chosen]
         owner = torch.zeros_like(chosen)
@@ -72,6 +62,31 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
     if graph.node_graph is not None:
         owner = graph.node_graph[seeds]
     return Instances(chosen, owner, seeds.view(-1, 1))
+
+
+def find_links(graph: TypedGraph) -> Tensor:
+    """The pairs of nodes ``[2, links]`` that a link task predicts.
+
+    Raises:
+        InstanceError: if they are missing or malformed.
+    """
+    if "edge_label_index" not in graph.data:
+        raise InstanceError(
+            "a link task needs data.edge_label_index [2, links], the pairs to predict"
+        )
+    links = graph.data["edge_label_index"]
+    if not isinstance(links, Tensor) or links.dim() != 2 or links.size(0) != 2:
+        shape = tuple(links.shape) if isinstance(links, Tensor) else type(links).__name__
+        raise InstanceError(f"edge_label_index has shape {shape}; expected [2, links]")
+    if links.is_floating_point() or links.dtype == torch.bool:
+        raise InstanceError(f"edge_label_index is {links.dtype}; expected torch.long node ids")
+    if links.numel() and (int(links.min()) < 0 or int(links.max()) >= graph.num_nodes):
+        bad = int(links.min()) if int(links.min()) < 0 else int(links.max())
+        raise InstanceError(
+            f"edge_label_index names node {bad}, but there are {graph.num_nodes} nodes "
+            f"(0 to {graph.num_nodes - 1})"
+        )
+    return links.long()
 
 
 def _as_index(index: Any, size: int, what: str, device: torch.device) -> Tensor:

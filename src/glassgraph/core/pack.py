@@ -119,10 +119,8 @@ def _pack_heterogeneous(
 ) -> Packed:
     data: Any = HeteroData()
     device = graph.device
-    node_bounds = torch.tensor(graph.node_offset[1:], device=device)
-    edge_bounds = torch.tensor(graph.edge_offset[1:], device=device)
-    node_type = torch.searchsorted(node_bounds, fields.node, right=True)
-    edge_type = torch.searchsorted(edge_bounds, fields.edge, right=True)
+    node_type = _type_of(fields.node, graph.node_offset)
+    edge_type = _type_of(fields.edge, graph.edge_offset)
     within = torch.empty_like(fields.node)
     node_position, views = [], []
     with_batch = _wants_batch(graph, model_call, level)
@@ -171,36 +169,21 @@ def everything(graph: TypedGraph, seeds: Tensor | None) -> Fields:
     )
 
 
-def whole_views(graph: TypedGraph, fields: Fields) -> list[EdgeView]:
-    """The edge types of an uncut graph."""
-    views = []
-    for number, name in enumerate(graph.edge_types):
-        start, stop = graph.edge_offset[number], graph.edge_offset[number + 1]
-        position = torch.arange(start, stop, device=graph.device)
-        source, destination = graph.source[start:stop], graph.destination[start:stop]
-        if name is not None:
-            source = source - graph.node_offset[graph.node_types.index(name[0])]
-            destination = destination - graph.node_offset[graph.node_types.index(name[2])]
-        elif fields.num_instances and fields.edge.numel() != graph.num_edges:
-            position = torch.arange(fields.edge.numel(), device=graph.device)
-            source, destination = fields.source, fields.destination
-        views.append(EdgeView(position, source, destination))
-    return views
-
-
-def typed_views(data: Any, fields: Fields, graph: TypedGraph) -> list[EdgeView]:
-    """Views of one heterogeneous graph of a list."""
-    bounds = torch.tensor(graph.edge_offset[1:], device=graph.device)
-    kind = torch.searchsorted(bounds, fields.edge, right=True)
-    return [
-        EdgeView((kind == number).nonzero().view(-1), *data[name].edge_index)
+def pack_whole(graph: TypedGraph, data: Any, fields: Fields) -> Packed:
+    """The user's own data (all of it, or one graph of a list) in the form of packed fields."""
+    if not graph.is_heterogeneous:
+        edge = torch.arange(fields.edge.numel(), device=graph.device)
+        node = torch.arange(fields.node.numel(), device=graph.device)
+        return Packed(data, [EdgeView(edge, fields.source, fields.destination)], [node])
+    node_type = _type_of(fields.node, graph.node_offset)
+    edge_type = _type_of(fields.edge, graph.edge_offset)
+    views = [
+        EdgeView((edge_type == number).nonzero().view(-1), *data[name].edge_index)
         for number, name in enumerate(graph.edge_types)
     ]
+    nodes = [(node_type == number).nonzero().view(-1) for number in range(len(graph.node_types))]
+    return Packed(data, views, nodes)
 
 
-def whole_node_positions(graph: TypedGraph) -> list[Tensor]:
-    """Where the nodes of each type stand in an uncut graph."""
-    return [
-        torch.arange(start, stop, device=graph.device)
-        for start, stop in zip(graph.node_offset, graph.node_offset[1:], strict=False)
-    ]
+def _type_of(flat: Tensor, offset: list[int]) -> Tensor:
+    return torch.searchsorted(torch.tensor(offset[1:], device=flat.device), flat, right=True)

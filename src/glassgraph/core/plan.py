@@ -8,7 +8,7 @@ the user's full graph, so that degrees at the rim of a receptive field are what 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,8 @@ def plan_sites(
     wiring: Wiring,
     model_call: ModelCall,
     constants: Mapping[int, Constants],
-    can_trim: bool,
+    *,
+    can_trim: bool = True,
 ) -> list[SitePlan]:
     """Observe a packed graph once and plan what an intervention does at each site."""
     records = run_observed(wiring.channels, model_call, packed.data)[1]
@@ -65,7 +66,7 @@ def plan_sites(
 
 
 def run_observed(
-    channels: Sequence[Channel], model_call: ModelCall, data: Any
+    channels: Sequence[Channel], model_call: Callable[[Any], Any], data: Any
 ) -> tuple[Any, list[Record]]:
     """The model's output and records on data, without gradients."""
     with torch.no_grad():
@@ -213,7 +214,9 @@ def _reachable_rows(
 def _look_up_constants(
     graph: TypedGraph, fields: Fields, rows: Tensor, edge: Tensor, constants: Constants
 ) -> dict[str, Tensor]:
-    user_edge = torch.where(edge >= 0, fields.edge[edge.clamp_min(0)], -1) if edge.numel() else edge
+    user_edge = edge  # all -1 where a field has no edges
+    if fields.edge.numel():
+        user_edge = torch.where(edge >= 0, fields.edge[edge.clamp_min(0)], -1)
     node = None if graph.is_heterogeneous else fields.node
     key = user_edge if node is None else row_key(rows, user_edge, graph.num_edges, node)
     position = find_keys(key, constants.key)

@@ -9,9 +9,8 @@ a time, and the user is told once.
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,17 +19,27 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch, assemble, output_rows, select_rows
 from glassgraph.core.call import ModelCall
-from glassgraph.core.context import Context, full_context, local_context, own_data
+from glassgraph.core.context import (
+    Context,
+    full_context,
+    graph_context,
+    local_context,
+    own_data,
+    rows_agree,
+    run_on,
+    single_graph,
+    without_nan,
+)
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances, labels_of, resolve_instances
+from glassgraph.core.instances import Instances, find_links, labels_of, resolve_instances
 from glassgraph.core.intercept import Intervention
-from glassgraph.core.pack import Packed, everything, typed_views, whole_node_positions, whole_views
-from glassgraph.core.plan import plan_sites
+from glassgraph.core.pack import everything, pack_whole
+from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
-from glassgraph.errors import GlassgraphError, TaskError
+from glassgraph.errors import ModelCallError, TargetError, TaskError
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
@@ -40,6 +49,10 @@ Check = Literal["auto", "full", "local"]
 FULL_CHECK_EDGES = 50_000
 #: Copies of each message that a forward and backward pass keeps, roughly.
 _COPIES = 6
+#: Bytes of row numbers and sort keys for each edge and node, roughly.
+_INDEX_BYTES = 200
+#: Graphs of a batch that are also run alone, to see that the model does not mix them.
+_GRAPHS_CHECKED = 4
 
 
 class FallbackWarning(UserWarning):
@@ -64,6 +77,7 @@ class Preparation:
     wiring: Wiring
     check: Check = "auto"
     _warned: set[str] = field(default_factory=set, repr=False)
+    _spent: int = field(default=0, repr=False)
 
     @staticmethod
     def read(
@@ -78,6 +92,8 @@ class Preparation:
         """
         graph = TypedGraph.read(data)
         task = _complete_task(task, graph)
+        if task.level == "edge":
+            find_links(graph)  # before the model meets them
         wiring = trace_wiring(model, model_call, graph)
         preparation = Preparation(model_call, task, graph, wiring, check)
         if task.level != "graph":
@@ -98,21 +114,24 @@ class Preparation:
         self, instances: Instances, target: Target, budget: int
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
         """Instance batches within a memory budget, each with the positions it covers."""
-        full = (
-            full_context(self.graph, self.wiring, self.model_call, self.task, instances)
-            if self._checks_in_full()
-            else None
-        )
+        if isinstance(target, Tensor) and target.numel() not in (1, len(instances)):
+            raise TargetError(
+                f"a target tensor holds one integer class for each of {len(instances)} instances; "
+                f"got {target.dtype} of shape {tuple(target.shape)}"
+            )
+        full = None
+        if self._checks_in_full():
+            full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
         start, group = 0, self._first_group(budget)
         while start < len(instances):
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
-            cost = 0
+            self._spent = 0
             for covered, batch in self._prepare(instances, position, target, full):
-                cost += self._cost(batch.num_nodes, batch.num_edges)
+                self._spent += self._cost(batch.num_nodes, batch.num_edges, _COPIES)
                 yield covered, batch
-            mean_cost = max(1, cost // int(position.numel()))
-            group = max(1, min(4 * group, budget // (2 * mean_cost), 4096))
+            mean_cost = max(1, self._spent // int(position.numel()))
+            group = max(1, min(4 * group, budget // mean_cost, 4096))
             start = stop
 
     # Cutting, packing, checking
@@ -121,44 +140,75 @@ class Preparation:
         self, instances: Instances, position: Tensor, target: Target, full: Context | None
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
         chosen = instances.take(position)
+        is_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
+        batch, singles = None, None
+        if self.task.level == "graph":  # what fails on a graph of its own is the user's to mend
+            most = None if self.check == "full" else _GRAPHS_CHECKED
+            singles = self._single_graphs(chosen, most)
         try:
-            fields = self._fields(chosen)
-            context = (
-                local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
-                if full is None
-                else full
-            )
-            reference = context.output if full is None else full.output[position]
-            targets = self._targets(chosen, position, target, reference)
-            batch = self._assemble(chosen, fields, targets, reference, context, can_trim=True)
-            with torch.no_grad():
-                packed_output = batch.output(gates=batch.ones())
-            is_right = _rows_agree(packed_output, reference)
-        except GlassgraphError:
+            if singles is not None:
+                batch, is_right = self._pack_graphs(chosen, position, target, *singles)
+            else:
+                batch, is_right = self._pack_fields(chosen, position, target, full)
+        except (TargetError, ModelCallError):
             raise
         except Exception as error:  # noqa: BLE001
             # The cut graph is ours: what fails there may still run on the user's graph.
             self._tell("the model could not run on receptive fields", error)
-            is_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
-        else:
-            if bool(is_right.all()):
-                yield position, batch
-                return
+        if batch is not None and bool(is_right.all()):
+            yield position, batch
+            return
+        if batch is not None:
             self._tell("predictions on receptive fields differ from those on the full graph", None)
             kept = is_right.nonzero().view(-1)
             if kept.numel():
-                part = self._assemble(
-                    chosen.take(kept),
-                    fields.take(kept),
-                    targets.take(kept),
-                    reference[kept],
-                    context,
-                    can_trim=True,
-                )
-                yield position[kept], part
+                yield position[kept], batch.take(kept)
         for wrong in (~is_right).nonzero().view(-1).tolist():
             one = position[wrong : wrong + 1]
             yield one, self._whole(instances.take(one), one, target)
+
+    def _pack_fields(
+        self, chosen: Instances, position: Tensor, target: Target, full: Context | None
+    ) -> tuple[InstanceBatch, Tensor]:
+        """Receptive fields side by side, and which of their predictions are right."""
+        fields = receptive_fields(
+            self.graph, chosen.seeds, self.wiring.num_hops, self.wiring.needs_both_directions
+        )
+        if full is None:
+            context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
+            self._spent += self._cost(context.num_nodes, context.num_edges, 1)
+            reference = context.output
+        else:
+            context, reference = full, full.output[position]
+        targets = self._targets(chosen, position, target, reference)
+        batch = self._assemble(chosen, fields, targets, reference, context.constants)
+        with torch.no_grad():
+            return batch, rows_agree(batch.output(gates=batch.ones()), reference)
+
+    def _pack_graphs(
+        self, chosen: Instances, position: Tensor, target: Target, sample: Tensor, alone: Tensor
+    ) -> tuple[InstanceBatch, Tensor]:
+        """Graphs side by side, and which of their predictions are right.
+
+        Graphs are whole either way; only a model that mixes the graphs of a batch can go wrong, so
+        a few (``sample``, with predictions ``alone``) are run alone, and all of them only if one of
+        those differs.
+        """
+        placeholder = Targets(torch.zeros_like(chosen.index))
+        fields = whole_graphs(self.graph, chosen.graph)
+        batch = self._assemble(chosen, fields, placeholder, alone[:1], {})
+        with torch.no_grad():
+            batch.reference = batch.output()
+        is_right = torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
+        is_right[sample] = rows_agree(batch.reference[sample], alone)
+        if not bool(is_right.all()) and sample.numel() < len(chosen):
+            sample, alone = self._single_graphs(chosen, None)
+            is_right = rows_agree(batch.reference, alone)
+        batch.targets = self._targets(chosen, position, target, batch.reference)
+        return batch, is_right
+
+    def _single_graphs(self, chosen: Instances, most: int | None) -> tuple[Tensor, Tensor]:
+        return graph_context(self.graph, self.model_call, self.task, chosen, most)
 
     def _assemble(
         self,
@@ -166,8 +216,7 @@ class Preparation:
         fields: Fields,
         targets: Targets,
         reference: Tensor,
-        context: Context,
-        can_trim: bool,
+        constants: Mapping[int, Constants],
     ) -> InstanceBatch:
         return assemble(
             graph=self.graph,
@@ -176,56 +225,38 @@ class Preparation:
             task=self.task,
             targets=targets,
             reference=reference,
-            key=self._keys(chosen),
+            key=chosen.index,
             model_call=self.model_call,
-            constants=context.constants,
-            can_trim=can_trim,
-        )
-
-    def _keys(self, chosen: Instances) -> Tensor:
-        """Random numbers of graph tasks depend on the graph's content, not its place in a list."""
-        return torch.zeros_like(chosen.index) if self.task.level == "graph" else chosen.index
-
-    def _fields(self, chosen: Instances) -> Fields:
-        if self.task.level == "graph":
-            return whole_graphs(self.graph, chosen.graph)
-        return receptive_fields(
-            self.graph, chosen.seeds, self.wiring.num_hops, self.wiring.needs_both_directions
+            constants=constants,
         )
 
     def _whole(self, chosen: Instances, position: Tensor, target: Target) -> InstanceBatch:
         """One instance on the user's own graph, uncut."""
-        number = int(chosen.graph[0])
-        seeds = chosen.seeds if self.task.level != "graph" else None
-        is_many = self.graph.node_graph is not None and self.task.level == "graph"
-        if is_many:
-            fields = whole_graphs(self.graph, chosen.graph, seeds)
-            data = copy.copy(self.graph.single(number))
-            if self.model_call.needs("batch") and not self.graph.is_heterogeneous:
-                data.batch = torch.zeros(data.num_nodes, dtype=torch.long, device=self.graph.device)
+        graph = self.graph
+        if self.task.level == "graph":
+            data = single_graph(graph, int(chosen.graph[0]), self.model_call)
+            fields = whole_graphs(graph, chosen.graph)
+            packed = pack_whole(graph, data, fields)
         else:
-            fields = everything(self.graph, seeds)
-            data = own_data(self.graph, self.task)
-        packed = Packed(data, whole_views(self.graph, fields), whole_node_positions(self.graph))
-        if is_many and self.graph.is_heterogeneous:
-            packed = Packed(data, typed_views(data, fields, self.graph), packed.node_position)
-        if self.task.level == "edge":
-            data.edge_label_index = chosen.seeds.t().contiguous()
-        rows = output_rows(self.graph, fields, packed, self.task)
+            data = own_data(graph, self.task)
+            if self.task.level == "edge":
+                data.edge_label_index = chosen.seeds.t().contiguous()
+            fields = everything(graph, chosen.seeds)
+            packed = pack_whole(graph, data, fields)
+        rows = output_rows(graph, fields, packed, self.task)
         with torch.no_grad():
-            reference = select_rows(self.task, self.model_call(data), rows, 1)
-        plans = plan_sites(
-            self.graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False
-        )
+            result = run_on(self.model_call, data)
+            reference = without_nan(select_rows(self.task, result, rows, 1))
+        plans = plan_sites(graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False)
         return InstanceBatch(
             task=self.task,
             fields=fields,
             wiring=self.wiring,
             targets=self._targets(chosen, position, target, reference),
             reference=reference,
-            key=self._keys(chosen),
+            key=chosen.index,
             is_whole=True,
-            graph=self.graph,
+            graph=graph,
             packed=packed,
             model_call=self.model_call,
             intervention=Intervention(self.wiring, plans),
@@ -233,9 +264,9 @@ class Preparation:
         )
 
     def _checks_in_full(self) -> bool:
-        if self.check != "auto":
-            return self.check == "full"
-        return self.task.level == "graph" or self.graph.num_edges <= FULL_CHECK_EDGES
+        if self.task.level == "graph" or self.check == "local":
+            return False
+        return self.check == "full" or self.graph.num_edges <= FULL_CHECK_EDGES
 
     def _targets(
         self, chosen: Instances, position: Tensor, target: Target, reference: Tensor
@@ -246,19 +277,17 @@ class Preparation:
             self.task, target, reference, lambda: labels_of(self.graph, self.task, chosen)
         )
 
-    def _cost(self, num_nodes: int, num_edges: int) -> int:
-        width = self.wiring.width // max(1, len(self.wiring.sites))
-        features = 16 + width
-        return 4 * _COPIES * (num_edges * (self.wiring.width + 8) + num_nodes * features)
+    def _cost(self, num_nodes: int, num_edges: int, copies: int) -> int:
+        """Bytes that a run takes: indices, and ``copies`` of every message and node state."""
+        per_edge = 4 * copies * self.wiring.width + _INDEX_BYTES
+        per_node = 4 * copies * (self.graph.num_features + self.wiring.width) + _INDEX_BYTES
+        return num_edges * per_edge + num_nodes * per_node
 
     def _first_group(self, budget: int) -> int:
-        if self.task.level == "graph":
-            nodes = -(-self.graph.num_nodes // self.graph.num_graphs)
-            edges = -(-self.graph.num_edges // self.graph.num_graphs)
-        else:
-            nodes, edges = self.graph.num_nodes, self.graph.num_edges
-        worst = max(1, self._cost(nodes, edges))
-        return max(1, min(budget // worst, 1024))
+        """How many instances surely fit, whatever their size."""
+        parts = self.graph.num_graphs if self.task.level == "graph" else 1
+        nodes, edges = -(-self.graph.num_nodes // parts), -(-self.graph.num_edges // parts)
+        return max(1, min(budget // self._cost(nodes, edges, _COPIES), 1024))
 
     def _tell(self, what: str, error: Exception | None) -> None:
         if what in self._warned:
@@ -271,15 +300,6 @@ class Preparation:
             FallbackWarning,
             stacklevel=2,
         )
-
-
-def _rows_agree(output: Tensor, reference: Tensor) -> Tensor:
-    """Which rows ``[B]`` of two outputs are equal up to rounding."""
-    precise = reference.dtype == torch.float64
-    relative, absolute = (1e-9, 1e-10) if precise else (2e-4, 1e-5)
-    scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
-    distance = (output - reference).abs().amax(dim=1)
-    return distance <= absolute + relative * scale
 
 
 def _complete_task(task: Task, graph: TypedGraph) -> Task:

@@ -30,7 +30,8 @@ def protected(model: nn.Module) -> Iterator[None]:
     training = [module.training for module in modules]
     requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    with _random_state(), _without_caches(modules):
+    # Inside inference mode no gradient can be had: every one would silently be zero.
+    with torch.inference_mode(False), _random_state(), _without_caches(modules):
         try:
             for module in modules:
                 module.training = False

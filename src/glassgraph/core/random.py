@@ -33,7 +33,8 @@ def hash64(seed: int, *parts: Tensor | int) -> Tensor:
     """Mix a seed and any number of broadcastable int64 parts into one int64 tensor."""
     tensors = [part for part in parts if isinstance(part, Tensor)]
     device = tensors[0].device if tensors else None
-    state = torch.full((), seed, dtype=torch.int64, device=device)
+    # The seed is mixed before the first part, or seed s at part p would be seed 0 at part p + 3 s.
+    state = _finalize(torch.full((), seed, dtype=torch.int64, device=device) + _GOLDEN)
     for part in parts:
         state = _finalize(state * 3 + _GOLDEN + part)
     return _finalize(state + _GOLDEN)

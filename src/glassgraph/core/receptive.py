@@ -66,11 +66,6 @@ class Fields:
         )
 
 
-def members(group: Tensor, num_groups: int, wanted: Tensor) -> Tensor:
-    """Positions of the members of the wanted groups, group after group (``group`` ascending)."""
-    return _take_groups(group, num_groups, wanted)[0]
-
-
 def _take_groups(group: Tensor, num_groups: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Positions of the members of the wanted groups, and the new group of each."""
     count = torch.bincount(group, minlength=num_groups)

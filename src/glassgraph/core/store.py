@@ -109,7 +109,7 @@ class Writer:
 def save(explanations: Explanations, folder: Path, *, include_graph: bool) -> Path:
     """Write explanations; see `Explanations.save`."""
     writer = Writer(folder, explanations, include_graph=include_graph)
-    for part in explanations.parts:
+    for part in explanations.own_parts():
         writer.append(part)
     writer.close(is_complete=explanations.is_complete)
     return folder

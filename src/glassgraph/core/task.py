@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import torch
@@ -99,7 +100,16 @@ class Targets:
         return Targets(self.chosen[position], contrast)
 
 
-def as_matrix(result: Any, num_rows: int | None, what: str) -> Tensor:
+#: What the rows of a model's output stand for, and what to do where they do not.
+_ROWS: dict[Level, str] = {
+    "node": "one row for each node; a model that returns one row per graph has task='graph'",
+    "graph": "one row for each graph; pool the node rows, for example with "
+    "torch_geometric.nn.global_mean_pool(x, batch)",
+    "edge": "one row for each column of edge_label_index",
+}
+
+
+def as_matrix(result: Any, num_rows: int | None, level: Level) -> Tensor:
     """Bring a model's output to ``[rows, C]``.
 
     Raises:
@@ -122,9 +132,10 @@ def as_matrix(result: Any, num_rows: int | None, what: str) -> Tensor:
     elif output.dim() == 1:
         output = output.unsqueeze(-1)
     if output.dim() != 2 or (num_rows is not None and output.size(0) != num_rows):
-        rows = "" if num_rows is None else f" with {num_rows} rows"
+        rows = "" if num_rows is None else f" with {num_rows} row{'' if num_rows == 1 else 's'}"
         raise ModelOutputError(
-            f"the model returned shape {tuple(output.shape)}; {what} needs [rows, classes]{rows}"
+            f"the model returned shape {tuple(output.shape)}; a task of level {level!r} needs "
+            f"[rows, classes]{rows}, {_ROWS[level]}"
         )
     return output
 
@@ -193,7 +204,7 @@ def resolve_targets(
             raise TargetError("target='label' needs classes; a regression has none")
         chosen = labels().to(output.device).long().view(-1)
     elif isinstance(target, tuple):
-        if len(target) != 2 or task.mode == "regression":
+        if len(target) != 2 or task.mode == "regression" or not all(map(_is_class, target)):
             raise TargetError(f"a contrastive target is a pair of classes (a, b); got {target!r}")
         chosen, contrast = constant(int(target[0])), constant(int(target[1]))
     elif isinstance(target, Tensor):
@@ -203,15 +214,23 @@ def resolve_targets(
                 f"got {target.dtype} of shape {tuple(target.shape)}"
             )
         chosen = target.to(output.device).long().view(-1).expand(num_instances)
-    elif isinstance(target, int) and not isinstance(target, bool):
-        chosen = constant(target)
+    elif _is_class(target):
+        chosen = constant(int(target))
     else:
-        raise TargetError(f"target {target!r} is not understood")
+        raise TargetError(
+            f"target {target!r} is not understood; expected 'predicted', 'label', a class, a pair "
+            "(a, b), or a tensor with one class per instance"
+        )
     for classes in (chosen,) if contrast is None else (chosen, contrast):
         if classes.numel() and (int(classes.min()) < 0 or int(classes.max()) >= num_classes):
             outside = int(classes[(classes < 0) | (classes >= num_classes)][0])
             raise TargetError(f"target {outside} is out of range: {num_classes} classes, from 0")
     return Targets(chosen, contrast)
+
+
+def _is_class(value: object) -> bool:
+    """Whether a value is one class: an integer of Python or numpy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_mirrored(task: Task, output: Tensor) -> bool:

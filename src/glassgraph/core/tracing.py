@@ -13,14 +13,7 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import trace
-from glassgraph.core.pack import (
-    CannotPack,
-    Packed,
-    everything,
-    pack,
-    whole_node_positions,
-    whole_views,
-)
+from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring, build_wiring, find_channels
@@ -54,7 +47,7 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph) -> 
         data.edge_index = torch.stack([graph.source, graph.destination])
         if "batch" not in data and model_call.needs("batch") and not model_call.takes_whole_data:
             data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
-    packed = Packed(data, whole_views(graph, whole), whole_node_positions(graph))
+    packed = pack_whole(graph, data, whole)
     try:
         return _trace_on(channels, model_call, graph, packed)
     except GlassgraphError:

@@ -20,6 +20,7 @@ import torch_geometric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from glassgraph._version import __version__
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
 from glassgraph.core.explanation import Attribution, Explanations, Part
@@ -110,6 +111,8 @@ class Explainer(ABC):
             raise HyperParameterError(f"memory_budget must be positive; got {memory_budget}")
         if check not in ("auto", "full", "local"):
             raise HyperParameterError(f"check must be 'auto', 'full' or 'local'; got {check!r}")
+        if not -(2**63) <= int(seed) < 2**63:
+            raise HyperParameterError(f"seed must be a 64-bit integer; got {seed}")
         find_channels(model)
         self.model = model
         self.task = Task.of(task, mode=mode, return_type=return_type)
@@ -231,8 +234,6 @@ class Explainer(ABC):
         )
 
     def _provenance(self, preparation: Preparation) -> dict[str, Any]:
-        import glassgraph
-
         graph, task = preparation.graph, preparation.task
         return {
             "method": self.name,
@@ -249,7 +250,7 @@ class Explainer(ABC):
             "model_arguments": self._model_call.argument_names,
             "graph": graph.summary(),
             "versions": {
-                "glassgraph": glassgraph.__version__,
+                "glassgraph": __version__,
                 "torch": torch.__version__,
                 "torch_geometric": torch_geometric.__version__,
                 "python": platform.python_version(),

@@ -15,11 +15,17 @@ All masks of a batch are one flat tensor, their losses are summed, and Adam work
 by itself: what an instance learns is what it would learn alone. The penalties have closed
 gradients, ``s'(M) * (edge_size - edge_entropy * M / e)``, so autograd runs through the model only.
 
-Defaults are the published ones. Differences to the authors' code: the predicted class is explained
-(theirs takes the label), only existing edges carry a mask (theirs penalizes all n^2 pairs), the
-mask is not symmetrized, and their Laplacian term on class numbers, which is zero for a fixed
-prediction, is left out; their code computes the feature entropy but never adds it, here it is
-added with the published coefficient. For PyG's settings pass ``learning_rate=0.01, init_mean=0``.
+An entry whose gradient is exactly zero at the first step cannot change the prediction (an edge
+behind dead units, a feature that is zero). It is left out of the penalties and scores zero, as PyG
+does it; the means above run over the other entries of the instance.
+
+Defaults are those of PyG's implementation. The authors' code takes ``learning_rate=0.1,
+init_mean=1, feature_mask="common_attributes"``; with these the masks of our reference models
+saturate before they separate the edges. Differences to the authors' code: the predicted class is
+explained (theirs takes the label), only existing edges carry a mask (theirs penalizes all n^2
+pairs), the mask is not symmetrized, and their Laplacian term on class numbers, which is constant
+for a fixed prediction, is left out; their code computes the feature entropy but never adds it, here
+it is added with its coefficient, as in PyG.
 
 Ying, Bourgeois, You, Zitnik and Leskovec, "GNNExplainer: Generating Explanations for Graph Neural
 Networks" (NeurIPS 2019, https://arxiv.org/abs/1903.03894).
@@ -56,9 +62,10 @@ class GNNExplainer(Explainer):
         edge_entropy: weight of the mean entropy of edge mask values.
         feature_size: weight of the mean feature mask value.
         feature_entropy: weight of the mean entropy of feature mask values.
-        feature_mask: ``"common_attributes"`` (one value per feature, as published),
-            ``"attributes"`` (per node and feature), ``"object"`` (per node) or ``"none"``.
+        feature_mask: ``"attributes"`` (one value per node and feature), ``"common_attributes"``
+            (per feature), ``"object"`` (per node) or ``"none"``.
         init_mean: mean of the initial edge mask logits.
+        init_scale: their standard deviation; None for the published one (see the module).
         **shared: see `Explainer`.
 
     Raises:
@@ -83,13 +90,14 @@ class GNNExplainer(Explainer):
         task: str | Task = "node",
         *,
         epochs: int = 100,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.01,
         edge_size: float = 0.005,
         edge_entropy: float = 1.0,
         feature_size: float = 1.0,
         feature_entropy: float = 0.1,
-        feature_mask: FeatureMask = "common_attributes",
-        init_mean: float = 1.0,
+        feature_mask: FeatureMask = "attributes",
+        init_mean: float = 0.0,
+        init_scale: float | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(model, task, **shared)
@@ -110,112 +118,156 @@ class GNNExplainer(Explainer):
         self.feature_entropy = feature_entropy
         self.feature_mask = feature_mask
         self.init_mean = init_mean
+        self.init_scale = init_scale
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Learn the masks of all instances together."""
-        edge = _initial_edge_mask(batch, self.seed, self.init_mean)
-        features = _FeatureMasks(batch, self.feature_mask, self.seed)
-        parameters = [edge, *features.logits]
-        optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
-        per_edge = batch.edges_per_instance.to(batch.dtype)[batch.edge_instance]
-        entropy_weight = self.edge_entropy / per_edge
-        for _ in range(self.epochs):
+        edge = _EdgeMask(batch, self)
+        features = _FeatureMasks(batch, self)
+        masks: list[_Mask] = [edge, *features.masks]
+        optimizer = torch.optim.Adam(
+            [mask.logits for mask in masks], lr=self.learning_rate, fused=True
+        )
+        for epoch in range(self.epochs):
             with torch.enable_grad():
-                gates = edge.sigmoid()
-                loss = batch.loss(gates, features.masked()).sum()
-            gradients = batch.gradients(loss, parameters)
-            with torch.no_grad():
-                slope = gates * (1 - gates)
-                edge.grad = torch.addcmul(
-                    gradients[0], slope, self.edge_size - entropy_weight * edge
-                )
-                for logits, gradient, count in zip(
-                    features.logits, gradients[1:], features.counts, strict=True
-                ):
-                    value = logits.sigmoid()
-                    penalty = (self.feature_size - self.feature_entropy * logits) / count
-                    logits.grad = torch.addcmul(gradient, value * (1 - value), penalty)
+                loss = batch.loss(edge.logits.sigmoid(), features.masked())
+                gradients = batch.gradients(loss, [mask.logits for mask in masks])
+            for mask, gradient in zip(masks, gradients, strict=True):
+                if epoch == 0:
+                    mask.settle(gradient)
+                mask.logits.grad = gradient.add_(mask.penalty_gradient())
             optimizer.step()
         scores = features.scores()
         return Attribution(
-            edge=edge.detach().sigmoid(),
+            edge=edge.scores(),
             node=None if scores is None else batch.mean_features(scores),
             feature=scores,
         )
 
 
-def _initial_edge_mask(batch: InstanceBatch, seed: int, mean: float) -> Tensor:
-    nodes = batch.nodes_per_instance[batch.edge_instance].to(torch.float64)
-    scale = math.sqrt(2.0) * torch.sqrt(1.0 / nodes)
-    noise = random.normal(seed, batch.key[batch.edge_instance], batch.edge_address())
-    return (mean + scale * noise).to(batch.dtype).requires_grad_()
+class _Mask:
+    """Mask logits and their penalties.
+
+    Args:
+        logits: initial values.
+        owner: which instance each row of the logits belongs to.
+        num_instances: number of instances.
+        size: weight of the mask values: of their sum if ``size_is_sum``, else of their mean.
+        entropy: weight of their mean entropy.
+        size_is_sum: see ``size``.
+    """
+
+    def __init__(
+        self,
+        logits: Tensor,
+        owner: Tensor,
+        num_instances: int,
+        size: float,
+        entropy: float,
+        *,
+        size_is_sum: bool,
+    ) -> None:
+        self.logits = logits.requires_grad_()
+        self._owner, self._num_instances = owner, num_instances
+        self._size, self._entropy, self._size_is_sum = size, entropy, size_is_sum
+        self._is_live = torch.ones_like(logits, dtype=torch.bool)
+        self._size_weight = self._entropy_weight = torch.zeros_like(logits)
+
+    def settle(self, first_gradient: Tensor) -> None:
+        """Leave out the entries that cannot change the prediction: their gradient is zero."""
+        self._is_live = first_gradient != 0
+        live = self._is_live.to(self.logits.dtype)
+        per_row = live if live.dim() == 1 else live.sum(dim=1)
+        count = per_row.new_zeros(self._num_instances).index_add_(0, self._owner, per_row)
+        count = count.clamp_min(1)[self._owner].view(-1, *[1] * (live.dim() - 1))
+        self._entropy_weight = self._entropy * live / count
+        self._size_weight = self._size * live / (1 if self._size_is_sum else count)
+
+    @torch.no_grad()
+    def penalty_gradient(self) -> Tensor:
+        """``s'(M) * (size - entropy * M)``, weighted."""
+        value = self.logits.sigmoid()
+        inner = torch.addcmul(self._size_weight, self._entropy_weight, self.logits, value=-1)
+        return inner.mul_(value).mul_(1 - value)
+
+    @torch.no_grad()
+    def scores(self) -> Tensor:
+        """Final mask values, zero for entries that were left out."""
+        return self.logits.sigmoid() * self._is_live
+
+
+class _EdgeMask(_Mask):
+    """One value for each edge."""
+
+    def __init__(self, batch: InstanceBatch, settings: GNNExplainer) -> None:
+        owner = batch.edge_instance
+        if settings.init_scale is None:
+            scale = math.sqrt(2.0) * batch.nodes_per_instance[owner].double().rsqrt()
+        else:
+            scale = torch.full_like(owner, 1, dtype=torch.double) * settings.init_scale
+        noise = random.normal(settings.seed, batch.key[owner], batch.edge_address())
+        super().__init__(
+            (settings.init_mean + scale * noise).to(batch.dtype),
+            owner,
+            batch.num_instances,
+            settings.edge_size,
+            settings.edge_entropy,
+            size_is_sum=True,
+        )
 
 
 class _FeatureMasks:
-    """Mask logits of every node type that has features.
+    """Masks on the features of every node type that has any."""
 
-    Attributes:
-        logits: one tensor per masked node type.
-        counts: for each of them how many mask values an instance has, broadcastable to the logits.
-    """
-
-    def __init__(self, batch: InstanceBatch, kind: FeatureMask, seed: int) -> None:
-        self._batch = batch
-        self._features = batch.features if kind != "none" else [None] * len(batch.features)
-        self._is_shared = kind == "common_attributes"
-        self.logits: list[Tensor] = []
-        self.counts: list[Tensor | float] = []
-        owners = batch.node_owners()
-        addresses = batch.node_address()
-        self._owners: list[Tensor] = []
-        for number, x in enumerate(self._features):
-            if x is None:
+    def __init__(self, batch: InstanceBatch, settings: GNNExplainer) -> None:
+        kind = settings.feature_mask
+        self.masks: list[_Mask] = []
+        self._table: list[tuple[Tensor, _Mask, Tensor | None] | None] = []
+        addresses = batch.node_address() if kind in ("attributes", "object") else None
+        for x, owner, position in zip(
+            batch.features, batch.node_owners(), batch.packed.node_position, strict=True
+        ):
+            if x is None or kind == "none":
+                self._table.append(None)
                 continue
-            owner = owners[number]
-            self._owners.append(owner)
-            if self._is_shared:
-                self.counts.append(float(x.size(1)))
-                shape = (batch.num_instances, x.size(1))
-                self.logits.append(torch.zeros(shape, dtype=x.dtype, device=x.device))
-                continue
-            width = 1 if kind == "object" else x.size(1)
-            nodes = torch.bincount(owner, minlength=batch.num_instances)
-            self.counts.append((nodes * width).to(x.dtype)[owner].view(-1, 1))
-            address = addresses[batch.packed.node_position[number]].view(-1, 1)
-            column = torch.arange(width, device=x.device)
-            noise = random.normal(seed, batch.key[owner].view(-1, 1), address, column)
-            self.logits.append((0.1 * noise).to(x.dtype))
-        for logits in self.logits:
-            logits.requires_grad_()
-
-    def _values(self) -> list[Tensor | None]:
-        """Mask values ``[n_t, F_t]`` or ``[n_t, 1]`` of each node type."""
-        found: list[Tensor | None] = []
-        table = iter(zip(self.logits, self._owners, strict=True))
-        for x in self._features:
-            if x is None:
-                found.append(None)
-                continue
-            logits, owner = next(table)
-            value = logits.sigmoid()
-            found.append(value.index_select(0, owner) if self._is_shared else value)
-        return found
+            everyone = torch.arange(batch.num_instances, device=x.device)
+            if addresses is None:
+                logits = x.new_zeros((batch.num_instances, x.size(1)))
+            else:
+                column = torch.arange(1 if kind == "object" else x.size(1), device=x.device)
+                address = addresses[position].view(-1, 1)
+                key = batch.key[owner].view(-1, 1)
+                logits = (0.1 * random.normal(settings.seed, key, address, column)).to(x.dtype)
+            mask = _Mask(
+                logits,
+                everyone if addresses is None else owner,
+                batch.num_instances,
+                settings.feature_size,
+                settings.feature_entropy,
+                size_is_sum=False,
+            )
+            self.masks.append(mask)
+            self._table.append((x, mask, owner if addresses is None else None))
 
     def masked(self) -> list[Tensor | None] | None:
-        """Features under their mask."""
-        if not self.logits:
+        """Features under their masks."""
+        if not self.masks:
             return None
         return [
-            None if x is None or value is None else x * value
-            for x, value in zip(self._features, self._values(), strict=True)
+            entry and entry[0] * _spread(entry[1].logits.sigmoid(), entry) for entry in self._table
         ]
 
-    @torch.no_grad()
     def scores(self) -> list[Tensor | None] | None:
         """Final mask values ``[n_t, F_t]``."""
-        if not self.logits:
+        if not self.masks:
             return None
         return [
-            None if x is None or value is None else value.expand_as(x).clone()
-            for x, value in zip(self._features, self._values(), strict=True)
+            entry and _spread(entry[1].scores(), entry).expand_as(entry[0]).clone()
+            for entry in self._table
         ]
+
+
+def _spread(value: Tensor, entry: tuple[Tensor, _Mask, Tensor | None]) -> Tensor:
+    """Values of a mask for each node."""
+    owner = entry[2]
+    return value if owner is None else value.index_select(0, owner)

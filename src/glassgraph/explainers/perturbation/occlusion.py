@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution
@@ -55,46 +55,18 @@ class Occlusion(Explainer):
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
-        """Shut the k-th edge of all instances together, for every k."""
+        """Shut one edge in every copy, until each has had its turn."""
         full = batch.score(batch.ones())
-        edge = torch.zeros(batch.num_edges, dtype=full.dtype, device=full.device)
-        layer_edge = None
-        if self.layerwise:
-            layer_edge = edge.new_zeros((batch.num_layers, batch.num_edges))
-        for part in batch.by_size():
-            rounds = part.batch.copies_within(self.memory_budget)
-            copies = part.batch.replicate(rounds)
-            edge[part.edge] = _shut_each(copies, rounds, full[part.instance], None)
-            if layer_edge is not None:
-                for layer in range(batch.num_layers):
-                    layer_edge[layer, part.edge] = _shut_each(
-                        copies, rounds, full[part.instance], layer
-                    )
-        return Attribution(edge=edge, layer_edge=layer_edge)
-
-
-def _shut_each(copies: InstanceBatch, rounds: int, full: Tensor, layer: int | None) -> Tensor:
-    """Scores ``[e]`` of the edges of a batch, evaluated on ``rounds`` copies of each instance.
-
-    In round ``r`` copy ``c`` of an instance has its edge number ``r * rounds + c`` shut.
-    """
-    per_copy = copies.edges_per_instance
-    start = per_copy.cumsum(0) - per_copy
-    number = torch.arange(copies.num_instances, device=full.device) % rounds
-    instance = torch.arange(copies.num_instances, device=full.device) // rounds
-    per_instance = per_copy[::rounds]
-    first = per_instance.cumsum(0) - per_instance
-    result = full.new_zeros(int(per_instance.sum()))
-    most = int(per_copy.max()) if per_copy.numel() else 0
-    for offset in range(0, most, rounds):
-        turn = offset + number
-        active = (turn < per_copy).nonzero().view(-1)
-        gates = copies.ones(layerwise=layer is not None)
-        shut = start[active] + turn[active]
-        if layer is None:
-            gates[shut] = 0
-        else:
-            gates[layer, shut] = 0
-        difference = full[instance] - copies.score(gates)
-        result[first[instance[active]] + turn[active]] = difference[active]
-    return result
+        edge = full.new_zeros(batch.num_edges)
+        layer_edge = full.new_zeros((batch.num_layers, batch.num_edges))
+        for copies in batch.copies(self.memory_budget):
+            for active, shut, original in copies.turns():
+                before = full[copies.instance[active]]
+                gates = copies.batch.ones()
+                gates[shut] = 0
+                edge[original] = before - copies.batch.score(gates)[active]
+                for layer in range(batch.num_layers if self.layerwise else 0):
+                    gates = copies.batch.ones(layerwise=True)
+                    gates[layer, shut] = 0
+                    layer_edge[layer, original] = before - copies.batch.score(gates)[active]
+        return Attribution(edge=edge, layer_edge=layer_edge if self.layerwise else None)

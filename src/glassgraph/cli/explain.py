@@ -1,0 +1,145 @@
+"""``glassgraph explain``: train or load a model, explain it with each method, measure, report."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glassgraph.cli.console import friendly
+from glassgraph.cli.job import Job, run_job
+from glassgraph.cli.parse import parse_memory, parse_names, parse_shares, parse_target
+
+
+class Level(str, Enum):
+    """What one prediction is about."""
+
+    node = "node"
+    graph = "graph"
+    edge = "edge"
+
+
+class Mode(str, Enum):
+    """What the model predicts."""
+
+    multiclass = "multiclass_classification"
+    binary = "binary_classification"
+    regression = "regression"
+
+
+class Returns(str, Enum):
+    """What the model returns."""
+
+    raw = "raw"
+    probs = "probs"
+    log_probs = "log_probs"
+
+
+class Removal(str, Enum):
+    """What removing an edge means."""
+
+    shut = "shut"
+    delete = "delete"
+
+
+class Ranking(str, Enum):
+    """How signed scores are ranked."""
+
+    signed = "signed"
+    absolute = "absolute"
+
+
+@friendly
+def explain(
+    method: Annotated[
+        str, typer.Option(help="Method, or several with commas; see 'glassgraph methods'.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for everything that is written.")],
+    dataset: Annotated[str | None, typer.Option(help="Built-in data set.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="File of graphs, .pt or .safetensors (plain tensors).")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the raw files of a built-in data set.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="gcn, gin, gat, rgcn, or FILE.py:factory (the file is run, the function called "
+            "without arguments). [default: the data set's reference model]"
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights (.safetensors or .pt) instead of training.")
+    ] = None,
+    task: Annotated[
+        Level | None, typer.Option(help="Level of a prediction. [default: the data set's]")
+    ] = None,
+    mode: Annotated[Mode | None, typer.Option(help="[default: multiclass]")] = None,
+    return_type: Annotated[Returns | None, typer.Option(help="[default: raw]")] = None,
+    node_type: Annotated[
+        str | None, typer.Option(help="Explained node type of a heterogeneous graph.")
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="What to explain: 300,301 or 300:320 or motif (the data set's default instances) "
+            "or all. [default: motif; all for --data]"
+        ),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="predicted, label, a class, or A:B for 'why A rather than B'.")
+    ] = "predicted",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Hyper-parameter, key=value or method.key=value; repeat for several."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data, training and explanations.")] = 0,
+    removal: Annotated[
+        Removal,
+        typer.Option(help="Fidelity without an edge: its messages shut, or the edge deleted."),
+    ] = Removal.shut,
+    ranking: Annotated[
+        Ranking, typer.Option(help="Rank edges by signed or absolute score.")
+    ] = Ranking.signed,
+    sparsity: Annotated[
+        str, typer.Option(help="Shares of edges left out when fidelity is measured.")
+    ] = "0.5,0.7,0.9",
+    memory: Annotated[str, typer.Option(help="Memory that one batch may take.")] = "1GB",
+    json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, just results.")] = False,
+) -> None:
+    """Explain predictions, measure the explanations and write a report.
+
+    Writes OUT/<method>/ for each method as it goes, OUT/metrics.json and OUT/report.html, and
+    OUT/model.safetensors where a model was trained.
+    """
+    run_job(
+        Job(
+            methods=parse_names(method),
+            out=out,
+            dataset=dataset,
+            data=data,
+            root=root,
+            model=model,
+            weights=weights,
+            level=None if task is None else task.value,
+            mode=None if mode is None else mode.value,
+            return_type=None if return_type is None else return_type.value,
+            node_type=node_type,
+            index=index,
+            target=parse_target(target),
+            settings=tuple(setting or ()),
+            seed=seed,
+            removal=removal.value,
+            ranking=ranking.value,
+            sparsity=tuple(parse_shares(sparsity)),
+            memory=parse_memory(memory),
+            json=json,
+            quiet=quiet,
+        )
+    )

@@ -1,0 +1,221 @@
+"""The work behind ``glassgraph explain``: check everything, then train, explain, measure, write.
+
+Whatever can be wrong with the options is found before training starts. Each method's folder is
+written while it runs; after an interrupt, or where a method fails, what is done is still measured
+and reported.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from glassgraph.cli.console import (
+    INTERRUPTED,
+    MISTAKE,
+    check_file_writable,
+    check_writable,
+    say,
+    say_error,
+    told_warnings,
+)
+from glassgraph.cli.inputs import Input, check_source, read_input
+from glassgraph.cli.model import ChosenModel, check_choice, choose_model
+from glassgraph.cli.parse import parse_index, parse_settings
+from glassgraph.cli.results import Done, measure, write
+from glassgraph.errors import GlassgraphError, HyperParameterError, Interrupted, OutputError
+
+if TYPE_CHECKING:
+    from glassgraph.core.task import Task
+    from glassgraph.explainers.base import Explainer
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the options say; see ``glassgraph explain --help``."""
+
+    methods: list[str]
+    out: Path
+    dataset: str | None
+    data: Path | None
+    root: Path | None
+    model: str | None
+    weights: Path | None
+    level: str | None
+    mode: str | None
+    return_type: str | None
+    node_type: str | None
+    index: str | None
+    target: str | int | tuple[int, int]
+    settings: tuple[str, ...]
+    seed: int
+    removal: Literal["shut", "delete"]
+    ranking: Literal["signed", "absolute"]
+    sparsity: tuple[float, ...]
+    memory: int
+    json: Path | None
+    quiet: bool
+
+    def tell(self, text: str, style: str = "") -> None:
+        """Say something on the way, unless quiet."""
+        if not self.quiet:
+            say(text, style)
+
+
+def run_job(job: Job) -> None:
+    """Do it all.
+
+    Raises:
+        GlassgraphError: for a mistake in the options, the data or the model.
+        typer.Exit: with 130 after an interrupt, with 2 where a method failed.
+    """
+    with told_warnings():
+        settings, task = _check(job)
+        source = read_input(job.dataset, job.data, job.root, job.level, job.seed)
+        index = source.index(job.index)
+        chosen = _prepare_model(job, source)
+        done = _explain_all(job, source, chosen, _task(task, source.level), index, settings)
+        how = {
+            "removal": job.removal,
+            "ranking": job.ranking,
+            "sparsity": job.sparsity,
+            "memory_budget": job.memory,
+        }
+        rows = measure(done, chosen, source, how, job.tell)
+        asked = {"target": job.target, "seed": job.seed, **how}
+        write(done, rows, chosen, source, asked, job.out, job.json)
+    if done.is_interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if done.failed:
+        raise typer.Exit(MISTAKE)
+
+
+# Before anything takes time
+
+
+def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Find every mistake that can be found without data; hyper-parameters and task come back."""
+    check_source(job.dataset, job.data, job.root)
+    check_choice(job.model, job.weights, job.dataset is not None)
+    if job.index not in (None, "motif", "all"):
+        parse_index(str(job.index))
+    from torch_geometric.nn import GCN
+
+    from glassgraph.explainers.base import Explainer
+    from glassgraph.explainers.registry import find_method, make_explainer
+    from glassgraph.metrics.scores import read_levels
+
+    read_levels(job.sparsity, None)
+    shared = set(inspect.signature(Explainer.__init__).parameters) | {"shared"}
+    own = {
+        method: [
+            name
+            for name in inspect.signature(find_method(method).__init__).parameters
+            if name not in shared
+        ]
+        for method in job.methods
+    }
+    settings = parse_settings(job.settings, own)
+    task = {"mode": job.mode, "return_type": job.return_type, "node_type": job.node_type}
+    stand_in, level = GCN(1, 1, 1), _task(task, job.level)
+    for method in job.methods:
+        try:
+            make_explainer(method, stand_in, level, **settings[method])
+        except HyperParameterError:
+            raise
+        except GlassgraphError:
+            pass  # the stand-in may not suit the method; the real model is tried later
+        except (TypeError, ValueError) as error:  # a value of the wrong kind
+            raise HyperParameterError(f"{method}: {error}") from error
+    check_writable(job.out)
+    check_file_writable(job.json)
+    return settings, task
+
+
+def _task(words: dict[str, Any], level: str | None) -> Task:
+    from glassgraph.core.task import Task
+
+    return Task.of(level or "node", **words)
+
+
+def _prepare_model(job: Job, source: Input) -> ChosenModel:
+    from glassgraph.models import GNN, save_model
+
+    chosen = choose_model(
+        job.model, job.weights, source.dataset, seed=job.seed, progress=not job.quiet
+    )
+    if chosen.accuracy is not None:
+        shares = ", ".join(f"{part} {share:.3f}" for part, share in chosen.accuracy.items())
+        job.tell(f"accuracy of the model: {shares}")
+    if chosen.reached is False and chosen.accuracy is not None:
+        say(
+            f"Warning: the model reaches a test accuracy of {chosen.accuracy['test']:.3f}, below "
+            f"the {chosen.required:.2f} that {source.name} asks for; its explanations need not "
+            "show the planted motif",
+            style="yellow",
+        )
+    if chosen.origin == "trained" and isinstance(chosen.model, GNN):
+        save_model(chosen.model, job.out / "model.safetensors")
+    return chosen
+
+
+# Explaining
+
+
+def _explain_all(
+    job: Job,
+    source: Input,
+    chosen: ChosenModel,
+    task: Task,
+    index: Any,
+    settings: dict[str, dict[str, Any]],
+) -> Done:
+    from glassgraph.explainers.registry import make_explainer
+
+    done = Done()
+    for method in job.methods:
+        job.tell(f"explaining with {method}")
+        start = time.perf_counter()
+        try:
+            explainer = make_explainer(
+                method,
+                chosen.model,
+                task,
+                seed=job.seed,
+                memory_budget=job.memory,
+                progress=not job.quiet,
+                **settings[method],
+            )
+            _fit(job, explainer, source.data, index)
+            done.runs.append(
+                explainer.explain(source.data, index, job.target, save_to=job.out / method)
+            )
+        except Interrupted as interrupt:
+            done.partial, done.is_interrupted = interrupt.explanations, True
+            say_error(interrupt)
+        except KeyboardInterrupt:
+            done.is_interrupted = True
+            say("Interrupted.", style="bold red")
+        except OutputError:
+            raise
+        except GlassgraphError as error:
+            say_error(type(error)(f"{method}: {error}"))
+            done.failed[method] = str(error)
+        done.seconds[method] = time.perf_counter() - start
+        if done.is_interrupted:
+            break
+    return done
+
+
+def _fit(job: Job, explainer: Explainer, data: Any, index: Any) -> None:
+    """Fit an amortized method on the very instances it will explain."""
+    if not explainer.traits.is_amortized:
+        return
+    job.tell(f"{explainer.name} is fitted on the instances it explains (hindsight)")
+    amortized: Any = explainer
+    amortized.fit(data, index=index)

@@ -1,0 +1,59 @@
+"""What the README shows works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import glassgraph as gg
+from glassgraph.models import reference
+from tests.cli.helpers import run
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_python_quick_start_runs(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reference, "_DEFAULTS", {"node": {"epochs": 20}})
+    monkeypatch.setattr(reference, "ATTEMPTS", 1)
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "report.html").exists()
+    assert len(gg.Explanations.load(tmp_path / "explained")) == 5
+    assert "fidelity_plus" in capsys.readouterr().out
+
+
+def commands() -> list[list[str]]:
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("glassgraph ")]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_the_options_of_the_commands_exist(words: list[str]) -> None:
+    """Each command is asked for its help instead, where every option must stand."""
+    number = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
+    result = run(*words[:number], "--help")
+    assert result.exit_code == 0
+    for word in words[number:]:
+        assert not word.startswith("--") or word in result.stdout
+
+
+def test_the_methods_in_the_table_exist() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)
+    assert len(named) >= 5
+    assert set(named) <= set(gg.methods().index)
+
+
+def test_links_to_own_files() -> None:
+    root = Path(__file__).resolve().parents[2]
+    named = set(re.findall(r"\]\(([\w./-]+)\)", README))
+    assert {"docs/architecture.md", "docs/coverage.md", "CONTRIBUTING.md"} == named
+    assert all(path.startswith("docs/") or (root / path).is_file() for path in named)

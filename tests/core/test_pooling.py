@@ -1,0 +1,54 @@
+"""Models that coarsen the graph: messages on the user's own edges are explained."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GINConv, TopKPooling, global_add_pool
+
+import glassgraph as gg
+from tests.laws.cases import FEATURES, Case
+
+
+class Pooled(nn.Module):
+    """A layer on the user's graph, pooling to half of its nodes, and a layer on what is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = GINConv(nn.Linear(FEATURES, 7))
+        self.pool = TopKPooling(7, ratio=0.5)
+        self.conv2 = GINConv(nn.Linear(7, 7))
+        self.head = nn.Linear(7, 3)
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        h = self.conv1(x, edge_index).tanh()
+        h, edge_index, _, batch, _, _ = self.pool(h, edge_index, None, batch)
+        h = self.conv2(h, edge_index).tanh()
+        return self.head(global_add_pool(h, batch))
+
+
+def test_scores_are_gradients_on_the_users_edges() -> None:
+    torch.manual_seed(4)
+    model, graphs = Pooled().double().eval(), Case("gin", "graph").data()
+    found = gg.EdgeGradients(model, "graph", progress=False).explain(graphs, [2, 0], 1)
+    for number, explanation in zip([2, 0], found, strict=True):
+        data = graphs[number]
+        gates = torch.ones(data.num_edges).double().requires_grad_()
+        handle = model.conv1.register_message_forward_hook(
+            lambda module, inputs, messages, gates=gates: messages * gates.view(-1, 1)
+        )
+        output = model(data.x, data.edge_index, torch.zeros(data.num_nodes).long())
+        handle.remove()
+        (expected,) = torch.autograd.grad(output[0, 1], gates)
+        assert expected.abs().max() > 1e-3
+        torch.testing.assert_close(explanation.edge_mask, expected, rtol=1e-9, atol=1e-12)
+        assert not explanation.layer_edge_mask[1].any()  # the coarse edges are not the user's
+
+
+def test_a_learned_mask_keeps_to_the_users_edges() -> None:
+    torch.manual_seed(4)
+    model, graphs = Pooled().double().eval(), Case("gin", "graph").data()
+    explainer = gg.GNNExplainer(model, "graph", epochs=3, progress=False, feature_mask="none")
+    (found,) = explainer.explain(graphs, [2])
+    assert found.edge_mask.shape == (graphs[2].num_edges,)
+    assert torch.isfinite(found.edge_mask).all()

@@ -1,0 +1,124 @@
+"""Methods by name, their traits, and the one-liner."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+import glassgraph as gg
+from glassgraph.errors import HyperParameterError, UnknownMethodError
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.registry import METHODS, find_method, make_explainer
+from tests.laws.cases import Case, explained, factory, scores
+
+CASE = Case("gin", "node")
+FAMILIES = {"baseline", "gradient", "perturbation", "surrogate", "decomposition", "generation"}
+SCORES = {"edge", "layer edge", "node", "feature"}
+
+
+def test_every_method_is_public_and_under_its_own_name() -> None:
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert getattr(gg, method.__name__) is method
+        assert method.__name__ in gg.__all__
+        assert find_method(name) is method
+
+
+def test_an_unknown_method() -> None:
+    with pytest.raises(UnknownMethodError, match=r"no method 'gnnexplainer'.*gnn_explainer"):
+        gg.explain(CASE.model(), CASE.data(), "gnnexplainer")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_unknown_hyper_parameter(method: str) -> None:
+    with pytest.raises(HyperParameterError, match=f"{method} has no .*'epoch'.*memory_budget"):
+        make_explainer(method, CASE.model(), "node", epoch=3)
+
+
+def test_the_table_of_methods() -> None:
+    table = gg.methods()
+    assert list(table.index) == list(METHODS)
+    row = table.loc["gnn_explainer"]
+    assert row["class"] == "GNNExplainer"
+    assert row["family"] == "perturbation"
+    assert bool(row["learned"])
+    assert not bool(row["amortized"])
+    assert "Ying" in row["source"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_traits_keep_their_word(method: str) -> None:
+    traits = METHODS[method].traits
+    assert traits.family in FAMILIES
+    assert set(traits.scores) <= SCORES
+    settings = {"layerwise": True} if method == "occlusion" else {}
+    explainer = factory(METHODS[method])(CASE.model(), CASE, **settings)
+    found = explained(explainer, CASE, CASE.data())
+    words = {
+        "edge": any(found.local(i).edge_score is not None for i in range(len(found))),
+        "layer edge": any(found.local(i).layer_edge_score is not None for i in range(len(found))),
+        "node": any(found.local(i).node_score is not None for i in range(len(found))),
+        "feature": any(found.local(i).feature_score is not None for i in range(len(found))),
+    }
+    assert {word for word, is_there in words.items() if is_there} == set(traits.scores)
+    is_negative = any(bool((each.edge_mask < 0).any()) for each in found)
+    assert not is_negative or traits.is_signed
+    if traits.family != "baseline":
+        assert traits.source
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_one_liner_is_the_class(method: str) -> None:
+    model, data = CASE.model(), CASE.data()
+    tiny = {"epochs": 3} if "epochs" in inspect.signature(METHODS[method]).parameters else {}
+    short = gg.explain(model, data, method, "node", [4, 9], 1, seed=7, **tiny)
+    explainer = METHODS[method](model, "node", seed=7, progress=False, **tiny)
+    if METHODS[method].traits.is_amortized:
+        explainer.fit(data, index=[4, 9])  # type: ignore[attr-defined]
+    long = explainer.explain(data, [4, 9], 1)
+    assert short.method == method
+    for one, other in zip(short, long, strict=True):
+        for name, value in scores(one).items():
+            assert torch.equal(value, scores(other)[name])
+
+
+def test_the_one_liner_takes_a_call() -> None:
+    model, data = CASE.model(), CASE.data()
+    calls = []
+
+    def call(given: torch.nn.Module, graph: gg.Explanation) -> torch.Tensor:
+        calls.append(given)
+        return given(graph.x, graph.edge_index) * 2
+
+    found = gg.explain(model, data, "edge_gradients", "node", [4], call=call)
+    plain = gg.explain(model, data, "edge_gradients", "node", [4])
+    assert all(each is model for each in calls)
+    torch.testing.assert_close(found[0].edge_mask, 2 * plain[0].edge_mask)
+
+
+def test_provenance_tells_how_it_was_made() -> None:
+    model, data = CASE.model(), CASE.data()
+    found = gg.explain(model, data, "gnn_explainer", "node", [4], seed=5, epochs=2)
+    told = found.provenance
+    assert told["method"] == "gnn_explainer"
+    assert told["seed"] == 5
+    assert told["hyper_parameters"]["epochs"] == 2
+    own = set(inspect.signature(gg.GNNExplainer).parameters)
+    assert set(told["hyper_parameters"]) == own - {"model", "task", "shared"}
+    assert told["task"]["level"] == "node"
+    assert told["versions"]["glassgraph"] == gg.__version__
+    assert told["graph"]["num_edges"] == data.num_edges
+    other = gg.explain(CASE.model(1), data, "random", "node", [4]).provenance
+    assert other["model_fingerprint"] != told["model_fingerprint"]
+    same = gg.explain(CASE.model(), data, "random", "node", [4]).provenance
+    assert same["model_fingerprint"] == told["model_fingerprint"]
+
+
+def test_every_public_argument_is_documented() -> None:
+    for method in METHODS.values():
+        text = method.__doc__ or ""
+        for name in inspect.signature(method.__init__).parameters:
+            if name not in ("self", "shared") and method.__init__ is not Explainer.__init__:
+                assert f"{name}:" in text, f"{method.__name__}: {name}"

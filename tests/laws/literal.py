@@ -1,0 +1,182 @@
+"""Literal counterparts of what the library does: plain loops, own hooks, the user's whole graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import MessagePassing
+
+from tests.laws.cases import Case
+
+
+def predict(model: nn.Module, case: Case, data: Any) -> Tensor:
+    """The model on everything the user has: ``[rows, C]``."""
+    if isinstance(data, list):
+        data = Batch.from_data_list(data)
+    return predict_one(model, case, data)
+
+
+def predict_one(model: nn.Module, case: Case, data: Data, x: Tensor | None = None) -> Tensor:
+    """The model on one data object, with the arguments it takes spelled out."""
+    names = {"gcn": ["edge_weight"], "gat": ["edge_attr"], "gin": [], "rgcn": ["edge_type"]}
+    arguments: dict[str, Any] = {
+        name: data[name] for name in names[case.kind] if data.get(name) is not None
+    }
+    if case.level == "graph":
+        batch = data.get("batch")
+        arguments["batch"] = torch.zeros(data.num_nodes).long() if batch is None else batch
+    elif case.level == "edge":
+        arguments["edge_label_index"] = data.edge_label_index
+    out: Tensor = model(data.x if x is None else x, data.edge_index, **arguments)
+    return out
+
+
+def rows_of_edge(case: Case, data: Data, edge: int) -> tuple[int, int]:
+    """Which message call of a layer carries an edge, and in which row.
+
+    GIN sends along the user's edges. GCN and GAT drop self-loops and append one for each node, in
+    node order. R-GCN makes one call per relation, with the edges of that relation in order.
+    """
+    source, destination = data.edge_index
+    if case.kind == "gin":
+        return 0, edge
+    if case.kind == "rgcn":
+        kind = int(data.edge_type[edge])
+        return kind, int((data.edge_type[:edge] == kind).sum())
+    is_loop = source == destination
+    if bool(is_loop[edge]):
+        return 0, int((~is_loop).sum()) + int(source[edge])
+    return 0, int((~is_loop[:edge]).sum())
+
+
+def gated(
+    model: nn.Module, case: Case, data: Data, gates: Tensor, x: Tensor | None = None
+) -> Tensor:
+    """The model's output where the messages of each user edge are multiplied by ``gates [L, E]``.
+
+    Other features may be given; gradients flow to gates and features.
+    """
+    layers = [module for module in model.modules() if isinstance(module, MessagePassing)]
+    assert gates.shape == (len(layers), data.num_edges)
+    rows = [rows_of_edge(case, data, edge) for edge in range(data.num_edges)]
+    handles = []
+    for layer, module in enumerate(layers):
+        calls = [-1]
+
+        def hook(_: Any, __: Any, messages: Tensor, layer: int = layer, n: Any = calls) -> Tensor:
+            n[0] += 1
+            factor = torch.ones(messages.size(0), dtype=messages.dtype)
+            here = [(edge, row) for edge, (call, row) in enumerate(rows) if call == n[0]]
+            if here:
+                edge, row = torch.tensor(here).t()
+                factor = factor.index_put((row,), gates[layer, edge])
+            return messages * factor.view(-1, *[1] * (messages.dim() - 1))
+
+        handles.append(module.register_message_forward_hook(hook))
+    try:
+        return predict_one(model, case, data, x)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def one_graph(case: Case, data: Any, position: int) -> tuple[Data, int]:
+    """The graph of the case's n-th instance, and the row of the model's output that explains it."""
+    if case.level == "graph":
+        return data[case.index[position]], 0
+    return data, case.index[position]
+
+
+def target(case: Case, output: Tensor, data: Data, row: int) -> tuple[int, int | None]:
+    """The explained class, and what it is held against."""
+    if isinstance(case.target, tuple):
+        return case.target
+    if isinstance(case.target, int):
+        return case.target, None
+    if case.target == "label":
+        labels = data.edge_label if case.level == "edge" else data.y
+        return int(labels[row]), None
+    if case.mode == "regression":
+        return 0, None
+    if case.columns == 1:
+        bound = {"raw": 0.0, "probs": 0.5, "log_probs": -0.6931471805599453}[case.return_type]
+        return int(output[row, 0] > bound), None
+    return int(output[row].argmax()), None
+
+
+def score(case: Case, output: Tensor, row: int, chosen: tuple[int, int | None]) -> Tensor:
+    """The explained scalar, spelled out for every mode."""
+
+    def of(number: int) -> Tensor:
+        if case.mode != "binary_classification" or case.columns > 1 or number == 1:
+            return output[row, number if case.columns > 1 else 0]
+        value = output[row, 0]
+        if case.return_type == "raw":
+            return -value
+        return 1 - value if case.return_type == "probs" else torch.log(1 - torch.exp(value))
+
+    return of(chosen[0]) if chosen[1] is None else of(chosen[0]) - of(chosen[1])
+
+
+def log_probability(case: Case, output: Tensor, row: int, number: int) -> Tensor:
+    """``log P`` of a class, spelled out for every classification mode."""
+    value = output[row]
+    if case.mode == "multiclass_classification":
+        if case.return_type == "raw":
+            return torch.log(value.exp()[number] / value.exp().sum())
+        return value[number].log() if case.return_type == "probs" else value[number]
+    one = value[0]
+    if case.return_type == "raw":
+        one = 1 / (1 + torch.exp(-one))
+    elif case.return_type == "log_probs":
+        one = one.exp()
+    return torch.log(one if number == 1 else 1 - one)
+
+
+def reach(edge_index: Tensor, seeds: list[int], num_layers: int) -> list[Tensor]:
+    """For each layer, which edges' messages there can reach the seeds: one loop per hop."""
+    near, found = set(seeds), []
+    for _ in range(num_layers):
+        is_reached = torch.tensor([int(node) in near for node in edge_index[1]])
+        found.append(is_reached)
+        near = near | {int(node) for node in edge_index[0, is_reached]}
+    return found[::-1]
+
+
+class PlantedNet(nn.Module):
+    """Adds up what arrives along edges: ``s[v] = sum x[u]``; logits ``(-s, s)``."""
+
+    def __init__(self, level: str) -> None:
+        super().__init__()
+        from torch_geometric.nn import SimpleConv
+
+        self.conv = SimpleConv(aggr="sum")
+        self.level = level
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        batch: Tensor | None = None,
+        edge_label_index: Tensor | None = None,
+    ) -> Tensor:
+        s = self.conv(x, edge_index)
+        if self.level == "graph":
+            s = torch.zeros(int(batch.max()) + 1, 1).to(s).index_add(0, batch, s)
+        elif self.level == "edge":
+            s = s[edge_label_index[0]] + s[edge_label_index[1]]
+        return torch.cat([-s, s], dim=1)
+
+
+def planted(level: str) -> tuple[Case, nn.Module, Data, int]:
+    """Edge 4 comes from the only node with a large feature; the others bring next to nothing."""
+    ends = torch.tensor([[1, 2, 3, 4, 5, 6, 2], [0, 0, 7, 0, 0, 7, 7]])
+    x = torch.full((11, 1), 0.02).double()
+    x[5] = 0.7
+    data = Data(x=x, edge_index=ends)
+    if level == "edge":
+        data.edge_label_index = torch.tensor([[7], [0]])
+    return Case("gin", level, columns=2), PlantedNet(level), data, 4
