@@ -50,6 +50,7 @@ def test_bench_passes_its_options_on(tmp_path: Path, monkeypatch: Any) -> None:
 
     module = ModuleType("glassgraph.studies.speed")
     module.run_speed_bench = study  # type: ignore[attr-defined]
+    module.DATASETS = ("tree-cycles", "mutag")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "glassgraph.studies.speed", module)
     result = run(
         "bench", "speed", "--peer", "pyg", "--dataset", "tree-cycles", "--dataset", "mutag",
@@ -66,11 +67,14 @@ def test_bench_passes_its_options_on(tmp_path: Path, monkeypatch: Any) -> None:
         "seed": 5,
         "root": tmp_path,
         "progress": False,
+        "report": None,
     }
     assert json.loads((tmp_path / "rows.json").read_text()) == [{**ROW, "peer_auc": None}]
     assert "4.0x" in result.stdout
-    run("bench", "speed")
-    assert "datasets" not in seen or seen["instances"] == 60
+    without_root = run("bench", "speed")
+    assert seen["datasets"] == ["tree-cycles"]
+    assert seen["instances"] == 60
+    assert "mutag is left out" in without_root.output
 
 
 def test_bench_knows_one_peer() -> None:

@@ -58,9 +58,7 @@ class WithHeteroConv(nn.Module):
             self.convs.append(
                 HeteroConv(
                     {
-                        kind: SAGEConv(
-                            (DIMS[kind[0]], DIMS[kind[2]]) if layer == 0 else (6, 6), 6
-                        )
+                        kind: SAGEConv((DIMS[kind[0]], DIMS[kind[2]]) if layer == 0 else (6, 6), 6)
                         if kind[1] != "writes"
                         else GATConv(
                             (DIMS[kind[0]], DIMS[kind[2]]) if layer == 0 else (6, 6),

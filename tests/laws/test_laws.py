@@ -61,12 +61,14 @@ def test_shut_gate_deletes_message(case: Case) -> None:
 @pytest.mark.parametrize("level", ["node", "graph", "edge"])
 @each_method
 def test_planted_edge_is_first(method: str, level: str) -> None:
-    # GNNExplainer's entropy term drives whatever starts above 1/2 to 1, evidence or not.
-    settings = {"epochs": 100, "edge_entropy": 0.0} if method == "gnn_explainer" else {}
+    settings = {}
+    if method == "gnn_explainer":
+        # Its entropy term drives whatever starts above 1/2 to 1, evidence or not.
+        settings = {"epochs": 60, "learning_rate": 0.1, "edge_entropy": 0.0}
     checks.check_planted_edge_is_first(FACTORIES[method], level, **settings)
 
 
-@each_case
+@pytest.mark.parametrize("case", CASES[::2], ids=str)
 @each_method
 def test_save_and_load(method: str, case: Case, tmp_path) -> None:
     checks.check_save_and_load(FACTORIES[method], case, tmp_path)

@@ -8,7 +8,7 @@ Everything is flat: ``e`` edges and ``n`` nodes over all instances and types.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,6 @@ from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
-
-#: Message rows per layer that one pass over copies works on, about a cache's worth.
-_ROWS_AT_ONCE = 1 << 14
-#: Rounds that a group of copies serves, where there is work for so many.
-_ROUNDS = 12
 
 
 @dataclass
@@ -217,44 +212,6 @@ class InstanceBatch:
                 total[position] = reduce(each).to(self.dtype)
         return total
 
-    def copies(self, budget: int) -> Iterator[Copies]:
-        """Copies of every instance, as many as it has edges if they fit, group by group.
-
-        For methods that change one edge at a time: each copy takes its turn with some of the
-        edges. Instances without edges are left out.
-
-        Args:
-            budget: bytes that a group may take.
-        """
-        count = self.edges_per_instance
-        bytes_per_row = 16 * (self.wiring.width + 8)
-        most_rows = max(1, min(_ROWS_AT_ONCE, budget // bytes_per_row))
-        order = torch.argsort(count, stable=True)
-        order = order[count[order] > 0]
-        size = count[order]
-        # Packing copies costs about as much as two passes over them: let them serve many rounds.
-        rounds = min(_ROUNDS, max(1, int((size * size).sum()) // most_rows))
-        stride = torch.minimum(-(-size // rounds), (most_rows // size).clamp_min(1))
-        if self.is_whole:
-            stride = torch.ones_like(size)
-        filled = (stride * size).cumsum(0)
-        first = 0
-        while first < order.numel():
-            before = int(filled[first - 1]) if first else 0
-            last = int(torch.searchsorted(filled, before + most_rows, right=True))
-            last = max(first + 1, last)
-            yield self._copies(order[first:last], stride[first:last])
-            first = last
-
-    def _copies(self, instances: Tensor, stride: Tensor) -> Copies:
-        position = torch.repeat_interleave(stride)
-        owner, width = instances[position], stride[position]
-        start = stride.cumsum(0) - stride
-        number = torch.arange(owner.numel(), device=self.device) - start[position]
-        batch = self if self.is_whole else self.take(owner)
-        first_edge = self.edges_per_instance.cumsum(0) - self.edges_per_instance
-        return Copies(batch, owner, number, width, first_edge[owner])
-
     def sum_edges(self, value: Tensor) -> Tensor:
         """Sum ``[e]`` edge values over each instance, ``[B]``."""
         total = torch.zeros(self.num_instances, dtype=value.dtype, device=value.device)
@@ -262,9 +219,13 @@ class InstanceBatch:
 
     def take(self, instances: Tensor) -> InstanceBatch:
         """Some of the instances, packed anew; an instance may come several times."""
+        return self.with_fields(self.fields.take(instances), instances)
+
+    def with_fields(self, fields: Fields, instances: Tensor) -> InstanceBatch:
+        """Other fields of the same graph, each with the target of one of the instances."""
         return assemble(
             graph=self.graph,
-            fields=self.fields.take(instances),
+            fields=fields,
             wiring=self.wiring,
             task=self.task,
             targets=self.targets.take(instances),
@@ -301,41 +262,6 @@ class InstanceBatch:
         if self.graph.node_graph is not None and not self.graph.is_heterogeneous:
             node = node - self.graph.by_graph[0].pointer[self.graph.node_graph[node]]
         return random.hash64(1, node)
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Copies of some instances of a batch, each with another edge to change in every round.
-
-    Attributes:
-        batch: all copies side by side.
-        instance: ``[C]`` the instance each copy is of.
-        number: ``[C]`` which copy of it.
-        stride: ``[C]`` how many copies there are of it.
-        first_edge: ``[C]`` the instance's first edge in the batch it comes from.
-    """
-
-    batch: InstanceBatch
-    instance: Tensor
-    number: Tensor
-    stride: Tensor
-    first_edge: Tensor
-
-    def turns(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Rounds that visit every edge of every instance once.
-
-        Yields:
-            The copies whose turn it is, the edge of the copies' batch that each changes, and the
-            same edge in the batch they come from.
-        """
-        count = self.batch.edges_per_instance
-        start = count.cumsum(0) - count
-        turn = self.number
-        active = (turn < count).nonzero().view(-1)
-        while active.numel():
-            yield active, start[active] + turn[active], self.first_edge[active] + turn[active]
-            turn = turn + self.stride
-            active = (turn < count).nonzero().view(-1)
 
 
 def select_rows(

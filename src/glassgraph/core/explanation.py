@@ -177,7 +177,9 @@ class Explanations(Sequence[Explanation]):
             target=target if contrast < 0 else (target, contrast),
             prediction=part.prediction[row],
             label=None if int(part.label[row]) < 0 else int(part.label[row]),
-            seeds=self._within_graph(seeds, graph_number, is_node=True),
+            seeds=self._within_graph(
+                seeds, graph_number, is_node=True, typed=self._typed(seeds, is_node=True)[1]
+            ),
             node_id=self._within_graph(node, graph_number, is_node=True, typed=node_id),
             node_type=node_type,
             edge_id=self._within_graph(edge, graph_number, is_node=False, typed=edge_id),

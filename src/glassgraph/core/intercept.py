@@ -246,7 +246,8 @@ class Intervention:
             raise PlanMismatch(f"{self._wiring.channels[channel].name} was called once more")
         self._current[channel] = position
         plan = self._plans[position]
-        if edge_index.size(1) != plan.num_rows:
+        # Behind a pooling layer gates may change which edges are left; nothing is gated there.
+        if plan.row_edge is not None and edge_index.size(1) != plan.num_rows:
             raise PlanMismatch(
                 f"{self._wiring.sites[position].name} got {edge_index.size(1)} rows, "
                 f"expected {plan.num_rows}"

@@ -71,11 +71,11 @@ def _take_groups(group: Tensor, num_groups: int, wanted: Tensor) -> tuple[Tensor
     count = torch.bincount(group, minlength=num_groups)
     pointer = torch.zeros(num_groups + 1, dtype=torch.long, device=group.device)
     torch.cumsum(count, 0, out=pointer[1:])
-    return _expand(pointer, wanted)
+    return expand(pointer, wanted)
 
 
-def _expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-    """All positions ``pointer[g]:pointer[g + 1]`` for each g, and which g each came from."""
+def expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """All positions ``pointer[g]:pointer[g + 1]`` for each g, and which of the g each came from."""
     start = pointer[group]
     count = pointer[group + 1] - start
     origin = torch.repeat_interleave(count)
@@ -85,7 +85,7 @@ def _expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _neighbors(index: CompressedIndex, instance: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-    position, origin = _expand(index.pointer, node)
+    position, origin = expand(index.pointer, node)
     return instance[origin], index.edge[position]
 
 
@@ -169,9 +169,9 @@ def whole_graphs(graph: TypedGraph, graphs: Tensor, seeds: Tensor | None = None)
         seeds: ``[B, S]`` flat explained nodes, where the task has them.
     """
     nodes, edges = graph.by_graph
-    position, node_instance = _expand(nodes.pointer, graphs)
+    position, node_instance = expand(nodes.pointer, graphs)
     node = nodes.edge[position]
-    edge_position, edge_instance = _expand(edges.pointer, graphs)
+    edge_position, edge_instance = expand(edges.pointer, graphs)
     edge = edges.edge[edge_position]
     key = node_instance * max(graph.num_nodes, 1) + node
     if seeds is None:

@@ -4,8 +4,8 @@
     layerwise     S[l, e] = y(z = 1) - y(z = 1, but z[l, e] = 0)
 
 Shutting an edge replaces its messages by zero at every layer (or one layer); the graph itself, its
-degrees and the messages of other edges stay as they are. Many copies of the receptive fields, each
-with another edge shut, go through the model in one pass.
+degrees and the messages of other edges stay as they are. Many copies, each with another edge shut,
+go through the model in one pass (see `glassgraph.core.copies`).
 
 Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (ECCV 2014,
 https://arxiv.org/abs/1311.2901), on edges as in Faber, Moghaddam and Wattenhofer, "When Comparing
@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.copies import edge_copies
 from glassgraph.core.explanation import Attribution
 from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer, Traits
@@ -59,14 +60,13 @@ class Occlusion(Explainer):
         full = batch.score(batch.ones())
         edge = full.new_zeros(batch.num_edges)
         layer_edge = full.new_zeros((batch.num_layers, batch.num_edges))
-        for copies in batch.copies(self.memory_budget):
-            for active, shut, original in copies.turns():
-                before = full[copies.instance[active]]
-                gates = copies.batch.ones()
-                gates[shut] = 0
-                edge[original] = before - copies.batch.score(gates)[active]
-                for layer in range(batch.num_layers if self.layerwise else 0):
-                    gates = copies.batch.ones(layerwise=True)
-                    gates[layer, shut] = 0
-                    layer_edge[layer, original] = before - copies.batch.score(gates)[active]
+        for turn in edge_copies(batch, self.memory_budget):
+            before = full[turn.instance]
+            gates = turn.batch.ones()
+            gates[turn.shut] = 0
+            edge[turn.edge] = before - turn.batch.score(gates)[turn.copy]
+            for layer in range(batch.num_layers if self.layerwise else 0):
+                gates = turn.batch.ones(layerwise=True)
+                gates[layer, turn.shut] = 0
+                layer_edge[layer, turn.edge] = before - turn.batch.score(gates)[turn.copy]
         return Attribution(edge=edge, layer_edge=layer_edge if self.layerwise else None)

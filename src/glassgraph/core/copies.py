@@ -1,0 +1,223 @@
+"""Copies of instances that differ in one edge each, for methods that shut one edge at a time.
+
+Shutting the edge ``u -> v`` changes the state of ``v`` and of what ``v`` can reach on the way to
+the prediction; everything else is as before. Where nodes interact along edges only, a copy
+therefore needs the *affected* nodes alone, and reads the rest from one shared original. With K
+message-passing steps a node ``w`` is affected if
+
+    steps(v -> w) + distance(w) <= K - 1.
+
+Whether the model can be shared like this is seen from the copies' own predictions with all gates
+open; if they differ (and always for graph tasks, whose readout needs every node) whole instances
+are copied, each copy taking its turn with several edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.context import rows_agree
+from glassgraph.core.graph import CompressedIndex
+from glassgraph.core.receptive import Fields, expand
+
+#: Message rows per layer that one pass over copies works on, about a cache's worth.
+_ROWS_AT_ONCE = 1 << 14
+#: Rounds that a group of whole copies serves: packing costs about as much as two passes.
+_ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Copies that are evaluated together, each with one edge to change.
+
+    Attributes:
+        batch: the copies (and, where they share it, the original) as one batch.
+        copy: ``[C]`` number of each copy among the batch's instances.
+        shut: ``[C]`` the edge of ``batch`` that a copy changes.
+        instance: ``[C]`` the original instance.
+        edge: ``[C]`` the original edge.
+    """
+
+    batch: InstanceBatch
+    copy: Tensor
+    shut: Tensor
+    instance: Tensor
+    edge: Tensor
+
+
+def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
+    """Visit every edge of every instance once, many at a time.
+
+    Args:
+        batch: the instances.
+        budget: bytes that the copies of one turn may take.
+    """
+    if not batch.num_edges:
+        return
+    most_rows = max(1, min(_ROWS_AT_ONCE, budget // (16 * (batch.wiring.width + 8))))
+    can_share = batch.task.level != "graph" and not batch.is_whole
+    if can_share and not batch.wiring.needs_both_directions:
+        turns = _shared_copies(batch, most_rows)
+        first = next(turns)
+        with torch.no_grad():
+            open_output = first.batch.output(first.batch.ones())[first.copy]
+        if bool(rows_agree(open_output, batch.reference[first.instance]).all()):
+            yield first
+            yield from turns
+            return
+    yield from _whole_copies(batch, most_rows)
+
+
+def _shared_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:
+    """Copies of the affected nodes, beside one original of each instance."""
+    rows = _affected(batch.fields, batch.fields.destination, batch.wiring.num_hops).rows
+    filled = rows.cumsum(0)
+    first, num_edges = 0, batch.num_edges
+    while first < num_edges:
+        before = int(filled[first - 1]) if first else 0
+        last = int(torch.searchsorted(filled, before + most_rows, right=True))
+        last = min(max(last, first + 1), num_edges)
+        yield _share(batch, first, last)
+        first = last
+
+
+@dataclass(frozen=True)
+class _Affected:
+    """The affected nodes behind some edges.
+
+    Attributes:
+        root: ``[r]`` which group of nodes each edge's receiver has.
+        pointer: ``[R + 1]`` and ``node``: the groups, as positions in the fields, ascending.
+        incoming: the fields' edges by receiver.
+    """
+
+    root: Tensor
+    pointer: Tensor
+    node: Tensor
+    incoming: CompressedIndex
+
+    @property
+    def rows(self) -> Tensor:
+        """``[r]`` how many messages a copy of each edge recomputes in a step, at most."""
+        degree = self.incoming.pointer.diff()[self.node]
+        running = torch.cat([degree.new_zeros(1), degree.cumsum(0)])
+        return running[self.pointer].diff()[self.root]
+
+
+def _affected(fields: Fields, receiver: Tensor, num_hops: int) -> _Affected:
+    num_nodes = max(1, fields.node.numel())
+    outgoing = CompressedIndex.build(fields.source, fields.node.numel())
+    start, root = torch.unique(receiver, return_inverse=True)
+    group = torch.arange(start.numel(), device=start.device)
+    frontier = group * num_nodes + start
+    found = frontier
+    for step in range(1, num_hops):
+        position, origin = expand(outgoing.pointer, frontier % num_nodes)
+        reached = fields.destination[outgoing.edge[position]]
+        key = (frontier // num_nodes)[origin] * num_nodes + reached
+        key = torch.unique(key[fields.distance[reached] <= num_hops - 1 - step])
+        frontier = key[~torch.isin(key, found)]
+        if not frontier.numel():
+            break
+        found = torch.cat([found, frontier])
+    found = found.sort().values
+    pointer = torch.searchsorted(
+        found, torch.arange(start.numel() + 1, device=start.device) * num_nodes
+    )
+    incoming = CompressedIndex.build(fields.destination, fields.node.numel())
+    return _Affected(root, pointer, found % num_nodes, incoming)
+
+
+def _share(batch: InstanceBatch, first: int, last: int) -> Turn:
+    """Build the copies for the edges ``first`` to ``last - 1``."""
+    device = batch.device
+    instance = batch.edge_instance[first:last]
+    low, high = int(instance[0]), int(instance[-1]) + 1
+    base = batch.fields.take(torch.arange(low, high, device=device))
+    num_nodes, num_base = base.node.numel(), high - low
+    offset = int(torch.searchsorted(batch.edge_instance, low))
+    own_edge = torch.arange(first, last, device=device) - offset
+    affected = _affected(base, base.destination[own_edge], batch.wiring.num_hops)
+
+    position, copy = expand(affected.pointer, affected.root)
+    node = affected.node[position]
+    number = num_nodes + torch.arange(node.numel(), device=device)
+    row, receiver = expand(affected.incoming.pointer, node)
+    edge = affected.incoming.edge[row]
+    edge_copy = copy[receiver]
+    node_key = copy * num_nodes + node
+
+    def own_or_original(at: Tensor, where: Tensor) -> Tensor:
+        """The copy's own node if it has one, else the original's."""
+        key = at * num_nodes + where
+        place = torch.searchsorted(node_key, key).clamp_max(node_key.numel() - 1)
+        return torch.where(node_key[place] == key, num_nodes + place, where)
+
+    every_copy = torch.arange(last - first, device=device)
+    seed = base.seed[instance - low]
+    fields = Fields(
+        num_instances=num_base + last - first,
+        node_instance=torch.cat([base.node_instance, num_base + copy]),
+        node=torch.cat([base.node, base.node[node]]),
+        distance=torch.cat([base.distance, base.distance[node]]),
+        edge_instance=torch.cat([base.edge_instance, num_base + edge_copy]),
+        edge=torch.cat([base.edge, base.edge[edge]]),
+        source=torch.cat([base.source, own_or_original(edge_copy, base.source[edge])]),
+        destination=torch.cat([base.destination, number[receiver]]),
+        seed=torch.cat([base.seed, own_or_original(every_copy.view(-1, 1), seed)]),
+    )
+    shut = (edge == own_edge[edge_copy]).nonzero().view(-1)
+    owner = torch.cat([torch.arange(low, high, device=device), instance])
+    return Turn(
+        batch=batch.with_fields(fields, owner),
+        copy=num_base + every_copy,
+        shut=base.edge.numel() + shut,
+        instance=instance,
+        edge=torch.arange(first, last, device=device),
+    )
+
+
+def _whole_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:
+    """Copies of whole instances, each taking its turn with some of the edges."""
+    count = batch.edges_per_instance
+    order = torch.argsort(count, stable=True)
+    order = order[count[order] > 0]
+    size = count[order]
+    rounds = min(_ROUNDS, max(1, int((size * size).sum()) // most_rows))
+    stride = torch.minimum(-(-size // rounds), (most_rows // size).clamp_min(1))
+    if batch.is_whole:
+        stride = torch.ones_like(size)
+    filled = (stride * size).cumsum(0)
+    first_edge = count.cumsum(0) - count
+    first = 0
+    while first < order.numel():
+        before = int(filled[first - 1]) if first else 0
+        last = int(torch.searchsorted(filled, before + most_rows, right=True))
+        last = max(first + 1, last)
+        yield from _rounds(batch, order[first:last], stride[first:last], first_edge)
+        first = last
+
+
+def _rounds(
+    batch: InstanceBatch, instances: Tensor, stride: Tensor, first_edge: Tensor
+) -> Iterator[Turn]:
+    position = torch.repeat_interleave(stride)
+    owner, width = instances[position], stride[position]
+    turn = torch.arange(owner.numel(), device=batch.device) - (stride.cumsum(0) - stride)[position]
+    copies = batch if batch.is_whole else batch.take(owner)
+    count = copies.edges_per_instance
+    start = count.cumsum(0) - count
+    while (active := (turn < count).nonzero().view(-1)).numel():
+        yield Turn(
+            batch=copies,
+            copy=active,
+            shut=start[active] + turn[active],
+            instance=owner[active],
+            edge=first_edge[owner[active]] + turn[active],
+        )
+        turn = turn + width
