@@ -45,8 +45,11 @@ demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where
 	  echo "MUTAG left out: no raw files at $(MUTAG_ROOT); name their folder with MUTAG_ROOT=..."; \
 	fi
 
-studies: $(STAMP)  ## measure what the papers published, beside their numbers
-	$(BIN)/python -m glassgraph.studies --out $(OUT)/studies
+studies: $(STAMP)  ## measure speed and scale beside PyG (many minutes); rows in out/studies
+	@mkdir -p $(OUT)/studies
+	$(BIN)/glassgraph bench speed --peer pyg --json $(OUT)/studies/speed.json \
+	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
+	$(BIN)/glassgraph bench scale --json $(OUT)/studies/scale.json
 
 coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
 	$(BIN)/python -m tests.coverage_matrix

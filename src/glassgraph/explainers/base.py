@@ -271,14 +271,17 @@ class Explainer(ABC):
 
 
 def _versions(data: Any) -> tuple[int, ...]:
-    """Changes whenever a tensor of the data is replaced or written to."""
-    if not hasattr(data, "stores"):
-        return ()
+    """Changes whenever a tensor of the data is replaced or written to.
+
+    A data set object builds its graphs anew at each access; its identity has to do.
+    """
+    if isinstance(data, (list, tuple)):
+        return tuple(number for graph in data for number in _versions(graph))
     found: list[int] = []
-    for store in data.stores:
+    for store in getattr(data, "stores", ()):
         for value in store.values():
             if isinstance(value, Tensor):
-                found += [id(value), value._version]
+                found += [id(value), 0 if value.is_inference() else value._version]
     return tuple(found)
 
 
