@@ -73,7 +73,7 @@ def test_bench_passes_its_options_on(tmp_path: Path, monkeypatch: Any) -> None:
     assert "4.0x" in result.stdout
     without_root = run("bench", "speed")
     assert seen["datasets"] == ["tree-cycles"]
-    assert seen["instances"] == 60
+    assert seen["instances"] == 100
     assert "mutag is left out" in without_root.output
 
 

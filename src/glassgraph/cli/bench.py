@@ -31,7 +31,7 @@ def speed(
     method: Annotated[
         list[str] | None, typer.Option(help="Method; repeat for several. [default: all]")
     ] = None,
-    instances: Annotated[int, typer.Option(min=1, help="Predictions to explain.")] = 60,
+    instances: Annotated[int, typer.Option(min=1, help="Most predictions to explain.")] = 100,
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch, both sides.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,

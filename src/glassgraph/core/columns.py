@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -64,6 +64,12 @@ class Part:
     layer_edge_score: Tensor | None = None
     node_score: Tensor | None = None
     feature_score: Tensor | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the columns take."""
+        values = (getattr(self, column.name) for column in fields(self))
+        return sum(value.numel() * value.element_size() for value in values if value is not None)
 
     def take(self, row: Tensor, position: Tensor) -> Part:
         """Some of the instances, in the order given, at new positions."""

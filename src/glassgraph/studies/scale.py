@@ -296,6 +296,7 @@ def many(num_nodes: int, instances: int, seed: int, epochs: int = 100) -> list[d
             "ours_s_per_instance": taken / len(explanations),
             "memory_budget_mb": budget / (1 << 20),
             "peak_mb_beyond_index": peak_megabytes() - before,
+            "results_mb": sum(part.num_bytes for part in explanations.parts) / (1 << 20),
             "batches": len(explanations.parts),
         }
     ]
