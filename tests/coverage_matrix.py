@@ -11,7 +11,7 @@ from tests.coverage import set_ups
 from tests.coverage.checks import scores_are_finite
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED
 from tests.coverage.scene import FIVE, scene
-from tests.coverage.set_ups import SetUp
+from tests.coverage.set_up import SetUp
 
 _TITLES = {
     "Spectral and propagation layers": set_ups.SPECTRAL,
@@ -32,7 +32,8 @@ Two-layer models of every convolution in `torch_geometric.nn.conv` (PyG 2.8.1) t
 without pyg-lib, torch-sparse, dgNN and cuGraph, with their usual options: **{working} set-ups**.
 On each of them `tests/coverage` checks, in float64,
 
-1. that {methods} give a finite score for each edge of the user;
+1. that {methods}
+   give a finite score for each edge of the user;
 2. that gates really act: open gates reproduce the model's prediction (to the last bit, or to
    rounding where instances share a batch); shut gates delete the messages, as an independent
    version does that wraps each layer's own `message` on the full graph; likewise each single
@@ -55,8 +56,8 @@ Of 65 two-layer models of the same layers that were built for a baseline (PyG 2.
 packages, other options than here, so only the totals compare; section E of the project's baseline
 measurements): `GNNExplainer` works on 61, `PGExplainer` on 62 (on one of them it runs while its
 mask is ignored), `GraphMaskExplainer` on 33 (and leaves the model changed), captum's saliency on
-61. `RGCNConv` and `FastRGCNConv` fail in all of them but for the last; the mask of a cached
-`SGConv` has no effect.
+61. `RGCNConv`, with and without bases, and `FastRGCNConv` fail in all four; the cached `SGConv` is
+the one whose mask is ignored.
 """
 
 

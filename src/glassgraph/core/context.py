@@ -161,8 +161,9 @@ def local_context(
     fields = receptive_fields(
         graph,
         instances.seeds.view(1, -1),
-        wiring.num_hops + 1,
-        both_directions=wiring.needs_both_directions,
+        wiring.num_hops,
+        wiring.needs_both_directions,
+        with_surroundings=True,
     )
     packed = pack(graph, fields, model_call, task.level)
     seed = fields.seed.view(instances.seeds.shape)

@@ -9,7 +9,8 @@ message-passing steps a node ``w`` is affected if
 
 Whether the model can be shared like this is seen from the copies' own predictions with all gates
 open; if they differ (and always for graph tasks, whose readout needs every node) whole instances
-are copied, each copy taking its turn with several edges.
+are copied, each copy taking its turn with several edges. If copies side by side are wrong even so,
+edges are shut one at a time.
 """
 
 from __future__ import annotations
@@ -63,14 +64,23 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
     can_share = batch.task.level != "graph" and not batch.is_whole
     if can_share and not batch.wiring.needs_both_directions:
         turns = _shared_copies(batch, most_rows)
-        first = next(turns)
-        with torch.no_grad():
-            open_output = first.batch.output(first.batch.ones())[first.copy]
-        if bool(rows_agree(open_output, batch.reference[first.instance]).all()):
+        if _is_right(first := next(turns), batch):
             yield first
             yield from turns
             return
-    yield from _whole_copies(batch, most_rows)
+    turns = _whole_copies(batch, most_rows)
+    if _is_right(first := next(turns), batch):
+        yield first
+        yield from turns
+    else:  # the model mixes what lies side by side
+        yield from _whole_copies(batch, 1)
+
+
+def _is_right(turn: Turn, batch: InstanceBatch) -> bool:
+    """Whether copies with open gates give the original's prediction."""
+    with torch.no_grad():
+        output = turn.batch.output(turn.batch.ones())[turn.copy]
+    return bool(rows_agree(output, batch.reference[turn.instance]).all())
 
 
 def _shared_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:

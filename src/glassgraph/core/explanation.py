@@ -265,8 +265,9 @@ class Explanations(Sequence[Explanation]):
         if self.level == "node":
             # PyG keeps a target for every node; only the explained one is meaningful here.
             target = torch.full((num_nodes,), -1, dtype=torch.long, device=device)
-            target[local.index] = classes
-            explanation.index = local.index
+            node = int(local.seeds[0])  # within its graph, where several were given
+            target[node] = classes
+            explanation.index = node
         else:
             target = torch.tensor([classes], device=device)
         explanation.target = target

@@ -273,7 +273,7 @@ class Intervention:
         gate = gate[:-1] if plan.is_identity else gate.index_select(0, plan.row_edge)
         shape = [1] * messages.dim()
         shape[self._wiring.channels[channel].row_dim] = -1
-        gate = gate.view(shape)
+        gate = gate.view(shape).to(messages.dtype)  # a layer may compute in its own precision
         baseline = None if self._baselines is None else self._baselines[layer]
         gated = messages * gate
         return gated if baseline is None else gated + (1 - gate) * baseline

@@ -101,6 +101,8 @@ def _cut(
         return value.index_select(0, edge)
     if "index" in key or "face" in key:
         raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
+    if "edge" in key or "node" in key:  # of hyperedges, say: numbered by what edge_index holds
+        raise CannotPack(f"{key} has one row neither for each node nor for each edge")
     if value.size(0) == graph.num_graphs and graph.node_graph is not None:
         owner = torch.zeros(fields.num_instances, dtype=torch.long, device=graph.device)
         owner[fields.node_instance] = graph.node_graph[fields.node]

@@ -130,7 +130,7 @@ def _with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) ->
     """The packed graph with only some edges of one edge type."""
     data = copy.copy(packed.data)
     for other, name in enumerate(graph.edge_types):
-        store = data if name is None else data[name]
+        store, own = (data, graph.data) if name is None else (data[name], graph.data[name])
         chosen = kept if other == number else kept.new_empty(0)
         num_edges = packed.views[other].position.numel()
         for key, value in list(store.items()):
@@ -138,7 +138,8 @@ def _with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) ->
                 store[key] = value[:, chosen]
             elif (
                 isinstance(value, Tensor)
-                and "edge" in key
+                and key in own
+                and own.is_edge_attr(key)
                 and key not in LINK_KEYS
                 and value.dim() > 0
                 and value.size(0) == num_edges

@@ -98,7 +98,7 @@ class Preparation:
         preparation = Preparation(model_call, task, graph, wiring, check)
         if task.level != "graph":
             _ = graph.incoming
-            if wiring.needs_both_directions:
+            if wiring.needs_both_directions or not preparation._checks_in_full():
                 _ = graph.outgoing
         return preparation
 

@@ -104,7 +104,12 @@ def _not_in(value: Tensor, ordered: Tensor) -> Tensor:
 
 
 def receptive_fields(
-    graph: TypedGraph, seeds: Tensor, num_hops: int, both_directions: bool
+    graph: TypedGraph,
+    seeds: Tensor,
+    num_hops: int,
+    both_directions: bool,
+    *,
+    with_surroundings: bool = False,
 ) -> Fields:
     """Cut out what lies within some hops of each instance's nodes.
 
@@ -113,6 +118,8 @@ def receptive_fields(
         seeds: ``[B, S]`` flat nodes that each instance is about.
         num_hops: hops K: edges are kept whose receiver lies within K - 1 hops.
         both_directions: also follow edges from sender to receiver (for layers that send backwards).
+        with_surroundings: add all edges that enter or leave a node of the field, so that its nodes
+            have the degrees, in and out, that they have in the graph.
 
     Returns:
         The fields, whose edges keep the user's order.
@@ -138,6 +145,14 @@ def receptive_fields(
         if frontier.numel() == 0:
             break
         seen = torch.cat([seen, frontier]).sort().values
+    if with_surroundings:
+        where, node = seen // num_nodes, seen % num_nodes
+        for index, end in ((graph.incoming, graph.source), (graph.outgoing, graph.destination)):
+            at, edge = _neighbors(index, where, node)
+            edge_keys.append(at * num_edges + edge)
+            reached = _unique_sorted(at * num_nodes + end[edge])
+            layers.append(reached[_not_in(reached, seen)])
+            seen = torch.cat([seen, layers[-1]]).sort().values
     key = torch.cat(layers)
     distance = torch.repeat_interleave(
         torch.tensor([layer.numel() for layer in layers], device=seeds.device)
@@ -145,7 +160,8 @@ def receptive_fields(
     order = torch.argsort(key)
     key, distance = key[order], distance[order]
     edge_key = torch.cat(edge_keys) if edge_keys else key.new_empty(0)
-    edge_key = _unique_sorted(edge_key) if both_directions else edge_key.sort().values
+    is_repeated = both_directions or with_surroundings
+    edge_key = _unique_sorted(edge_key) if is_repeated else edge_key.sort().values
     at, edge = edge_key // num_edges, edge_key % num_edges
     return Fields(
         num_instances=num_instances,

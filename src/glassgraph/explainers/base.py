@@ -298,9 +298,17 @@ def _unpack(
     seeds = fields.node[fields.seed] if fields.seed.numel() else fields.seed
     contrast = batch.targets.contrast
 
-    def column(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.detach().cpu()
+    nodes: Tensor | slice = slice(None)
+    edges: Tensor | slice = slice(None)
+    owner = batch.graph.node_graph
+    if batch.is_whole and owner is not None:  # the fall-back runs on all graphs: keep the own one
+        nodes = owner[fields.node] == graph
+        edges = nodes[fields.source]
 
+    def column(value: Tensor | None, rows: Tensor | slice = slice(None)) -> Tensor | None:
+        return None if value is None else value.detach()[..., rows].cpu()
+
+    feature = batch.flat_features(attribution.feature)
     minus = torch.full_like(index, -1)
     return Part(
         position=position.cpu(),
@@ -311,14 +319,14 @@ def _unpack(
         label=(minus if labels is None else labels.long()).cpu(),
         prediction=probabilities(batch.task, batch.reference).detach().cpu(),
         seed=seeds.cpu(),
-        node_instance=fields.node_instance.cpu(),
-        node=fields.node.cpu(),
-        edge_instance=fields.edge_instance.cpu(),
-        edge=fields.edge.cpu(),
-        source=fields.node[fields.source].cpu(),
-        destination=fields.node[fields.destination].cpu(),
-        edge_score=column(attribution.edge),
-        layer_edge_score=column(attribution.layer_edge),
-        node_score=column(attribution.node),
-        feature_score=column(batch.flat_features(attribution.feature)),
+        node_instance=fields.node_instance[nodes].cpu(),
+        node=fields.node[nodes].cpu(),
+        edge_instance=fields.edge_instance[edges].cpu(),
+        edge=fields.edge[edges].cpu(),
+        source=fields.node[fields.source][edges].cpu(),
+        destination=fields.node[fields.destination][edges].cpu(),
+        edge_score=column(attribution.edge, edges),
+        layer_edge_score=column(attribution.layer_edge, edges),
+        node_score=column(attribution.node, nodes),
+        feature_score=None if feature is None else feature.detach()[nodes].cpu(),
     )

@@ -1,0 +1,145 @@
+"""What must hold on every set-up; each check raises AssertionError where it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.coverage.scene import FIVE, Scene
+
+
+def close(found: Tensor, expected: Tensor, rounding: float) -> bool:
+    """Equal up to rounding, and finite."""
+    is_finite = bool(torch.isfinite(found).all())
+    return is_finite and torch.allclose(found, expected, rtol=0, atol=rounding)
+
+
+def scores_are_finite(scene: Scene) -> None:
+    """All five methods give a finite score for each of the user's edges; no hook is left.
+
+    `Scene.explain` also holds the model's parameters, buffers, flags, hooks, attributes and output
+    against what they were.
+    """
+    for method in FIVE:
+        masks = scene.masks(method)
+        assert len(masks) == len(scene.index)
+        for edges, mask in zip(scene.edges, masks, strict=True):
+            assert mask.shape == edges.shape
+            assert torch.isfinite(mask).all(), method
+
+
+def wiring_is_known(scene: Scene) -> None:
+    """Message calls, layers and hops are those of the formula; so is what it runs on."""
+    set_up, wiring = scene.set_up, scene.preparation.wiring
+    assert len(wiring.sites) == set_up.sites
+    assert wiring.num_layers == set_up.layers
+    assert wiring.num_hops == set_up.layers
+    assert all(site.is_mapped for site in wiring.sites)
+    assert scene.is_whole == [bool(set_up.whole)] * len(scene.index)
+    for method in FIVE:
+        assert bool(scene.warned(method)) == bool(set_up.whole), method
+
+
+def open_gates_change_nothing(scene: Scene) -> None:
+    """Gate 1 is the model itself: to the last bit, up to rounding where graphs are packed."""
+    out = scene.outputs(1.0)
+    if all(scene.is_whole) and scene.set_up.rounding < 1e-8:
+        assert torch.equal(out, scene.prediction)
+    assert close(out, scene.prediction, scene.set_up.rounding)
+
+
+def shut_gates_delete_messages(scene: Scene) -> None:
+    """Gate 0 is the model with every message of the user's edges zero, and not the model itself."""
+    out = scene.outputs(0.0)
+    assert close(out, scene.shut(), scene.set_up.rounding)
+    changes = (out - scene.prediction).abs().amax(dim=1) > 1e-6
+    assert changes.tolist() == [mask.any().item() for mask in scene.masks("occlusion")]
+    assert int(changes.sum()) >= 3
+
+
+def targets(scene: Scene) -> list[int]:
+    """The explained classes: those that the model predicts."""
+    return [int(target) for target in scene.prediction.argmax(dim=1)]
+
+
+def occlusion_is_literal(scene: Scene) -> None:
+    """Shutting one edge is deleting its messages on the full graph, for every edge."""
+    expected = scene.occlusion(targets(scene))
+    for mask, literal in zip(scene.masks("occlusion"), expected, strict=True):
+        assert close(mask, literal, scene.set_up.rounding)
+
+
+def gradients_are_literal(scene: Scene) -> None:
+    """Edge gradients are those of plain autograd on the full graph, for every layer."""
+    layers = torch.tensor([site.layer for site in scene.preparation.wiring.sites])
+    expected = scene.gradients(targets(scene))
+    for found, literal in zip(scene.explain("edge_gradients"), expected, strict=True):
+        total = literal.new_zeros(scene.set_up.layers, literal.size(1))
+        total.index_add_(0, layers, literal)
+        assert close(found.layer_edge_mask, total, scene.set_up.rounding)
+        assert close(found.edge_mask, literal.sum(dim=0), scene.set_up.rounding)
+
+
+def target_matters(scene: Scene) -> None:
+    """Another class gets other scores, wherever there are edges."""
+    for first, second in zip(
+        scene.masks("edge_gradients", target=0),
+        scene.masks("edge_gradients", target=1),
+        strict=True,
+    ):
+        assert first.any() == second.any()
+        if first.any():
+            assert float((first - second).abs().max()) > 1e-6
+
+
+def together_is_one_by_one(scene: Scene) -> None:
+    """Explaining several instances at once is explaining each alone, for all five methods."""
+    for method in FIVE:
+        for position, mask in enumerate(scene.masks(method)):
+            (alone,) = scene.masks(method, index=[scene.index[position]])
+            assert close(mask, alone, max(scene.set_up.rounding, 1e-10)), method
+
+
+def fallback_agrees(scene: Scene) -> None:
+    """The full graph gives the same scores as receptive fields.
+
+    The fall-back is forced by a prediction that counts the nodes which the model is given.
+    """
+    if scene.set_up.level == "graph":
+        return  # nothing is cut
+
+    def counting(model: Any, data: Any) -> Tensor:
+        arguments = {name: data[name] for name in scene.set_up.names}
+        out: Tensor = model(data.x, data.edge_index, **arguments)
+        return out + data.num_nodes
+
+    expected = scene.masks("edge_gradients", target=2)
+    found = scene.masks("edge_gradients", target=2, call=counting)
+    for mask, other in zip(expected, found, strict=True):
+        assert close(other, mask, scene.set_up.rounding)
+
+
+def surroundings_agree(scene: Scene) -> None:
+    """Fields that are checked on their surroundings give the same scores, as on a large graph."""
+    if scene.set_up.whole:
+        return  # what lies further off matters, and surroundings cannot show it
+    expected = scene.masks("edge_gradients", target=2)
+    found = scene.masks("edge_gradients", target=2, check="local")
+    for mask, other in zip(expected, found, strict=True):
+        assert close(other, mask, scene.set_up.rounding)
+
+
+CHECKS = (
+    scores_are_finite,
+    wiring_is_known,
+    open_gates_change_nothing,
+    shut_gates_delete_messages,
+    occlusion_is_literal,
+    gradients_are_literal,
+    target_matters,
+    together_is_one_by_one,
+    fallback_agrees,
+    surroundings_agree,
+)
