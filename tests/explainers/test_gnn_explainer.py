@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import GraphConv
 
 import glassgraph as gg
 from glassgraph.core import random
@@ -231,3 +232,16 @@ def test_hyper_parameters_out_of_range(settings: dict[str, object]) -> None:
     (name,) = settings
     with pytest.raises(HyperParameterError, match=f"{name}.*got"):
         gg.GNNExplainer(Case("gin", "node").model(), **settings)
+
+
+def test_a_prediction_beyond_doubt_is_still_explained() -> None:
+    """Where the softmax is exactly 1 the loss has no gradient, the score still has."""
+    torch.manual_seed(5)
+    data = Data(x=torch.rand(5, 3) + 0.5, edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]]))
+    conv = GraphConv(3, 2, bias=False).eval()
+    with torch.no_grad():
+        conv.lin_rel.weight.copy_(torch.tensor([[1e4] * 3, [-1e4] * 3]))
+        conv.lin_root.weight.zero_()
+    (explanation,) = gg.GNNExplainer(conv, epochs=5, progress=False).explain(data, index=[4])
+    assert float(explanation.edge_mask[3]) > 0
+    assert explanation.edge_mask[:3].tolist() == [0, 0, 0]

@@ -15,9 +15,10 @@ All masks of a batch are one flat tensor, their losses are summed, and Adam work
 by itself: what an instance learns is what it would learn alone. The penalties have closed
 gradients, ``s'(M) * (edge_size - edge_entropy * M / e)``, so autograd runs through the model only.
 
-An entry whose gradient is exactly zero at the first step cannot change the prediction (an edge
-behind dead units, a feature that is zero). It is left out of the penalties and scores zero, as PyG
-does it; the means above run over the other entries of the instance.
+An entry for which the explained score has a gradient of exactly zero at the start cannot change the
+prediction (an edge behind dead units, a feature that is zero). It is left out of the penalties and
+scores zero; the means above run over the other entries of the instance. PyG looks at the gradient
+of the loss instead, which also vanishes where a prediction is so sure that its softmax is 1.
 
 Defaults are those of PyG's implementation. The authors' code takes ``learning_rate=0.1,
 init_mean=1, feature_mask="common_attributes"``; with these the masks of our reference models
@@ -125,16 +126,17 @@ class GNNExplainer(Explainer):
         edge = _EdgeMask(batch, self)
         features = _FeatureMasks(batch, self)
         masks: list[_Mask] = [edge, *features.masks]
-        optimizer = torch.optim.Adam(
-            [mask.logits for mask in masks], lr=self.learning_rate, fused=True
-        )
-        for epoch in range(self.epochs):
+        logits = [mask.logits for mask in masks]
+        optimizer = torch.optim.Adam(logits, lr=self.learning_rate, fused=True)
+        with torch.enable_grad():
+            score = batch.score(edge.logits.sigmoid(), features.masked())
+            for mask, gradient in zip(masks, batch.gradients(score, logits), strict=True):
+                mask.settle(gradient)
+        for _ in range(self.epochs):
             with torch.enable_grad():
                 loss = batch.loss(edge.logits.sigmoid(), features.masked())
-                gradients = batch.gradients(loss, [mask.logits for mask in masks])
+                gradients = batch.gradients(loss, logits)
             for mask, gradient in zip(masks, gradients, strict=True):
-                if epoch == 0:
-                    mask.settle(gradient)
                 mask.logits.grad = gradient.add_(mask.penalty_gradient())
             optimizer.step()
         scores = features.scores()
@@ -173,9 +175,9 @@ class _Mask:
         self._is_live = torch.ones_like(logits, dtype=torch.bool)
         self._size_weight = self._entropy_weight = torch.zeros_like(logits)
 
-    def settle(self, first_gradient: Tensor) -> None:
-        """Leave out the entries that cannot change the prediction: their gradient is zero."""
-        self._is_live = first_gradient != 0
+    def settle(self, gradient: Tensor) -> None:
+        """Leave out the entries that cannot change the score: their gradient is zero."""
+        self._is_live = gradient != 0
         live = self._is_live.to(self.logits.dtype)
         per_row = live if live.dim() == 1 else live.sum(dim=1)
         count = per_row.new_zeros(self._num_instances).index_add_(0, self._owner, per_row)
