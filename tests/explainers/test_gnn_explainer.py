@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric import explain as pyg
 from torch_geometric.data import Data
 from torch_geometric.nn import GraphConv
 
@@ -93,15 +95,17 @@ def learn(
                 torch.zeros_like(one).bool() if gradient is None else gradient != 0
                 for one, gradient in zip((edge, feature), first, strict=True)
             ]
-        loss = loss + penalty(
-            edge.sigmoid()[live[0]], explainer.edge_size, explainer.edge_entropy, is_sum=True
-        )
-        loss = loss + penalty(
-            feature.sigmoid()[live[1]],
-            explainer.feature_size,
-            explainer.feature_entropy,
-            is_sum=False,
-        )
+            penalties = torch.zeros(()).double()  # the first step follows the prediction alone
+        else:
+            penalties = penalty(
+                edge.sigmoid()[live[0]], explainer.edge_size, explainer.edge_entropy, is_sum=True
+            ) + penalty(
+                feature.sigmoid()[live[1]],
+                explainer.feature_size,
+                explainer.feature_entropy,
+                is_sum=False,
+            )
+        loss = loss + penalties
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -245,3 +249,62 @@ def test_a_prediction_beyond_doubt_is_still_explained() -> None:
     (explanation,) = gg.GNNExplainer(conv, epochs=5, progress=False).explain(data, index=[4])
     assert float(explanation.edge_mask[3]) > 0
     assert explanation.edge_mask[:3].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("feature_mask", ["attributes", "common_attributes", "object"])
+def test_from_the_same_start_pyg_learns_the_same_masks(
+    feature_mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An oracle that is not ours: PyG's own GNNExplainer, on the full graph, one node at a time."""
+    case = Case("gin", "node")
+    data, model = case.data(), case.model()
+    scale, node = 0.25, 5
+    algorithm = pyg.GNNExplainer(epochs=30, lr=0.01)
+    peer = pyg.Explainer(
+        copy.deepcopy(model),
+        algorithm,
+        explanation_type="model",
+        node_mask_type=feature_mask,
+        edge_mask_type="object",
+        model_config={
+            "mode": "multiclass_classification",
+            "task_level": "node",
+            "return_type": "raw",
+        },
+    )
+    start: dict[str, Tensor] = {}
+    initialize = algorithm._initialize_masks
+
+    def remember(*args: Tensor) -> None:
+        initialize(*args)
+        algorithm.edge_mask = nn.Parameter(algorithm.edge_mask.double())
+        algorithm.node_mask = nn.Parameter(algorithm.node_mask.double())
+        start["edge"] = algorithm.edge_mask.detach().clone()
+        start["feature"] = algorithm.node_mask.detach().clone()
+        if feature_mask == "common_attributes":  # ours starts at zero
+            algorithm.node_mask.data.zero_()
+
+    monkeypatch.setattr(algorithm, "_initialize_masks", remember)
+    theirs = peer(data.x, data.edge_index, index=node)
+
+    drawn: list[int] = []
+
+    class SameStart(gg.GNNExplainer):
+        def attribute(self, batch):  # type: ignore[no-untyped-def]
+            def normal(*_: object) -> Tensor:
+                drawn.append(1)
+                if len(drawn) == 1:
+                    return start["edge"][batch.fields.edge] / scale
+                return start["feature"][batch.fields.node] / 0.1
+
+            monkeypatch.setattr(random, "normal", normal)
+            return super().attribute(batch)
+
+    ours = SameStart(
+        model, epochs=30, feature_mask=feature_mask, init_scale=scale, progress=False
+    ).explain(data, index=[node])[0]
+    assert len(drawn) == (1 if feature_mask == "common_attributes" else 2)
+    torch.testing.assert_close(ours.edge_mask, theirs.edge_mask, rtol=1e-9, atol=1e-12)
+    expected = theirs.node_mask.expand_as(ours.node_mask)
+    field = ours.local.node_id
+    torch.testing.assert_close(ours.node_mask[field], expected[field], rtol=1e-9, atol=1e-12)

@@ -15,6 +15,9 @@ All masks of a batch are one flat tensor, their losses are summed, and Adam work
 by itself: what an instance learns is what it would learn alone. The penalties have closed
 gradients, ``s'(M) * (edge_size - edge_entropy * M / e)``, so autograd runs through the model only.
 
+The first step follows the prediction alone, as in PyG: Adam's steps have one size at first, and
+with the penalties in it every mask would just shrink.
+
 An entry for which the explained score has a gradient of exactly zero at the start cannot change the
 prediction (an edge behind dead units, a feature that is zero). It is left out of the penalties and
 scores zero; the means above run over the other entries of the instance. PyG looks at the gradient
@@ -132,12 +135,12 @@ class GNNExplainer(Explainer):
             score = batch.score(edge.logits.sigmoid(), features.masked())
             for mask, gradient in zip(masks, batch.gradients(score, logits), strict=True):
                 mask.settle(gradient)
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
             with torch.enable_grad():
                 loss = batch.loss(edge.logits.sigmoid(), features.masked())
                 gradients = batch.gradients(loss, logits)
             for mask, gradient in zip(masks, gradients, strict=True):
-                mask.logits.grad = gradient.add_(mask.penalty_gradient())
+                mask.logits.grad = gradient.add_(mask.penalty_gradient()) if epoch else gradient
             optimizer.step()
         scores = features.scores()
         return Attribution(
