@@ -56,8 +56,6 @@ def test_a_chain_of_layers() -> None:
     assert (found.num_layers, found.num_hops) == (3, 3)
     assert [site.width for site in found.sites] == [5, 5, 2]
     assert not found.needs_both_directions
-    assert found.find(1, 0) == 1
-    assert found.find(1, 1) is None
 
 
 def test_relations_of_a_step_share_a_layer() -> None:

@@ -212,11 +212,6 @@ class InstanceBatch:
                 total[position] = reduce(each).to(self.dtype)
         return total
 
-    def sum_edges(self, value: Tensor) -> Tensor:
-        """Sum ``[e]`` edge values over each instance, ``[B]``."""
-        total = torch.zeros(self.num_instances, dtype=value.dtype, device=value.device)
-        return total.index_add(0, self.edge_instance, value)
-
     def take(self, instances: Tensor) -> InstanceBatch:
         """Some of the instances, packed anew; an instance may come several times."""
         return self.with_fields(self.fields.take(instances), instances)

@@ -39,7 +39,7 @@ class Packed:
     node_position: list[Tensor]
     """For each node type, where its nodes stand among the n flat nodes."""
 
-    def candidates(self, site_edges: Tensor | None = None) -> Candidates:
+    def candidates(self) -> Candidates:
         """The edges of a homogeneous graph, as every site may see them."""
         view = self.views[0]
         return Candidates(view.source, view.destination, view.position)

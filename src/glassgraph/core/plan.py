@@ -91,7 +91,10 @@ def site_candidates(
         rank = parallel_rank(view.source, view.destination)
         if int(rank.max()) == 0 if rank.numel() else True:
             return [everything] * len(records)
-        if all(record.edge_index.size(1) >= view.position.numel() for record in records):
+        # Loops are not counted: a layer may add its own to a part of the edges.
+        num_edges = int((view.source != view.destination).sum())
+        sent = [record.edge_index for record in records]
+        if all(int((rows[0] != rows[1]).sum()) >= num_edges for rows in sent):
             return [everything] * len(records)  # nothing is split: order tells copies apart
         parts = [(0, (rank == r).nonzero().view(-1)) for r in range(int(rank.max()) + 1)]
     else:

@@ -154,13 +154,6 @@ class Wiring:
         """Numbers sent along one edge, over all sites."""
         return sum(site.width for site in self.sites)
 
-    def find(self, channel: int, call: int) -> int | None:
-        """Position of a site, None if the trace did not see it."""
-        for position, site in enumerate(self.sites):
-            if site.channel == channel and site.call == call:
-                return position
-        return None
-
 
 def find_channels(model: nn.Module) -> tuple[Channel, ...]:
     """Every module of a model that sends messages.
