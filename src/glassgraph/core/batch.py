@@ -25,6 +25,7 @@ from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
+from glassgraph.core.traffic import Traffic, read_traffic
 
 
 @dataclass
@@ -58,6 +59,11 @@ class InstanceBatch:
     def num_instances(self) -> int:
         """Number B of instances."""
         return self.fields.num_instances
+
+    @property
+    def num_predictions(self) -> int:
+        """Number of output rows: B, also where all instances share one field (`shared_batches`)."""
+        return self.fields.seed.size(0)
 
     @property
     def num_edges(self) -> int:
@@ -135,7 +141,8 @@ class InstanceBatch:
         Args:
             gates: ``[e]`` or ``[L, e]``, None for all open.
             features: replaces `features`, None to leave a type alone.
-            baselines: for each layer what a shut message becomes (zero if None).
+            baselines: for each site what a shut message becomes (zero if None), broadcastable to
+                its messages; see `Traffic.baseline`.
         """
         data = self.packed.data
         if features is not None:
@@ -144,7 +151,23 @@ class InstanceBatch:
                 if x is not None:
                     store["x"] = x
         result = self.intervention.run(lambda: self.model_call(data), gates, baselines)
-        return select_rows(self.task, result, self.output_rows, self.num_instances)
+        return select_rows(self.task, result, self.output_rows, self.num_predictions)
+
+    def traffic(self) -> list[Traffic]:
+        """What each site sends in an unchanged run, one entry per site that can be gated."""
+        with torch.no_grad():
+            _, heard = self.intervention.listen(lambda: self.model_call(self.packed.data))
+        return read_traffic(self.wiring, self.intervention.plans, heard, self.num_edges)
+
+    def has_message(self) -> Tensor:
+        """``[L, e]`` whether an edge has a message at a layer that can reach the prediction."""
+        found = torch.zeros(
+            (self.num_layers, self.num_edges + 1), dtype=torch.bool, device=self.device
+        )
+        for site, plan in zip(self.wiring.sites, self.intervention.plans, strict=True):
+            if plan.row_edge is not None:
+                found[site.layer, plan.row_edge] = True
+        return found[:, :-1]
 
     def score(
         self,

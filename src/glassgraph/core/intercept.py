@@ -51,7 +51,8 @@ def _hooks(
 
         def on_tap(_: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
             edge_index = args[1] if len(args) > 1 else kwargs["edge_index"]
-            before(position, edge_index, None, {})
+            states = args[2] if len(args) > 2 else kwargs.get("x")
+            before(position, edge_index, None, {} if states is None else {"x": states})
             return change(position, output)
 
         yield module.register_forward_hook(on_tap, with_kwargs=True)
@@ -182,6 +183,23 @@ class SitePlan:
     sliced: tuple[str, ...] = ()
 
 
+@dataclass
+class Heard:
+    """What one site sent in a run with open gates.
+
+    Attributes:
+        site: position of the site.
+        edge_index: ``[2, M']`` the kept rows.
+        arguments: propagate's arguments by name.
+        messages: ``[M', ...]``, rows first.
+    """
+
+    site: int
+    edge_index: Tensor
+    arguments: Mapping[str, Any]
+    messages: Tensor | None = None
+
+
 class PlanMismatch(RuntimeError):
     """A site got other rows than its plan was made for (the model's graph depends on its data)."""
 
@@ -204,6 +222,7 @@ class Intervention:
         self._current = [-1] * len(wiring.channels)
         self._gates: Sequence[Tensor] | None = None
         self._baselines: Sequence[Tensor | None] | None = None
+        self._heard: list[Heard | None] | None = None
 
     def run(
         self,
@@ -217,8 +236,8 @@ class Intervention:
             call: calls the model.
             gates: ``[E]`` one gate per edge, shared by all layers; ``[L, E]`` one per layer and
                 edge; or None to leave messages alone.
-            baselines: for each layer what a shut message becomes, broadcastable to one message;
-                None for zero.
+            baselines: for each site what a shut message becomes, broadcastable to its messages (as
+                the layer shapes them); None for zero.
 
         Returns:
             The model's output.
@@ -228,6 +247,24 @@ class Intervention:
         self._baselines = baselines
         with attached(self._wiring.channels, self._before, self._change):
             return call()
+
+    def listen(self, call: Callable[[], Tensor]) -> tuple[Tensor, list[Heard]]:
+        """Call the model with all gates open, and keep what each site sent.
+
+        Returns:
+            The output, and for each site its kept rows, messages and arguments.
+        """
+        self._heard = [None] * len(self._plans)
+        try:
+            output = self.run(call, None)
+            return output, [heard for heard in self._heard if heard is not None]
+        finally:
+            self._heard = None
+
+    @property
+    def plans(self) -> Sequence[SitePlan]:
+        """What it does at each site."""
+        return self._plans
 
     def _per_layer(self, gates: Tensor) -> Sequence[Tensor]:
         """Gates of each layer, with a 1 appended for rows that have no gate."""
@@ -246,6 +283,8 @@ class Intervention:
             raise PlanMismatch(f"{self._wiring.channels[channel].name} was called once more")
         self._current[channel] = position
         plan = self._plans[position]
+        if self._heard is not None:
+            self._heard[position] = Heard(position, edge_index, dict(arguments))
         # Behind a pooling layer gates may change which edges are left; nothing is gated there.
         if plan.row_edge is not None and edge_index.size(1) != plan.num_rows:
             raise PlanMismatch(
@@ -261,11 +300,17 @@ class Intervention:
         for name in plan.sliced:
             changed[name] = changed[name].index_select(0, plan.keep)
         kept = plan.edge_index if plan.edge_index is not None else edge_index[:, plan.keep]
+        if self._heard is not None:
+            self._heard[position] = Heard(position, kept, changed)
         return kept, size, changed
 
     def _change(self, channel: int, messages: Tensor) -> Tensor:
         position = self._current[channel]
         plan = self._plans[position]
+        if self._heard is not None:
+            heard = self._heard[position]
+            assert heard is not None
+            heard.messages = messages.movedim(self._wiring.channels[channel].row_dim, 0)
         if self._gates is None or plan.row_edge is None:
             return messages
         layer = self._wiring.sites[position].layer
@@ -274,6 +319,6 @@ class Intervention:
         shape = [1] * messages.dim()
         shape[self._wiring.channels[channel].row_dim] = -1
         gate = gate.view(shape).to(messages.dtype)  # a layer may compute in its own precision
-        baseline = None if self._baselines is None else self._baselines[layer]
+        baseline = None if self._baselines is None else self._baselines[position]
         gated = messages * gate
         return gated if baseline is None else gated + (1 - gate) * baseline

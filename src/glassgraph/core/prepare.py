@@ -98,7 +98,7 @@ class Preparation:
         preparation = Preparation(model_call, task, graph, wiring, check)
         if task.level != "graph":
             _ = graph.incoming
-            if wiring.needs_both_directions or not preparation._checks_in_full():
+            if wiring.needs_both_directions or not preparation.checks_in_full():
                 _ = graph.outgoing
         return preparation
 
@@ -120,7 +120,7 @@ class Preparation:
                 f"got {target.dtype} of shape {tuple(target.shape)}"
             )
         full = None
-        if self._checks_in_full():
+        if self.checks_in_full():
             full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
         start, group = 0, self._first_group(budget)
         while start < len(instances):
@@ -128,7 +128,7 @@ class Preparation:
             position = torch.arange(start, stop, device=self.graph.device)
             self._spent = 0
             for covered, batch in self._prepare(instances, position, target, full):
-                self._spent += self._cost(batch.num_nodes, batch.num_edges, _COPIES)
+                self._spent += self.cost(batch.num_nodes, batch.num_edges, _COPIES)
                 yield covered, batch
             mean_cost = max(1, self._spent // int(position.numel()))
             group = max(1, min(4 * group, budget // mean_cost, 4096))
@@ -154,18 +154,18 @@ class Preparation:
             raise
         except Exception as error:  # noqa: BLE001
             # The cut graph is ours: what fails there may still run on the user's graph.
-            self._tell("the model could not run on receptive fields", error)
+            self.tell("the model could not run on receptive fields", error)
         if batch is not None and bool(is_right.all()):
             yield position, batch
             return
         if batch is not None:
-            self._tell("predictions on receptive fields differ from those on the full graph", None)
+            self.tell("predictions on receptive fields differ from those on the full graph", None)
             kept = is_right.nonzero().view(-1)
             if kept.numel():
                 yield position[kept], batch.take(kept)
         for wrong in (~is_right).nonzero().view(-1).tolist():
             one = position[wrong : wrong + 1]
-            yield one, self._whole(instances.take(one), one, target)
+            yield one, self.whole(instances.take(one), one, target)
 
     def _pack_fields(
         self, chosen: Instances, position: Tensor, target: Target, full: Context | None
@@ -176,12 +176,12 @@ class Preparation:
         )
         if full is None:
             context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
-            self._spent += self._cost(context.num_nodes, context.num_edges, 1)
+            self._spent += self.cost(context.num_nodes, context.num_edges, 1)
             reference = context.output
         else:
             context, reference = full, full.output[position]
-        targets = self._targets(chosen, position, target, reference)
-        batch = self._assemble(chosen, fields, targets, reference, context.constants)
+        targets = self.targets(chosen, position, target, reference)
+        batch = self.assemble(chosen, fields, targets, reference, context.constants)
         with torch.no_grad():
             return batch, rows_agree(batch.output(gates=batch.ones()), reference)
 
@@ -196,7 +196,7 @@ class Preparation:
         """
         placeholder = Targets(torch.zeros_like(chosen.index))
         fields = whole_graphs(self.graph, chosen.graph)
-        batch = self._assemble(chosen, fields, placeholder, alone[:1], {})
+        batch = self.assemble(chosen, fields, placeholder, alone[:1], {})
         with torch.no_grad():
             batch.reference = batch.output()
         is_right = torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
@@ -204,13 +204,13 @@ class Preparation:
         if not bool(is_right.all()) and sample.numel() < len(chosen):
             sample, alone = self._single_graphs(chosen, None)
             is_right = rows_agree(batch.reference, alone)
-        batch.targets = self._targets(chosen, position, target, batch.reference)
+        batch.targets = self.targets(chosen, position, target, batch.reference)
         return batch, is_right
 
     def _single_graphs(self, chosen: Instances, most: int | None) -> tuple[Tensor, Tensor]:
         return graph_context(self.graph, self.model_call, self.task, chosen, most)
 
-    def _assemble(
+    def assemble(
         self,
         chosen: Instances,
         fields: Fields,
@@ -230,8 +230,8 @@ class Preparation:
             constants=constants,
         )
 
-    def _whole(self, chosen: Instances, position: Tensor, target: Target) -> InstanceBatch:
-        """One instance on the user's own graph, uncut."""
+    def whole(self, chosen: Instances, position: Tensor, target: Target) -> InstanceBatch:
+        """One instance on the user's own graph, uncut; several share it (not of a graph task)."""
         graph = self.graph
         if self.task.level == "graph":
             data = single_graph(graph, int(chosen.graph[0]), self.model_call)
@@ -246,13 +246,13 @@ class Preparation:
         rows = output_rows(graph, fields, packed, self.task)
         with torch.no_grad():
             result = run_on(self.model_call, data)
-            reference = without_nan(select_rows(self.task, result, rows, 1))
+            reference = without_nan(select_rows(self.task, result, rows, len(chosen)))
         plans = plan_sites(graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False)
         return InstanceBatch(
             task=self.task,
             fields=fields,
             wiring=self.wiring,
-            targets=self._targets(chosen, position, target, reference),
+            targets=self.targets(chosen, position, target, reference),
             reference=reference,
             key=chosen.index,
             is_whole=True,
@@ -263,12 +263,12 @@ class Preparation:
             output_rows=rows,
         )
 
-    def _checks_in_full(self) -> bool:
+    def checks_in_full(self) -> bool:
         if self.task.level == "graph" or self.check == "local":
             return False
         return self.check == "full" or self.graph.num_edges <= FULL_CHECK_EDGES
 
-    def _targets(
+    def targets(
         self, chosen: Instances, position: Tensor, target: Target, reference: Tensor
     ) -> Targets:
         if isinstance(target, Tensor) and target.numel() > 1:
@@ -277,7 +277,7 @@ class Preparation:
             self.task, target, reference, lambda: labels_of(self.graph, self.task, chosen)
         )
 
-    def _cost(self, num_nodes: int, num_edges: int, copies: int) -> int:
+    def cost(self, num_nodes: int, num_edges: int, copies: int) -> int:
         """Bytes that a run takes: indices, and ``copies`` of every message and node state."""
         per_edge = 4 * copies * self.wiring.width + _INDEX_BYTES
         per_node = 4 * copies * (self.graph.num_features + self.wiring.width) + _INDEX_BYTES
@@ -287,9 +287,9 @@ class Preparation:
         """How many instances surely fit, whatever their size."""
         parts = self.graph.num_graphs if self.task.level == "graph" else 1
         nodes, edges = -(-self.graph.num_nodes // parts), -(-self.graph.num_edges // parts)
-        return max(1, min(budget // self._cost(nodes, edges, _COPIES), 1024))
+        return max(1, min(budget // self.cost(nodes, edges, _COPIES), 1024))
 
-    def _tell(self, what: str, error: Exception | None) -> None:
+    def tell(self, what: str, error: Exception | None = None) -> None:
         if what in self._warned:
             return
         self._warned.add(what)

@@ -37,12 +37,24 @@ class MessageTap(nn.Module):
                 self.tap = glassgraph.MessageTap()
 
             def forward(self, x, edge_index):
-                messages = self.tap(x[edge_index[0]], edge_index)
+                messages = self.tap(x[edge_index[0]], edge_index, x)
                 return torch.zeros_like(x).index_add(0, edge_index[1], messages)
     """
 
-    def forward(self, messages: Tensor, edge_index: Tensor) -> Tensor:
-        """Return ``messages [M, ...]`` unchanged; ``edge_index [2, M]`` says where they go."""
+    def forward(
+        self,
+        messages: Tensor,
+        edge_index: Tensor,
+        x: Tensor | tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the messages unchanged.
+
+        Args:
+            messages: ``[M, ...]``.
+            edge_index: ``[2, M]`` where they go.
+            x: states of the nodes ``[N, ...]``, or of senders and receivers apart; methods whose
+                gates look at the ends of a message (GraphMask) do without if not given.
+        """
         return messages
 
 

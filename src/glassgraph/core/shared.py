@@ -1,0 +1,132 @@
+"""Many predictions on one shared field, for methods that learn over a data set.
+
+What an amortized method learns about a message does not depend on whose prediction it serves, so
+the receptive fields of many nodes or links need not lie side by side: their union, with each node
+once, gives all predictions in one run. A fitting step then costs about as much as a training step
+of the model itself. Graphs of a graph task share nothing; they are packed as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.context import Context, full_context, local_context, rows_agree
+from glassgraph.core.instances import Instances
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.receptive import receptive_fields
+from glassgraph.core.task import Target
+from glassgraph.errors import ModelCallError, TargetError
+
+#: Instances of the first batch where the size of their union is not known yet.
+_FIRST = 64
+#: Copies of each message that a fitting step keeps, roughly.
+_COPIES = 12
+
+
+def shared_batches(
+    preparation: Preparation,
+    instances: Instances,
+    target: Target,
+    budget: int,
+    size: int | None = None,
+) -> Iterator[tuple[Tensor, InstanceBatch]]:
+    """Batches of predictions for fitting.
+
+    Args:
+        preparation: model and graph.
+        instances: the predictions.
+        target: the explained class.
+        budget: bytes that a batch may take.
+        size: predictions in a batch, None for as many as fit.
+
+    Yields:
+        Positions among the instances, and a batch whose `num_predictions` is their number. At node
+        and link level all of them share one field: `edge_instance` says nothing.
+    """
+    if preparation.task.level == "graph":
+        yield from _graphs(preparation, instances, target, budget, size)
+        return
+    full = None
+    if preparation.checks_in_full():
+        full = full_context(
+            preparation.graph,
+            preparation.wiring,
+            preparation.model_call,
+            preparation.task,
+            instances,
+        )
+    graph = preparation.graph
+    fits = preparation.cost(graph.num_nodes, graph.num_edges, _COPIES) <= budget
+    group = size or (len(instances) if fits else _FIRST)
+    start = 0
+    while start < len(instances):
+        stop = min(start + group, len(instances))
+        position = torch.arange(start, stop, device=graph.device)
+        batch = _union(preparation, instances.take(position), position, target, full)
+        yield position, batch
+        cost = preparation.cost(batch.num_nodes, batch.num_edges, _COPIES) // position.numel()
+        if not fits:
+            group = max(1, min(size or 4 * group, 4 * group, budget // max(1, cost)))
+        start = stop
+
+
+def _graphs(
+    preparation: Preparation, instances: Instances, target: Target, budget: int, size: int | None
+) -> Iterator[tuple[Tensor, InstanceBatch]]:
+    for position, batch in preparation.batches(instances, target, budget):
+        if size is None or position.numel() <= size:
+            yield position, batch
+            continue
+        for part in torch.arange(position.numel(), device=position.device).split(size):
+            yield position[part], batch.take(part)
+
+
+def _union(
+    preparation: Preparation,
+    chosen: Instances,
+    position: Tensor,
+    target: Target,
+    full: Context | None,
+) -> InstanceBatch:
+    """All instances on the union of their fields, or on the user's graph if that is not right."""
+    graph = preparation.graph
+    if graph.node_graph is None:  # else rows of a ``batch`` vector would be mixed
+        try:
+            batch = _on_union(preparation, chosen, position, target, full)
+            with torch.no_grad():
+                output = batch.output(gates=batch.ones())
+            if bool(rows_agree(output, batch.reference).all()):
+                return batch
+            preparation.tell("predictions on receptive fields differ from those on the full graph")
+        except (TargetError, ModelCallError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the cut graph is ours
+            preparation.tell("the model could not run on receptive fields", error)
+    return preparation.whole(chosen, position, target)
+
+
+def _on_union(
+    preparation: Preparation,
+    chosen: Instances,
+    position: Tensor,
+    target: Target,
+    full: Context | None,
+) -> InstanceBatch:
+    graph, wiring = preparation.graph, preparation.wiring
+    context, reference = full, None if full is None else full.output[position]
+    if context is None or reference is None:
+        context = local_context(
+            graph, wiring, preparation.model_call, preparation.task, chosen
+        )
+        reference = context.output
+    fields = receptive_fields(
+        graph, chosen.seeds.reshape(1, -1), wiring.num_hops, wiring.needs_both_directions
+    )
+    fields = replace(fields, seed=fields.seed.view(chosen.seeds.shape))
+    targets = preparation.targets(chosen, position, target, reference)
+    return preparation.assemble(chosen, fields, targets, reference, context.constants)
