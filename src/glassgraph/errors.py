@@ -90,6 +90,18 @@ class ModelFileError(GlassgraphError, ValueError):
     """A Python file that should build a model is missing, fails, or builds something else."""
 
 
+class NotFittedError(GlassgraphError, RuntimeError):
+    """An amortized method was asked to explain before it was fitted."""
+
+
+class FitError(GlassgraphError, RuntimeError):
+    """Fitting failed: the loss or a gate is not finite."""
+
+
+class ExplainerFileError(GlassgraphError, ValueError):
+    """A file is not a fitted explainer, is damaged, or was fitted for another model."""
+
+
 class Interrupted(GlassgraphError, KeyboardInterrupt):
     """A long run was interrupted; what had been explained by then is in ``explanations``."""
 

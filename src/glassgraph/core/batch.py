@@ -157,17 +157,23 @@ class InstanceBatch:
         """What each site sends in an unchanged run, one entry per site that can be gated."""
         with torch.no_grad():
             _, heard = self.intervention.listen(lambda: self.model_call(self.packed.data))
-        return read_traffic(self.wiring, self.intervention.plans, heard, self.num_edges)
+        num_nodes = None if self.graph.is_heterogeneous else self.num_nodes
+        plans = self.intervention.plans
+        return read_traffic(self.wiring, plans, heard, self.num_edges, num_nodes)
 
     def has_message(self) -> Tensor:
         """``[L, e]`` whether an edge has a message at a layer that can reach the prediction."""
-        found = torch.zeros(
-            (self.num_layers, self.num_edges + 1), dtype=torch.bool, device=self.device
-        )
-        for site, plan in zip(self.wiring.sites, self.intervention.plans, strict=True):
-            if plan.row_edge is not None:
-                found[site.layer, plan.row_edge] = True
-        return found[:, :-1]
+        fields, wiring, num_edges = self.fields, self.wiring, self.num_edges
+        found = torch.zeros((self.num_layers, num_edges), dtype=torch.bool, device=self.device)
+        for site, plan in zip(wiring.sites, self.intervention.plans, strict=True):
+            if plan.row_edge is None:
+                continue
+            is_sent = torch.zeros(num_edges + 1, dtype=torch.bool, device=self.device)
+            is_sent[plan.row_edge] = True  # the last one stands for rows that are no user edge
+            is_reversed = site.is_flipped != (wiring.channels[site.channel].receiver == 0)
+            receiver = fields.source if is_reversed else fields.destination
+            found[site.layer] |= is_sent[:-1] & (fields.distance[receiver] <= site.height)
+        return found
 
     def score(
         self,

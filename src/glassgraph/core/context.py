@@ -23,7 +23,7 @@ from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
 from glassgraph.core.pack import Packed, everything, pack, pack_whole
-from glassgraph.core.plan import Constants, run_observed, site_candidates
+from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring
 from glassgraph.core.task import Task
@@ -220,11 +220,12 @@ def _constants(
     ]
     if not wanted or len(records) != len(wiring.sites) or not fields.edge.numel():
         return {}
+    set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
     found: dict[int, Constants] = {}
     for position in wanted:
         rows, arguments = records[position].edge_index, records[position].arguments
-        local = match_rows(rows, candidates[position]).edge
+        local = match_rows(rows, candidates[position], records[position].is_flipped).edge
         key = torch.where(local >= 0, fields.edge[local.clamp_min(0)], -1)
         if not graph.is_heterogeneous:
             key = row_key(rows, key, graph.num_edges, fields.node)

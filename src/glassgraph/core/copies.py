@@ -7,10 +7,10 @@ message-passing steps a node ``w`` is affected if
 
     steps(v -> w) + distance(w) <= K - 1.
 
-Whether the model can be shared like this is seen from the copies' own predictions with all gates
-open; if they differ (and always for graph tasks, whose readout needs every node) whole instances
-are copied, each copy taking its turn with several edges. If copies side by side are wrong even so,
-edges are shut one at a time.
+Whether the model can be shared like this is seen from the copies' own predictions with open gates,
+while the messages of every second copy are disturbed; if they differ (and always for graph tasks,
+whose readout needs every node) whole instances are copied, each copy taking its turn with several
+edges. If copies side by side are wrong even so, edges are shut one at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from glassgraph.core.receptive import Fields, expand
 
 #: Message rows per layer that one pass over copies works on, about a cache's worth.
 _ROWS_AT_ONCE = 1 << 14
+#: The same where all nodes share a dense adjacency matrix, which grows with their square.
+_ROWS_WITH_MATRIX = 1 << 10
 #: Rounds that a group of whole copies serves: packing costs about as much as two passes.
 _ROUNDS = 12
 
@@ -60,7 +62,7 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
     """
     if not batch.num_edges:
         return
-    most_rows = max(1, min(_ROWS_AT_ONCE, budget // (16 * (batch.wiring.width + 8))))
+    most_rows = rows_at_once(batch, budget)
     can_share = batch.task.level != "graph" and not batch.is_whole
     if can_share and not batch.wiring.needs_both_directions:
         turns = _shared_copies(batch, most_rows)
@@ -76,11 +78,66 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
         yield from _whole_copies(batch, 1)
 
 
+def rows_at_once(batch: InstanceBatch, budget: int, bytes_per_channel: int = 16) -> int:
+    """How many rows, of edges and nodes together, one pass over copies should have."""
+    most = _ROWS_WITH_MATRIX if batch.wiring.num_matrices else _ROWS_AT_ONCE
+    return max(1, min(most, budget // (bytes_per_channel * (batch.wiring.width + 8))))
+
+
+def repeat_instances(batch: InstanceBatch, most: int, budget: int) -> tuple[InstanceBatch, int]:
+    """All instances several times over, for methods that evaluate them at several points.
+
+    Args:
+        batch: the instances.
+        most: how many copies of each are of use.
+        budget: bytes that a forward and backward pass over the copies may take.
+
+    Returns:
+        The copies, and how many of each there are: as many as pay. First comes the whole batch,
+        then the whole batch again. One copy is the batch itself, also where instances cannot be
+        copied or a model mixes what lies side by side.
+    """
+    rows = max(1, batch.num_edges + batch.num_nodes)
+    times = 1 if batch.is_whole else min(most, rows_at_once(batch, budget, 24) // rows)
+    if times < 2:
+        return batch, 1
+    times = -(-most // -(-most // times))  # as few as do with the same number of passes
+    owner = torch.arange(batch.num_instances, device=batch.device).repeat(times)
+    copies = batch.take(owner)
+    return (copies, times) if are_apart(copies, batch.reference[owner]) else (batch, 1)
+
+
+def are_apart(copies: InstanceBatch, reference: Tensor) -> bool:
+    """Whether a model leaves copies alone that lie side by side.
+
+    Every second copy is disturbed; the others must still give their predictions.
+
+    Args:
+        copies: the copies.
+        reference: ``[K, C]`` the prediction that each should give.
+    """
+    every = torch.arange(copies.num_instances, device=copies.device)
+    return _are_calm(copies, every[1::2], reference)
+
+
 def _is_right(turn: Turn, batch: InstanceBatch) -> bool:
-    """Whether copies with open gates give the original's prediction."""
-    with torch.no_grad():
-        output = turn.batch.output(turn.batch.ones())[turn.copy]
-    return bool(rows_agree(output, batch.reference[turn.instance]).all())
+    """Whether copies, and the originals that they share, leave each other alone."""
+    return batch.is_whole or _are_calm(turn.batch, turn.copy[::2], turn.batch.reference)
+
+
+@torch.no_grad()
+def _are_calm(batch: InstanceBatch, disturbed: Tensor, reference: Tensor) -> bool:
+    """Whether all instances but the disturbed ones give their predictions.
+
+    Open copies of one instance would give them even to a model that takes a mean over all; shut
+    ones beside them would leave it a maximum. Messages times 3 and -3 move both.
+    """
+    is_open = torch.ones(batch.num_instances, dtype=torch.bool, device=batch.device)
+    is_open[disturbed] = False
+    gates = torch.full_like(batch.ones(), 3)
+    gates[1::2] = -3
+    gates[is_open[batch.edge_instance]] = 1
+    return bool(rows_agree(batch.output(gates)[is_open], reference[is_open]).all())
 
 
 def _shared_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:

@@ -66,24 +66,28 @@ def parallel_rank(source: Tensor, destination: Tensor) -> Tensor:
     return rank
 
 
-def match_rows(rows: Tensor, candidates: Candidates) -> Match:
+def match_rows(rows: Tensor, candidates: Candidates, is_flipped: bool | None = None) -> Match:
     """Match the rows ``[2, M]`` of a site to candidate edges.
 
     Where both reading directions fit (an undirected graph lists each edge both ways), the one that
-    keeps the user's order wins: layers filter and append, they do not shuffle.
+    keeps the user's order wins: layers filter and append, they do not shuffle. Where a layer does
+    (the entries of an adjacency matrix have their own order), ``is_flipped`` says which one it is.
     """
     source, destination, edge = candidates.source, candidates.destination, candidates.edge
     num_edges = edge.numel()
+    if is_flipped is not None:
+        read = rows.flip(0) if is_flipped else rows
+        return Match(_match_by_endpoints(read, source, destination, edge), is_flipped)
     if rows.size(1) >= num_edges:
         added = rows[:, num_edges:]
         if bool((added[0] == added[1]).all()):
             padding = torch.full_like(added[0], -1)
             head = rows[:, :num_edges]
-            for row, is_flipped in ((0, False), (1, True)):
+            for row, against in ((0, False), (1, True)):
                 if torch.equal(head[row], source) and torch.equal(head[1 - row], destination):
                     if num_edges and added.size(1) and bool((source == destination).any()):
                         break  # a loop among the appended rows may be the user's own
-                    return Match(torch.cat([edge, padding]), is_flipped)
+                    return Match(torch.cat([edge, padding]), against)
     direct = _match_by_endpoints(rows, source, destination, edge)
     if _is_in_order(direct, rows):
         return Match(direct, False)

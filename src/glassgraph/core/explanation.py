@@ -76,6 +76,12 @@ class Explanations(Sequence[Explanation]):
             ]
             self._where = [(number, row) for _, number, row in sorted(where)]
 
+    @property
+    def threshold(self) -> float | None:
+        """Score above which the method calls a message or edge kept; None if it does not decide."""
+        value = self.provenance.get("threshold")
+        return None if value is None else float(value)
+
     def __len__(self) -> int:
         return len(self._where)
 

@@ -16,14 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glassgraph.core.adjacency import Product
 from glassgraph.core.sites import Channel, Record, Wiring, refuse_fused, tensors_in
 
 #: ``before(channel, edge_index, size, arguments)`` may return replacements for the last three.
 Before = Callable[
     [int, Tensor, Any, Mapping[str, Any]], "tuple[Tensor, Any, dict[str, Any]] | None"
 ]
-#: ``change(channel, messages)`` returns the messages to go on with.
+#: ``change(channel, messages)`` returns the messages to go on with; for adjacency matrices, which
+#: write no messages out, their entries ``[M]`` stand for them.
 Change = Callable[[int, Tensor], Tensor]
+#: ``shut(channel)`` is what the missing part of an adjacency matrix is multiplied with.
+Shut = Callable[[int], "Tensor | None"]
 #: ``after(channel, size)`` sees the sizes a finished site worked with.
 After = Callable[[int, Sequence["int | None"]], None]
 
@@ -34,19 +38,29 @@ def attached(
     before: Before,
     change: Change,
     after: After | None = None,
+    shut: Shut | None = None,
 ) -> Iterator[None]:
     """Hook all channels for the duration of a ``with`` block."""
     with ExitStack() as stack:
         for position, channel in enumerate(channels):
-            for handle in _hooks(position, channel, before, change, after):
+            for handle in _hooks(position, channel, before, change, after, shut):
                 stack.callback(handle.remove)
         yield
 
 
 def _hooks(
-    position: int, channel: Channel, before: Before, change: Change, after: After | None
+    position: int,
+    channel: Channel,
+    before: Before,
+    change: Change,
+    after: After | None,
+    shut: Shut | None,
 ) -> Iterator[Any]:
     module: Any = channel.module
+    if channel.is_adjacency:
+        on_product = _product_hook(position, before, change, after, shut)
+        yield module.register_forward_hook(on_product, with_kwargs=True)
+        return
     if channel.is_tap:
 
         def on_tap(_: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
@@ -77,6 +91,30 @@ def _hooks(
             after(position, inputs[1])
 
         yield module.register_propagate_forward_hook(on_done)
+
+
+def _product_hook(
+    position: int, before: Before, change: Change, after: After | None, shut: Shut | None
+) -> Callable[..., Tensor]:
+    """A hook for an `AdjacencyTap`: each of its matrices is one message call."""
+
+    def on_product(_: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
+        product = Product.read(*args, **kwargs)
+        open_weights, weights, baselines = [], [], []
+        for each in product.matrices:
+            arguments = {"weight": each.weight, "values": each.values, "x": each.states}
+            replaced = before(position, each.edge_index, product.size, arguments)
+            weight = each.weight if replaced is None else replaced[2]["weight"]
+            open_weights.append(weight)
+            weights.append(change(position, weight))
+            baselines.append(None if shut is None else shut(position))
+            if after is not None:
+                after(position, product.size)
+        if all(one is each.weight for one, each in zip(weights, product.matrices, strict=True)):
+            return output
+        return product.changed(open_weights, weights, baselines)
+
+    return on_product
 
 
 def observe(channels: Sequence[Channel], run: Callable[[], Tensor]) -> tuple[Tensor, list[Record]]:
@@ -245,7 +283,7 @@ class Intervention:
         self._calls = [0] * len(self._calls)
         self._gates = None if gates is None else self._per_layer(gates)
         self._baselines = baselines
-        with attached(self._wiring.channels, self._before, self._change):
+        with attached(self._wiring.channels, self._before, self._change, shut=self._shut):
             return call()
 
     def listen(self, call: Callable[[], Tensor]) -> tuple[Tensor, list[Heard]]:
@@ -319,6 +357,12 @@ class Intervention:
         shape = [1] * messages.dim()
         shape[self._wiring.channels[channel].row_dim] = -1
         gate = gate.view(shape).to(messages.dtype)  # a layer may compute in its own precision
-        baseline = None if self._baselines is None else self._baselines[position]
         gated = messages * gate
+        if self._wiring.channels[channel].is_adjacency:
+            return gated  # its baseline enters after the product
+        baseline = self._shut(channel)
         return gated if baseline is None else gated + (1 - gate) * baseline
+
+    def _shut(self, channel: int) -> Tensor | None:
+        """What a shut message becomes at the site that runs; None for zero."""
+        return None if self._baselines is None else self._baselines[self._current[channel]]

@@ -29,6 +29,7 @@ from glassgraph.core.intercept import PlanMismatch, SitePlan, observe
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Channel, Record, Site, Wiring
+from glassgraph.errors import GraphError, ModelCallError
 
 
 @dataclass
@@ -56,8 +57,10 @@ def plan_sites(
 ) -> list[SitePlan]:
     """Observe a packed graph once and plan what an intervention does at each site."""
     records = run_observed(wiring.channels, model_call, packed.data)[1]
+    check_matrices(graph, packed, wiring.channels, records)
     if len(records) != len(wiring.sites):
         raise PlanMismatch(f"{len(records)} sites ran, {len(wiring.sites)} were traced")
+    set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
     return [
         _plan_site(graph, fields, wiring, site, record, candidates[i], constants.get(i), can_trim)
@@ -73,6 +76,39 @@ def run_observed(
         return observe(channels, lambda: model_call(data))
 
 
+def set_directions(wiring: Wiring, records: Sequence[Record]) -> None:
+    """Tell records of another run what tracing has found."""
+    for record, is_flipped in zip(records, wiring.directions, strict=True):
+        record.is_flipped = is_flipped
+
+
+def check_matrices(
+    graph: TypedGraph, packed: Packed, channels: Sequence[Channel], records: Sequence[Record]
+) -> None:
+    """Refuse adjacency matrices that do not run over the nodes of the graph.
+
+    Raises:
+        ModelCallError: for those, and on heterogeneous graphs.
+    """
+    for record in records:
+        channel = channels[record.channel]
+        if not channel.is_adjacency:
+            continue
+        if graph.is_heterogeneous:
+            raise ModelCallError(
+                f"{channel.name} is an AdjacencyTap, whose matrix cannot be read on heterogeneous "
+                "graphs; call a MessageTap on the messages"
+            )
+        size, num_nodes = record.size[0], int(packed.data.num_nodes)
+        if size != num_nodes:
+            raise ModelCallError(
+                f"{channel.name} got adjacency matrices of {size} nodes for a graph of "
+                f"{num_nodes}; use one [N, N] matrix over all nodes, also of batched graphs, "
+                "instead of [B, N, N]: torch_geometric.utils.to_dense_adj(edge_index, "
+                "max_num_nodes=x.size(0))[0]"
+            )
+
+
 def site_candidates(
     graph: TypedGraph,
     packed: Packed,
@@ -84,7 +120,30 @@ def site_candidates(
 
     Where endpoints alone identify an edge, that is every edge. Parallel edges and edge types are
     told apart by probe runs, each with a part of the edges in which no two look alike.
+
+    Raises:
+        GraphError: if parallel edges share an entry of an adjacency matrix.
     """
+    found = _find_candidates(graph, packed, channels, records, model_call)
+    for record, each in zip(records, found, strict=True):
+        if not channels[record.channel].is_adjacency or not each.edge.numel():
+            continue
+        if bool(parallel_rank(each.source, each.destination).any()):
+            raise GraphError(
+                "parallel edges share one entry of a dense adjacency matrix, so they cannot be "
+                "told apart; merge them (torch_geometric.utils.coalesce) or give each relation a "
+                "matrix of its own"
+            )
+    return found
+
+
+def _find_candidates(
+    graph: TypedGraph,
+    packed: Packed,
+    channels: Sequence[Channel],
+    records: Sequence[Record],
+    model_call: ModelCall,
+) -> list[Candidates]:
     view = packed.views[0]
     if not graph.is_heterogeneous:
         everything = packed.candidates()
@@ -105,7 +164,7 @@ def site_candidates(
                 parts.append((number, (rank == r).nonzero().view(-1)))
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in records]
     for number, kept in parts:
-        probe = _with_edges(graph, packed, number, kept)
+        probe = with_edges(graph, packed, number, kept)
         _, seen = run_observed(channels, model_call, probe)
         if len(seen) != len(records):
             raise PlanMismatch("the model takes another path where edges are missing")
@@ -115,7 +174,7 @@ def site_candidates(
             if graph.is_heterogeneous:
                 match = match_shifted(record.edge_index, *ends)
             else:
-                match = match_rows(record.edge_index, Candidates(*ends))
+                match = match_rows(record.edge_index, Candidates(*ends), records[site].is_flipped)
             rows = (match.edge >= 0).nonzero().view(-1)
             shown = record.edge_index[:, rows]
             found[site].append((shown.flip(0) if match.is_flipped else shown, match.edge[rows]))
@@ -129,7 +188,7 @@ def _collect_candidates(pieces: list[tuple[Tensor, Tensor]]) -> Candidates:
     return Candidates(rows[0, order], rows[1, order], edge[order])
 
 
-def _with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> Any:
+def with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> Any:
     """The packed graph with only some edges of one edge type."""
     data = copy.copy(packed.data)
     for other, name in enumerate(graph.edge_types):
@@ -165,7 +224,7 @@ def _plan_site(
     num_rows, num_edges = rows.size(1), int(fields.edge.numel())
     if not site.is_mapped:
         return SitePlan(num_rows, None)
-    match = match_rows(rows, candidates)
+    match = match_rows(rows, candidates, record.is_flipped)
     edge_arguments = [
         name for name in site.edge_arguments if isinstance(record.arguments.get(name), Tensor)
     ]

@@ -51,6 +51,8 @@ FULL_CHECK_EDGES = 50_000
 _COPIES = 6
 #: Bytes of row numbers and sort keys for each edge and node, roughly.
 _INDEX_BYTES = 200
+#: Nodes side by side in one dense adjacency matrix: k fields cost k * k products of one.
+_NODES_IN_MATRIX = 1024
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
 
@@ -126,12 +128,14 @@ class Preparation:
         while start < len(instances):
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
-            self._spent = 0
+            self._spent, num_nodes = 0, 0
             for covered, batch in self._prepare(instances, position, target, full):
                 self._spent += self.cost(batch.num_nodes, batch.num_edges, _COPIES)
+                num_nodes += batch.num_nodes
                 yield covered, batch
             mean_cost = max(1, self._spent // int(position.numel()))
-            group = max(1, min(4 * group, budget // mean_cost, 4096))
+            most = self._most_side_by_side(num_nodes // int(position.numel()), 4096)
+            group = max(1, min(4 * group, budget // mean_cost, most))
             start = stop
 
     # Cutting, packing, checking
@@ -218,6 +222,7 @@ class Preparation:
         reference: Tensor,
         constants: Mapping[int, Constants],
     ) -> InstanceBatch:
+        """Pack fields of some instances."""
         return assemble(
             graph=self.graph,
             fields=fields,
@@ -264,6 +269,7 @@ class Preparation:
         )
 
     def checks_in_full(self) -> bool:
+        """Whether packed predictions are compared with the full graph."""
         if self.task.level == "graph" or self.check == "local":
             return False
         return self.check == "full" or self.graph.num_edges <= FULL_CHECK_EDGES
@@ -271,6 +277,7 @@ class Preparation:
     def targets(
         self, chosen: Instances, position: Tensor, target: Target, reference: Tensor
     ) -> Targets:
+        """The explained classes of some instances."""
         if isinstance(target, Tensor) and target.numel() > 1:
             target = target.to(position.device)[position]
         return resolve_targets(
@@ -287,9 +294,17 @@ class Preparation:
         """How many instances surely fit, whatever their size."""
         parts = self.graph.num_graphs if self.task.level == "graph" else 1
         nodes, edges = -(-self.graph.num_nodes // parts), -(-self.graph.num_edges // parts)
-        return max(1, min(budget // self.cost(nodes, edges, _COPIES), 1024))
+        most = self._most_side_by_side(nodes, 1024)
+        return max(1, min(budget // self.cost(nodes, edges, _COPIES), most))
+
+    def _most_side_by_side(self, num_nodes: int, otherwise: int) -> int:
+        """How many instances of so many nodes one dense matrix should hold."""
+        if not self.wiring.num_matrices:
+            return otherwise
+        return min(otherwise, _NODES_IN_MATRIX // max(1, num_nodes))
 
     def tell(self, what: str, error: Exception | None = None) -> None:
+        """Warn of a fall-back, once."""
         if what in self._warned:
             return
         self._warned.add(what)

@@ -120,9 +120,7 @@ def _on_union(
     graph, wiring = preparation.graph, preparation.wiring
     context, reference = full, None if full is None else full.output[position]
     if context is None or reference is None:
-        context = local_context(
-            graph, wiring, preparation.model_call, preparation.task, chosen
-        )
+        context = local_context(graph, wiring, preparation.model_call, preparation.task, chosen)
         reference = context.output
     fields = receptive_fields(
         graph, chosen.seeds.reshape(1, -1), wiring.num_hops, wiring.needs_both_directions

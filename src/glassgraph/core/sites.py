@@ -22,6 +22,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from glassgraph.core.adjacency import AdjacencyTap
 from glassgraph.core.edges import Candidates, match_rows
 from glassgraph.errors import NoMessagePassingError, SparseAdjacencyError
 
@@ -71,6 +72,11 @@ class Channel:
         return isinstance(self.module, MessageTap)
 
     @property
+    def is_adjacency(self) -> bool:
+        """Whether its messages are the entries of adjacency matrices."""
+        return isinstance(self.module, AdjacencyTap)
+
+    @property
     def receiver(self) -> int:
         """Which row of ``edge_index`` receives."""
         return 0 if getattr(self.module, "flow", "") == "target_to_source" else 1
@@ -78,7 +84,7 @@ class Channel:
     @property
     def row_dim(self) -> int:
         """Dimension of the messages that runs over rows."""
-        return 0 if self.is_tap else int(getattr(self.module, "node_dim", 0))
+        return 0 if self.is_tap or self.is_adjacency else int(getattr(self.module, "node_dim", 0))
 
 
 @dataclass
@@ -94,6 +100,7 @@ class Record:
         message: shape of the messages.
         feeds_from: earlier sites that these messages depend on (filled by tracing).
         varying: arguments that depend on features or earlier messages (filled by tracing).
+        is_flipped: whether messages run against the user's edges, where that is known already.
     """
 
     channel: int
@@ -104,6 +111,7 @@ class Record:
     message: tuple[int, ...] = ()
     feeds_from: frozenset[int] = frozenset()
     varying: frozenset[str] = frozenset()
+    is_flipped: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,19 @@ class Wiring:
         )
 
     @property
+    def directions(self) -> list[bool | None]:
+        """For each site whether it is flipped; None where the order of its rows tells."""
+        return [
+            site.is_flipped if self.channels[site.channel].is_adjacency else None
+            for site in self.sites
+        ]
+
+    @property
+    def num_matrices(self) -> int:
+        """Number of dense adjacency matrices among the sites."""
+        return sum(self.channels[site.channel].is_adjacency for site in self.sites)
+
+    @property
     def width(self) -> int:
         """Numbers sent along one edge, over all sites."""
         return sum(site.width for site in self.sites)
@@ -176,12 +197,13 @@ def find_channels(model: nn.Module) -> tuple[Channel, ...]:
     channels = tuple(
         Channel(name or type(module).__name__, module)
         for name, module in model.named_modules()
-        if isinstance(module, (MessagePassing, MessageTap))
+        if isinstance(module, (MessagePassing, MessageTap, AdjacencyTap))
     )
     if not channels:
         raise NoMessagePassingError(
             f"{type(model).__name__} has no torch_geometric MessagePassing layer; if its own "
-            "layers pass messages, call a glassgraph.MessageTap on them"
+            "layers pass messages, call a glassgraph.MessageTap on them (or an AdjacencyTap in "
+            "place of the product with a dense adjacency matrix)"
         )
     return channels
 
@@ -239,7 +261,7 @@ def build_wiring(
     sites = []
     for position, record in enumerate(records):
         channel = channels[record.channel]
-        match = match_rows(record.edge_index, edges(record))
+        match = match_rows(record.edge_index, edges(record), record.is_flipped)
         is_coarsened = num_nodes is not None and all(
             size is not None and size != num_nodes for size in record.size
         )
@@ -257,16 +279,24 @@ def build_wiring(
                 edge_arguments=edge_arguments,
                 constant_arguments=edge_arguments - record.varying,
                 can_trim=can_trim and is_mapped,
-                width=max(1, math.prod(record.message) // max(1, record.edge_index.size(1))),
+                width=_message_width(channel, record),
             )
         )
     return Wiring(tuple(channels), tuple(sites))
+
+
+def _message_width(channel: Channel, record: Record) -> int:
+    if channel.is_adjacency:
+        return int(record.arguments["values"].size(1))
+    return max(1, math.prod(record.message) // max(1, record.edge_index.size(1)))
 
 
 def _edge_arguments(channel: Channel, record: Record) -> tuple[frozenset[str], bool]:
     """The arguments with one row per message, and whether all others may stay as they are."""
     if channel.is_tap:
         return frozenset(), False
+    if channel.is_adjacency:
+        return frozenset({"weight"}), False
     num_rows = record.edge_index.size(1)
     names, can_trim = set(), True
     for name in message_parameters(channel.module):

@@ -14,9 +14,9 @@ from glassgraph.core.edges import Candidates
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import trace
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
-from glassgraph.core.plan import site_candidates
+from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Wiring, build_wiring, find_channels
+from glassgraph.core.sites import Record, Wiring, build_wiring, find_channels
 from glassgraph.errors import GlassgraphError, ModelCallError
 
 #: Graphs up to this many edges are traced whole.
@@ -79,6 +79,9 @@ def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: P
         if isinstance(x, Tensor) and x.is_floating_point():
             store["x"] = x.detach().clone().requires_grad_()
     records = trace(channels, lambda: model_call(data))
+    check_matrices(graph, packed, channels, records)
+    if any(channels[record.channel].is_adjacency for record in records):
+        _find_directions(channels, model_call, graph, packed, records)
     candidates = site_candidates(graph, packed, channels, records, model_call) if records else []
     table: dict[int, Candidates] = {
         id(record): found for record, found in zip(records, candidates, strict=True)
@@ -89,3 +92,25 @@ def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: P
         lambda record: table[id(record)],
         None if graph.is_heterogeneous else int(packed.data.num_nodes),
     )
+
+
+def _find_directions(
+    channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed, records: list[Record]
+) -> None:
+    """Learn which way adjacency matrices are read.
+
+    On an undirected graph each entry fits two edges. It is told whose it is by runs with half of
+    the edges: those that lead to a higher number, and those that lead to a lower one.
+    """
+    view = packed.views[0]
+    votes = [0] * len(records)
+    for sign in (1, -1):
+        kept = (sign * (view.destination - view.source) > 0).nonzero().view(-1)
+        _, seen = run_observed(channels, model_call, with_edges(graph, packed, 0, kept))
+        if len(seen) != len(records):
+            return  # the number of relations depends on the edges; matching has to do without
+        for site, (sender, receiver) in enumerate(record.edge_index for record in seen):
+            votes[site] += sign * int((receiver - sender).sign().sum())
+    for record, vote in zip(records, votes, strict=True):
+        if channels[record.channel].is_adjacency:
+            record.is_flipped = vote < 0

@@ -5,7 +5,8 @@ here, as plain detached matrices with one row per message, whatever the layer's 
 
 The state of a node is what the layer hands to its messages: for most layers that is the hidden
 state ``h``; layers that transform it first (GCN sends along ``W h``) show the transformed one. A
-layer written with a `glassgraph.MessageTap` shows the states given to the tap, or none.
+layer written with a `glassgraph.MessageTap` shows the states given to the tap, or none. Messages of
+a `glassgraph.AdjacencyTap` are not written out; its node states and entries are shown instead.
 """
 
 from __future__ import annotations
@@ -23,7 +24,24 @@ from glassgraph.core.intercept import Heard, SitePlan
 from glassgraph.core.sites import Channel, Wiring
 
 #: Methods of a PyG layer whose arguments ending in ``_i`` or ``_j`` are node states.
-_LIFTING = ("message", "aggregate", "update", "edge_update")
+_LIFTING = ("message", "aggregate", "update")
+
+
+@dataclass(frozen=True)
+class MatrixTraffic:
+    """What stands for messages that are entries of a dense adjacency matrix.
+
+    Attributes:
+        states: ``[N, S]`` states of all nodes.
+        values: ``[N, D]`` what each node sends, before its weight.
+        sender: ``[m]`` column of each entry.
+        receiver: ``[m]`` row of each entry.
+    """
+
+    states: Tensor
+    values: Tensor
+    sender: Tensor
+    receiver: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,8 @@ class Traffic:
         row_dim: dimension of the layer's messages that runs over rows.
         num_rows: number M' of rows that the layer gets, those without a gate included.
         row: ``[m]`` which of them the messages are; None if all.
+        matrix: node states and entries of a dense adjacency matrix. There, messages are not
+            written out: ``sender``, ``receiver`` and ``message`` have width 0.
     """
 
     site: int
@@ -53,10 +73,14 @@ class Traffic:
     row_dim: int
     num_rows: int
     row: Tensor | None
+    matrix: MatrixTraffic | None = None
 
     @property
     def widths(self) -> tuple[int, int, int]:
         """S, R and D."""
+        if self.matrix is not None:
+            width = self.matrix.states.size(1)
+            return width, width, self.matrix.values.size(1)
         return self.sender.size(1), self.receiver.size(1), self.message.size(1)
 
     def baseline(self, value: Tensor) -> Tensor:
@@ -73,9 +97,21 @@ class Traffic:
 
 
 def read_traffic(
-    wiring: Wiring, plans: Sequence[SitePlan], heard: Sequence[Heard], num_edges: int
+    wiring: Wiring,
+    plans: Sequence[SitePlan],
+    heard: Sequence[Heard],
+    num_edges: int,
+    num_nodes: int | None,
 ) -> list[Traffic]:
-    """Turn what was heard at the sites into matrices; sites without gates are left out."""
+    """Turn what was heard at the sites into matrices; sites without gates are left out.
+
+    Args:
+        wiring: the sites.
+        plans: what an intervention does at each.
+        heard: what each sent.
+        num_edges: edges of the batch.
+        num_nodes: its nodes; None where layers number nodes by type.
+    """
     found = []
     for each in heard:
         row_edge = plans[each.site].row_edge
@@ -84,9 +120,12 @@ def read_traffic(
         site = wiring.sites[each.site]
         channel = wiring.channels[site.channel]
         row = None if plans[each.site].is_identity else (row_edge < num_edges).nonzero().view(-1)
+        if channel.is_adjacency:
+            found.append(_matrix_traffic(site.layer, each, row_edge, row))
+            continue
         messages = each.messages.detach()
         flat = messages.reshape(messages.size(0), math.prod(messages.shape[1:]))
-        sender, receiver = _ends(channel, each)
+        sender, receiver = _ends(channel, each, num_nodes)
         found.append(
             Traffic(
                 site=each.site,
@@ -104,46 +143,76 @@ def read_traffic(
     return found
 
 
+def _matrix_traffic(layer: int, heard: Heard, row_edge: Tensor, row: Tensor | None) -> Traffic:
+    values, states = heard.arguments["values"].detach(), heard.arguments["x"].detach()
+    edge = _rows(row_edge, row)
+    nothing = values.new_empty((edge.numel(), 0))
+    return Traffic(
+        site=heard.site,
+        layer=layer,
+        edge=edge,
+        sender=nothing,
+        receiver=nothing,
+        message=nothing,
+        shape=(values.size(1),),
+        row_dim=0,
+        num_rows=row_edge.numel(),
+        row=row,
+        matrix=MatrixTraffic(
+            states=states.to(values.dtype),
+            values=values,
+            sender=_rows(heard.edge_index[0], row),
+            receiver=_rows(heard.edge_index[1], row),
+        ),
+    )
+
+
 def _rows(value: Tensor, row: Tensor | None) -> Tensor:
     return value if row is None else value.index_select(0, row)
 
 
-def _ends(channel: Channel, heard: Heard) -> tuple[Tensor, Tensor]:
+def _ends(channel: Channel, heard: Heard, num_nodes: int | None) -> tuple[Tensor, Tensor]:
     """States ``[M', S]`` and ``[M', R]`` of the senders and receivers of all rows."""
-    first, second = (1 - channel.receiver, channel.receiver)
     ends = []
-    for end in (first, second):
+    for end in (1 - channel.receiver, channel.receiver):
         index = heard.edge_index[end]
-        states = [
-            state.index_select(0, index)
-            for state in _states(channel, heard, end)
-            if not index.numel() or int(index.max()) < state.size(0)
-        ]
+        states = [state.index_select(0, index) for state in _states(channel, heard, end, num_nodes)]
         empty = heard.edge_index.new_empty((index.numel(), 0), dtype=torch.get_default_dtype())
         ends.append(torch.cat(states, dim=1) if states else empty)
     return ends[0], ends[1]
 
 
-def _states(channel: Channel, heard: Heard, end: int) -> Iterator[Tensor]:
-    """The node states of one end, ``[nodes, width]`` each, in order of their names."""
-    for name in sorted(_node_arguments(channel) & set(heard.arguments)):
-        value: Any = heard.arguments[name]
+def _states(channel: Channel, heard: Heard, end: int, num_nodes: int | None) -> Iterator[Tensor]:
+    """The node states of one end, ``[nodes, width]`` each, in order of their names.
+
+    A layer that reads an argument at its other end alone (GCN's ``x_j``) shows it at this end too
+    where both ends are the same nodes.
+    """
+    suffix = "_i" if end == channel.receiver else "_j"
+    for name, suffixes in sorted(_node_arguments(channel).items()):
+        value: Any = heard.arguments.get(name)
+        is_own = suffix in suffixes
         if isinstance(value, (tuple, list)):
-            value = value[end] if len(value) == 2 else None
+            value, is_own = (value[end] if len(value) == 2 else None), True
         if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 0:
             state = value.detach()
             if state.dim() > 1:
                 state = state.movedim(channel.row_dim, 0)
-            yield state.reshape(state.size(0), math.prod(state.shape[1:]))
+            if is_own or state.size(0) == num_nodes:
+                yield state.reshape(state.size(0), math.prod(state.shape[1:]))
 
 
-def _node_arguments(channel: Channel) -> set[str]:
-    """Names of propagate's arguments that hold node states."""
+def _node_arguments(channel: Channel) -> dict[str, set[str]]:
+    """Propagate's arguments that hold node states, and the ends at which the layer reads them."""
     if channel.is_tap:
-        return {"x"}
+        return {"x": {"_i", "_j"}}
     names: set[str] = set()
     for function in _LIFTING:
         method = getattr(channel.module, function, None)
         if method is not None:
             names |= set(inspect.signature(method).parameters)
-    return {name[:-2] for name in names if name.endswith(("_i", "_j"))}
+    found: dict[str, set[str]] = {}
+    for name in names:
+        if name.endswith(("_i", "_j")) and name[:-2] not in names:  # else one row per message
+            found.setdefault(name[:-2], set()).add(name[-2:])
+    return found

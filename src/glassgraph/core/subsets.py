@@ -1,0 +1,142 @@
+"""Instances under many subsets of their edges at once, for methods that search among subsets.
+
+Every mask gets a copy of its instance; copies go through the model side by side and are packed
+anew only when the number of masks has changed a lot. What a mask shuts is the messages of an edge
+at all layers, or at one: an *item* is an edge, or a pair of layer and edge.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.copies import are_apart, rows_at_once
+from glassgraph.core.edges import parallel_rank
+from glassgraph.core.graph import LINK_KEYS
+
+
+class Subsets:
+    """Evaluates masks ``[K, I]`` on items, each for an instance of its own choice.
+
+    Items are numbered within an instance: with W the most edges that an instance has, edge ``j`` of
+    an instance (at layer ``l``) is item ``j`` (``l W + j``); numbers beyond an instance's own edges
+    are unused.
+
+    Args:
+        batch: the instances.
+        layerwise: whether items are pairs of layer and edge.
+        budget: bytes that one pass may take.
+    """
+
+    def __init__(self, batch: InstanceBatch, layerwise: bool, budget: int) -> None:
+        self.batch = batch
+        self.num_layers = batch.num_layers if layerwise else 1
+        count = batch.edges_per_instance
+        self.width = max(1, int(count.max()))  # no dimension is empty
+        self.rows = count + batch.nodes_per_instance
+        self.most_rows = rows_at_once(batch, budget)
+        #: The copies that were packed last, and how many of each instance there are.
+        self._packed: list[tuple[InstanceBatch, Tensor]] = []
+
+    @property
+    def items(self) -> Tensor:
+        """``[B, I]`` which items an instance has."""
+        count = self.batch.edges_per_instance.view(-1, 1)
+        column = torch.arange(self.width, device=self.batch.device)
+        return (column < count).repeat(1, self.num_layers)
+
+    def pad(self, value: Tensor) -> Tensor:
+        """Values ``[L, e]`` or ``[e]`` of the batch's edges as ``[B, I]``, zero where unused."""
+        instance, column = self.batch.edge_instance, _within(self.batch)
+        value = value.expand(self.num_layers, self.batch.num_edges)
+        found = value.new_zeros((self.batch.num_instances, self.num_layers, self.width))
+        found[instance, :, column] = value.t()
+        return found.flatten(1)
+
+    def unpad(self, value: Tensor) -> Tensor:
+        """The inverse of `pad`: from ``[B, I]`` to ``[L, e]``, with one layer if not layerwise."""
+        value = value.view(-1, self.num_layers, self.width)
+        return value[self.batch.edge_instance, :, _within(self.batch)].t()
+
+    @torch.no_grad()
+    def outputs(self, instance: Tensor, mask: Tensor) -> Tensor:
+        """The model's output ``[K, C]`` with only the items of each mask open.
+
+        Args:
+            instance: ``[K]`` whose mask it is, ascending.
+            mask: ``[K, I]``.
+        """
+        rows = self.rows[instance]
+        parts = max(1, -(-int(rows.sum()) // self.most_rows))
+        if self.batch.is_whole:
+            parts = instance.numel()
+        place = (rows.cumsum(0) - rows) * parts // rows.sum().clamp_min(1)
+        sizes = torch.unique_consecutive(place, return_counts=True)[1].tolist()
+        found = map(self._pass, instance.split(sizes), mask.split(sizes))
+        return torch.cat(list(found)) if sizes else self.batch.reference[:0]
+
+    def _pass(self, instance: Tensor, mask: Tensor) -> Tensor:
+        need = torch.bincount(instance, minlength=self.batch.num_instances)
+        at_hand = [(copies, have) for copies, have in self._packed if self._fits(need, have)]
+        copies, have = at_hand[0] if at_hand else self._pack(need)
+        if copies is None:  # the model mixes what lies side by side
+            self.most_rows = 1
+            return self.outputs(instance, mask)
+        turn = torch.arange(instance.numel(), device=mask.device)
+        slot = turn - (need.cumsum(0) - need)[instance] + (have.cumsum(0) - have)[instance]
+        gates = mask.new_ones((copies.num_instances, mask.size(1)))
+        gates[slot] = mask
+        gates = gates.view(-1, self.num_layers, self.width)
+        gates = gates[copies.edge_instance, :, _within(copies)].t().to(self.batch.dtype)
+        return copies.output(gates[0] if self.num_layers == 1 else gates.contiguous())[slot]
+
+    def _fits(self, need: Tensor, have: Tensor) -> bool:
+        """Whether copies serve, and are not many more than needed."""
+        is_enough = bool((need <= have).all())
+        return is_enough and 2 * int(need @ self.rows) >= int(have @ self.rows)
+
+    def _pack(self, need: Tensor) -> tuple[InstanceBatch | None, Tensor]:
+        """Make copies; None where they do not give the predictions they should."""
+        if self.batch.is_whole:
+            return self.batch, need
+        owner = torch.arange(need.numel(), device=need.device).repeat_interleave(need)
+        copies = self.batch.take(owner)
+        if owner.numel() > 1 and not are_apart(copies, self.batch.reference[owner]):
+            return None, need
+        self._packed = [(copies, need), *self._packed[:1]]
+        return copies, need
+
+
+def _within(batch: InstanceBatch) -> Tensor:
+    """``[e]`` number of each edge within its instance."""
+    count = batch.edges_per_instance
+    first = count.cumsum(0) - count
+    return torch.arange(batch.num_edges, device=batch.device) - first[batch.edge_instance]
+
+
+def alike_edges(batch: InstanceBatch) -> Tensor:
+    """``[e]`` a group for each edge: parallel edges of one type with equal attributes share one.
+
+    A model that does not go by the order of edges cannot tell them apart.
+    """
+    group = torch.arange(batch.num_edges, device=batch.device)
+    is_heterogeneous = batch.graph.is_heterogeneous
+    names = batch.graph.edge_types if is_heterogeneous else [None]
+    for name, view in zip(names, batch.packed.views, strict=True):
+        store = batch.packed.data[name] if is_heterogeneous else batch.packed.data
+        position = view.position
+        if not bool(parallel_rank(view.source, view.destination).any()):
+            continue
+        columns = [view.source.view(-1, 1), view.destination.view(-1, 1)]
+        for key, value in store.items():
+            if key == "edge_index" or key in LINK_KEYS or not isinstance(value, Tensor):
+                continue
+            if value.dim() and value.size(0) == position.numel() and store.is_edge_attr(key):
+                rows = value.view(-1, 1) if value.dim() == 1 else value.flatten(1)
+                rank = torch.unique(rows, dim=0, return_inverse=True)[1]
+                columns.append(rank.view(-1, 1))
+        _, same = torch.unique(torch.cat(columns, dim=1), dim=0, return_inverse=True)
+        first = torch.full((int(same.max()) + 1,), batch.num_edges, device=batch.device)
+        group[position] = first.scatter_reduce(0, same, position, "amin")[same]
+    return group
