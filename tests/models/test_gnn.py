@@ -67,6 +67,23 @@ def test_gin_with_add_and_max_by_hand():
     torch.testing.assert_close(model(graph.x, graph.edge_index), expected)
 
 
+@pytest.mark.parametrize("aggr", ["mean", "add"])
+def test_relations_by_hand(aggr):
+    model = RGCN(F, D, C, R, aggr=aggr, body=Body(num_layers=1)).double()
+    conv, graph = model.convs[0], random_graph(7, 37)
+    expected = graph.x @ conv.root + conv.bias
+    for relation in range(R):
+        adjacency = torch.zeros(7, 7, dtype=torch.float64)
+        for edge in (graph.edge_type == relation).nonzero().view(-1):
+            source, target = graph.edge_index[:, edge]
+            adjacency[target, source] += 1
+        if aggr == "mean":
+            adjacency /= adjacency.sum(1, keepdim=True).clamp_min(1)
+        expected = expected + adjacency @ graph.x @ conv.weight[relation]
+    found = model(graph.x, graph.edge_index, graph.edge_type)
+    torch.testing.assert_close(found, model.head(expected))
+
+
 def test_a_weight_of_zero_removes_an_edge():
     model = build("gcn", "node")
     graph = random_graph(7, 19)
@@ -105,6 +122,7 @@ def test_architecture_builds_the_same_model(kind):
         (lambda: GCN(F, D, C, "edge"), "level must be"),
         (lambda: GAT(F, 13, C, heads=4), "heads must divide"),
         (lambda: RGCN(F, D, C, num_relations=0), "num_relations"),
+        (lambda: RGCN(F, D, C, R, aggr="median"), "aggr must be 'mean', 'add' or 'max'"),
         (lambda: Body(num_layers=0), "num_layers"),
         (lambda: Body(pool=("median",)), "pool must name"),
         (lambda: Body(pool=()), "pool must name"),

@@ -7,6 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from glassgraph.datasets import from_pyg, load_dataset
+from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.models import accuracy, reference_model
 from glassgraph.models import reference as recipes
 
@@ -28,6 +29,25 @@ def test_tree_cycles_reaches_its_bar_on_a_small_budget(monkeypatch):
     assert trained.accuracy == accuracy(trained.model, dataset)
     assert trained.model.architecture["body"]["l2_normalize"]
     assert not trained.model.training
+
+
+def test_star_graphs_get_a_model_that_reads_the_colors(monkeypatch):
+    """Data sets without a recipe get a GIN, which never sees `edge_type`."""
+    shortened(monkeypatch, "star-graphs", epochs=5, batch_size=32)
+    dataset = star_graphs(0, (997, 97, 101), num_colors=4)
+    trained = reference_model(dataset, progress=False)
+    architecture = trained.model.architecture
+    assert (architecture["kind"], architecture["aggr"]) == ("rgcn", "add")
+    assert architecture["num_relations"] == 4
+    assert trained.required == 0.99
+    assert trained.accuracy["val"] >= 0.99
+    graph = dataset.graphs[0]
+    other = torch.where(graph.edge_type == 0, 1, 0)
+    with torch.no_grad():
+        first, second = (
+            trained.model(graph.x, graph.edge_index, colors) for colors in (graph.edge_type, other)
+        )
+    assert not torch.allclose(first, second)
 
 
 def test_a_missed_bar_is_reported_after_three_attempts(monkeypatch):

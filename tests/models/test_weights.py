@@ -15,6 +15,7 @@ MODELS = [
     GIN(5, 7, 3, "graph", Body(num_layers=2, concat=False, pool=("add",))),
     GAT(5, 6, 3, heads=2).double(),
     RGCN(5, 7, 3, num_relations=4, level="graph", num_bases=2),
+    RGCN(5, 7, 3, num_relations=4, aggr="add"),
 ]
 
 
@@ -28,6 +29,14 @@ def test_round_trip(tmp_path, model):
     assert before.keys() == after.keys()
     assert all(torch.equal(before[k], after[k]) for k in before)
     assert all(before[k].dtype == after[k].dtype for k in before)
+
+
+def test_a_file_from_before_relations_could_be_summed_averages_them(tmp_path):
+    model = MODELS[3]
+    older = {key: value for key, value in model.architecture.items() if key != "aggr"}
+    path = tmp_path / "model.safetensors"
+    save_file(model.state_dict(), path, metadata={"glassgraph_model": json.dumps(older)})
+    assert load_model(path).architecture["aggr"] == "mean"
 
 
 def test_missing_file_is_refused(tmp_path):

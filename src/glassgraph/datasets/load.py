@@ -6,6 +6,7 @@ from pathlib import Path
 from glassgraph.datasets.base import ExplanationDataset
 from glassgraph.datasets.molecules import mutag, mutagenicity
 from glassgraph.datasets.motifs import ba_2motifs, ba_community, ba_shapes, tree_cycles, tree_grid
+from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.errors import DatasetError
 
 GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
@@ -14,6 +15,7 @@ GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
     "tree-cycles": tree_cycles,
     "tree-grid": tree_grid,
     "ba-2motifs": ba_2motifs,
+    "star-graphs": star_graphs,
 }
 FROM_FILES: dict[str, Callable[..., ExplanationDataset]] = {
     "mutag": mutag,
@@ -38,8 +40,8 @@ def load_dataset(
         name: One of `DATASETS`; upper case and underscores are accepted.
         root: The folder of the raw files of "mutag" and "mutagenicity" (see `datasets.molecules`).
         seed: Seed of a generated graph and of the split.
-        perturbation: Random extra edges of a generated graph, as a share of its edges; None takes
-            the published value (0.01, and 0 for "ba-2motifs").
+        perturbation: Random extra edges of a motif graph, as a share of its edges; None takes the
+            published value (0.01, and 0 for "ba-2motifs"). "star-graphs" takes none.
         download: Let PyG fetch missing raw files of "mutag" or "mutagenicity".
 
     Raises:
@@ -50,6 +52,8 @@ def load_dataset(
     if key in GENERATED:
         if root is not None or download:
             raise DatasetError(f"{key} is generated: it takes no root and no download")
+        if perturbation is not None and key == "star-graphs":
+            raise DatasetError(f"{key} takes no perturbation: a star has no other edges")
         options = {} if perturbation is None else {"perturbation": perturbation}
         return GENERATED[key](seed=seed, **options)
     if key in FROM_FILES:

@@ -2,6 +2,8 @@
 
 from glassgraph.models.gnn import GAT, GCN, GIN, GNN, MODELS, RGCN, Body
 from glassgraph.models.reference import TrainedModel, reference_model
+from glassgraph.models.star_gnn import ColorConv, StarGNN
+from glassgraph.models.star_training import TrainedStarGNN, train_star_gnn
 from glassgraph.models.training import Training, accuracy, train
 from glassgraph.models.weights import build_model, load_model, save_model
 
@@ -13,7 +15,10 @@ __all__ = [
     "MODELS",
     "RGCN",
     "Body",
+    "ColorConv",
+    "StarGNN",
     "TrainedModel",
+    "TrainedStarGNN",
     "Training",
     "accuracy",
     "build_model",
@@ -21,4 +26,5 @@ __all__ = [
     "reference_model",
     "save_model",
     "train",
+    "train_star_gnn",
 ]

@@ -96,7 +96,7 @@ class GNN(nn.Module):
         channels: tuple[int, int, int],
         level: Level,
         body: Body,
-        options: dict[str, int | bool | None],
+        options: dict[str, int | bool | str | None],
     ) -> None:
         """Build `num_layers` layers with `conv(in_channels, out_channels)` and a linear head."""
         super().__init__()
@@ -302,10 +302,12 @@ class RGCN(GNN):
         num_relations: R, the number of edge types.
         level: `"node"` or `"graph"`.
         num_bases: Build the R matrices from this many; None gives each relation its own.
+        aggr: How the messages of one relation are joined, `"mean"` (the paper's), `"add"` or
+            `"max"`; relations are added.
         body: Depth, readout and the like.
 
     Raises:
-        HyperParameterError: if the number of relations is not positive.
+        HyperParameterError: if the number of relations is not positive, or `aggr` is unknown.
     """
 
     kind = "rgcn"
@@ -318,17 +320,22 @@ class RGCN(GNN):
         num_relations: int,
         level: Level = "node",
         num_bases: int | None = None,
+        aggr: Literal["mean", "add", "max"] = "mean",
         body: Body = BODY,
     ) -> None:
         """Build the model."""
         if num_relations < 1:
             raise HyperParameterError(f"num_relations must be positive, got {num_relations}")
+        if aggr not in ("mean", "add", "max"):
+            raise HyperParameterError(f"aggr must be 'mean', 'add' or 'max', got {aggr!r}")
         super().__init__(
-            lambda before, after: RGCNConv(before, after, num_relations, num_bases=num_bases),
+            lambda before, after: RGCNConv(
+                before, after, num_relations, num_bases=num_bases, aggr=aggr
+            ),
             (in_channels, hidden_channels, out_channels),
             level,
             body,
-            {"num_relations": num_relations, "num_bases": num_bases},
+            {"num_relations": num_relations, "num_bases": num_bases, "aggr": aggr},
         )
 
     def forward(

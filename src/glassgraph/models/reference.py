@@ -1,7 +1,7 @@
 """Trained reference models: one recipe per data set, weights chosen without test labels.
 
 An explanation can only be held against the planted motif where the model has learned the motif, so
-each motif data set has a bar of test accuracy: 0.95, and 0.90 for ba-community.
+each motif data set has a bar of test accuracy: 0.95, 0.90 for ba-community, 0.99 for star-graphs.
 
 - ba-shapes, tree-cycles, tree-grid: the papers' node model, three layers of 20 channels that sum
   over the neighbors, L2-normalized and concatenated (Ying et al., "GNNExplainer", 2019).
@@ -9,6 +9,8 @@ each motif data set has a bar of test accuracy: 0.95, and 0.90 for ba-community.
   features that tell the classes apart it stayed between 0.84 and 0.94; a GIN reaches 0.95 and more.
 - ba-2motifs: a GIN whose last layer is averaged over the nodes and read out linearly, which also
   meets the precondition of class activation mapping.
+- star-graphs: one R-GCN layer that sums instead of averaging, since the label compares two counts,
+  and a sum over the nodes. Colors weighted by the question are enough; no more layers are needed.
 - mutag: the same GIN with sum and maximum; no bar. About 0.8 is usual, with 20 test graphs.
 
 An attempt is good enough with the bar's validation accuracy and a training accuracy halfway between
@@ -98,6 +100,16 @@ _RECIPES = {
         {"epochs": 600, "learning_rate": 0.005, "weight_decay": 0.001},
     ),
     "ba-2motifs": _Recipe(_PUBLISHED_GRAPH, 0.95, {"epochs": 100, "patience": 30}),
+    "star-graphs": _Recipe(
+        {
+            "kind": "rgcn",
+            "hidden_channels": 32,
+            "aggr": "add",
+            "body": {"num_layers": 1, "pool": ("add",)},
+        },
+        0.99,
+        {"epochs": 15, "patience": 5, "batch_size": 256},
+    ),
     "mutag": _Recipe(
         _PUBLISHED_GRAPH, None, {"epochs": 300, "patience": 100, "learning_rate": 0.003}
     ),
@@ -159,11 +171,16 @@ def _rank(training: Training, required: float | None) -> tuple[float, ...]:
 
 
 def _initialize(dataset: Classified, recipe: _Recipe, seed: int) -> GNN:
+    relations: dict[str, object] = {}
+    if recipe.architecture["kind"] == "rgcn":
+        highest = max(int(graph.edge_type.max()) for graph in dataset.graphs if graph.num_edges)
+        relations["num_relations"] = 1 + highest
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
         return build_model(
             {
                 **recipe.architecture,
+                **relations,
                 "level": dataset.level,
                 "in_channels": dataset.num_features,
                 "out_channels": dataset.num_classes,
