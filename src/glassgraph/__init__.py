@@ -18,6 +18,8 @@ from glassgraph import errors
 from glassgraph._version import __version__
 
 if TYPE_CHECKING:
+    from glassgraph import diagnose
+    from glassgraph.core.adjacency import AdjacencyTap
     from glassgraph.core.explanation import (
         Attribution,
         Explanation,
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from glassgraph.core.task import Task
     from glassgraph.explainers.base import Explainer
     from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+    from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
     from glassgraph.explainers.gradient.saliency import Saliency
+    from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
     from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
+    from glassgraph.explainers.perturbation.graph_mask import GraphMask
     from glassgraph.explainers.perturbation.occlusion import Occlusion
     from glassgraph.explainers.perturbation.random import Random
     from glassgraph.explainers.registry import explain, methods
@@ -38,13 +43,17 @@ if TYPE_CHECKING:
 #: Where each public name lives. Looked up on first use, so that importing the package, and the
 #: command line's help, do not wait for torch.
 _HOMES = {
+    "AdjacencyTap": "glassgraph.core.adjacency",
     "Attribution": "glassgraph.core.explanation",
     "EdgeGradients": "glassgraph.explainers.gradient.edge_gradients",
+    "ErasureSearch": "glassgraph.explainers.perturbation.erasure_search",
     "Explainer": "glassgraph.explainers.base",
     "Explanation": "glassgraph.core.explanation",
     "Explanations": "glassgraph.core.explanation",
     "GNNExplainer": "glassgraph.explainers.perturbation.gnn_explainer",
+    "GraphMask": "glassgraph.explainers.perturbation.graph_mask",
     "HeteroExplanation": "glassgraph.core.explanation",
+    "IntegratedGradients": "glassgraph.explainers.gradient.integrated_gradients",
     "LocalExplanation": "glassgraph.core.explanation",
     "MessageTap": "glassgraph.core.sites",
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
@@ -56,13 +65,17 @@ _HOMES = {
 }
 
 __all__ = [
+    "AdjacencyTap",
     "Attribution",
     "EdgeGradients",
+    "ErasureSearch",
     "Explainer",
     "Explanation",
     "Explanations",
     "GNNExplainer",
+    "GraphMask",
     "HeteroExplanation",
+    "IntegratedGradients",
     "LocalExplanation",
     "MessageTap",
     "Occlusion",
@@ -70,6 +83,7 @@ __all__ = [
     "Saliency",
     "Task",
     "__version__",
+    "diagnose",
     "errors",
     "explain",
     "methods",
@@ -77,6 +91,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "diagnose":  # a room, not a name in one
+        return import_module("glassgraph.diagnose")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

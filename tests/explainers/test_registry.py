@@ -11,7 +11,7 @@ import glassgraph as gg
 from glassgraph.errors import HyperParameterError, UnknownMethodError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import METHODS, find_method, make_explainer
-from tests.laws.cases import Case, explained, factory, scores
+from tests.laws.cases import TINY_OF_METHOD, Case, explained, factory, scores
 
 CASE = Case("gin", "node")
 FAMILIES = {"baseline", "gradient", "perturbation", "surrogate", "decomposition", "generation"}
@@ -53,7 +53,7 @@ def test_traits_keep_their_word(method: str) -> None:
     traits = METHODS[method].traits
     assert traits.family in FAMILIES
     assert set(traits.scores) <= SCORES
-    settings = {"layerwise": True} if method == "occlusion" else {}
+    settings = {"layerwise": True} if method in ("occlusion", "erasure_search") else {}
     explainer = factory(METHODS[method])(CASE.model(), CASE, **settings)
     found = explained(explainer, CASE, CASE.data())
     words = {
@@ -69,10 +69,12 @@ def test_traits_keep_their_word(method: str) -> None:
         assert traits.source
 
 
+@pytest.mark.filterwarnings("ignore::glassgraph.explainers.amortized.HindsightWarning")
 @pytest.mark.parametrize("method", METHODS)
 def test_the_one_liner_is_the_class(method: str) -> None:
     model, data = CASE.model(), CASE.data()
     tiny = {"epochs": 3} if "epochs" in inspect.signature(METHODS[method]).parameters else {}
+    tiny |= TINY_OF_METHOD.get(method, {})
     short = gg.explain(model, data, method, "node", [4, 9], 1, seed=7, **tiny)
     explainer = METHODS[method](model, "node", seed=7, progress=False, **tiny)
     if METHODS[method].traits.is_amortized:

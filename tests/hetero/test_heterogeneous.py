@@ -18,10 +18,14 @@ from torch_geometric.nn.conv import MessagePassing
 
 import glassgraph as gg
 from glassgraph.core.protect import protected
-from glassgraph.explainers.registry import METHODS
+from glassgraph.explainers.registry import METHODS, make_explainer
 
 AUTHORS, PAPERS, VENUES = 11, 13, 5
-FAST = {"gnn_explainer": {"epochs": 3}}
+FAST = {
+    "gnn_explainer": {"epochs": 3},
+    "graphmask": {"steps": 20, "tolerance": 1e9, "max_changed": 1.0},
+    "erasure_search": {"exact_up_to": 5, "keep_effect": 0.8, "share": 0.5},
+}
 
 
 def make_data() -> HeteroData:
@@ -137,6 +141,13 @@ def task() -> gg.Task:
     return gg.Task("node", node_type="paper")
 
 
+def fitted(method: str, model: nn.Module, data: HeteroData) -> gg.Explainer:
+    explainer = make_explainer(method, model, task(), progress=False, **FAST.get(method, {}))
+    if explainer.needs_fit:
+        explainer.fit(data, index=[1, 2, 4, 5, 9])  # type: ignore[attr-defined]
+    return explainer
+
+
 @pytest.fixture(scope="module")
 def data() -> HeteroData:
     return make_data()
@@ -147,7 +158,7 @@ def data() -> HeteroData:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_finite_masks_for_each_edge_type(name, method, data) -> None:
     model = make_model(name, data)
-    explanations = gg.explain(model, data, method, task(), index=[2, 5], **FAST.get(method, {}))
+    explanations = fitted(method, model, data).explain(data, index=[2, 5])
     for explanation in explanations:
         for kind in data.edge_types:
             mask = explanation[kind].edge_mask
@@ -233,10 +244,10 @@ def test_edge_gradients_agree_with_finite_differences(name, data) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_many_at_once_equal_one_by_one(name, method, data) -> None:
     model = make_model(name, data)
-    settings = FAST.get(method, {})
-    together = gg.explain(model, data, method, task(), index=[1, 4, 9], **settings)
+    explainer = fitted(method, model, data)
+    together = explainer.explain(data, index=[1, 4, 9])
     for position, index in enumerate([1, 4, 9]):
-        alone = gg.explain(model, data, method, task(), index=[index], **settings)
+        alone = explainer.explain(data, index=[index])
         for kind in data.edge_types:
             torch.testing.assert_close(
                 together[position][kind].edge_mask, alone[0][kind].edge_mask, rtol=1e-8, atol=1e-10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,18 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GCNConv, GINConv, RGCNConv, global_mean_pool
 
 import glassgraph as gg
+from glassgraph.core.protect import fingerprint
 from glassgraph.core.task import Target
+from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.registry import METHODS
 
 #: Hyper-parameters that keep a learned method short; laws do not ask for good explanations.
-TINY: dict[str, Any] = {"epochs": 3}
+TINY: dict[str, Any] = {"epochs": 3, "exact_up_to": 6, "keep_effect": 0.8, "share": 0.5}
+
+#: The same for single methods.
+TINY_OF_METHOD: dict[str, dict[str, Any]] = {
+    "graphmask": {"steps": 4, "tolerance": 1e9, "max_changed": 1.0},
+}
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
 KINDS = ("gcn", "gat", "gin", "rgcn")
@@ -202,6 +210,7 @@ def factory(method: type[gg.Explainer]) -> Factory:
 
     def make(model: nn.Module, case: Case, **settings: Any) -> gg.Explainer:
         tiny = {name: value for name, value in TINY.items() if name in known}
+        tiny |= TINY_OF_METHOD.get(method.name, {})
         return method(model, case.task(), progress=False, **{**tiny, **settings})
 
     make.method = method  # type: ignore[attr-defined]
@@ -216,12 +225,49 @@ def traits_of(make: Factory) -> Any:
 
 
 def explained(
-    explainer: gg.Explainer, case: Case, data: Any, index: Sequence[int] | None = None
+    explainer: gg.Explainer,
+    case: Case,
+    data: Any,
+    index: Sequence[int] | None = None,
+    *,
+    refit: bool = False,
 ) -> gg.Explanations:
-    """Explain the case's instances (amortized methods are fitted on them first)."""
-    if explainer.traits.is_amortized:
-        explainer.fit(data, index=case.index)  # type: ignore[attr-defined]
+    """Explain the case's instances.
+
+    Amortized methods are fitted on them first: on the case's own data, once for each model and
+    seed, as the laws ask how something fitted explains; on the given data if ``refit`` (all of it
+    where an index is given).
+    """
+    if isinstance(explainer, AmortizedExplainer) and explainer.needs_fit:
+        if refit:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", HindsightWarning)
+                explainer.fit(data, index=case.index if index is None else None)
+        else:
+            explainer.adopt(_fitted(explainer, case))
     return explainer.explain(data, index=case.index if index is None else index, target=case.target)
+
+
+_FITTED: dict[Any, AmortizedExplainer] = {}
+
+
+def _fitted(explainer: AmortizedExplainer, case: Case) -> AmortizedExplainer:
+    key = (type(explainer), case, fingerprint(explainer.model), explainer.seed)
+    if key not in _FITTED:
+        fresh = type(explainer)(
+            explainer.model,
+            case.task(),
+            seed=explainer.seed,
+            progress=False,
+            **explainer.hyper_parameters,
+        )
+        dtype = next(explainer.model.parameters()).dtype
+        with torch.random.fork_rng():
+            data = case.data()
+        for each in data if isinstance(data, list) else [data]:
+            each.apply(lambda value: value.to(dtype) if value.is_floating_point() else value)
+        _FITTED[key] = fresh.fit(data, index=case.index)
+    return _FITTED[key]
 
 
 def scores(explanation: Any) -> dict[str, Tensor]:

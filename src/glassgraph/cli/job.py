@@ -214,7 +214,7 @@ def _explain_all(
 
 def _fit(job: Job, explainer: Explainer, data: Any, index: Any) -> None:
     """Fit an amortized method on the very instances it will explain."""
-    if not explainer.traits.is_amortized:
+    if not explainer.needs_fit:
         return
     job.tell(f"{explainer.name} is fitted on the instances it explains (hindsight)")
     amortized: Any = explainer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +127,20 @@ class Explainer(ABC):
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Score the edges, nodes or features of a batch of instances."""
 
+    def baselines(self, batch: InstanceBatch) -> Sequence[Tensor | None] | None:
+        """What the method puts in the place of shut messages, one entry per site; None for zero."""
+        return None
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether it learns with `fit` before it explains."""
+        return False
+
+    @property
+    def threshold(self) -> float | None:
+        """Score above which the method keeps a message or edge; None if it makes no decision."""
+        return None
+
     @property
     def hyper_parameters(self) -> dict[str, Any]:
         """The method's own hyper-parameters."""
@@ -239,6 +253,7 @@ class Explainer(ABC):
             "method": self.name,
             "hyper_parameters": self.hyper_parameters,
             "seed": self.seed,
+            "threshold": self.threshold,
             "task": {
                 "level": task.level,
                 "mode": task.mode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -10,10 +11,14 @@ from torch import nn
 from glassgraph.core.explanation import Explanations
 from glassgraph.core.task import Call, Target, Task
 from glassgraph.errors import HyperParameterError, UnknownMethodError
+from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
 from glassgraph.explainers.gradient.saliency import Saliency
+from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
 from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
+from glassgraph.explainers.perturbation.graph_mask import GraphMask
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.random import Random
 
@@ -21,7 +26,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METHODS: dict[str, type[Explainer]] = {
-    method.name: method for method in (Random, Saliency, EdgeGradients, Occlusion, GNNExplainer)
+    method.name: method
+    for method in (
+        Random,
+        Saliency,
+        EdgeGradients,
+        IntegratedGradients,
+        Occlusion,
+        ErasureSearch,
+        GNNExplainer,
+        GraphMask,
+    )
 }
 
 
@@ -95,6 +110,8 @@ def explain(
 ) -> Explanations:
     """Explain predictions with a method given by name.
 
+    An amortized method is fitted on the predictions it explains, and a `HindsightWarning` says so.
+
     Args:
         model: a trained model.
         data: the graph(s).
@@ -113,4 +130,13 @@ def explain(
         GlassgraphError: see `glassgraph.errors`.
     """
     explainer = make_explainer(method, model, task, seed=seed, call=call, **hyper_parameters)
+    if explainer.needs_fit:
+        warnings.warn(
+            f"{method} is fitted on the very predictions it explains (hindsight); for an explainer "
+            "that has not seen them, fit it on others: see its fit()",
+            HindsightWarning,
+            stacklevel=2,
+        )
+        assert isinstance(explainer, AmortizedExplainer)
+        explainer.fit(data, index=index)
     return explainer.explain(data, index=index, target=target)

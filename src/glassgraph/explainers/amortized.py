@@ -1,0 +1,407 @@
+"""Methods that learn once over many predictions, then explain unseen ones with a forward pass.
+
+`AmortizedExplainer.fit` turns data, a data set or a loader into lessons (batches with what gates
+read on them), holds some predictions back for validation, and hands both to the method. What was
+learned is saved as one safetensors file whose header says, in JSON, for which model it is; a file
+is refused by any other model.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from glassgraph._version import __version__
+from glassgraph.core.explanation import Explanations
+from glassgraph.core.instances import Instances
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.protect import fingerprint, protected
+from glassgraph.core.shared import shared_batches
+from glassgraph.core.task import Call, Target, Task
+from glassgraph.errors import (
+    ExplainerFileError,
+    FitError,
+    InstanceError,
+    Interrupted,
+    NotFittedError,
+    OutputError,
+)
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.gates import Kind, Lesson
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Changes whenever older files can no longer be read.
+FORMAT = 1
+_KEY = "glassgraph_explainer"
+#: Share of the predictions that `fit` holds back where it is given no validation set.
+_HELD_BACK = 0.25
+#: Graphs of a graph task in one step, unless the user says otherwise.
+GRAPHS_AT_ONCE = 64
+
+
+class HindsightWarning(UserWarning):
+    """An amortized method was fitted on what it explains, or on too little to amortize."""
+
+
+@dataclass
+class Lessons(Sequence[Lesson]):
+    """Batches to learn from; those beyond the memory budget are made anew at each visit."""
+
+    budget: int
+    kinds: Sequence[Kind] | None = None
+    _made: list[Lesson | None] = field(default_factory=list)
+    _source: list[tuple[Preparation, Instances]] = field(default_factory=list)
+    _spent: int = 0
+
+    def add(self, preparation: Preparation, instances: Instances, lesson: Lesson) -> None:
+        """Take in a lesson on some instances."""
+        self._spent += 2 * lesson.num_bytes
+        self._source.append((preparation, instances))
+        self._made.append(lesson if self._spent <= self.budget or not self._made else None)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, number: Any) -> Any:
+        lesson = self._made[number]
+        if lesson is not None:
+            return lesson
+        preparation, instances = self._source[number]
+        _, batch = next(
+            shared_batches(
+                preparation, instances, _target(preparation), self.budget, len(instances)
+            )
+        )
+        return Lesson.read(batch, self.kinds)
+
+    def __iter__(self) -> Iterator[Lesson]:
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def num_predictions(self) -> int:
+        """Predictions in all lessons."""
+        return sum(len(instances) for _, instances in self._source)
+
+
+class AmortizedExplainer(Explainer):
+    """Base class of methods with a fitting step.
+
+    A method implements `_learn`, `_modules` and `_restore`, and declares ``batch_size`` among its
+    hyper-parameters.
+    """
+
+    batch_size: int | None
+    _saved_settings: ClassVar[tuple[str, ...]] = ("seed",)
+    _rows: list[dict[str, Any]]
+
+    def fit(self, data: Any, index: Any = None, *, validation: Any = None) -> Self:
+        """Learn from predictions of the model; no labels are read.
+
+        Args:
+            data: as `explain` takes it, or a ``DataLoader`` (of graphs, or of neighborhoods whose
+                first ``batch_size`` nodes are the predicted ones); each of its batches is a step.
+            index: the predictions to learn from; everything if None. Not with a loader.
+            validation: further predictions, to choose among what was learned: an index into the
+                same data, or a second loader. A quarter of the predictions is held back if None.
+
+        Returns:
+            The explainer itself.
+
+        Raises:
+            GlassgraphError: see `glassgraph.errors`.
+            FitError: if the loss is not finite; what was reached before is kept.
+            Interrupted: on Ctrl-C; what was reached by then is kept.
+        """
+        self._rows = []
+        try:
+            with protected(self.model):
+                self._read_and_learn(data, index, validation)
+        except KeyboardInterrupt as interrupt:
+            if isinstance(interrupt, Interrupted):
+                raise
+            done = "the explainer works with what it had learned" if self.is_fitted else "too early"
+            raise Interrupted(f"interrupted while fitting {self.name}: {done}") from interrupt
+        return self
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is anything to explain with."""
+        return bool(self._modules())
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether it learns with `fit` before it explains."""
+        return True
+
+    def explain(self, *args: Any, **kwargs: Any) -> Explanations:
+        """Explain predictions; see `Explainer.explain`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        if self.needs_fit:
+            self._require_fit()
+        return super().explain(*args, **kwargs)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """What happened while fitting, one row for each time it was looked at."""
+        import pandas as pd
+
+        return pd.DataFrame(getattr(self, "_rows", []))
+
+    @abstractmethod
+    def _learn(self, train: Lessons, validation: Lessons) -> None:
+        """Learn from lessons; whatever is good enough to keep is in place when this is left."""
+
+    @abstractmethod
+    def _modules(self) -> dict[str, nn.Module]:
+        """What was learned, by name; empty before fitting."""
+
+    @abstractmethod
+    def _restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Take over what another explainer had learned."""
+
+    def _about(self) -> dict[str, Any]:
+        """What `_restore` needs to know besides tensors, JSON-able."""
+        return {}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All learned numbers."""
+        return {
+            f"{name}.{key}": value.detach().cpu().contiguous()
+            for name, module in self._modules().items()
+            for key, value in module.state_dict().items()
+        }
+
+    def _require_fit(self) -> None:
+        if not self.is_fitted:
+            raise NotFittedError(
+                f"{self.name} learns over a data set before it explains: call "
+                ".fit(data, index=...) on predictions other than those to explain, or load a file"
+            )
+
+    # Lessons
+
+    def _read_and_learn(self, data: Any, index: Any, validation: Any) -> None:
+        if isinstance(data, DataLoader):
+            if index is not None:
+                raise InstanceError("a loader says itself what to learn from; give no index")
+            train = self._read_loader(data)
+            held_back = self._read_loader(validation) if validation is not None else train
+            if validation is None and len(train) > 1:
+                train, held_back = _split_lessons(train)
+        else:
+            train, held_back = self._read_data(data, index, validation)
+        if train.num_predictions == 1:
+            warnings.warn(
+                f"{self.name} is fitted on a single prediction: what it learns knows the answer it "
+                "will explain (hindsight), so nothing is amortized; fit on many, or read the "
+                "result as you would a method that optimizes each prediction by itself",
+                HindsightWarning,
+                stacklevel=4,
+            )
+        self._learn(train, held_back)
+
+    def _read_data(self, data: Any, index: Any, validation: Any) -> tuple[Lessons, Lessons]:
+        preparation = self.prepare(data)
+        instances = preparation.instances(index)
+        if not len(instances):
+            raise InstanceError("there is nothing to learn from: the index is empty")
+        generator = torch.Generator().manual_seed(self.seed)
+        order = torch.randperm(len(instances), generator=generator)
+        num_held = int(_HELD_BACK * len(instances))
+        device = instances.index.device
+        if validation is not None:
+            train, held = order, preparation.instances(validation)
+            if not len(held):
+                raise InstanceError("there is nothing to validate on: the index is empty")
+        else:
+            train, held_at = order[num_held:], order[: num_held or None]
+            held = instances.take(held_at.sort().values.to(device))
+        chosen = instances.take(train.to(device))
+        size = self.batch_size
+        if size is None and preparation.task.level == "graph":
+            size = GRAPHS_AT_ONCE
+        lessons = Lessons(self.memory_budget)
+        self._add_lessons(lessons, preparation, chosen, size)
+        return lessons, self._add_lessons(
+            Lessons(self.memory_budget, lessons.kinds), preparation, held, None
+        )
+
+    def _read_loader(self, loader: Any) -> Lessons:
+        if not isinstance(loader, DataLoader):
+            raise InstanceError(
+                f"with a loader to learn from, validation is a loader too; got "
+                f"{type(loader).__name__}"
+            )
+        lessons = Lessons(self.memory_budget)
+        for data in loader:
+            with protected(self.model):
+                preparation = Preparation.read(
+                    self.model, self._model_call, self.task, data, self.check
+                )
+            index = None
+            if preparation.task.level == "node" and "input_id" in data:
+                index = list(range(int(data.batch_size)))
+            self._add_lessons(lessons, preparation, preparation.instances(index), None)
+        if not len(lessons):
+            raise InstanceError("the loader yields nothing: there is nothing to learn from")
+        return lessons
+
+    def _add_lessons(
+        self, lessons: Lessons, preparation: Preparation, instances: Instances, size: int | None
+    ) -> Lessons:
+        budget = self.memory_budget
+        for position, batch in shared_batches(
+            preparation, instances, _target(preparation), budget, size
+        ):
+            lesson = Lesson.read(batch, lessons.kinds)
+            lessons.kinds = lesson.kinds
+            if lesson.num_messages:
+                lessons.add(preparation, instances.take(position), lesson)
+        if not len(lessons):
+            raise FitError(
+                "there is nothing to learn: no message reaches any of the predictions (no edges, "
+                "or none near them)"
+            )
+        return lessons
+
+    # Files
+
+    def save(self, path: str | Path) -> Path:
+        """Write what was learned, and for which model, into one safetensors file.
+
+        Raises:
+            NotFittedError: before `fit`.
+            OutputError: if the file cannot be written.
+        """
+        self._require_fit()
+        path = Path(path)
+        header = {
+            "format": FORMAT,
+            "glassgraph": __version__,
+            "method": self.name,
+            "model": type(self.model).__name__,
+            "model_fingerprint": fingerprint(self.model),
+            "task": vars(self.task),
+            "hyper_parameters": {
+                name: value
+                for name, value in self.hyper_parameters.items()
+                if isinstance(value, (int, float, str, bool, list, tuple, type(None)))
+            },
+            "seed": self.seed,
+            "history": self._rows,
+            "about": self._about(),
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(self._tensors(), path, metadata={_KEY: json.dumps(header)})
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"cannot write {path}: {error}") from error
+        return path
+
+    @classmethod
+    def load(
+        cls, path: str | Path, model: nn.Module, *, call: Call | None = None, **shared: Any
+    ) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: the file.
+            model: the very model it was fitted for.
+            call: how to call the model, if that needs saying.
+            **shared: arguments that do not change what was learned (``memory_budget``, ``check``,
+                ``progress``), and functions that no file can hold (``divergence``).
+
+        Raises:
+            ExplainerFileError: if the file is damaged, of another method or format, or of another
+                model (other weights, another number of layers).
+        """
+        tensors, header = _read_file(Path(path))
+        if header["method"] != cls.name:
+            raise ExplainerFileError(
+                f"{path} holds {header['method']!r}, not {cls.name!r}; load it with its own class"
+            )
+        found = fingerprint(model)
+        if header["model_fingerprint"] != found:
+            raise ExplainerFileError(
+                f"{path} was fitted for a {header['model']} with fingerprint "
+                f"{header['model_fingerprint']}; this {type(model).__name__} has {found}: other "
+                "weights, or other layers. What was learned about one model says nothing of "
+                "another; fit again"
+            )
+        if header["glassgraph"] != __version__:
+            warnings.warn(
+                f"{path} was written by glassgraph {header['glassgraph']}, this is {__version__}; "
+                "results may differ slightly",
+                UserWarning,
+                stacklevel=2,
+            )
+        settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
+        explainer = cls(model, Task(**header["task"]), call=call, **settings)
+        explainer._rows = header["history"]
+        explainer._restore(tensors, header["about"])
+        return explainer
+
+    def adopt(self, other: Self) -> Self:
+        """Take over what another explainer of the same model has learned.
+
+        Raises:
+            ExplainerFileError: if it explains another model.
+        """
+        other._require_fit()
+        if fingerprint(self.model) != fingerprint(other.model):
+            raise ExplainerFileError("the other explainer was fitted for another model; fit again")
+        self._rows = list(other._rows)
+        self._restore(other._tensors(), other._about())
+        return self
+
+
+def _target(preparation: Preparation) -> Target:
+    """Fitting looks at whole outputs; a regression with several wants one named all the same."""
+    return None if preparation.task.is_classification else 0
+
+
+def _split_lessons(lessons: Lessons) -> tuple[Lessons, Lessons]:
+    """A loader's last batches, a quarter of them, for validation."""
+    first = len(lessons) - max(1, int(_HELD_BACK * len(lessons)))
+    parts = []
+    for span in (slice(None, first), slice(first, None)):
+        part = Lessons(lessons.budget, lessons.kinds)
+        part._made, part._source = lessons._made[span], lessons._source[span]
+        parts.append(part)
+    return parts[0], parts[1]
+
+
+def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise ExplainerFileError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if _KEY not in metadata:
+                raise ExplainerFileError(f"{path} holds no fitted explainer of glassgraph")
+            header = json.loads(metadata[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ExplainerFileError(f"{path} is damaged: {error}") from error
+    if header.get("format") != FORMAT:
+        raise ExplainerFileError(
+            f"{path} has format {header.get('format')}, this version of glassgraph reads {FORMAT} "
+            f"(it was written by {header.get('glassgraph')}); fit again, or use that version"
+        )
+    return tensors, header

@@ -1,0 +1,378 @@
+"""Gates that read messages: from a batch to one location for each message, and back to the model.
+
+A `Lesson` is a batch with the inputs of its gates, read once from an unmasked run; a `MessageGates`
+module holds a scorer for each kind of messages, and a learned baseline. Kinds are the sites of one
+layer whose messages have the same widths: all relations of an R-GCN are one kind (with a term of
+its own for each relation), the edge types of a heterogeneous layer may be several.
+
+Messages that are entries of dense adjacency matrices are not written out; their scorer reads the
+states of all nodes at once.
+
+Where two sites of one layer send along the same edge, the edge's location is the mean of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.traffic import MatrixTraffic, Traffic
+from glassgraph.errors import FitError, GraphError
+from glassgraph.learn.bilinear_scorer import BilinearScorer
+from glassgraph.learn.message_scorer import MessageScorer
+
+#: Width of a scorer's hidden layer, between these, follows the message.
+_NARROW, _WIDE = 16, 256
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Messages that share a scorer and a baseline.
+
+    Attributes:
+        layer: message-passing step.
+        sites: their sites, in execution order; each is a relation of its own.
+        widths: of sender state, receiver state and message.
+        is_matrix: whether they are entries of dense adjacency matrices.
+    """
+
+    layer: int
+    sites: tuple[int, ...]
+    widths: tuple[int, int, int]
+    is_matrix: bool = False
+
+    @property
+    def name(self) -> str:
+        """A key for its parameters."""
+        return f"layer{self.layer}_site{self.sites[0]}"
+
+
+def find_kinds(traffic: Sequence[Traffic]) -> list[Kind]:
+    """Group sites by layer and widths, the last layer first."""
+    found: dict[tuple[int, tuple[int, int, int], bool], list[int]] = {}
+    for each in traffic:
+        key = (each.layer, each.widths, each.matrix is not None)
+        found.setdefault(key, []).append(each.site)
+    kinds = [
+        Kind(layer, tuple(sites), widths, is_matrix)
+        for (layer, widths, is_matrix), sites in found.items()
+    ]
+    return sorted(kinds, key=lambda kind: (-kind.layer, kind.sites))
+
+
+@dataclass
+class _Inputs:
+    """What the scorer of one kind reads on a batch."""
+
+    inputs: Tensor
+    relation: Tensor | None
+    slot: Tensor | None  # place of each row among the K messages; None for rows 0..K-1
+    total: Tensor  # sum of the messages
+    number: int
+    pair: tuple[Tensor, Tensor, Tensor] | None = None  # relation, receiver and sender of entries
+    values: Tensor | None = None  # of matrices: what nodes send, [N, D] or [R, N, D]
+
+    def scores(self, scorer: nn.Module) -> Tensor:
+        if self.pair is None:
+            return torch.as_tensor(scorer(self.inputs, self.relation))
+        return torch.as_tensor(scorer(self.inputs)[self.pair])
+
+    def messages(self, width: int) -> Tensor:
+        if self.pair is None:
+            return self.inputs[:, self.inputs.size(1) - width :]
+        assert self.values is not None
+        relation, _, sender = self.pair
+        return self.values[sender] if self.values.dim() == 2 else self.values[relation, sender]
+
+
+@dataclass
+class Lesson:
+    """A batch and what gates look at on it.
+
+    Attributes:
+        batch: the batch.
+        where: ``[K]`` position of each message among the ``L * e`` gates.
+        layer: ``[K]`` its layer.
+        count: ``[K]`` how many rows stand for it, None if one everywhere.
+        kinds: the kinds of messages.
+    """
+
+    batch: InstanceBatch
+    where: Tensor
+    layer: Tensor
+    count: Tensor | None
+    kinds: Sequence[Kind]
+    _inputs: list[_Inputs]
+    _traffic: list[Traffic]
+
+    @staticmethod
+    def read(batch: InstanceBatch, kinds: Sequence[Kind] | None = None) -> Lesson:
+        """Run the model once and read what its sites send.
+
+        Raises:
+            GraphError: if the messages have other widths than the gates were made for.
+        """
+        traffic = batch.traffic()
+        kinds = kinds or find_kinds(traffic)
+        by_site = {each.site: each for each in traffic}
+        has_message = batch.has_message().reshape(-1)
+        where = has_message.nonzero().view(-1)
+        if not where.numel():
+            return Lesson(batch, where, where, None, kinds, [], [])
+        slots = has_message.cumsum(0) - 1
+        rows: list[tuple[_Inputs, Tensor]] = []
+        for kind in kinds:
+            found = [by_site[site] for site in kind.sites if site in by_site]
+            wrong = [each.widths for each in found if each.widths != kind.widths]
+            if wrong or len(found) != len(kind.sites):
+                raise GraphError(
+                    f"the gates of layer {kind.layer} were fitted on states and messages of widths "
+                    f"{kind.widths}; here they have {wrong[0] if wrong else 'none'}"
+                )
+            place = kind.layer * batch.num_edges + torch.cat([each.edge for each in found])
+            kept = has_message[place]  # a site that cannot be trimmed sends messages of no use
+            rows.append((_read_inputs(found, batch.dtype, kept), slots[place[kept]]))
+        count = torch.zeros(where.numel(), dtype=torch.long, device=batch.device)
+        for _, slot in rows:
+            count.index_add_(0, slot, torch.ones_like(slot))
+        is_single = bool((count == 1).all())
+        everything = torch.arange(where.numel(), device=batch.device)
+        is_one = is_single and len(rows) == 1  # of several, none may claim a batch without messages
+        for inputs, slot in rows:
+            inputs.slot = None if is_one and torch.equal(slot, everything) else slot
+        return Lesson(
+            batch=batch,
+            where=where,
+            layer=where // max(1, batch.num_edges),
+            count=None if is_single else count.clamp_min(1).to(batch.dtype),
+            kinds=kinds,
+            _inputs=[inputs for inputs, _ in rows],
+            _traffic=[_without_numbers(each) for each in traffic],
+        )
+
+    @property
+    def num_messages(self) -> int:
+        """Number K of messages that can be gated."""
+        return self.where.numel()
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the inputs take."""
+        return sum(each.inputs.numel() * each.inputs.element_size() for each in self._inputs)
+
+    def gates(self, value: Tensor) -> Tensor:
+        """Gates ``[L, e]`` for values ``[K]``; 1 where there is no message to gate."""
+        batch = self.batch
+        ones = value.new_ones(batch.num_layers * batch.num_edges)
+        return ones.index_copy(0, self.where, value).view(batch.num_layers, batch.num_edges)
+
+    def scores(self, value: Tensor) -> Tensor:
+        """Scores ``[L, e]`` for values ``[K]``; 0 where there is no message."""
+        batch = self.batch
+        zeros = value.new_zeros(batch.num_layers * batch.num_edges)
+        return zeros.index_copy(0, self.where, value).view(batch.num_layers, batch.num_edges)
+
+    def site_values(self, values: dict[int, Tensor]) -> list[Tensor | None]:
+        """Baselines for `InstanceBatch.output` from flat values of each site."""
+        found: list[Tensor | None] = [None] * len(self.batch.wiring.sites)
+        for each in self._traffic:
+            if each.site in values:
+                found[each.site] = each.baseline(values[each.site])
+        return found
+
+    def mean_messages(self) -> dict[str, Tensor]:
+        """For each kind, each instance's mean message ``[B, D]`` (zero for dense matrices)."""
+        found = {}
+        batch = self.batch
+        owners = batch.edge_instance[self.where % max(1, batch.num_edges)]
+        for kind, each in zip(self.kinds, self._inputs, strict=True):
+            found[kind.name] = torch.zeros(
+                (batch.num_instances, kind.widths[2]), dtype=batch.dtype, device=batch.device
+            )
+            if each.pair is not None:
+                continue
+            message = each.inputs[:, each.inputs.size(1) - kind.widths[2] :]
+            owner = owners if each.slot is None else owners[each.slot]
+            count = torch.bincount(owner, minlength=batch.num_instances).clamp_min(1)
+            found[kind.name].index_add_(0, owner, message).div_(count.view(-1, 1))
+        return found
+
+    def messages(self) -> Iterator[tuple[Kind, Tensor, Tensor]]:
+        """For each kind its messages ``[m, D]``, and which of the K gates is on each, ``[m]``.
+
+        Entries of matrices are written out here, before their weight.
+        """
+        everything = torch.arange(self.num_messages, device=self.where.device)
+        for kind, each in zip(self.kinds, self._inputs, strict=bool(self._inputs)):
+            slot = everything if each.slot is None else each.slot
+            yield kind, each.messages(kind.widths[2]), slot
+
+    def rows(self) -> Iterable[tuple[int, Tensor]]:
+        """For each site, the batch's edge behind each of its messages."""
+        return ((each.site, each.edge) for each in self._traffic)
+
+
+def _read_inputs(traffic: Sequence[Traffic], dtype: torch.dtype, kept: Tensor) -> _Inputs:
+    matrices = [each.matrix for each in traffic if each.matrix is not None]
+    if matrices:
+        return _read_matrices(matrices, dtype, kept)
+    inputs = torch.cat(
+        [torch.cat([each.sender, each.receiver, each.message], dim=1) for each in traffic]
+    )
+    relation = None
+    if len(traffic) > 1:
+        size = torch.tensor([each.edge.numel() for each in traffic], device=inputs.device)
+        relation = torch.repeat_interleave(size)
+    if not bool(kept.all()):
+        inputs, relation = inputs[kept], None if relation is None else relation[kept]
+    inputs = inputs.to(dtype)
+    total = inputs[:, inputs.size(1) - traffic[0].widths[2] :].sum(dim=0)
+    return _Inputs(inputs, relation, None, total, inputs.size(0))
+
+
+def _read_matrices(matrices: Sequence[MatrixTraffic], dtype: torch.dtype, kept: Tensor) -> _Inputs:
+    """Node states ``[N, S]`` once, or once for each matrix ``[R, N, S]`` where they differ."""
+    states = matrices[0].states
+    if not all(torch.equal(states, each.states) for each in matrices[1:]):
+        states = torch.stack([each.states for each in matrices])
+    size = torch.tensor([each.sender.numel() for each in matrices], device=states.device)
+    relation = torch.repeat_interleave(size)[kept]
+    receiver = torch.cat([each.receiver for each in matrices])[kept]
+    sender = torch.cat([each.sender for each in matrices])[kept]
+    total = torch.zeros(matrices[0].values.size(1), dtype=dtype, device=states.device)
+    for number, each in enumerate(matrices):
+        times = torch.bincount(sender[relation == number], minlength=each.values.size(0))
+        total += times.to(dtype) @ each.values.to(dtype)
+    values = matrices[0].values
+    if not all(torch.equal(values, each.values) for each in matrices[1:]):
+        values = torch.stack([each.values for each in matrices])
+    pair = (relation, receiver, sender)
+    return _Inputs(states.to(dtype), None, None, total, sender.numel(), pair, values.to(dtype))
+
+
+def _without_numbers(traffic: Traffic) -> Traffic:
+    empty = traffic.message.new_empty((0, 0))
+    return replace(traffic, sender=empty, receiver=empty, message=empty, matrix=None)
+
+
+class MessageGates(nn.Module):
+    """A scorer and a baseline for each kind of messages.
+
+    Args:
+        kinds: the kinds.
+        hidden_channels: width of the scorers' hidden layer, None for that of the message (at least
+            16, at most 256).
+        with_baselines: learn what a shut message becomes; it starts at the mean message.
+    """
+
+    def __init__(
+        self, kinds: Sequence[Kind], hidden_channels: int | None = None, with_baselines: bool = True
+    ) -> None:
+        super().__init__()
+        self.kinds = list(kinds)
+        self.scorers = nn.ModuleDict(
+            {
+                kind.name: _scorer(
+                    kind, hidden_channels or min(max(kind.widths[2], _NARROW), _WIDE)
+                )
+                for kind in self.kinds
+            }
+        )
+        self.baselines = nn.ParameterDict(
+            {kind.name: torch.zeros(kind.widths[2]) for kind in self.kinds if with_baselines}
+        )
+
+    @torch.no_grad()
+    def start_baselines(self, lessons: Iterable[Lesson]) -> None:
+        """Set every baseline to the mean message of its kind (of a matrix: before its weight)."""
+        total: dict[str, Any] = {}
+        for lesson in lessons:
+            for kind, each in zip(self.kinds, lesson._inputs, strict=bool(lesson.num_messages)):
+                before, number = total.get(kind.name, (0, 0))
+                total[kind.name] = (before + each.total, number + each.number)
+        for name, (value, number) in total.items():
+            if name in self.baselines and number:
+                self.baselines[name].copy_(value / number)
+
+    def forward(self, lesson: Lesson) -> Tensor:
+        """Raw locations ``[K]`` of the messages of a batch."""
+        if not lesson.num_messages:
+            return torch.zeros(0, dtype=lesson.batch.dtype, device=lesson.batch.device)
+        scores = [
+            each.scores(self.scorers[kind.name])
+            for kind, each in zip(self.kinds, lesson._inputs, strict=True)
+        ]
+        if len(scores) == 1 and lesson._inputs[0].slot is None:
+            return scores[0]
+        slots = [each.slot for each in lesson._inputs if each.slot is not None]
+        flat = torch.zeros(lesson.num_messages, dtype=scores[0].dtype, device=scores[0].device)
+        if lesson.count is None:
+            return flat.index_copy(0, torch.cat(slots), torch.cat(scores))
+        return flat.index_add(0, torch.cat(slots), torch.cat(scores)) / lesson.count
+
+    @torch.no_grad()
+    def find_not_finite(self, lesson: Lesson) -> str | None:
+        """The lowest layer with inputs, scores or baselines that are not finite, in words."""
+        for kind, each in reversed(list(zip(self.kinds, lesson._inputs, strict=True))):
+            site = lesson.batch.wiring.sites[kind.sites[0]].name
+            baseline = self.baselines.get(kind.name, None)
+            for what, value in (
+                ("messages or states", each.inputs),
+                ("scores", each.scores(self.scorers[kind.name])),
+                ("baseline", baseline),
+            ):
+                if value is not None and not bool(torch.isfinite(value).all()):
+                    return f"layer {kind.layer} ({site}), whose {what} are not finite,"
+        return None
+
+    def check_finite(self, loss: Tensor, lesson: Lesson) -> None:
+        """Stop where the loss is not finite.
+
+        Raises:
+            FitError: naming the first layer whose inputs, gates or baselines are not finite.
+        """
+        if bool(torch.isfinite(loss)):
+            return
+        culprit = self.find_not_finite(lesson)
+        where = (
+            f"the gates of {culprit}"
+            if culprit is not None
+            else "the model's output under gates (all gates and baselines are finite)"
+        )
+        raise FitError(
+            f"the loss became {float(loss.detach())}: {where} went wrong. What had been learned "
+            "before is kept; a smaller learning_rate, or features of a smaller scale, may help"
+        )
+
+    def shut_values(self, lesson: Lesson) -> list[Tensor | None]:
+        """The learned baselines, as `InstanceBatch.output` takes them."""
+        values = {
+            site: self.baselines[kind.name]
+            for kind in self.kinds
+            if kind.name in self.baselines
+            for site in kind.sites
+        }
+        return lesson.site_values(values)
+
+
+def visits(lessons: Sequence[Lesson], steps: int, seed: int) -> Iterator[Lesson]:
+    """Lessons in a new random order each round."""
+    generator = torch.Generator().manual_seed(seed)
+    done = 0
+    while True:
+        for number in torch.randperm(len(lessons), generator=generator).tolist():
+            if done == steps:
+                return
+            done += 1
+            yield lessons[number]
+
+
+def _scorer(kind: Kind, hidden_channels: int) -> nn.Module:
+    if kind.is_matrix:
+        return BilinearScorer(kind.widths[0], hidden_channels, len(kind.sites))
+    return MessageScorer(sum(kind.widths), hidden_channels, len(kind.sites))

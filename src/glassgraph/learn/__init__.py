@@ -1,0 +1,1 @@
+"""Differentiable pieces that methods learn with: gates, scorers, multipliers."""
