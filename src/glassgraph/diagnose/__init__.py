@@ -1,0 +1,29 @@
+"""Is an explanation faithful? Experiments that any method has to stand.
+
+An explanation can look convincing and say nothing of the model. Each function here makes a claim of
+an explanation testable, with hard decisions: a message is retained, or it is shut.
+
+* `drop_retained`: do the retained messages matter, and the shut ones not?
+* `layer_knockout`: does the model use the layers that the method says it uses?
+* `hindsight`: would the method explain the opposite answer just as happily?
+* `seed_agreement` and `fleiss_kappa`: does another seed tell another story?
+
+``docs/diagnostics.md`` says how to read them.
+"""
+
+from glassgraph.diagnose.agreement import SeedAgreement, fleiss_kappa, seed_agreement
+from glassgraph.diagnose.decisions import Replacement
+from glassgraph.diagnose.drop_retained import drop_retained
+from glassgraph.diagnose.hindsight import HindsightResult, hindsight
+from glassgraph.diagnose.layer_knockout import layer_knockout
+
+__all__ = [
+    "HindsightResult",
+    "Replacement",
+    "SeedAgreement",
+    "drop_retained",
+    "fleiss_kappa",
+    "hindsight",
+    "layer_knockout",
+    "seed_agreement",
+]
