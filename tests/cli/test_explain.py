@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 import glassgraph as gg
+from glassgraph.datasets.load import GENERATED
+from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.explainers.gradient.saliency import Saliency
+from glassgraph.models import load_model, reference
 from tests.cli.helpers import explain, run, write_case
 
 
@@ -270,6 +275,20 @@ def test_an_interrupt_before_anything_is_done(case: dict[str, Any], monkeypatch:
     assert result.exit_code == 130
     assert json.loads((case["--out"] / "metrics.json").read_text())["methods"] == []
     assert not (case["--out"] / "report.html").exists()
+
+
+def test_star_graphs_with_their_reference_model(tmp_path: Path, monkeypatch: Any) -> None:
+    """The colors decide, so a model that does not read them could not be explained."""
+    recipe = reference._RECIPES["star-graphs"]
+    quick = replace(recipe, training={"epochs": 5, "batch_size": 32})
+    monkeypatch.setitem(reference._RECIPES, "star-graphs", quick)
+    monkeypatch.setitem(GENERATED, "star-graphs", partial(star_graphs, sizes=(997, 97, 101)))
+    words = ["--method", "saliency", "--index", "1100,1103,1107", "--out", tmp_path, "--quiet"]
+    result = run("explain", "--dataset", "star-graphs", *words)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads((tmp_path / "metrics.json").read_text())["methods"]
+    assert row["auc_absolute"] > 0.99
+    assert load_model(tmp_path / "model.safetensors").architecture["aggr"] == "add"
 
 
 def test_an_interrupt_while_training(tmp_path: Path, monkeypatch: Any) -> None:

@@ -7,6 +7,7 @@ import typer
 from glassgraph.cli.bench import bench
 from glassgraph.cli.explain import explain
 from glassgraph.cli.methods import methods
+from glassgraph.cli.reproduce import reproduce
 
 app = typer.Typer(
     name="glassgraph",
@@ -18,3 +19,4 @@ app = typer.Typer(
 app.command()(explain)
 app.command()(methods)
 app.add_typer(bench, name="bench")
+app.add_typer(reproduce, name="reproduce")
