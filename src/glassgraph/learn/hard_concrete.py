@@ -33,7 +33,7 @@ def sample(location: Tensor, noise: Tensor, scale: float = 1.0) -> Tensor:
 
     ``scale`` multiplies the noise's logit: 1 is the distribution above, 0 its median.
     """
-    concrete = torch.sigmoid((scale * noise.logit() + location) / TEMPERATURE)
+    concrete = torch.sigmoid(torch.add(location, noise.logit(), alpha=scale) / TEMPERATURE)
     return (concrete * (UPPER - LOWER) + LOWER).clamp(0, 1)
 
 

@@ -1,0 +1,478 @@
+"""GraphMask: its parts against literal versions, its promises, and what users do wrong."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+from torch_geometric.nn import GCNConv, SimpleConv, global_add_pool
+
+import glassgraph as gg
+from glassgraph.core.protect import protected
+from glassgraph.errors import (
+    ExplainerFileError,
+    FitError,
+    GlassgraphError,
+    HyperParameterError,
+    InstanceError,
+    Interrupted,
+    NotFittedError,
+)
+from glassgraph.explainers.amortized import HindsightWarning
+from glassgraph.explainers.gates import Lesson
+from glassgraph.explainers.perturbation.graph_mask import UnmetConstraintWarning
+from glassgraph.explainers.perturbation.graph_mask_path import MaskNetwork, Path
+
+NUM_NODES, FEATURES, SEEN = 120, 3, 80
+
+
+class Sender(nn.Module):
+    """Feature 0 of the neighbors decides the class; feature 1 is noise that a head ignores."""
+
+    def __init__(self, layers: int = 1) -> None:
+        super().__init__()
+        self.passes = nn.ModuleList(SimpleConv(aggr="sum") for _ in range(layers))
+        self.head = nn.Linear(FEATURES, 2).double()
+        with torch.no_grad():
+            self.head.weight.zero_()
+            self.head.weight[1, 0] = 6.0
+            self.head.bias.copy_(torch.tensor([3.0, 0.0]))
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        for each in self.passes:
+            x = each(x, edge_index)
+        return self.head(x)
+
+
+def scene() -> Data:
+    """Each node hears three others; a quarter of all nodes carries evidence."""
+    generator = torch.Generator().manual_seed(3)
+    source = torch.stack([torch.randperm(NUM_NODES, generator=generator) for _ in range(3)])
+    edge_index = torch.stack([source.flatten(), torch.arange(NUM_NODES).repeat(3)])
+    x = torch.randn(NUM_NODES, FEATURES, generator=generator).double()
+    x *= 0.3
+    x[:, 0] = 0.0
+    x[::4, 0] = 1.0
+    return Data(x=x, edge_index=edge_index)
+
+
+class Counter(nn.Module):
+    """Counts the neighbors that carry evidence: every one of them matters, nothing else does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add = SimpleConv(aggr="sum")
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.add(x, edge_index)[:, :1]
+
+
+COUNT = gg.Task("node", "regression")
+#: A regression's divergence is small beside the default push of the penalty.
+SLOW_PUSH = {"learning_rate": 0.01, "sparsity_weight": 0.3}
+
+
+def graph_mask(model: nn.Module, **settings: Any) -> gg.GraphMask:
+    return gg.GraphMask(model, **{"steps": 200, "progress": False, **settings})
+
+
+@pytest.fixture(scope="module")
+def fitted() -> gg.GraphMask:
+    return graph_mask(Sender()).fit(scene(), index=list(range(SEEN)))
+
+
+def is_evidence(data: Data) -> Tensor:
+    return data.x[data.edge_index[0], 0] == 1
+
+
+# What it finds
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"steps": 400}, {"solver": "lagrangian", "steps": 600, **SLOW_PUSH}],
+    ids=["path", "lagrangian"],
+)
+def test_it_keeps_the_evidence_and_nothing_else_on_nodes_it_has_not_seen(settings) -> None:
+    data = scene()
+    explainer = graph_mask(Counter(), task=COUNT, **settings).fit(data, index=list(range(SEEN)))
+    assert explainer.outcome["is_met"]
+    found = explainer.explain(data, index=list(range(SEEN, NUM_NODES)))
+    for explanation in found:
+        edges = explanation.local.edge_id
+        kept = explanation.edge_mask[edges] > found.threshold
+        assert torch.equal(kept, is_evidence(data)[edges])
+
+
+def test_gates_do_not_depend_on_the_answer_that_is_asked_for(fitted: gg.GraphMask) -> None:
+    data = scene()
+    masks = [fitted.explain(data, index=[25], target=target)[0].edge_mask for target in (0, 1)]
+    assert torch.equal(*masks)
+
+
+def test_the_edge_score_is_the_highest_of_its_layers() -> None:
+    data = scene()
+    (explanation,) = (
+        graph_mask(Sender(layers=2), steps=40, tolerance=1e9, max_changed=1.0)
+        .fit(data)
+        .explain(data, index=[7])
+    )
+    assert explanation.layer_edge_mask.shape == (2, data.num_edges)
+    assert torch.equal(explanation.edge_mask, explanation.layer_edge_mask.amax(dim=0))
+
+
+def test_kept_messages_with_baselines_give_the_prediction_back(fitted: gg.GraphMask) -> None:
+    frame = gg.diagnose.drop_retained(
+        fitted, scene(), index=list(range(SEEN, NUM_NODES)), shares=(1.0,)
+    )
+    masked = frame[(frame["base"] == "masked")]
+    assert float(masked["changed"].max()) == 0
+
+
+def test_a_location_against_the_paper_written_out(fitted: gg.GraphMask) -> None:
+    data = scene()
+    network = fitted._network
+    assert network is not None
+    (scorer,) = network.gates.scorers.values()
+    preparation = fitted.prepare(data)
+    with protected(fitted.model):
+        ((_, batch),) = preparation.batches(preparation.instances([31]), None, 1 << 30)
+        found = network(Lesson.read(batch, network.gates.kinds))
+    for number, edge in enumerate(batch.fields.edge.tolist()):
+        u, v = data.edge_index[:, edge].tolist()
+        q = torch.cat([data.x[u], data.x[v], data.x[u]])  # the message of this layer is h_u
+        hidden = scorer.inner.weight @ q + scorer.inner.bias
+        hidden = (hidden - hidden.mean()) / (hidden.var(unbiased=False) + 1e-5).sqrt()
+        hidden = (hidden * scorer.norm.weight + scorer.norm.bias).clamp_min(0)
+        score = scorer.outer.weight[0] @ hidden + scorer.outer.bias[0]
+        expected = network.grip * (score - network.mean) / network.std + network.offset
+        torch.testing.assert_close(found[number], expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["path", "lagrangian"])
+def test_every_parameter_is_trained(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Tensor]] = []
+
+    def add(path: Path, network: MaskNetwork, point: Any) -> None:
+        seen.append({name: p.detach().clone() for name, p in network.gates.named_parameters()})
+        original(path, network, point)
+
+    original = Path.add
+    monkeypatch.setattr(Path, "add", add)
+    graph_mask(Sender(layers=2), solver=solver, tolerance=1e9, max_changed=1.0).fit(scene())
+    assert len(seen[0]) == 2 * (
+        6 + 1
+    )  # two layers: three linear maps with bias or norm, a baseline
+    for name, start in seen[0].items():
+        assert not torch.equal(start, seen[-1][name]), f"{name} never moved"
+
+
+def test_the_multiplier_moves_both_ways() -> None:
+    history = (
+        graph_mask(Counter(), task=COUNT, solver="lagrangian", steps=600, **SLOW_PUSH)
+        .fit(scene())
+        .history
+    )
+    moves = history["multiplier"].diff().dropna()
+    assert (moves > 0).any()
+    assert (moves < 0).any()
+
+
+def test_the_lagrangian_gates_the_last_layer_first() -> None:
+    history = graph_mask(Sender(layers=2), solver="lagrangian", steps=100).fit(scene()).history
+    first = history[history["lowest_layer"] == 1]
+    assert list(history["lowest_layer"].unique()) == [1, 0]
+    assert (first["layer_0"] == 1).all()
+
+
+# The curve
+
+
+def test_another_tolerance_needs_no_other_fit(fitted: gg.GraphMask) -> None:
+    curve = fitted.curve
+    assert curve["kept"].is_monotonic_decreasing
+    assert curve["is_chosen"].sum() == 1
+    other = graph_mask(fitted.model).adopt(fitted)
+    loose = other.choose(tolerance=1e9, max_changed=1.0).outcome
+    assert loose["kept"] == curve["kept"].min()
+    assert loose["kept"] < fitted.outcome["kept"]
+
+
+def test_the_explanations_carry_the_outcome_and_the_curve(fitted: gg.GraphMask) -> None:
+    fit = fitted.explain(scene(), index=[22]).provenance["fit"]
+    assert fit["is_met"] is True
+    assert len(fit["curve"]) == len(fitted.curve)
+    json.dumps(fit)
+
+
+def test_an_unmet_constraint_is_told_and_shown() -> None:
+    def never(output: Tensor, reference: Tensor) -> Tensor:
+        return (output - reference).square().sum(dim=1) + 1.0
+
+    with pytest.warns(UnmetConstraintWarning, match=r"divergence within 0\.5.*divergence 1"):
+        explainer = graph_mask(Sender(), divergence=never, tolerance=0.5, steps=20).fit(scene())
+    assert not explainer.outcome["is_met"]
+    assert explainer.explain(scene(), index=[1]).provenance["fit"]["is_met"] is False
+
+
+def test_a_regression_measures_its_tolerance_in_its_own_units() -> None:
+    data, model = scene(), Sender()
+    small = graph_mask(model, task=gg.Task("node", "regression"), steps=60).fit(data)
+    with torch.no_grad():
+        variance = model(data.x, data.edge_index)[:, :].var(dim=0, unbiased=False).sum()
+    # A quarter of the predictions is held back: the variance is that of the others.
+    assert small.outcome["tolerance"] == pytest.approx(0.03 * float(variance), rel=0.5)
+
+
+# Many graphs, loaders, links
+
+
+class Pooled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sender = Sender()
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        return global_add_pool(self.sender(x, edge_index), batch)
+
+
+def graphs(number: int = 24) -> list[Data]:
+    generator = torch.Generator().manual_seed(5)
+    found = []
+    for _ in range(number):
+        size = int(torch.randint(3, 6, (1,), generator=generator))
+        source = torch.arange(1, size)
+        x = torch.randn(size, FEATURES, generator=generator).double()
+        x[:, 0] = (torch.rand(size, generator=generator) < 0.3).double()
+        found.append(Data(x=x, edge_index=torch.stack([source, torch.zeros_like(source)])))
+    return found
+
+
+def test_a_loader_is_a_list_in_batches() -> None:
+    data = graphs()
+    explainer = graph_mask(Pooled(), task="graph", steps=60, tolerance=1.0, max_changed=1.0)
+    explainer.fit(DataLoader(data, batch_size=6))
+    assert len(explainer.explain(data, index=[0, 5])) == 2
+    with pytest.raises(InstanceError, match="loader yields nothing"):
+        explainer.fit(DataLoader([], batch_size=6))
+    with pytest.raises(InstanceError, match="give no index"):
+        explainer.fit(DataLoader(data, batch_size=6), index=[1])
+    with pytest.raises(InstanceError, match="validation is a loader too"):
+        explainer.fit(DataLoader(data, batch_size=6), validation=[1])
+
+
+def test_lessons_beyond_the_memory_budget_are_made_anew() -> None:
+    model = Pooled()
+    explainer = graph_mask(model, task="graph", batch_size=4)
+    with protected(model):
+        train, _ = explainer._read_data(graphs(), None, None)
+        train._made[2:] = [None] * (len(train) - 2)
+        assert len(train) == 5
+        for number, lesson in enumerate(train):
+            size = lesson.batch.num_predictions
+            fresh = train._source[number][1]
+            assert torch.equal(lesson.batch.key, fresh.index)
+            assert size == len(fresh)
+            assert lesson.kinds == train.kinds
+
+
+# Free gates
+
+
+@pytest.mark.parametrize("solver", ["path", "lagrangian"])
+def test_free_gates_of_an_instance_do_not_depend_on_the_others(solver: str) -> None:
+    data = scene()
+    explainer = graph_mask(Sender(2), amortized=False, solver=solver, steps=30)
+    together = explainer.explain(data, index=[4, 21, 9])
+    for position, index in enumerate((4, 21, 9)):
+        alone = explainer.explain(data, index=[index])[0]
+        torch.testing.assert_close(
+            together[position].layer_edge_mask, alone.layer_edge_mask, rtol=1e-9, atol=1e-12
+        )
+
+
+def test_free_gates_keep_the_prediction() -> None:
+    data = scene()
+    explainer = graph_mask(Sender(), amortized=False, steps=150)
+    frame = gg.diagnose.drop_retained(explainer, data, index=list(range(12)), shares=(1.0,))
+    assert float(frame[frame["base"] == "masked"]["changed"].max()) == 0
+    with pytest.raises(HyperParameterError, match="call explain"):
+        explainer.fit(data)
+
+
+# Files
+
+
+def test_saved_and_loaded_it_explains_the_same(fitted: gg.GraphMask, tmp_path) -> None:
+    path = fitted.save(tmp_path / "mask.safetensors")
+    loaded = gg.GraphMask.load(path, fitted.model, progress=False)
+    data = scene()
+    one, other = (each.explain(data, index=[30, 33]) for each in (fitted, loaded))
+    for first, second in zip(one, other, strict=True):
+        assert torch.equal(first.layer_edge_mask, second.layer_edge_mask)
+    assert loaded.outcome == fitted.outcome
+    assert loaded.curve.equals(fitted.curve)
+    assert loaded.history.equals(fitted.history)
+    assert one.provenance == other.provenance
+
+
+def test_a_file_is_refused_by_another_model(fitted: gg.GraphMask, tmp_path) -> None:
+    path = fitted.save(tmp_path / "mask.safetensors")
+    other = Sender()
+    with torch.no_grad():
+        other.head.bias += 1
+    for model in (other, Sender(layers=2)):
+        if model is not other:
+            model.head.bias.data[0] += 2
+        with pytest.raises(ExplainerFileError, match=r"fingerprint.*fit again"):
+            gg.GraphMask.load(path, model)
+        with pytest.raises(ExplainerFileError, match="another model"):
+            graph_mask(model).adopt(fitted)
+
+
+def test_files_of_other_versions_and_damaged_files(fitted: gg.GraphMask, tmp_path) -> None:
+    path = fitted.save(tmp_path / "mask.safetensors")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["glassgraph_explainer"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+    def write(**changes: Any) -> None:
+        text = json.dumps({**header, **changes})
+        save_file(tensors, path, metadata={"glassgraph_explainer": text})
+
+    write(glassgraph="0.0.1")
+    with pytest.warns(UserWarning, match=r"written by glassgraph 0\.0\.1"):
+        gg.GraphMask.load(path, fitted.model)
+    write(format=99)
+    with pytest.raises(ExplainerFileError, match="format 99"):
+        gg.GraphMask.load(path, fitted.model)
+    write(method="pg_explainer")
+    with pytest.raises(ExplainerFileError, match="pg_explainer"):
+        gg.GraphMask.load(path, fitted.model)
+    save_file(tensors, path)
+    with pytest.raises(ExplainerFileError, match="no fitted explainer"):
+        gg.GraphMask.load(path, fitted.model)
+    path.write_bytes(b"not a file of tensors")
+    with pytest.raises(ExplainerFileError, match="damaged"):
+        gg.GraphMask.load(path, fitted.model)
+    with pytest.raises(ExplainerFileError, match="no file"):
+        gg.GraphMask.load(tmp_path / "nothing", fitted.model)
+
+
+# Mistakes
+
+
+def test_explaining_before_fitting() -> None:
+    explainer = graph_mask(Sender())
+    with pytest.raises(NotFittedError, match="fit"):
+        explainer.explain(scene(), index=[0])
+    with pytest.raises(NotFittedError, match="fit"):
+        explainer.save("nowhere.safetensors")
+    with pytest.raises(NotFittedError, match="fit"):
+        _ = explainer.curve
+
+
+def test_one_instance_is_hindsight() -> None:
+    with pytest.warns(HindsightWarning, match=r"single prediction.*hindsight"):
+        graph_mask(Sender(), steps=5, tolerance=1e9, max_changed=1.0).fit(scene(), index=[3])
+
+
+def test_nothing_to_learn_from() -> None:
+    data = scene()
+    with pytest.raises(InstanceError, match="nothing to learn"):
+        graph_mask(Sender()).fit(data, index=[])
+    with pytest.raises(InstanceError, match="nothing to validate"):
+        graph_mask(Sender()).fit(data, validation=[])
+    lonely = Data(x=data.x, edge_index=torch.zeros(2, 0, dtype=torch.long))
+    with pytest.raises(GlassgraphError):
+        graph_mask(Sender()).fit(lonely)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"solver": "magic"}, "solver must be"),
+        ({"steps": 0}, "steps must be positive"),
+        ({"grip": -1.0}, "grip must be positive"),
+        ({"tolerance": -0.1}, "tolerance must not be negative"),
+        ({"max_changed": 2.0}, "share"),
+        ({"polish": 1.0}, "polish"),
+        ({"divergence": "earth_mover"}, "divergence must be"),
+        ({"divergence": "kl", "task": gg.Task("node", "regression")}, "regression"),
+    ],
+)
+def test_hyper_parameters_out_of_range(settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(HyperParameterError, match=match):
+        graph_mask(Sender(), **settings)
+
+
+def test_a_loss_that_is_not_finite_names_its_layer_and_keeps_what_was_learned() -> None:
+    calls = [0]
+
+    def breaks(output: Tensor, reference: Tensor) -> Tensor:
+        calls[0] += 1
+        value = (output - reference).square().sum(dim=1)
+        return value * float("nan") if calls[0] > 50 else value
+
+    explainer = graph_mask(Sender(), divergence=breaks, tolerance=1e9, max_changed=1.0)
+    with pytest.raises(FitError, match=r"nan.*all gates and baselines are finite.*kept"):
+        explainer.fit(scene())
+    assert explainer.is_fitted
+    assert explainer.explain(scene(), index=[2])[0].edge_mask.isfinite().all()
+
+    class Overflow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = GCNConv(FEATURES, 4), GCNConv(4, 2)
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            hidden = self.first(x, edge_index)
+            return self.second(torch.where(hidden > 0, hidden, torch.inf), edge_index).nan_to_num(0)
+
+    with pytest.raises(FitError, match=r"layer 1 \(second\), whose messages or states"):
+        graph_mask(Overflow().double()).fit(scene())
+
+
+def test_an_interrupt_keeps_the_state_reached_so_far() -> None:
+    calls = [0]
+
+    def presses(output: Tensor, reference: Tensor) -> Tensor:
+        calls[0] += 1
+        if calls[0] > 60:
+            raise KeyboardInterrupt
+        return (output - reference).square().sum(dim=1)
+
+    model = Sender()
+    explainer = graph_mask(model, divergence=presses, tolerance=1e9, max_changed=1.0)
+    with pytest.raises(Interrupted, match="works with what it had learned"):
+        explainer.fit(scene())
+    assert explainer.explain(scene(), index=[2])[0].edge_mask.isfinite().all()
+    assert len(explainer.history) > 0
+
+
+def test_the_one_liner_says_that_it_is_hindsight() -> None:
+    data = scene()
+    with pytest.warns(HindsightWarning, match="very predictions it explains"):
+        found = gg.explain(
+            Sender(), data, "graphmask", index=list(range(9)), steps=20, tolerance=9, max_changed=1
+        )
+    assert len(found) == 9
+
+
+def test_outputs_are_bitwise_the_same_after_fit_and_explain() -> None:
+    data, model = scene(), Sender(2).train()
+    before = model(data.x, data.edge_index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnmetConstraintWarning)
+        graph_mask(model, steps=30).fit(data).explain(data, index=[1, 2])
+    assert torch.equal(before, model(data.x, data.edge_index))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.training
