@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
     from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
     from glassgraph.explainers.perturbation.graph_mask import GraphMask
+    from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
     from glassgraph.explainers.perturbation.occlusion import Occlusion
     from glassgraph.explainers.perturbation.random import Random
     from glassgraph.explainers.registry import explain, methods
@@ -53,6 +54,7 @@ _HOMES = {
     "GNNExplainer": "glassgraph.explainers.perturbation.gnn_explainer",
     "GraphMask": "glassgraph.explainers.perturbation.graph_mask",
     "HeteroExplanation": "glassgraph.core.explanation",
+    "InformationBottleneck": "glassgraph.explainers.perturbation.information_bottleneck",
     "IntegratedGradients": "glassgraph.explainers.gradient.integrated_gradients",
     "LocalExplanation": "glassgraph.core.explanation",
     "MessageTap": "glassgraph.core.sites",
@@ -75,6 +77,7 @@ __all__ = [
     "GNNExplainer",
     "GraphMask",
     "HeteroExplanation",
+    "InformationBottleneck",
     "IntegratedGradients",
     "LocalExplanation",
     "MessageTap",

@@ -24,6 +24,7 @@ AUTHORS, PAPERS, VENUES = 11, 13, 5
 FAST = {
     "gnn_explainer": {"epochs": 3},
     "graphmask": {"steps": 20, "tolerance": 1e9, "max_changed": 1.0},
+    "information_bottleneck": {"steps": 20, "tolerance": 1e9},
     "erasure_search": {"exact_up_to": 5, "keep_effect": 0.8, "share": 0.5},
 }
 

@@ -25,6 +25,7 @@ TINY: dict[str, Any] = {"epochs": 3, "exact_up_to": 6, "keep_effect": 0.8, "shar
 #: The same for single methods.
 TINY_OF_METHOD: dict[str, dict[str, Any]] = {
     "graphmask": {"steps": 4, "tolerance": 1e9, "max_changed": 1.0},
+    "information_bottleneck": {"steps": 4, "tolerance": 1e9},
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
@@ -204,14 +205,14 @@ def every_mode_and_target() -> list[Case]:
 Factory = Callable[..., gg.Explainer]
 
 
-def factory(method: type[gg.Explainer]) -> Factory:
-    """A factory of one method with tiny hyper-parameters."""
+def factory(method: type[gg.Explainer], **variant: Any) -> Factory:
+    """A factory of one method, or of a variant of it, with tiny hyper-parameters."""
     known = inspect.signature(method.__init__).parameters
 
     def make(model: nn.Module, case: Case, **settings: Any) -> gg.Explainer:
         tiny = {name: value for name, value in TINY.items() if name in known}
         tiny |= TINY_OF_METHOD.get(method.name, {})
-        return method(model, case.task(), progress=False, **{**tiny, **settings})
+        return method(model, case.task(), progress=False, **{**tiny, **variant, **settings})
 
     make.method = method  # type: ignore[attr-defined]
     # Settings without which a formula speaks of the size of the receptive field.
@@ -242,7 +243,11 @@ def explained(
         if refit:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", HindsightWarning)
-                explainer.fit(data, index=case.index if index is None else None)
+                if index is None:
+                    explainer.fit(data, index=case.index)
+                else:
+                    everything = list(range(len(explainer.prepare(data).instances(None))))
+                    explainer.fit(data, index=everything, validation=everything)
         else:
             explainer.adopt(_fitted(explainer, case))
     return explainer.explain(data, index=case.index if index is None else index, target=case.target)

@@ -12,6 +12,7 @@ from glassgraph.studies import star_figure, star_graphs
 from glassgraph.studies.star_graphs import TABLE, Scene
 
 KEYS = {
+    "kept", "is_met",
     "method", "seed", "precision", "recall", "f1", "fit_seconds", "published_f1",
     "explain_seconds", "threshold", "test_graphs", "test_accuracy",
 }  # fmt: skip
@@ -94,6 +95,12 @@ def test_rows_of_one_seed(scene: Scene) -> None:
         assert row["published_f1"] == TABLE[row["method"]].published[2]
         measured = (row["precision"], row["recall"], row["f1"])
         assert measured == star_graphs.micro_average(outcome.kept, truth)
+
+
+def test_graph_mask_finds_the_edges_that_decide() -> None:
+    row = Scene.make(0, (1500, 120, 120), progress=False).run("graphmask_amortized").row
+    assert row["is_met"] is True
+    assert row["f1"] > 95  # of a network that 1500 graphs have taught
 
 
 def test_published_numbers_are_those_of_the_paper() -> None:

@@ -82,7 +82,8 @@ def _graphs(
         if size is None or position.numel() <= size:
             yield position, batch
             continue
-        for part in torch.arange(position.numel(), device=position.device).split(size):
+        everything = torch.arange(position.numel(), device=position.device)
+        for part in everything.tensor_split(-(-position.numel() // size)):  # of even sizes
             yield position[part], batch.take(part)
 
 

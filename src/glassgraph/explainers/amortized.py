@@ -238,9 +238,14 @@ class AmortizedExplainer(Explainer):
             size = GRAPHS_AT_ONCE
         lessons = Lessons(self.memory_budget)
         self._add_lessons(lessons, preparation, chosen, size)
-        return lessons, self._add_lessons(
-            Lessons(self.memory_budget, lessons.kinds), preparation, held, None
-        )
+        if not len(lessons):
+            raise FitError(
+                "there is nothing to learn: no message reaches any of the predictions (no edges, "
+                "or none near them)"
+            )
+        held_back = Lessons(self.memory_budget, lessons.kinds)
+        self._add_lessons(held_back, preparation, held, None)
+        return lessons, held_back if len(held_back) else lessons
 
     def _read_loader(self, loader: Any) -> Lessons:
         if not isinstance(loader, DataLoader):
@@ -273,11 +278,6 @@ class AmortizedExplainer(Explainer):
             lessons.kinds = lesson.kinds
             if lesson.num_messages:
                 lessons.add(preparation, instances.take(position), lesson)
-        if not len(lessons):
-            raise FitError(
-                "there is nothing to learn: no message reaches any of the predictions (no edges, "
-                "or none near them)"
-            )
         return lessons
 
     # Files

@@ -273,11 +273,11 @@ class Explainer(ABC):
         }
 
     @contextmanager
-    def _bar(self, total: int) -> Iterator[Any]:
+    def _bar(self, total: int, *, is_fit: bool = False) -> Iterator[Any]:
         with tqdm(
             total=total,
-            desc=self.name,
-            unit=f" {self.task.level}",
+            desc=f"fit {self.name}" if is_fit else self.name,
+            unit=" step" if is_fit else f" {self.task.level}",
             disable=not self.progress,
             delay=1.0,
             leave=False,

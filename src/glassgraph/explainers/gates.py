@@ -28,6 +28,8 @@ from glassgraph.learn.message_scorer import MessageScorer
 
 #: Width of a scorer's hidden layer, between these, follows the message.
 _NARROW, _WIDE = 16, 256
+#: Rows are shared where there are this many times fewer than messages.
+_FEW = 2
 
 
 @dataclass(frozen=True)
@@ -71,20 +73,34 @@ class _Inputs:
 
     inputs: Tensor
     relation: Tensor | None
-    slot: Tensor | None  # place of each row among the K messages; None for rows 0..K-1
+    slot: Tensor  # [m] place of each message among the K
     total: Tensor  # sum of the messages
     number: int
     pair: tuple[Tensor, Tensor, Tensor] | None = None  # relation, receiver and sender of entries
     values: Tensor | None = None  # of matrices: what nodes send, [N, D] or [R, N, D]
+    row: Tensor | None = None  # of messages among which many are alike: row of each in `inputs`
 
     def scores(self, scorer: nn.Module) -> Tensor:
+        """One number for each row, or each entry of a matrix; a message's stands at its `place`."""
         if self.pair is None:
             return torch.as_tensor(scorer(self.inputs, self.relation))
         return torch.as_tensor(scorer(self.inputs)[self.pair])
 
+    @property
+    def num_scores(self) -> int:
+        """How many there are."""
+        return self.inputs.size(0) if self.pair is None else self.number
+
+    def place(self) -> Tensor:
+        """``[m]`` where each message's score stands."""
+        if self.row is not None:
+            return self.row
+        return torch.arange(self.number, device=self.inputs.device)
+
     def messages(self, width: int) -> Tensor:
         if self.pair is None:
-            return self.inputs[:, self.inputs.size(1) - width :]
+            messages = self.inputs[:, self.inputs.size(1) - width :]
+            return messages if self.row is None else messages.index_select(0, self.row)
         assert self.values is not None
         relation, _, sender = self.pair
         return self.values[sender] if self.values.dim() == 2 else self.values[relation, sender]
@@ -109,6 +125,7 @@ class Lesson:
     kinds: Sequence[Kind]
     _inputs: list[_Inputs]
     _traffic: list[Traffic]
+    _source: Tensor | None = None  # of `collect`
 
     @staticmethod
     def read(batch: InstanceBatch, kinds: Sequence[Kind] | None = None) -> Lesson:
@@ -125,7 +142,7 @@ class Lesson:
         if not where.numel():
             return Lesson(batch, where, where, None, kinds, [], [])
         slots = has_message.cumsum(0) - 1
-        rows: list[tuple[_Inputs, Tensor]] = []
+        inputs: list[_Inputs] = []
         for kind in kinds:
             found = [by_site[site] for site in kind.sites if site in by_site]
             wrong = [each.widths for each in found if each.widths != kind.widths]
@@ -136,23 +153,20 @@ class Lesson:
                 )
             place = kind.layer * batch.num_edges + torch.cat([each.edge for each in found])
             kept = has_message[place]  # a site that cannot be trimmed sends messages of no use
-            rows.append((_read_inputs(found, batch.dtype, kept), slots[place[kept]]))
+            inputs.append(_read_inputs(found, batch.dtype, kept, slots[place[kept]]))
         count = torch.zeros(where.numel(), dtype=torch.long, device=batch.device)
-        for _, slot in rows:
-            count.index_add_(0, slot, torch.ones_like(slot))
+        for each in inputs:
+            count.index_add_(0, each.slot, torch.ones_like(each.slot))
         is_single = bool((count == 1).all())
-        everything = torch.arange(where.numel(), device=batch.device)
-        is_one = is_single and len(rows) == 1  # of several, none may claim a batch without messages
-        for inputs, slot in rows:
-            inputs.slot = None if is_one and torch.equal(slot, everything) else slot
         return Lesson(
             batch=batch,
             where=where,
             layer=where // max(1, batch.num_edges),
             count=None if is_single else count.clamp_min(1).to(batch.dtype),
             kinds=kinds,
-            _inputs=[inputs for inputs, _ in rows],
+            _inputs=inputs,
             _traffic=[_without_numbers(each) for each in traffic],
+            _source=_source(inputs, is_single),
         )
 
     @property
@@ -165,9 +179,21 @@ class Lesson:
         """Memory that the inputs take."""
         return sum(each.inputs.numel() * each.inputs.element_size() for each in self._inputs)
 
+    def collect(self, scores: Sequence[Tensor]) -> Tensor:
+        """Values ``[K]`` from those of each kind's rows; the mean where several rows are one."""
+        flat = torch.cat(list(scores)) if len(scores) > 1 else scores[0]
+        if self._source is not None:
+            flat = flat.index_select(0, self._source)
+        if self.count is None:
+            return flat
+        zeros = flat.new_zeros(self.num_messages)
+        return zeros.index_add(0, torch.cat([e.slot for e in self._inputs]), flat) / self.count
+
     def gates(self, value: Tensor) -> Tensor:
         """Gates ``[L, e]`` for values ``[K]``; 1 where there is no message to gate."""
         batch = self.batch
+        if value.numel() == batch.num_layers * batch.num_edges:
+            return value.view(batch.num_layers, batch.num_edges)
         ones = value.new_ones(batch.num_layers * batch.num_edges)
         return ones.index_copy(0, self.where, value).view(batch.num_layers, batch.num_edges)
 
@@ -196,8 +222,8 @@ class Lesson:
             )
             if each.pair is not None:
                 continue
-            message = each.inputs[:, each.inputs.size(1) - kind.widths[2] :]
-            owner = owners if each.slot is None else owners[each.slot]
+            message = each.messages(kind.widths[2])
+            owner = owners[each.slot]
             count = torch.bincount(owner, minlength=batch.num_instances).clamp_min(1)
             found[kind.name].index_add_(0, owner, message).div_(count.view(-1, 1))
         return found
@@ -207,20 +233,38 @@ class Lesson:
 
         Entries of matrices are written out here, before their weight.
         """
-        everything = torch.arange(self.num_messages, device=self.where.device)
         for kind, each in zip(self.kinds, self._inputs, strict=bool(self._inputs)):
-            slot = everything if each.slot is None else each.slot
-            yield kind, each.messages(kind.widths[2]), slot
+            yield kind, each.messages(kind.widths[2]), each.slot
 
     def rows(self) -> Iterable[tuple[int, Tensor]]:
         """For each site, the batch's edge behind each of its messages."""
         return ((each.site, each.edge) for each in self._traffic)
 
 
-def _read_inputs(traffic: Sequence[Traffic], dtype: torch.dtype, kept: Tensor) -> _Inputs:
+def _source(inputs: Sequence[_Inputs], is_single: bool) -> Tensor | None:
+    """Which of all kinds' scores is whose: the messages', or (where several share one) the rows'.
+
+    None if that is their own order.
+    """
+    offset, places = 0, []
+    for each in inputs:
+        places.append(offset + each.place())
+        offset += each.num_scores
+    source = torch.cat(places)
+    if is_single:
+        source = torch.empty_like(source).index_copy(
+            0, torch.cat([each.slot for each in inputs]), source
+        )
+    own = torch.arange(offset, device=source.device)
+    return None if torch.equal(source, own) else source
+
+
+def _read_inputs(
+    traffic: Sequence[Traffic], dtype: torch.dtype, kept: Tensor, slot: Tensor
+) -> _Inputs:
     matrices = [each.matrix for each in traffic if each.matrix is not None]
     if matrices:
-        return _read_matrices(matrices, dtype, kept)
+        return _read_matrices(matrices, dtype, kept, slot)
     inputs = torch.cat(
         [torch.cat([each.sender, each.receiver, each.message], dim=1) for each in traffic]
     )
@@ -232,10 +276,37 @@ def _read_inputs(traffic: Sequence[Traffic], dtype: torch.dtype, kept: Tensor) -
         inputs, relation = inputs[kept], None if relation is None else relation[kept]
     inputs = inputs.to(dtype)
     total = inputs[:, inputs.size(1) - traffic[0].widths[2] :].sum(dim=0)
-    return _Inputs(inputs, relation, None, total, inputs.size(0))
+    return _without_copies(_Inputs(inputs, relation, slot, total, inputs.size(0)))
 
 
-def _read_matrices(matrices: Sequence[MatrixTraffic], dtype: torch.dtype, kept: Tensor) -> _Inputs:
+def _without_copies(found: _Inputs) -> _Inputs:
+    """Messages that are alike share a row: what a scorer costs follows how many there are.
+
+    Where features are few and discrete (atoms, a constant) there are far fewer than messages. They
+    are found by sorting one number for each; whether two are the same is then looked up, so that
+    numbers that meet by chance do no harm.
+    """
+    inputs, relation = found.inputs, found.relation
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.rand(inputs.size(1), generator=generator, dtype=torch.float64)
+    key = inputs.double() @ weight.to(inputs.device)
+    if relation is not None:
+        key = key + relation
+    key, row = torch.unique(key, return_inverse=True)
+    if _FEW * key.numel() > inputs.size(0):
+        return found
+    first = torch.empty_like(key, dtype=torch.long)
+    first[row] = torch.arange(row.numel(), device=row.device)
+    same = torch.equal(inputs[first][row], inputs)
+    if relation is not None:
+        same = same and torch.equal(relation[first][row], relation)
+        relation = relation[first]
+    return replace(found, inputs=inputs[first], relation=relation, row=row) if same else found
+
+
+def _read_matrices(
+    matrices: Sequence[MatrixTraffic], dtype: torch.dtype, kept: Tensor, slot: Tensor
+) -> _Inputs:
     """Node states ``[N, S]`` once, or once for each matrix ``[R, N, S]`` where they differ."""
     states = matrices[0].states
     if not all(torch.equal(states, each.states) for each in matrices[1:]):
@@ -252,7 +323,7 @@ def _read_matrices(matrices: Sequence[MatrixTraffic], dtype: torch.dtype, kept: 
     if not all(torch.equal(values, each.values) for each in matrices[1:]):
         values = torch.stack([each.values for each in matrices])
     pair = (relation, receiver, sender)
-    return _Inputs(states.to(dtype), None, None, total, sender.numel(), pair, values.to(dtype))
+    return _Inputs(states.to(dtype), None, slot, total, sender.numel(), pair, values.to(dtype))
 
 
 def _without_numbers(traffic: Traffic) -> Traffic:
@@ -303,17 +374,12 @@ class MessageGates(nn.Module):
         """Raw locations ``[K]`` of the messages of a batch."""
         if not lesson.num_messages:
             return torch.zeros(0, dtype=lesson.batch.dtype, device=lesson.batch.device)
-        scores = [
-            each.scores(self.scorers[kind.name])
-            for kind, each in zip(self.kinds, lesson._inputs, strict=True)
-        ]
-        if len(scores) == 1 and lesson._inputs[0].slot is None:
-            return scores[0]
-        slots = [each.slot for each in lesson._inputs if each.slot is not None]
-        flat = torch.zeros(lesson.num_messages, dtype=scores[0].dtype, device=scores[0].device)
-        if lesson.count is None:
-            return flat.index_copy(0, torch.cat(slots), torch.cat(scores))
-        return flat.index_add(0, torch.cat(slots), torch.cat(scores)) / lesson.count
+        return lesson.collect(
+            [
+                each.scores(self.scorers[kind.name])
+                for kind, each in zip(self.kinds, lesson._inputs, strict=True)
+            ]
+        )
 
     @torch.no_grad()
     def find_not_finite(self, lesson: Lesson) -> str | None:

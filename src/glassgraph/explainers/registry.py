@@ -19,6 +19,7 @@ from glassgraph.explainers.gradient.saliency import Saliency
 from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
 from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
 from glassgraph.explainers.perturbation.graph_mask import GraphMask
+from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.random import Random
 
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Explainer]] = {
         ErasureSearch,
         GNNExplainer,
         GraphMask,
+        InformationBottleneck,
     )
 }
 

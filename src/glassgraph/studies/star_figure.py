@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.errors import OutputError
-from glassgraph.studies.star_graphs import TABLE, Outcome, Scene
+from glassgraph.studies.star_graphs import FURTHER, TABLE, Outcome, Scene
 
 #: Six colors that stay apart for color-blind readers too (Okabe and Ito).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -45,7 +45,7 @@ def kept_edges(scene: Scene, outcomes: list[Outcome], position: int) -> dict[str
     """For each method, which edges of one test graph it keeps."""
     sizes = [graph.num_edges for graph in scene.graphs("test")]
     return {
-        TABLE[outcome.row["method"]].title: outcome.kept.split(sizes)[position]
+        (TABLE | FURTHER)[outcome.row["method"]].title: outcome.kept.split(sizes)[position]
         for outcome in outcomes
     }
 

@@ -124,7 +124,7 @@ class GraphMask(AmortizedExplainer):
         tolerance: float | None = None,
         max_changed: float = 0.02,
         divergence: Divergence | None = None,
-        steps: int = 1000,
+        steps: int = 2000,
         batch_size: int | None = None,
         learning_rate: float | None = None,
         hidden_channels: int | None = None,
@@ -202,7 +202,7 @@ class GraphMask(AmortizedExplainer):
         path = Path(aim, train.kinds, self.hidden_channels)
         solve = follow_path if self.solver == "path" else solve_lagrangian
         try:
-            with self._bar(self.steps) as bar:
+            with self._bar(self.steps, is_fit=True) as bar:
                 solve(self, network, train, validation, path, self._rows, bar)
         finally:
             if path.points:

@@ -126,7 +126,8 @@ class Bottleneck(nn.Module):
         """Sites that can be gated, their kind and their number of messages."""
         kinds = {site: kind for kind in self.gates.kinds for site in kind.sites}
         for site, edge in lesson.rows():
-            yield site, kinds[site], edge.numel()
+            if site in kinds:
+                yield site, kinds[site], edge.numel()
 
 
 def gaussian_information(location: Tensor, score: Tensor) -> Tensor:
