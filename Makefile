@@ -52,6 +52,11 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	$(BIN)/glassgraph bench speed --peer pyg --json $(OUT)/studies/speed.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 	$(BIN)/glassgraph bench scale --json $(OUT)/studies/scale.json
+	$(BIN)/glassgraph bench graphmask-cost --json $(OUT)/studies/graphmask-cost.json \
+	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
+	$(BIN)/glassgraph reproduce graphmask-faithfulness \
+	  --json $(OUT)/studies/graphmask-faithfulness.json \
+	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 
 coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
 	$(BIN)/python -m tests.coverage_matrix

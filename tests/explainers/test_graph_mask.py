@@ -28,7 +28,7 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.amortized import HindsightWarning
 from glassgraph.explainers.gates import Lesson
-from glassgraph.explainers.perturbation.graph_mask import UnmetConstraintWarning
+from glassgraph.explainers.perturbation.graph_mask import CollapsedWarning, UnmetConstraintWarning
 from glassgraph.explainers.perturbation.graph_mask_path import MaskNetwork, Path
 
 NUM_NODES, FEATURES, SEEN = 120, 3, 80
@@ -221,6 +221,19 @@ def test_an_unmet_constraint_is_told_and_shown() -> None:
         explainer = graph_mask(Sender(), divergence=never, tolerance=0.5, steps=20).fit(scene())
     assert not explainer.outcome["is_met"]
     assert explainer.explain(scene(), index=[1]).provenance["fit"]["is_met"] is False
+
+
+def test_keeping_everything_is_told() -> None:
+    def any_change(output: Tensor, reference: Tensor) -> Tensor:
+        return ((output - reference).abs().amax(dim=1) > 0).double() + 0 * output.sum(dim=1)
+
+    model = Sender()
+    with torch.no_grad():
+        model.head.weight.copy_(
+            torch.randn(2, FEATURES, generator=torch.Generator().manual_seed(1))
+        )
+    with pytest.warns(CollapsedWarning, match="all messages are kept"):
+        graph_mask(model, divergence=any_change, tolerance=0.0, steps=20, sweep=60.0).fit(scene())
 
 
 def test_a_regression_measures_its_tolerance_in_its_own_units() -> None:

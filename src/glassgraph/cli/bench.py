@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,10 +47,7 @@ def speed(
     check_file_writable(json)
     from glassgraph.studies.speed import DATASETS, run_speed_bench
 
-    chosen: dict[str, Any] = {"datasets": dataset or DATASETS}
-    if root is None and not dataset:
-        chosen["datasets"] = [name for name in DATASETS if name != "mutag"]
-        say("mutag is left out: give --root, the folder of its raw files")
+    chosen: dict[str, Any] = {"datasets": dataset or _without_mutag(DATASETS, root)}
     if method:
         chosen["methods"] = method
     rows = run_speed_bench(
@@ -109,6 +106,48 @@ def scale(
         say(f"rows: {json}")
 
 
+@bench.command()
+@friendly
+def graphmask_cost(
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Data set; repeat for several. [default: all]")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="Timed iterations in a repeat.")] = 500,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of MUTAG's raw files; without it MUTAG is left out.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """A training iteration of GraphMask beside one of the model, on one thread."""
+    check_file_writable(json)
+    from glassgraph.studies.graphmask_cost import BAR, DATASETS, run_cost_bench
+
+    rows = run_cost_bench(
+        dataset or _without_mutag(DATASETS, root),
+        iterations=iterations,
+        repeats=repeats,
+        seed=seed,
+        root=root,
+        progress=not quiet,
+        report=None if quiet else _say_row,
+    )
+    out().print(_cost_table(rows, BAR))
+    if json is not None:
+        write_json(json, rows)
+        if not quiet:
+            say(f"rows: {json}")
+
+
+def _without_mutag(datasets: Sequence[str], root: Path | None) -> list[str]:
+    """All data sets, but for MUTAG where its files are not named."""
+    if root is None:
+        say("mutag is left out: give --root, the folder of its raw files")
+    return [name for name in datasets if root is not None or name != "mutag"]
+
+
 def _say_row(row: dict[str, Any]) -> None:
     """One measurement, as soon as it is there."""
     say(
@@ -137,6 +176,27 @@ def _table(rows: list[dict[str, Any]], repeats: int, threads: int) -> Table:
             " / ".join(
                 _number(row, f"{side}_auc", "{:.3f}") for side in ("ours", "peer", "saliency")
             ),
+        )
+    return table
+
+
+def _cost_table(rows: Sequence[Mapping[str, Any]], bar: float) -> Table:
+    title = f"milliseconds of an iteration; GraphMask / model is to be at most {bar:g}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("dataset", no_wrap=True)
+    for name in ("n", "messages", "model", "GraphMask", "ratio", "met", "unmasked", "ratio+"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            str(row["dataset"]),
+            str(row["predictions"]),
+            str(row["messages"]),
+            _number(row, "model_s", "{:.2f}", 1000),
+            _number(row, "graphmask_s", "{:.2f}", 1000),
+            _number(row, "ratio", "{:.2f}"),
+            "yes" if row["is_met"] else "no",
+            _number(row, "unmasked_s", "{:.2f}", 1000),
+            _number(row, "ratio_with_unmasked", "{:.2f}"),
         )
     return table
 

@@ -20,21 +20,25 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 TEMPERATURE = 1 / 3
 LOWER, UPPER = -0.2, 1.2
 
+#: Noise is kept this far from 0 and 1, whose logits are infinite.
+_EDGE = 1e-6
 _SHIFT = TEMPERATURE * math.log(-LOWER / UPPER)
 
 
 def sample(location: Tensor, noise: Tensor, scale: float = 1.0) -> Tensor:
-    """Gates ``z`` for locations and uniform noise in (0, 1), of one shape.
+    """Gates ``z`` for locations and uniform noise in [0, 1], of one shape.
 
     ``scale`` multiplies the noise's logit: 1 is the distribution above, 0 its median.
     """
-    concrete = torch.sigmoid(torch.add(location, noise.logit(), alpha=scale) / TEMPERATURE)
-    return (concrete * (UPPER - LOWER) + LOWER).clamp(0, 1)
+    logit = noise.logit(eps=_EDGE)
+    concrete = torch.sigmoid(torch.add(location, logit, alpha=scale) / TEMPERATURE)
+    return F.hardtanh(concrete * (UPPER - LOWER) + LOWER, 0.0, 1.0)
 
 
 def expected_l0(location: Tensor) -> Tensor:

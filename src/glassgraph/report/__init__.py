@@ -1,6 +1,6 @@
 """Figures and the self-contained HTML report; reads explanations and records only."""
 
-from glassgraph.report.figures import plot_explanation
+from glassgraph.report.figures import plot_curve, plot_explanation
 from glassgraph.report.html import render_report, write_report
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike, RunLike
@@ -9,6 +9,7 @@ __all__ = [
     "LocalLike",
     "ReportError",
     "RunLike",
+    "plot_curve",
     "plot_explanation",
     "render_report",
     "write_report",

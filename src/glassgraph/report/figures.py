@@ -1,4 +1,4 @@
-"""One explanation as a matplotlib figure.
+"""One explanation, or the curve of a fit, as a matplotlib figure.
 
 Thickness and color are the scores, the target has a thick border, ground truth a dashed outline.
 """
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glassgraph.report.protocols import LocalLike
+from glassgraph.report.curve import Curve, read_curve, read_rows
+from glassgraph.report.payload import ReportError
+from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.trim import ranks
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["plot_explanation"]
+__all__ = ["plot_curve", "plot_explanation"]
 
 LAYOUT_SEED = 0
 MAX_LABELED_NODES = 60
@@ -106,6 +109,76 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
     axes.set_title(f"{_what(local)}, {_target(local)}")
     axes.set_axis_off()
     return axes  # type: ignore[no-any-return]
+
+
+def plot_curve(source: pd.DataFrame | RunLike, ax: Axes | None = None) -> Axes:
+    """Draw sparsity against faithfulness of a fit; never shows a window.
+
+    The share of kept messages runs to the right, the mean divergence upwards (logarithmic, linear
+    near zero), the share of changed predictions upwards on an axis of its own at the right. Filled
+    points satisfy the constraint, the chosen one has a ring.
+
+    Args:
+        source: `GraphMask.curve`, or explanations of a fitted GraphMask; these know the tolerance,
+            too, which is drawn as a line.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The matplotlib axes of the divergence.
+
+    Raises:
+        ReportError: if there is no curve.
+    """
+    import matplotlib.pyplot as plt
+
+    curve = _curve_of(source)
+    axes: Any = ax if ax is not None else plt.subplots(figsize=(6.0, 4.0), layout="constrained")[1]
+    kept = [each.kept for each in curve.solutions]
+    divergence = [each.divergence for each in curve.solutions]
+    positive = [value for value in [*divergence, curve.tolerance or 0.0] if value > 0]
+    axes.set_yscale("symlog", linthresh=min(positive, default=1.0))
+    axes.plot(kept, divergence, color="#4755d8", linewidth=1.0, label="divergence")
+    axes.scatter(
+        kept,
+        divergence,
+        s=[90 if each.is_chosen else 28 for each in curve.solutions],
+        facecolors=["#4755d8" if each.is_met else "white" for each in curve.solutions],
+        edgecolors=["#171b26" if each.is_chosen else "#4755d8" for each in curve.solutions],
+        linewidths=[2.2 if each.is_chosen else 1.2 for each in curve.solutions],
+        zorder=3,
+    )
+    if curve.tolerance is not None:
+        axes.axhline(curve.tolerance, color="#0fa28e", linestyle="--", label="tolerance")
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("share of messages kept")
+    axes.set_ylabel("mean divergence")
+    other = axes.twinx()
+    changed = [each.changed for each in curve.solutions]
+    other.plot(kept, changed, color="#f0923b", linewidth=1.0, marker=".", label="changed")
+    other.set_ylim(0.0, max(0.02, 1.05 * max(changed)))
+    other.set_ylabel("share of predictions that change")
+    handles, labels = axes.get_legend_handles_labels()
+    more, names = other.get_legend_handles_labels()
+    axes.legend(handles + more, labels + names, loc="best")
+    chosen = curve.chosen
+    if chosen is not None:
+        axes.set_title("constraint met" if chosen.is_met else "constraint not met")
+    return axes  # type: ignore[no-any-return]
+
+
+def _curve_of(source: pd.DataFrame | RunLike) -> Curve:
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        curve = read_rows(source.to_dict("records"))
+    else:
+        curve = read_curve(source.provenance)
+    if curve is None:
+        raise ReportError(
+            "there is no curve to draw: give GraphMask.curve, or explanations of a GraphMask that "
+            "was fitted"
+        )
+    return curve
 
 
 def _edge_scores(local: LocalLike, num_edges: int) -> Tensor:

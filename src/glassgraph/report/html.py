@@ -18,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from glassgraph.errors import OutputError
+from glassgraph.report.curve import curves_html, unmet_html
 from glassgraph.report.payload import build_payload
 from glassgraph.report.protocols import RunLike
 
@@ -86,6 +87,8 @@ def render_report(
         "POLICY": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:",
         "STYLE": _asset("style.css"),
+        "ALERTS": unmet_html(runs),
+        "CURVES": curves_html(runs),
         "DATA": embed_json(payload),
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
     }

@@ -104,7 +104,7 @@ TABLE: dict[str, Entry] = {
         },
     ),
     "graphmask_non_amortized": Entry(
-        "GraphMask, non-amortized",
+        "GraphMask, unamortized",
         "graphmask",
         (96.7, 26.2, 41.2),
         "hard",
@@ -118,7 +118,7 @@ TABLE: dict[str, Entry] = {
 #: Rows that are run when asked for by name.
 FURTHER: dict[str, Entry] = {
     "graphmask_lagrangian": Entry(
-        "GraphMask, amortized, Lagrangian",
+        "GraphMask, Lagrangian",
         "graphmask",
         (98.8, 100.0, 99.4),
         "hard",

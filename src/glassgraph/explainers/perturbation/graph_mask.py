@@ -63,9 +63,16 @@ if TYPE_CHECKING:
 
 Solver = Literal["path", "lagrangian"]
 
+#: A solution that keeps more than this share of the messages tells nothing.
+_ALL = 0.999
+
 
 class UnmetConstraintWarning(UserWarning):
     """No solution within the tolerance was found; the nearest one is used."""
+
+
+class CollapsedWarning(UserWarning):
+    """Nothing sparser than every message was found: the explanation says nothing."""
 
 
 class GraphMask(AmortizedExplainer):
@@ -184,6 +191,7 @@ class GraphMask(AmortizedExplainer):
 
         Warns:
             UnmetConstraintWarning: if nothing within the tolerance was found; the nearest is used.
+            CollapsedWarning: if nothing sparser than all messages was found.
         """
         if not self.amortized:
             raise HyperParameterError(
@@ -228,6 +236,13 @@ class GraphMask(AmortizedExplainer):
                 f"divergence {point.divergence:.3g}, change {point.changed:.1%} and keep "
                 f"{point.kept:.1%} of the messages. Raise tolerance or steps, or look at .curve",
                 UnmetConstraintWarning,
+                stacklevel=5,
+            )
+        elif point.kept > _ALL:
+            warnings.warn(
+                "all messages are kept: nothing sparser within the tolerance was found, so the "
+                "gates tell nothing apart. Try solver='path', more steps, or a larger tolerance",
+                CollapsedWarning,
                 stacklevel=5,
             )
 

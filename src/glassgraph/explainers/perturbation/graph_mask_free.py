@@ -107,7 +107,7 @@ class _Search:
             with torch.enable_grad():
                 location = self._location(raw, step, lowest)
                 noise = random.uniform(method.seed, self.key, self.address, step)
-                noise = noise.to(batch.dtype).clamp(1e-6, 1 - 1e-6)
+                noise = noise.to(batch.dtype)
                 distance = self.distance(hard_concrete.sample(location, noise))
                 loss = distance
                 if method.solver == "lagrangian":

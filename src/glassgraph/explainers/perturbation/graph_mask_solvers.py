@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from glassgraph.core.divergence import divergence
@@ -41,6 +42,8 @@ LOOKS = 60
 _NEARLY = 3.0
 #: Where decisions fail at the present offset, they are also tried with these added to it.
 _AHEAD = (0.0, 0.75, 1.5, 3.0)
+#: Added to the variance of the scores, which are all alike where all messages are.
+_TINY = 1e-12
 #: What a new batch adds to the running mean and standard deviation.
 _MOMENTUM = 0.1
 #: Where gates of the Lagrangian start: mostly open (the paper's location bias).
@@ -79,16 +82,17 @@ def follow_path(
             optimizer.param_groups[0]["lr"] = rate * scale
         with torch.enable_grad():
             raw = network.gates(lesson)
-            mean, std = raw.mean(), raw.std(unbiased=False).clamp_min(1e-6)
-            location = method.grip * (raw - mean) / std + network.offset
+            standard = F.layer_norm(raw, raw.shape, eps=_TINY)
+            location = torch.add(network.offset, standard, alpha=method.grip)
             loss = _distance(network, lesson, location, noise, path, scale).mean()
             network.gates.check_finite(loss, lesson)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         optimizer.step()
         weight = _MOMENTUM if step else 1.0
-        network.mean.lerp_(mean.detach(), weight)
-        network.std.lerp_(std.detach(), weight)
+        variance, mean = torch.var_mean(raw.detach(), correction=0)
+        network.mean.lerp_(mean, weight)
+        network.std.lerp_((variance + _TINY).sqrt(), weight)
         bar.update(1)
         if _looks(step, method.steps):
             offset = float(network.offset)
@@ -169,10 +173,9 @@ class _Noise:
 
     def like(self, value: Tensor) -> Tensor:
         """One for each entry, in (0, 1)."""
-        noise = torch.rand(
+        return torch.rand(
             value.shape, generator=self._generator, dtype=value.dtype, device=value.device
         )
-        return noise.clamp(1e-6, 1 - 1e-6)
 
 
 def _distance(
