@@ -30,6 +30,7 @@ from glassgraph.explainers.amortized import HindsightWarning
 from glassgraph.explainers.gates import Lesson
 from glassgraph.explainers.perturbation.graph_mask import CollapsedWarning, UnmetConstraintWarning
 from glassgraph.explainers.perturbation.graph_mask_path import MaskNetwork, Path
+from glassgraph.learn.bilinear_scorer import BilinearScorer
 
 NUM_NODES, FEATURES, SEEN = 120, 3, 80
 
@@ -295,6 +296,68 @@ def test_lessons_beyond_the_memory_budget_are_made_anew() -> None:
             assert torch.equal(lesson.batch.key, fresh.index)
             assert size == len(fresh)
             assert lesson.kinds == train.kinds
+
+
+# Dense adjacency matrices
+
+
+class DenseCounter(nn.Module):
+    """`Counter` with a matrix of edges instead of a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tap = gg.AdjacencyTap()
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        adjacency = x.new_zeros(x.size(0), x.size(0))
+        adjacency[edge_index[1], edge_index[0]] = 1.0
+        return self.tap(adjacency, x)[:, :1]
+
+
+def test_bilinear_gates_on_a_dense_matrix_learn_what_sparse_ones_do(tmp_path) -> None:
+    data = scene()
+    data.edge_index = data.edge_index.unique(dim=1)  # one entry of the matrix is one edge
+    model = DenseCounter()
+    explainer = graph_mask(model, task=COUNT, steps=400).fit(data, index=list(range(SEEN)))
+    assert explainer.outcome["is_met"]
+    assert explainer.outcome["kept"] < 0.5
+    (scorer,) = explainer._network.gates.scorers.values()  # type: ignore[union-attr]
+    assert isinstance(scorer, BilinearScorer)
+    found = explainer.explain(data, index=list(range(SEEN, NUM_NODES)))
+    edges = torch.cat([each.local.edge_id for each in found])
+    kept = torch.cat([each.local.edge_score for each in found]) > 0.5
+    truth = is_evidence(data)[edges]
+    assert float((kept & truth).sum() / truth.sum()) > 0.9
+    path = explainer.save(tmp_path / "dense.safetensors")
+    loaded = gg.GraphMask.load(path, model, progress=False)
+    again = loaded.explain(data, index=[SEEN])[0]
+    assert torch.equal(again.edge_mask, found[0].edge_mask)
+
+
+class Tapped(nn.Module):
+    """Two sums like those of `Sender`, in a layer that is not PyG's and cannot be trimmed."""
+
+    def __init__(self, like: Sender) -> None:
+        super().__init__()
+        self.taps = nn.ModuleList(gg.MessageTap() for _ in like.passes)
+        self.head = like.head
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        for tap in self.taps:
+            messages = tap(x[edge_index[0]], edge_index, x)
+            x = torch.zeros_like(x).index_add(0, edge_index[1], messages)
+        return self.head(x)
+
+
+def test_a_layer_with_a_tap_is_fitted_like_one_of_pyg() -> None:
+    """The tap also sends messages that come too late to matter; gates must not see them."""
+    data, sender = scene(), Sender(layers=2)
+    masks = []
+    for model in (sender, Tapped(sender)):
+        explainer = graph_mask(model, steps=30, tolerance=1e9, max_changed=1.0)
+        explainer.fit(data, index=[1, 5, 8, 13, 21])
+        masks.append(explainer.explain(data, index=[8])[0].layer_edge_mask)
+    torch.testing.assert_close(masks[0], masks[1], rtol=1e-6, atol=1e-9)
 
 
 # Free gates
