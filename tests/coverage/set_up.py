@@ -32,6 +32,7 @@ class SetUp:
         model: keyword arguments of `tests.coverage.models.Two`, made anew for each model.
         level: "node" or "graph".
         rounding: error that the layer's own arithmetic allows.
+        is_bitwise: whether equal numbers at another place in memory give equal bits.
         defect: what the library gets wrong here, to be mended; empty where all is well.
         fails: names of the checks that the defect breaks; all of them if empty.
     """
@@ -48,6 +49,7 @@ class SetUp:
     model: Callable[[], dict[str, Any]] = field(default=dict)
     level: str = "node"
     rounding: float = 1e-10
+    is_bitwise: bool = True
     defect: str = ""
     fails: tuple[str, ...] = ()
 

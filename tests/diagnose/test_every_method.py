@@ -26,13 +26,14 @@ from glassgraph.errors import (
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import edge_scores
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
-from tests.laws.cases import TINY
+from tests.laws.cases import TINY, TINY_OF_METHOD
 
 
 def make(name: str, level: str, seed: int = 0) -> Any:
     method = METHODS[name]
     known = inspect.signature(method.__init__).parameters
     settings = {key: value for key, value in TINY.items() if key in known}
+    settings |= TINY_OF_METHOD.get(method.name, {})
     return method(Net(level), level, seed=seed, progress=False, **settings)
 
 

@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 #: Changes whenever older files can no longer be read.
 FORMAT = 1
 _KEY = "glassgraph_explainer"
-#: Share of the predictions that `fit` holds back where it is given no validation set.
-_HELD_BACK = 0.25
+#: Share of the predictions that `fit` holds back where no validation set is given; of a small set
+#: more, up to the second share, until there are so many: a handful passes a solution by luck.
+_HELD_BACK, _MOST_HELD_BACK, _FEW = 0.25, 0.4, 50
 #: Graphs of a graph task in one step, unless the user says otherwise.
 GRAPHS_AT_ONCE = 64
 
@@ -115,7 +116,8 @@ class AmortizedExplainer(Explainer):
                 first ``batch_size`` nodes are the predicted ones); each of its batches is a step.
             index: the predictions to learn from; everything if None. Not with a loader.
             validation: further predictions, to choose among what was learned: an index into the
-                same data, or a second loader. A quarter of the predictions is held back if None.
+                same data, or a second loader. If None, a quarter of the predictions is held back,
+                or 50 of them where that is more (at most 40 %).
 
         Returns:
             The explainer itself.
@@ -223,7 +225,8 @@ class AmortizedExplainer(Explainer):
             raise InstanceError("there is nothing to learn from: the index is empty")
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(instances), generator=generator)
-        num_held = int(_HELD_BACK * len(instances))
+        few = min(_FEW, _MOST_HELD_BACK * len(instances))
+        num_held = int(max(_HELD_BACK * len(instances), few))
         device = instances.index.device
         if validation is not None:
             train, held = order, preparation.instances(validation)
