@@ -378,6 +378,15 @@ def test_free_gates_of_an_instance_do_not_depend_on_the_others(solver: str) -> N
         )
 
 
+def test_free_gates_that_miss_the_tolerance_are_counted() -> None:
+    def never(output: Tensor, reference: Tensor) -> Tensor:
+        return (output - reference).square().sum(dim=1) + 1.0
+
+    explainer = graph_mask(Sender(), amortized=False, divergence=never, tolerance=0.5, steps=3)
+    with pytest.warns(UnmetConstraintWarning, match="for 2 of 2 predictions no gates"):
+        explainer.explain(scene(), index=[4, 9])
+
+
 def test_free_gates_keep_the_prediction() -> None:
     data = scene()
     explainer = graph_mask(Sender(), amortized=False, steps=150)

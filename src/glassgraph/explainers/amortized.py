@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from glassgraph._version import __version__
+from glassgraph.core.divergence import Divergence
 from glassgraph.core.explanation import Explanations
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
@@ -49,6 +50,8 @@ _KEY = "glassgraph_explainer"
 #: Share of the predictions that `fit` holds back where no validation set is given; of a small set
 #: more, up to the second share, until there are so many: a handful passes a solution by luck.
 _HELD_BACK, _MOST_HELD_BACK, _FEW = 0.25, 0.4, 50
+#: Bound on the divergence where the user gives none.
+DEFAULT_TOLERANCE = 0.03
 #: Graphs of a graph task in one step, unless the user says otherwise.
 GRAPHS_AT_ONCE = 64
 
@@ -96,16 +99,24 @@ class Lessons(Sequence[Lesson]):
         """Predictions in all lessons."""
         return sum(len(instances) for _, instances in self._source)
 
+    def tolerance(self, kind: Divergence, wanted: float | None) -> float:
+        """The bound on the mean divergence: the user's, 0.03, or 0.03 of the outputs' variance."""
+        if wanted is not None:
+            return wanted
+        if kind != "squared_error":
+            return DEFAULT_TOLERANCE
+        reference = torch.cat([lesson.batch.reference for lesson in self])
+        return DEFAULT_TOLERANCE * float(reference.var(dim=0, unbiased=False).sum())
+
 
 class AmortizedExplainer(Explainer):
     """Base class of methods with a fitting step.
 
-    A method implements `_learn`, `_modules` and `_restore`, and declares ``batch_size`` among its
-    hyper-parameters.
+    A method implements `is_fitted`, `_learn`, `_modules` and `_restore`, and declares
+    ``batch_size`` among its hyper-parameters.
     """
 
     batch_size: int | None
-    _saved_settings: ClassVar[tuple[str, ...]] = ("seed",)
     _rows: list[dict[str, Any]]
 
     def fit(self, data: Any, index: Any = None, *, validation: Any = None) -> Self:
@@ -139,9 +150,9 @@ class AmortizedExplainer(Explainer):
         return self
 
     @property
+    @abstractmethod
     def is_fitted(self) -> bool:
         """Whether there is anything to explain with."""
-        return bool(self._modules())
 
     @property
     def needs_fit(self) -> bool:
@@ -171,7 +182,7 @@ class AmortizedExplainer(Explainer):
 
     @abstractmethod
     def _modules(self) -> dict[str, nn.Module]:
-        """What was learned, by name; empty before fitting."""
+        """What was learned, by name."""
 
     @abstractmethod
     def _restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:

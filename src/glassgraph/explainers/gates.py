@@ -212,20 +212,15 @@ class Lesson:
         return found
 
     def mean_messages(self) -> dict[str, Tensor]:
-        """For each kind, each instance's mean message ``[B, D]`` (zero for dense matrices)."""
+        """For each kind, each instance's mean message ``[B, D]``."""
         found = {}
         batch = self.batch
         owners = batch.edge_instance[self.where % max(1, batch.num_edges)]
-        for kind, each in zip(self.kinds, self._inputs, strict=True):
-            found[kind.name] = torch.zeros(
-                (batch.num_instances, kind.widths[2]), dtype=batch.dtype, device=batch.device
-            )
-            if each.pair is not None:
-                continue
-            message = each.messages(kind.widths[2])
-            owner = owners[each.slot]
+        for kind, message, slot in self.messages():
+            owner = owners[slot]
             count = torch.bincount(owner, minlength=batch.num_instances).clamp_min(1)
-            found[kind.name].index_add_(0, owner, message).div_(count.view(-1, 1))
+            total = message.new_zeros((batch.num_instances, kind.widths[2]))
+            found[kind.name] = total.index_add_(0, owner, message).div_(count.view(-1, 1))
         return found
 
     def messages(self) -> Iterator[tuple[Kind, Tensor, Tensor]]:

@@ -86,7 +86,8 @@ class GraphMask(AmortizedExplainer):
         solver: ``"path"`` or ``"lagrangian"``, see the module.
         tolerance: the bound ``beta`` on the mean divergence over the validation predictions, in the
             divergence's units. None takes 0.03 nats for classes, and for a regression 0.03 of the
-            variance of the model's predictions.
+            variance of the model's predictions. With ``amortized=False`` it bounds each prediction
+            by itself, which has no variance: None is 0.03 there.
         max_changed: the share of validation predictions that may change their class (not used for
             regressions).
         divergence: ``"kl"``, ``"cross_entropy"``, ``"squared_error"`` or a function
@@ -186,6 +187,11 @@ class GraphMask(AmortizedExplainer):
         """Whether `fit` comes before `explain`."""
         return self.amortized
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are gates to explain with."""
+        return self._path is not None
+
     def fit(self, data: Any, index: Any = None, *, validation: Any = None) -> Self:
         """Learn gates and baselines; see `AmortizedExplainer.fit`.
 
@@ -202,7 +208,8 @@ class GraphMask(AmortizedExplainer):
 
     def _learn(self, train: Lessons, validation: Lessons) -> None:
         assert train.kinds is not None
-        aim = Aim(self.kind, self.max_changed, self._own_tolerance(train))
+        tolerance = train.tolerance(self.kind, self.tolerance)
+        aim = Aim(self.kind, self.max_changed, tolerance)
         first = train[0].batch
         torch.manual_seed(self.seed)  # noqa: TID251 - inside the protected random state
         network = MaskNetwork(train.kinds, self.hidden_channels).to(first.device, first.dtype)
@@ -216,14 +223,6 @@ class GraphMask(AmortizedExplainer):
             if path.points:
                 self._path = path
                 self._use(path.choose(aim))
-
-    def _own_tolerance(self, train: Lessons) -> float:
-        if self.tolerance is not None:
-            return self.tolerance
-        if self.kind != "squared_error":
-            return 0.03
-        reference = torch.cat([lesson.batch.reference for lesson in train])
-        return 0.03 * float(reference.var(dim=0, unbiased=False).sum())
 
     def _use(self, point: Point) -> None:
         assert self._path is not None
@@ -312,6 +311,7 @@ class GraphMask(AmortizedExplainer):
         else:
             masks = self._free_masks(batch)
             lesson, location = masks.lesson, masks.location
+            _tell_unmet(masks.is_met)
         score = lesson.scores(hard_concrete.probability_open(location))
         return Attribution(edge=score.amax(dim=0), layer_edge=score)
 
@@ -334,7 +334,8 @@ class GraphMask(AmortizedExplainer):
     # Files
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {} if self._path is None else self._path.modules()
+        assert self._path is not None
+        return self._path.modules()
 
     def _about(self) -> dict[str, Any]:
         assert self._path is not None
@@ -344,6 +345,18 @@ class GraphMask(AmortizedExplainer):
         self._path = Path.restore(tensors, about, self.kind)
         assert self._path.chosen is not None
         self._network = self._path.network(self._path.chosen)
+
+
+def _tell_unmet(is_met: Tensor) -> None:
+    """Say for how many predictions no free gates within the tolerance were found."""
+    number = int((~is_met).sum())
+    if number:
+        warnings.warn(
+            f"for {number} of {is_met.numel()} predictions no gates within the tolerance were "
+            "found; those nearest to it are given. Raise tolerance or steps",
+            UnmetConstraintWarning,
+            stacklevel=4,
+        )
 
 
 def _check_tolerance(tolerance: float | None, max_changed: float) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import Divergence, divergence
+from glassgraph.explainers.amortized import DEFAULT_TOLERANCE
 from glassgraph.explainers.gates import Lesson
 from glassgraph.explainers.perturbation.graph_mask_solvers import LOCATION_BIAS
 from glassgraph.learn import hard_concrete
@@ -131,7 +132,8 @@ class _Search:
     @property
     def tolerance(self) -> float:
         """The bound on each instance's divergence."""
-        return 0.03 if self.method.tolerance is None else self.method.tolerance
+        wanted = self.method.tolerance
+        return DEFAULT_TOLERANCE if wanted is None else wanted
 
     def _lowest(self, step: int) -> int:
         """The lowest layer with gates: the Lagrangian adds layers from the top down."""

@@ -159,13 +159,20 @@ class InformationBottleneck(AmortizedExplainer):
 
     # Fitting
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are gates to explain with."""
+        return self._found is not None
+
     def _learn(self, train: Lessons, validation: Lessons) -> None:
         assert train.kinds is not None
         first = train[0].batch
         torch.manual_seed(self.seed)  # noqa: TID251 - inside the protected random state
         network = Bottleneck(train.kinds, self.hidden_channels).to(first.device, first.dtype)
         network.read_statistics(train)
-        tolerance = self._own_tolerance(train) if self.constraint == "lagrangian" else None
+        tolerance = None
+        if self.constraint == "lagrangian":
+            tolerance = train.tolerance(self.kind, self.tolerance)
         fit = Fit(self, network, validation, tolerance)
         try:
             with self._bar(self.steps, is_fit=True) as bar:
@@ -177,14 +184,6 @@ class InformationBottleneck(AmortizedExplainer):
         finally:
             if fit.best is not None:
                 self._use(fit.best)
-
-    def _own_tolerance(self, train: Lessons) -> float:
-        if self.tolerance is not None:
-            return self.tolerance
-        if self.kind != "squared_error":
-            return 0.03
-        reference = torch.cat([lesson.batch.reference for lesson in train])
-        return 0.03 * float(reference.var(dim=0, unbiased=False).sum())
 
     def _use(self, found: Found) -> None:
         self._found = found
@@ -244,7 +243,7 @@ class InformationBottleneck(AmortizedExplainer):
     # Files
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {} if self._found is None else {"bottleneck": self._found.network}
+        return {"bottleneck": self._fitted().network}
 
     def _about(self) -> dict[str, Any]:
         found = self._fitted()
