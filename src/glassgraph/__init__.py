@@ -19,6 +19,7 @@ from glassgraph._version import __version__
 
 if TYPE_CHECKING:
     from glassgraph import diagnose
+    from glassgraph.core import rules
     from glassgraph.core.adjacency import AdjacencyTap
     from glassgraph.core.explanation import (
         Attribution,
@@ -30,9 +31,16 @@ if TYPE_CHECKING:
     from glassgraph.core.sites import MessageTap
     from glassgraph.core.task import Task
     from glassgraph.explainers.base import Explainer
+    from glassgraph.explainers.decomposition.excitation_backprop import ExcitationBackprop
+    from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
+    from glassgraph.explainers.decomposition.lrp import LRP
+    from glassgraph.explainers.gradient.cam import CAM
     from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+    from glassgraph.explainers.gradient.grad_cam import GradCAM
+    from glassgraph.explainers.gradient.guided_backprop import GuidedBackprop
     from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
     from glassgraph.explainers.gradient.saliency import Saliency
+    from glassgraph.explainers.perturbation.attention import Attention
     from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
     from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
     from glassgraph.explainers.perturbation.graph_mask import GraphMask
@@ -45,17 +53,24 @@ if TYPE_CHECKING:
 #: command line's help, do not wait for torch.
 _HOMES = {
     "AdjacencyTap": "glassgraph.core.adjacency",
+    "Attention": "glassgraph.explainers.perturbation.attention",
     "Attribution": "glassgraph.core.explanation",
+    "CAM": "glassgraph.explainers.gradient.cam",
     "EdgeGradients": "glassgraph.explainers.gradient.edge_gradients",
     "ErasureSearch": "glassgraph.explainers.perturbation.erasure_search",
+    "ExcitationBackprop": "glassgraph.explainers.decomposition.excitation_backprop",
     "Explainer": "glassgraph.explainers.base",
     "Explanation": "glassgraph.core.explanation",
     "Explanations": "glassgraph.core.explanation",
     "GNNExplainer": "glassgraph.explainers.perturbation.gnn_explainer",
+    "GNNLRP": "glassgraph.explainers.decomposition.gnn_lrp",
+    "GradCAM": "glassgraph.explainers.gradient.grad_cam",
     "GraphMask": "glassgraph.explainers.perturbation.graph_mask",
+    "GuidedBackprop": "glassgraph.explainers.gradient.guided_backprop",
     "HeteroExplanation": "glassgraph.core.explanation",
     "InformationBottleneck": "glassgraph.explainers.perturbation.information_bottleneck",
     "IntegratedGradients": "glassgraph.explainers.gradient.integrated_gradients",
+    "LRP": "glassgraph.explainers.decomposition.lrp",
     "LocalExplanation": "glassgraph.core.explanation",
     "MessageTap": "glassgraph.core.sites",
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
@@ -66,16 +81,26 @@ _HOMES = {
     "methods": "glassgraph.explainers.registry",
 }
 
+#: Rooms that are looked into by name: ``gg.rules.Gamma``.
+_ROOMS = {"diagnose": "glassgraph.diagnose", "rules": "glassgraph.core.rules"}
+
 __all__ = [
+    "CAM",
+    "GNNLRP",
+    "LRP",
     "AdjacencyTap",
+    "Attention",
     "Attribution",
     "EdgeGradients",
     "ErasureSearch",
+    "ExcitationBackprop",
     "Explainer",
     "Explanation",
     "Explanations",
     "GNNExplainer",
+    "GradCAM",
     "GraphMask",
+    "GuidedBackprop",
     "HeteroExplanation",
     "InformationBottleneck",
     "IntegratedGradients",
@@ -90,12 +115,13 @@ __all__ = [
     "errors",
     "explain",
     "methods",
+    "rules",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "diagnose":  # a room, not a name in one
-        return import_module("glassgraph.diagnose")
+    if name in _ROOMS:
+        return import_module(_ROOMS[name])
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

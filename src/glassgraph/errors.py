@@ -54,6 +54,14 @@ class HyperParameterError(GlassgraphError, ValueError):
     """A hyper-parameter of a method is unknown or out of range."""
 
 
+class WalkError(GlassgraphError, ValueError):
+    """Walks of this model are not defined, too many to list, or not in the graph."""
+
+
+class UnsupportedModelError(GlassgraphError, ValueError):
+    """A method asks for something that this model or graph lacks."""
+
+
 class UnknownMethodError(GlassgraphError, ValueError):
     """No explanation method has this registry name."""
 
@@ -100,6 +108,14 @@ class FitError(GlassgraphError, RuntimeError):
 
 class ExplainerFileError(GlassgraphError, ValueError):
     """A file is not a fitted explainer, is damaged, or was fitted for another model."""
+
+
+class MissingRuleError(GlassgraphError, NotImplementedError):
+    """The model calls an operation for which relevance propagation has no rule."""
+
+
+class NegativeActivationError(GlassgraphError, ValueError):
+    """Activations below zero, where a method needs probabilities."""
 
 
 class Interrupted(GlassgraphError, KeyboardInterrupt):

@@ -26,7 +26,7 @@ from glassgraph.errors import (
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import edge_scores
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
-from tests.laws.cases import TINY, TINY_OF_METHOD
+from tests.laws.cases import LEVELS, TINY, TINY_OF_METHOD, Case, within_scope
 
 
 def make(name: str, level: str, seed: int = 0) -> Any:
@@ -37,9 +37,9 @@ def make(name: str, level: str, seed: int = 0) -> Any:
     return method(Net(level), level, seed=seed, progress=False, **settings)
 
 
-@pytest.mark.parametrize("level", ["node", "graph", "edge"])
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_every_diagnostic_takes_every_method(name: str, level: str) -> None:
+@pytest.mark.parametrize(("name", "case"), within_scope([Case("gin", level) for level in LEVELS]))
+def test_every_diagnostic_takes_every_method(name: str, case: Case) -> None:
+    level = case.level
     data, runs, settings = random_data(level), [], {"top_share": 0.4}
     for seed in (0, 1):
         explainer = make(name, level, seed)

@@ -19,10 +19,12 @@ from torch_geometric.nn.conv import MessagePassing
 import glassgraph as gg
 from glassgraph.core.protect import protected
 from glassgraph.explainers.registry import METHODS, make_explainer
+from tests.laws.cases import HETERO, scope
 
 AUTHORS, PAPERS, VENUES = 11, 13, 5
 FAST = {
     "gnn_explainer": {"epochs": 3},
+    "excitation_backprop": {"negative": "allow"},
     "graphmask": {"steps": 20, "tolerance": 1e9, "max_changed": 1.0},
     "information_bottleneck": {"steps": 20, "tolerance": 1e9},
     "erasure_search": {"exact_up_to": 5, "keep_effect": 0.8, "share": 0.5},
@@ -114,7 +116,10 @@ class WithHAN(nn.Module):
         return self.out(self.conv(x_dict, edge_index_dict)["paper"])
 
 
-MODELS = ["hetero_conv", "to_hetero", "hgt", "han"]
+MODELS = HETERO
+each_method = pytest.mark.parametrize(
+    ("method", "name"), [(each, name) for each in METHODS for name in scope(each).hetero]
+)
 
 
 def make_model(name: str, data: HeteroData) -> nn.Module:
@@ -155,8 +160,7 @@ def data() -> HeteroData:
 
 
 @pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_every_method_gives_finite_masks_for_each_edge_type(name, method, data) -> None:
     model = make_model(name, data)
     explanations = fitted(method, model, data).explain(data, index=[2, 5])
@@ -241,8 +245,7 @@ def test_edge_gradients_agree_with_finite_differences(name, data) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_many_at_once_equal_one_by_one(name, method, data) -> None:
     model = make_model(name, data)
     explainer = fitted(method, model, data)

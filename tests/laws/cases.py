@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -22,14 +23,69 @@ from glassgraph.explainers.registry import METHODS
 #: Hyper-parameters that keep a learned method short; laws do not ask for good explanations.
 TINY: dict[str, Any] = {"epochs": 3, "exact_up_to": 6, "keep_effect": 0.8, "share": 0.5}
 
-#: The same for single methods.
+#: The same for single methods; without a ReLU at the end, which would hide most of the scores.
 TINY_OF_METHOD: dict[str, dict[str, Any]] = {
+    "cam": {"relu": False},
+    "excitation_backprop": {"negative": "allow"},
+    "grad_cam": {"relu": False},
     "graphmask": {"steps": 4, "tolerance": 1e9, "max_changed": 1.0},
     "information_bottleneck": {"steps": 4, "tolerance": 1e9},
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
 KINDS = ("gcn", "gat", "gin", "rgcn")
+LEVELS = ("node", "graph", "edge")
+HETERO = ("hetero_conv", "to_hetero", "hgt", "han")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a method can explain, in the words of the cases; everything unless it says otherwise.
+
+    Attributes:
+        kinds: layers.
+        levels: tasks.
+        return_types: what models return.
+        hetero: heterogeneous models (see ``tests/hetero``).
+        names_receivers: its scores are those of nodes, so edges into one node look alike.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    levels: tuple[str, ...] = LEVELS
+    return_types: tuple[str, ...] = ("raw", "probs", "log_probs")
+    hetero: tuple[str, ...] = HETERO
+    names_receivers: bool = False
+
+    def holds(self, case: Case) -> bool:
+        """Whether a case is within it."""
+        return (
+            case.kind in self.kinds
+            and case.level in self.levels
+            and case.return_type in self.return_types
+        )
+
+
+#: Methods that ask for more than a model with messages; what they refuse is tested with them.
+SCOPE: dict[str, Scope] = {
+    "cam": Scope(levels=("graph",), return_types=("raw",), hetero=(), names_receivers=True),
+    "grad_cam": Scope(hetero=(), names_receivers=True),
+    "attention": Scope(kinds=("gat",), hetero=("hetero_conv",)),
+}
+
+
+def scope(method: str) -> Scope:
+    """What a method can explain."""
+    return SCOPE.get(method, Scope())
+
+
+def within_scope(cases: Sequence[Case]) -> list[Any]:
+    """All pairs of a method and a case that it can explain, as parameters of a test."""
+    return [
+        pytest.param(method, case, id=f"{method}-{case}")
+        for method in METHODS
+        for case in cases
+        if scope(method).holds(case)
+    ]
 
 
 class Net(nn.Module):

@@ -420,15 +420,22 @@ def check_outside_is_zero(make: Factory, case: Case) -> None:
                 assert not mask[~reach[layer]].any(), f"layer {layer}"
 
 
-def check_planted_edge_is_first(make: Factory, level: str, **settings: Any) -> None:
-    """In a hand-built model one edge carries the evidence; it must have the highest score."""
+def check_planted_edge_is_first(
+    make: Factory, level: str, names_receivers: bool = False, **settings: Any
+) -> None:
+    """In a hand-built model one edge carries the evidence; it must have the highest score.
+
+    Methods that score nodes see no difference between edges into one node: theirs must have the
+    highest score among edges into other nodes.
+    """
     if traits_of(make).family == "baseline":
         return
     case, model, data, planted = literal.planted(level)
     (explanation,) = explained(make(model, case, **settings), case, data, [0], refit=True)
     rest = explanation.edge_mask.clone()
     best = float(rest[planted])
-    rest[planted] = float("-inf")
+    receiver = data.edge_index[1]
+    rest[receiver == receiver[planted] if names_receivers else planted] = float("-inf")
     assert best > float(rest.max()) + 1e-6
 
 

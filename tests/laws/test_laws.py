@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 import glassgraph as gg
 from tests.laws import checks
-from tests.laws.cases import CASES, FACTORIES, Case, every_mode_and_target, factory
+from tests.laws.cases import (
+    CASES,
+    FACTORIES,
+    LEVELS,
+    Case,
+    every_mode_and_target,
+    factory,
+    scope,
+    within_scope,
+)
 
-each_method = pytest.mark.parametrize("method", FACTORIES)
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-@each_case
-@each_method
+def each_method(cases: Sequence[Case]) -> pytest.MarkDecorator:
+    """Every method on those of the cases that it can explain."""
+    return pytest.mark.parametrize(("method", "case"), within_scope(cases))
+
+
+@pytest.mark.parametrize("method", FACTORIES)
+def test_every_method_has_cases(method: str) -> None:
+    own = [case for case in CASES if scope(method).holds(case)]
+    assert {case.level for case in own} == set(scope(method).levels)
+
+
+@each_method(CASES)
 @pytest.mark.parametrize(
     "check",
     [
@@ -61,14 +81,12 @@ def test_model_matters_without_amortization(case: Case) -> None:
 
 
 @pytest.mark.parametrize("error", [checks.Blown, KeyboardInterrupt])
-@pytest.mark.parametrize("case", CASES[::3], ids=str)
-@each_method
+@each_method(CASES[::3])
 def test_model_unchanged_after_failure(method: str, case: Case, error) -> None:
     checks.check_model_unchanged_after_failure(FACTORIES[method], case, error)
 
 
-@pytest.mark.parametrize("case", every_mode_and_target(), ids=str)
-@each_method
+@each_method(every_mode_and_target())
 def test_together_is_alone_in_every_mode_and_for_every_target(method: str, case: Case) -> None:
     checks.check_together_is_alone(FACTORIES[method], case)
 
@@ -83,9 +101,8 @@ def test_shut_gate_deletes_message(case: Case) -> None:
     checks.check_shut_gate_deletes_message(case)
 
 
-@pytest.mark.parametrize("level", ["node", "graph", "edge"])
-@each_method
-def test_planted_edge_is_first(method: str, level: str) -> None:
+@each_method([Case("gin", level) for level in LEVELS])
+def test_planted_edge_is_first(method: str, case: Case) -> None:
     settings = {}
     if method == "gnn_explainer":
         # Its entropy term drives whatever starts above 1/2 to 1, evidence or not.
@@ -96,31 +113,28 @@ def test_planted_edge_is_first(method: str, level: str) -> None:
         # Its noise has the mean of the one graph it is fitted on, so shut gates leave sums alone;
         # which message stands out is in the information.
         settings = {"steps": 300, "constraint": "weight", "score": "information"}
-    checks.check_planted_edge_is_first(FACTORIES[method], level, **settings)
+    checks.check_planted_edge_is_first(
+        FACTORIES[method], case.level, scope(method).names_receivers, **settings
+    )
 
 
-@pytest.mark.parametrize("case", CASES[::2], ids=str)
-@each_method
+@each_method(CASES[::2])
 def test_save_and_load(method: str, case: Case, tmp_path) -> None:
     checks.check_save_and_load(FACTORIES[method], case, tmp_path)
 
 
 @pytest.mark.parametrize("name", checks.WORLD)
-@pytest.mark.parametrize(
-    "case",
+@each_method(
     [Case(kind, "node") for kind in ("gcn", "gat", "gin", "rgcn")]
     + [
         Case("gcn", "graph", "binary_classification", columns=1),
         Case("gin", "edge", "regression", columns=1),
-    ],
-    ids=str,
+    ]
 )
-@each_method
 def test_edge_of_the_world(method: str, case: Case, name: str) -> None:
     checks.check_edge_of_the_world(FACTORIES[method], case, name)
 
 
-@pytest.mark.parametrize("case", [Case("gcn", "node"), Case("gat", "graph")], ids=str)
-@each_method
+@each_method([Case("gcn", "node"), Case("gat", "graph")])
 def test_single_precision_stays_single(method: str, case: Case) -> None:
     checks.check_edge_of_the_world(FACTORIES[method], case, "parallel", torch.float32)

@@ -63,10 +63,11 @@ def test_law_of_failures_rejects(explainer, error) -> None:
         checks.check_model_unchanged_after_failure(factory(explainer), NODE, error)
 
 
+@pytest.mark.parametrize("names_receivers", [False, True])
 @pytest.mark.parametrize("level", ["node", "graph", "edge"])
-def test_law_of_the_planted_edge_rejects_the_wrong_sign(level: str) -> None:
+def test_law_of_the_planted_edge_rejects_the_wrong_sign(level: str, names_receivers: bool) -> None:
     with pytest.raises(AssertionError):
-        checks.check_planted_edge_is_first(factory(wrong.WrongSign), level)
+        checks.check_planted_edge_is_first(factory(wrong.WrongSign), level, names_receivers)
 
 
 @pytest.mark.parametrize("case", [NODE, GRAPH, LINK], ids=str)

@@ -19,10 +19,13 @@ from glassgraph.core import random, task
 from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.intercept import Intervention
+from glassgraph.core.intercept import Cutter, Intervention
 from glassgraph.core.pack import Packed, pack
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
+from glassgraph.core.rules.modified import ModifiedBackward
+from glassgraph.core.rules.places import RuleAt
+from glassgraph.core.rules.tape import Tape
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
 from glassgraph.core.traffic import Traffic, read_traffic
@@ -135,6 +138,7 @@ class InstanceBatch:
         gates: Tensor | None = None,
         features: Sequence[Tensor | None] | None = None,
         baselines: Sequence[Tensor | None] | None = None,
+        cutter: Cutter | None = None,
     ) -> Tensor:
         """The model's output ``[B, C]`` under gates, features or both.
 
@@ -143,6 +147,7 @@ class InstanceBatch:
             features: replaces `features`, None to leave a type alone.
             baselines: for each site what a shut message becomes (zero if None), broadcastable to
                 its messages; see `Traffic.baseline`.
+            cutter: replaces the states of senders at each site, see `Intervention.run`.
         """
         data = self.packed.data
         if features is not None:
@@ -150,7 +155,7 @@ class InstanceBatch:
             for store, x in zip(self._node_stores(data), features, strict=True):
                 if x is not None:
                     store["x"] = x
-        result = self.intervention.run(lambda: self.model_call(data), gates, baselines)
+        result = self.intervention.run(lambda: self.model_call(data), gates, baselines, cutter)
         return select_rows(self.task, result, self.output_rows, self.num_predictions)
 
     def traffic(self) -> list[Traffic]:
@@ -180,9 +185,28 @@ class InstanceBatch:
         gates: Tensor | None = None,
         features: Sequence[Tensor | None] | None = None,
         baselines: Sequence[Tensor | None] | None = None,
+        cutter: Cutter | None = None,
+        backward: ModifiedBackward | None = None,
     ) -> Tensor:
-        """The explained score ``[B]``; see `output` for the arguments."""
-        return task.score(self.task, self.output(gates, features, baselines), self.targets)
+        """The explained score ``[B]``; see `output` for the other arguments.
+
+        Args:
+            gates: see `output`.
+            features: see `output`.
+            baselines: see `output`.
+            cutter: see `output`.
+            backward: another backward pass than autograd's own.
+        """
+        if backward is None:
+            output = self.output(gates, features, baselines, cutter)
+            return task.score(self.task, output, self.targets)
+        with backward:
+            output = self.output(gates, features, baselines, cutter)
+            return backward.score(self.task, output, self.targets)
+
+    def tape(self, rule_at: RuleAt, **options: Any) -> Tape:
+        """Rules of relevance propagation for one run of `score`; see `Tape` for the options."""
+        return Tape(self.model_call.model, rule_at, self.wiring.layers_of_modules(), **options)
 
     def loss(
         self,

@@ -18,12 +18,19 @@ class Attribution:
         layer_edge: ``[L, e]`` score of each edge at each layer.
         node: ``[n]`` score of each node.
         feature: for each node type ``[n_t, F_t]`` score of each feature of each node.
+        total: ``[B]`` what the scores of an instance's nodes sum to if nothing is lost on the way,
+            for methods that hand down a quantity.
+        walk: ``[W, L + 1]`` nodes of walks, ascending by instance, the best first.
+        walk_score: ``[W]`` score of each walk.
     """
 
     edge: Tensor | None = None
     layer_edge: Tensor | None = None
     node: Tensor | None = None
     feature: Sequence[Tensor | None] | None = None
+    total: Tensor | None = None
+    walk: Tensor | None = None
+    walk_score: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,9 @@ class Part:
         source, destination: ``[e]`` flat nodes.
         edge_score, layer_edge_score, node_score, feature_score: ``[e]``, ``[L, e]``, ``[n]``,
             ``[n, F]`` (padded with NaN where node types have different widths), or None.
+        total: ``[b]`` what the scores of nodes sum to if nothing is lost, or None.
+        walk_instance, walk, walk_score: of walks the local instance ``[w]`` (ascending), the flat
+            nodes ``[w, L + 1]`` and the score ``[w]``, or None.
     """
 
     position: Tensor
@@ -64,6 +74,10 @@ class Part:
     layer_edge_score: Tensor | None = None
     node_score: Tensor | None = None
     feature_score: Tensor | None = None
+    total: Tensor | None = None
+    walk_instance: Tensor | None = None
+    walk: Tensor | None = None
+    walk_score: Tensor | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -76,6 +90,9 @@ class Part:
         node, node_instance = _members(self.node_instance, row)
         edge, edge_instance = _members(self.edge_instance, row)
         layers = self.layer_edge_score
+        walk = walk_instance = None
+        if self.walk_instance is not None:
+            walk, walk_instance = _members(self.walk_instance, row)
         return Part(
             position=position,
             index=self.index[row],
@@ -95,6 +112,10 @@ class Part:
             layer_edge_score=None if layers is None else layers[:, edge],
             node_score=None if self.node_score is None else self.node_score[node],
             feature_score=None if self.feature_score is None else self.feature_score[node],
+            total=None if self.total is None else self.total[row],
+            walk_instance=walk_instance,
+            walk=None if self.walk is None else self.walk[walk],
+            walk_score=None if self.walk_score is None else self.walk_score[walk],
         )
 
 
@@ -128,6 +149,12 @@ class LocalExplanation:
         node_score: ``[n]``.
         feature_score: ``[n, F]``.
         edge_truth: ``[e]`` ground truth.
+        node_truth: ``[n, K]`` ground truth about nodes, one column for each alternative.
+        total: what the node scores sum to if nothing is lost, for methods that hand down a quantity
+            (LRP: the logit).
+        walks: ``[W, L + 1]`` positions into ``node_id``, the best walk first; a node that repeats
+            is one where information stays.
+        walk_scores: ``[W]``.
     """
 
     index: int
@@ -146,3 +173,17 @@ class LocalExplanation:
     node_score: Tensor | None
     feature_score: Tensor | None
     edge_truth: Tensor | None
+    node_truth: Tensor | None = None
+    total: float | None = None
+    walks: Tensor | None = None
+    walk_scores: Tensor | None = None
+
+    @property
+    def absorbed(self) -> float | None:
+        """Share of `total` that no node received: it stayed with biases, or was lost.
+
+        None for methods without a total; 0 if everything arrived.
+        """
+        if self.total is None or self.node_score is None:
+            return None
+        return 1.0 - float(self.node_score.sum()) / self.total if self.total else 0.0

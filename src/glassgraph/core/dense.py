@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric import explain as pyg
 
 from glassgraph.core.columns import LocalExplanation
+from glassgraph.core.layer_paths import LayerPaths, layer_paths
 
 if TYPE_CHECKING:
     import networkx
@@ -28,6 +29,33 @@ class _Drawable:
         all nodes.
         """
         return self.local.prediction
+
+    @property
+    def walks(self) -> Tensor | None:
+        """``[W, L + 1]`` the user's nodes of each walk, the best first; None without walks."""
+        return None if self.local.walks is None else self.local.node_id[self.local.walks]
+
+    @property
+    def walk_scores(self) -> Tensor | None:
+        """``[W]`` score of each walk; None without walks."""
+        return self.local.walk_scores
+
+    def paths(self, source: int | None = None, target: int | None = None, k: int = 5) -> LayerPaths:
+        """The k paths through the layers with the largest sums of layer edge scores.
+
+        A path takes one edge, or stays at its node for a score of 0, at each of the L layers.
+
+        Args:
+            source: where it starts; anywhere if None.
+            target: where it ends; if None at an explained node, for graph tasks anywhere.
+            k: how many.
+
+        Raises:
+            WalkError: if the method has no layer edge scores.
+            InstanceError: if a node is no number of a node.
+            HyperParameterError: if k is not positive.
+        """
+        return layer_paths(self.local, source, target, k)
 
     def plot(self, ax: Axes | None = None, top_k: int | None = None) -> Axes:
         """Draw the receptive field with the scores on it; returns the matplotlib axes."""
@@ -62,7 +90,8 @@ class Explanation(pyg.Explanation, _Drawable):
 
     Beside PyG's own ``x``, ``edge_index``, ``edge_mask [E]`` and ``node_mask`` (``[N, F]`` feature
     scores, or ``[N, 1]`` node scores): ``layer_edge_mask [L, E]``, ``node_score [N]``, ``index``,
-    ``prediction [C]``, and ``local``, the same scores on the receptive field alone.
+    ``prediction [C]``, and ``local``, the same scores on the receptive field alone. Methods that
+    score walks add ``walks [W, L + 1]`` and ``walk_scores [W]``.
     """
 
     local: LocalExplanation

@@ -20,7 +20,7 @@ from torch import Tensor
 from glassgraph.core.columns import Attribution, LocalExplanation, Part
 from glassgraph.core.dense import Explanation, HeteroExplanation, set_edge_masks, set_node_masks
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.truth import edge_truth
+from glassgraph.core.truth import edge_truth, node_truth
 from glassgraph.errors import ExplanationFileError
 
 if TYPE_CHECKING:
@@ -166,10 +166,11 @@ class Explanations(Sequence[Explanation]):
         edge_type, edge_id = self._typed(edge, is_node=False)
         graph_number = int(part.graph[row])
         seeds = part.seed[row]
-        truth = None
+        truth = true_nodes = None
         if self.graph is not None:
             device = self.graph.device
             truth = edge_truth(self.graph, self.level, seeds.to(device), edge.to(device))
+            true_nodes = node_truth(self.graph, self.level, node.to(device))
         contrast = int(part.contrast[row])
         target = int(part.target[row])
         feature = None if part.feature_score is None else part.feature_score[nodes]
@@ -198,7 +199,20 @@ class Explanations(Sequence[Explanation]):
             node_score=None if part.node_score is None else part.node_score[nodes],
             feature_score=feature,
             edge_truth=None if truth is None else truth.cpu(),
+            node_truth=None if true_nodes is None else true_nodes.cpu(),
+            total=None if part.total is None else float(part.total[row]),
+            **self._walks(part, row, node[order], order),
         )
+
+    @staticmethod
+    def _walks(part: Part, row: int, node: Tensor, order: Tensor) -> dict[str, Tensor]:
+        """Walks of an instance, as positions among its nodes (``node`` ascending)."""
+        if part.walk is None or part.walk_instance is None or part.walk_score is None:
+            return {}
+        first, last = torch.searchsorted(part.walk_instance, torch.tensor([row, row + 1])).tolist()
+        walks = torch.searchsorted(node, part.walk[first:last].contiguous())
+        walks = order[walks] if node.numel() else walks
+        return {"walks": walks, "walk_scores": part.walk_score[first:last]}
 
     def _typed(self, flat: Tensor, *, is_node: bool) -> tuple[list[str] | None, Tensor]:
         names: Sequence[Any] = self.node_types if is_node else self.edge_types
@@ -312,6 +326,32 @@ class Explanations(Sequence[Explanation]):
                 frame["truth"] = local.edge_truth.numpy()
             frames.append(frame)
         columns = ["position", "index", "graph", "edge_id", "source", "destination"]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+    def walks_frame(self) -> pd.DataFrame:
+        """One row per walk: instance, rank from 0, the nodes at its positions, score."""
+        import pandas as pd
+
+        frames = []
+        for position in range(len(self)):
+            local = self.local(position)
+            if local.walks is None or local.walk_scores is None:
+                continue
+            frame = pd.DataFrame(
+                {
+                    "position": position,
+                    "index": local.index,
+                    "graph": local.graph,
+                    "rank": range(local.walks.size(0)),
+                }
+            )
+            for step, place in enumerate(local.walks.unbind(1)):
+                frame[f"node_{step}"] = local.node_id[place].numpy()
+                if local.node_type is not None:
+                    frame[f"type_{step}"] = [local.node_type[at] for at in place.tolist()]
+            frame["score"] = local.walk_scores.numpy()
+            frames.append(frame)
+        columns = ["position", "index", "graph", "rank", "score"]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
     def save(self, folder: str | Path, *, include_graph: bool = True) -> Path:

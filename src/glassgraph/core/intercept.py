@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from glassgraph.core.adjacency import Product
+from glassgraph.core.rules.seams import gated
 from glassgraph.core.sites import Channel, Record, Wiring, refuse_fused, tensors_in
 
 #: ``before(channel, edge_index, size, arguments)`` may return replacements for the last three.
@@ -30,6 +31,21 @@ Change = Callable[[int, Tensor], Tensor]
 Shut = Callable[[int], "Tensor | None"]
 #: ``after(channel, size)`` sees the sizes a finished site worked with.
 After = Callable[[int, Sequence["int | None"]], None]
+#: ``lift(channel, arguments)`` returns the arguments that ``message()`` is called with.
+Lift = Callable[[int, Mapping[str, Any]], "dict[str, Any]"]
+
+
+class Cutter(Protocol):
+    """Takes the part of the model between two messages out of the whole, see `Intervention.run`."""
+
+    def cut(self, site: int, edge_index: Tensor, states: Tensor, source: Tensor | None) -> Tensor:
+        """Replace states of senders, one row per kept message (in dimension ``row_dim``).
+
+        ``source`` holds those of all nodes, from which ``states`` were taken, where known.
+        """
+
+    def sent(self, site: int, messages: Tensor) -> None:
+        """See the messages that were made of them."""
 
 
 @contextmanager
@@ -39,11 +55,12 @@ def attached(
     change: Change,
     after: After | None = None,
     shut: Shut | None = None,
+    lift: Lift | None = None,
 ) -> Iterator[None]:
     """Hook all channels for the duration of a ``with`` block."""
     with ExitStack() as stack:
         for position, channel in enumerate(channels):
-            for handle in _hooks(position, channel, before, change, after, shut):
+            for handle in _hooks(position, channel, before, change, after, shut, lift):
                 stack.callback(handle.remove)
         yield
 
@@ -55,6 +72,7 @@ def _hooks(
     change: Change,
     after: After | None,
     shut: Shut | None,
+    lift: Lift | None,
 ) -> Iterator[Any]:
     module: Any = channel.module
     if channel.is_adjacency:
@@ -83,6 +101,12 @@ def _hooks(
         refuse_fused(channel)
 
     yield module.register_propagate_forward_pre_hook(on_propagate)
+    if lift is not None:
+
+        def on_lifted(_: nn.Module, inputs: Any) -> Any:
+            return (lift(position, inputs[0]),)
+
+        yield module.register_message_forward_pre_hook(on_lifted)
     yield module.register_message_forward_hook(on_message)
     yield module.register_message_and_aggregate_forward_pre_hook(on_fused)
     if after is not None:
@@ -262,12 +286,15 @@ class Intervention:
         self._with_one: dict[int, Tensor] = {}
         self._baselines: Sequence[Tensor | None] | None = None
         self._heard: list[Heard | None] | None = None
+        self._cutter: Cutter | None = None
+        self._given: list[tuple[Tensor, Mapping[str, Any]] | None] = [None] * len(wiring.channels)
 
     def run(
         self,
         call: Callable[[], Tensor],
         gates: Tensor | None,
         baselines: Sequence[Tensor | None] | None = None,
+        cutter: Cutter | None = None,
     ) -> Tensor:
         """Call the model with gates on its messages.
 
@@ -277,6 +304,9 @@ class Intervention:
                 edge; or None to leave messages alone.
             baselines: for each site what a shut message becomes, broadcastable to its messages (as
                 the layer shapes them); None for zero.
+            cutter: is handed each argument of ``message()`` that holds states of senders and
+                depends on the features (names ending in ``_j``), and returns what the layer goes
+                on with.
 
         Returns:
             The model's output.
@@ -284,7 +314,10 @@ class Intervention:
         self._calls = [0] * len(self._calls)
         self._gates = None if gates is None else self._per_layer(gates)
         self._baselines = baselines
-        with attached(self._wiring.channels, self._before, self._change, shut=self._shut):
+        self._cutter = cutter
+        lift = None if cutter is None else self._lift
+        channels = self._wiring.channels
+        with attached(channels, self._before, self._change, shut=self._shut, lift=lift):
             return call()
 
     def listen(self, call: Callable[[], Tensor]) -> tuple[Tensor, list[Heard]]:
@@ -337,6 +370,7 @@ class Intervention:
                 f"{self._wiring.sites[position].name} got {edge_index.size(1)} rows, "
                 f"expected {plan.num_rows}"
             )
+        self._given[channel] = edge_index, arguments
         if plan.keep is None and not plan.constants:
             return None
         changed = dict(arguments)
@@ -346,9 +380,26 @@ class Intervention:
         for name in plan.sliced:
             changed[name] = changed[name].index_select(0, plan.keep)
         kept = plan.edge_index if plan.edge_index is not None else edge_index[:, plan.keep]
+        self._given[channel] = kept, changed
         if self._heard is not None:
             self._heard[position] = Heard(position, kept, changed)
         return kept, size, changed
+
+    def _lift(self, channel: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Hand on states of senders that depend on the features."""
+        given, changed = self._given[channel], dict(arguments)
+        assert self._cutter is not None
+        assert given is not None
+        site, sender = self._current[channel], 1 - self._wiring.channels[channel].receiver
+        for name, value in arguments.items():
+            if name.endswith("_j") and isinstance(value, Tensor) and value.requires_grad:
+                source = given[1].get(name[:-2])
+                if isinstance(source, (tuple, list)):  # of senders and of receivers
+                    source = source[sender]
+                if not (isinstance(source, Tensor) and source.requires_grad):
+                    source = None
+                changed[name] = self._cutter.cut(site, given[0], value, source)
+        return changed
 
     def _change(self, channel: int, messages: Tensor) -> Tensor:
         position = self._current[channel]
@@ -357,6 +408,8 @@ class Intervention:
             heard = self._heard[position]
             assert heard is not None
             heard.messages = messages.movedim(self._wiring.channels[channel].row_dim, 0)
+        if self._cutter is not None:
+            self._cutter.sent(position, messages)
         if self._gates is None or plan.row_edge is None:
             return messages
         layer = self._wiring.sites[position].layer
@@ -368,7 +421,7 @@ class Intervention:
         gate = gate.view(shape).to(messages.dtype)  # a layer may compute in its own precision
         baseline = self._shut(channel)
         if baseline is None or self._wiring.channels[channel].is_adjacency:
-            return messages * gate  # of a matrix the baseline enters after the product
+            return gated(messages, gate)  # of a matrix the baseline enters after the product
         # One pass over the messages instead of four; exact where a gate is 0 or 1.
         return torch.lerp(baseline.to(messages.dtype), messages, gate)
 

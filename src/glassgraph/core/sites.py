@@ -177,6 +177,13 @@ class Wiring:
             for site in self.sites
         ]
 
+    def layers_of_modules(self) -> dict[nn.Module, list[int]]:
+        """For each module that sends messages, the layers of its sites in the order of calls."""
+        found: dict[nn.Module, list[int]] = {}
+        for site in self.sites:
+            found.setdefault(self.channels[site.channel].module, []).append(site.layer)
+        return found
+
     @property
     def num_matrices(self) -> int:
         """Number of dense adjacency matrices among the sites."""

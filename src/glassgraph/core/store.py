@@ -1,9 +1,10 @@
 """Explanations on disk: Parquet tables for scores, JSON for everything else.
 
 A folder holds ``explanations.json`` (the header, rewritten after each part), for every part
-``part-00000.instances.parquet``, ``.edges.parquet`` and ``.nodes.parquet``, and, unless it would be
-too large, the graph in ``graph.safetensors``. Each file is written under another name and then
-moved into place, so a folder is readable at any moment, whatever interrupts the writer.
+``part-00000.instances.parquet``, ``.edges.parquet``, ``.nodes.parquet`` and, where there are walks,
+``.walks.parquet``, and, unless it would be too large, the graph in ``graph.safetensors``. Each file
+is written under another name and then moved into place, so a folder is readable at any moment,
+whatever interrupts the writer.
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ def _tables(part: Part) -> dict[str, pd.DataFrame]:
     instances = pd.DataFrame({name: getattr(part, name).numpy() for name in _INTEGERS})
     instances["prediction"] = list(part.prediction.numpy())
     instances["seed"] = list(part.seed.numpy())
+    if part.total is not None:
+        instances["total"] = part.total.numpy()
     edges = pd.DataFrame(
         {
             "instance": part.edge_instance.numpy(),
@@ -199,7 +202,14 @@ def _tables(part: Part) -> dict[str, pd.DataFrame]:
         nodes["score"] = part.node_score.numpy()
     if part.feature_score is not None:
         nodes["features"] = list(part.feature_score.numpy())
-    return {"instances": instances, "edges": edges, "nodes": nodes}
+    tables = {"instances": instances, "edges": edges, "nodes": nodes}
+    if part.walk is not None and part.walk_instance is not None and part.walk_score is not None:
+        walks = pd.DataFrame({"instance": part.walk_instance.numpy()})
+        for position, node in enumerate(part.walk.unbind(1)):
+            walks[f"node_{position}"] = node.numpy()
+        walks["score"] = part.walk_score.numpy()
+        tables["walks"] = walks
+    return tables
 
 
 def _read_part(folder: Path, number: int) -> Part:
@@ -217,6 +227,15 @@ def _read_part(folder: Path, number: int) -> Part:
         return torch.from_numpy(np.stack(rows)) if rows else torch.zeros(0, 0)
 
     layers = [name for name in edges.columns if name.startswith("layer_")]
+    walks = {}
+    if Path(f"{stem}.walks.parquet").exists():
+        frame = pd.read_parquet(f"{stem}.walks.parquet")
+        trail = [column(frame, name) for name in frame.columns if name.startswith("node_")]
+        walks = {
+            "walk_instance": column(frame, "instance"),
+            "walk": torch.stack(trail, dim=1),
+            "walk_score": column(frame, "score"),
+        }
     return Part(
         **{name: column(instances, name) for name in _INTEGERS},
         prediction=matrix(instances, "prediction"),
@@ -233,6 +252,8 @@ def _read_part(folder: Path, number: int) -> Part:
         ),
         node_score=column(nodes, "score") if "score" in nodes else None,
         feature_score=matrix(nodes, "features") if "features" in nodes else None,
+        total=column(instances, "total") if "total" in instances else None,
+        **walks,
     )
 
 

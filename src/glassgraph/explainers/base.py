@@ -344,4 +344,17 @@ def _unpack(
         layer_edge_score=column(attribution.layer_edge, edges),
         node_score=column(attribution.node, nodes),
         feature_score=None if feature is None else feature.detach()[nodes].cpu(),
+        total=None if attribution.total is None else attribution.total.detach().cpu(),
+        **_walks(batch, attribution),
     )
+
+
+def _walks(batch: InstanceBatch, attribution: Attribution) -> dict[str, Tensor]:
+    """Columns of walks, for methods that have any."""
+    if attribution.walk is None or attribution.walk_score is None:
+        return {}
+    return {
+        "walk_instance": batch.node_instance[attribution.walk[:, 0]].cpu(),
+        "walk": batch.fields.node[attribution.walk].cpu(),
+        "walk_score": attribution.walk_score.detach().cpu(),
+    }

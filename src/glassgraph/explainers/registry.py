@@ -13,9 +13,16 @@ from glassgraph.core.task import Call, Target, Task
 from glassgraph.errors import HyperParameterError, UnknownMethodError
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.decomposition.excitation_backprop import ExcitationBackprop
+from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
+from glassgraph.explainers.decomposition.lrp import LRP
+from glassgraph.explainers.gradient.cam import CAM
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+from glassgraph.explainers.gradient.grad_cam import GradCAM
+from glassgraph.explainers.gradient.guided_backprop import GuidedBackprop
 from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
 from glassgraph.explainers.gradient.saliency import Saliency
+from glassgraph.explainers.perturbation.attention import Attention
 from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
 from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
 from glassgraph.explainers.perturbation.graph_mask import GraphMask
@@ -30,14 +37,21 @@ METHODS: dict[str, type[Explainer]] = {
     method.name: method
     for method in (
         Random,
+        Attention,
         Saliency,
+        GuidedBackprop,
         EdgeGradients,
         IntegratedGradients,
+        CAM,
+        GradCAM,
         Occlusion,
         ErasureSearch,
         GNNExplainer,
         GraphMask,
         InformationBottleneck,
+        LRP,
+        GNNLRP,
+        ExcitationBackprop,
     )
 }
 

@@ -1,0 +1,37 @@
+"""Which messages can reach a prediction, wherever it is explained; scores of nodes on edges."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+
+
+def reaching_messages(batch: InstanceBatch) -> Tensor:
+    """``[L, e]`` whether an edge has a message at a layer that can reach the prediction.
+
+    A receptive field knows it by distances (`InstanceBatch.has_message`). On the user's full graph
+    (the fall-back) nothing is known of distances, and a message counts if the explained score has a
+    gradient with respect to it.
+    """
+    sent = batch.has_message()
+    if not batch.is_whole or batch.task.level == "graph":
+        return sent
+    gates = batch.ones(layerwise=True).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = batch.gradients(batch.score(gates), [gates])
+    return sent & (gradient != 0)
+
+
+def edges_of_nodes(batch: InstanceBatch, node: Tensor) -> Tensor:
+    """Score ``[e]`` of each edge: the mean of its two ends, as the metrics read node scores.
+
+    Edges that cannot reach the prediction score 0.
+
+    Args:
+        batch: the instances.
+        node: ``[n]`` score of each node.
+    """
+    mean = (node[batch.fields.source] + node[batch.fields.destination]) / 2
+    return mean * reaching_messages(batch).any(dim=0)

@@ -1,0 +1,148 @@
+"""What methods that propagate relevance share: one run on a tape, then sums over what it found."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.explanation import Attribution
+from glassgraph.core.rules.places import Place, RuleAt
+from glassgraph.core.rules.rules import InputRule, Rule, as_rule
+from glassgraph.core.rules.tape import Tape
+from glassgraph.errors import HyperParameterError
+
+
+class Relevance:
+    """One run of a model under rules, ready to be asked for relevance.
+
+    Args:
+        batch: the instances.
+        rule_at: the rule of each place.
+        input_rule: the rule of the first weights, see `InputRule`.
+        options: see `Tape`.
+
+    Attributes:
+        score: ``[B]`` the explained logit.
+        tape: the rules.
+    """
+
+    def __init__(
+        self,
+        batch: InstanceBatch,
+        rule_at: RuleAt,
+        input_rule: InputRule | None = None,
+        **options: Any,
+    ) -> None:
+        self._batch = batch
+        self._gates = batch.ones(layerwise=True).requires_grad_()
+        self._features = [
+            None if x is None else x.detach().clone().requires_grad_() for x in batch.features
+        ]
+        leaves = [x for x in self._features if x is not None]
+        self._probes = [torch.ones_like(x).requires_grad_() for x in leaves] if input_rule else []
+        with torch.enable_grad():
+            self.tape: Tape = batch.tape(
+                rule_at,
+                inputs=list(zip(leaves, self._probes, strict=False)),
+                input_rule=input_rule,
+                **options,
+            )
+            self.score: Tensor = batch.score(self._gates, self._features, backward=self.tape)
+
+    def of(self, value: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+        """Relevance with respect to a value with the gradient of the rules.
+
+        Args:
+            value: ``[B]``, such as `score`.
+
+        Returns:
+            ``[L, e]`` relevance that passes along each edge at each layer, and for each node type
+            ``[n_t, F_t]`` that of the features.
+        """
+        leaves = [x for x in self._features if x is not None]
+        inputs = [self._gates, *leaves, *self._probes]
+        if not value.requires_grad:
+            layer_edge, *found = (torch.zeros_like(each) for each in inputs)
+        else:
+            layer_edge, *found = torch.autograd.grad(
+                value.sum(),
+                inputs,
+                retain_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+        relevance = [x.detach() * gradient for x, gradient in zip(leaves, found, strict=False)]
+        if self._probes:
+            pairs = zip(relevance, found[len(leaves) :], strict=True)
+            relevance = [direct + probe for direct, probe in pairs]
+        rest = iter(relevance)
+        return layer_edge, [None if x is None else next(rest) for x in self._features]
+
+
+def attribution(
+    batch: InstanceBatch, layer_edge: Tensor, feature: list[Tensor | None], total: Tensor | None
+) -> Attribution:
+    """Relevance of edges over all layers, and of nodes over all features, from the finer ones."""
+    edge = layer_edge.sum(dim=0)
+    if all(each is None for each in feature):
+        return Attribution(edge=edge, layer_edge=layer_edge, total=total)
+    node = batch.sum_features(feature)
+    return Attribution(edge, layer_edge, node, feature, total)
+
+
+class Composite:
+    """Which rule holds where: one for the whole model, others for some modules or depths.
+
+    Args:
+        rule: the rule of all that is not named.
+        modules: rules by the name of a module (``"convs.0"``, with wildcards ``"convs.*"``) or by
+            its class; the innermost module that is named decides.
+
+    Raises:
+        HyperParameterError: if a name fits no module of the model, or a rule is not known.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rule: Rule | str,
+        modules: Mapping[str | type[nn.Module], Rule | str] | None = None,
+    ) -> None:
+        self.rule = self._checked(as_rule(rule))
+        self.modules = {key: self._checked(as_rule(each)) for key, each in (modules or {}).items()}
+        named = dict(model.named_modules())
+        for key in self.modules:
+            if isinstance(key, str):
+                is_found = any(fnmatch.fnmatchcase(name, key) for name in named)
+            else:
+                is_found = any(isinstance(module, key) for module in named.values())
+            if not is_found:
+                raise HyperParameterError(
+                    f"rules: {key!r} fits no module of {type(model).__name__}; it has "
+                    f"{', '.join(name for name in named if name)}"
+                )
+
+    @staticmethod
+    def _checked(rule: Rule) -> Rule:
+        if isinstance(rule, InputRule):
+            raise HyperParameterError(
+                f"{type(rule).__name__} is a rule for features; pass it as input_rule"
+            )
+        return rule
+
+    def __call__(self, place: Place) -> Rule:
+        """The rule at a place."""
+        for name, kind in zip(reversed(place.modules), reversed(place.types), strict=True):
+            for key, rule in self.modules.items():
+                if isinstance(key, str):
+                    is_meant = fnmatch.fnmatchcase(name, key)
+                else:
+                    is_meant = issubclass(kind, key)
+                if is_meant:
+                    return rule
+        return self.rule

@@ -1,0 +1,145 @@
+r"""Class activation mapping (CAM): which nodes speak for the class, to a model that pools them?
+
+A graph classifier whose last node states ``H [N, D]`` are pooled and read by one linear head,
+
+    e_k = 1/N sum_n H[n, k]     y^c = sum_k w_k^c e_k + b^c
+
+hears each node for itself, and the head's weights tell what it says:
+
+    node score  S[n] = ReLU(sum_k w_k^c H[n, k])
+    edge score  S[e] = (S[u] + S[v]) / 2   for an edge from u to v
+
+With sum pooling ``e_k`` has no ``1/N``. The explained score takes the place of ``y^c``: a pair of
+classes (a, b) has the weights ``w^a - w^b``. Before the ReLU, ``S`` sums to ``N (y^c - b^c)``
+(mean), or to ``y^c - b^c`` (sum).
+
+``H`` and ``e`` are found by what they are, not by names: ``e`` is the mean or the sum of ``H``
+(`glassgraph.core.readout`), ``w`` its gradient, and two further runs, with other numbers in the
+place of ``e`` and other messages, must give what the linear head says they give. Any affine map is
+a linear head here, also one of several layers without a nonlinearity between them.
+
+Zhou, Khosla, Lapedriza, Oliva and Torralba, "Learning Deep Features for Discriminative
+Localization" (CVPR 2016, https://arxiv.org/abs/1512.04150); on graphs Pope, Kolouri, Rostami,
+Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural Networks" (CVPR 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassgraph.core import task as tasks
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.explanation import Attribution
+from glassgraph.core.reach import edges_of_nodes
+from glassgraph.core.readout import Pooling, find_pooling, is_close
+from glassgraph.core.task import Task
+from glassgraph.errors import TaskError, UnsupportedModelError
+from glassgraph.explainers.base import Explainer, Traits
+
+_INSTEAD = "; grad_cam explains any model"
+
+
+class CAM(Explainer):
+    """The head's weights on each node's last state, for models that pool and end in one linear map.
+
+    Args:
+        model: a graph-level model with mean or sum pooling and a linear head, that returns logits.
+        task: a graph task.
+        relu: keep what speaks for the class alone; False for signed scores.
+        **shared: see `Explainer`.
+
+    Raises:
+        TaskError: for node and link tasks.
+        UnsupportedModelError: from `explain`, if the model is built in another way.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCNConv, global_mean_pool
+        >>> class Net(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv, self.head = GCNConv(3, 8), torch.nn.Linear(8, 2)
+        ...
+        ...     def forward(self, x, edge_index, batch):
+        ...         return self.head(global_mean_pool(self.conv(x, edge_index).relu(), batch))
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> explanation = gg.CAM(Net(), task="graph").explain([data])[0]
+        >>> explanation.node_score.shape, bool((explanation.node_score >= 0).all())
+        (torch.Size([4]), True)
+    """
+
+    name = "cam"
+    traits = Traits(
+        family="gradient",
+        scores=("edge", "node"),
+        is_learned=False,
+        is_amortized=False,
+        is_black_box=False,
+        is_signed=False,
+        is_random=False,
+        source="Zhou et al. 2016, arXiv:1512.04150; Pope et al. 2019",
+    )
+
+    def __init__(
+        self, model: nn.Module, task: str | Task = "graph", *, relu: bool = True, **shared: Any
+    ) -> None:
+        super().__init__(model, task, **shared)
+        if self.task.level != "graph":
+            raise TaskError(
+                f"CAM explains graph tasks, whose models pool nodes; got a {self.task.level} task"
+                + _INSTEAD
+            )
+        self.relu = relu
+
+    def attribute(self, batch: InstanceBatch) -> Attribution:
+        """One run with gradients, and two that check the form of the model."""
+        pooling = find_pooling(batch)
+        if pooling is None:
+            raise UnsupportedModelError(
+                "CAM needs a model that pools its nodes by mean or sum; no result computed after "
+                "its last layer is the mean or the sum of its node states over each graph"
+                + _INSTEAD
+            )
+        score = tasks.score(batch.task, pooling.output, batch.targets)
+        (weight,) = batch.gradients(score, [pooling.pooled])
+        _check_head(batch, pooling, score.detach(), weight)
+        states = pooling.states.detach().flatten(1)
+        per_graph = weight.reshape(batch.num_instances, states.size(1))
+        node = (per_graph[batch.node_instance] * states).sum(dim=1).to(batch.dtype)
+        if self.relu:
+            node = node.relu()
+        return Attribution(edge=edges_of_nodes(batch, node), node=node)
+
+
+def _check_head(batch: InstanceBatch, pooling: Pooling, score: Tensor, weight: Tensor) -> None:
+    """Refuse models whose score is not an affine function of what is pooled, and of nothing else.
+
+    Numbers far away from those of the model switch every ReLU of a nonlinear head, once to either
+    side; halved messages change every path to the output that leaves the pooling out.
+    """
+    pooled = pooling.pooled.detach()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(pooled.shape, generator=generator, dtype=torch.float64)
+    far = (1 + pooled.abs().amax()) * noise.to(pooled)
+    for there, gates in ((far, batch.ones()), (-far, batch.ones() / 2)):
+        output = pooling.output_at(there, gates)
+        found = tasks.score(batch.task, output, batch.targets)
+        terms = (weight * (there - pooled)).reshape(batch.num_instances, -1)
+        scale = terms.abs().sum(dim=1) + score.abs()
+        if not is_close(found, score + terms.sum(dim=1), scale):
+            ending = ""
+            if batch.task.return_type != "raw":
+                ending = (
+                    f" (it returns {batch.task.return_type}: a softmax or sigmoid is not linear; "
+                    "explain a model that returns logits)"
+                )
+            raise UnsupportedModelError(
+                f"CAM needs one linear head on the pooled states; this model pools by "
+                f"{pooling.kind}, but its output is no linear function of what is pooled, or "
+                f"depends on something else as well{ending}" + _INSTEAD
+            )

@@ -1,0 +1,140 @@
+r"""Grad-CAM: which nodes speak for the prediction in the hidden states of a layer?
+
+With ``y`` the explained score and ``H^l [N, D]`` the node states after layer ``l``,
+
+    averaged       alpha_k = 1/N sum_n dy/dH^l[n, k]
+                   S[n]    = ReLU(sum_k alpha_k H^l[n, k])
+    not averaged   S[n]    = ReLU(sum_k dy/dH^l[n, k] H^l[n, k])
+    edge score     S[e]    = (S[u] + S[v]) / 2   for an edge from u to v
+
+**Graph tasks** follow Pope et al.: averaged over the N nodes of each graph, at the last layer. For
+a model with mean pooling and a linear head this is CAM divided by N, with sum pooling it is CAM.
+
+**Node and link tasks** depend on few nodes, each in its own way, and the gradient of the last layer
+reaches the explained nodes alone. There the default is not averaged, and the mean of the scores at
+all layers (Faber et al., "gradXact"). If averaging is asked for, it runs over the nodes whose
+gradient is not zero: those whose states the prediction depends on. All others score 0.
+
+After which activation, and what layer names mean, see `glassgraph.core.states`: states are taken
+where the next layer, the pooling or the links read them.
+
+Selvaraju et al., "Grad-CAM" (ICCV 2017, https://arxiv.org/abs/1610.02391); on graphs Pope, Kolouri,
+Rostami, Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural Networks" (CVPR
+2019); without averaging Faber, Moghaddam and Wattenhofer, "When Comparing to Ground Truth is Wrong"
+(KDD 2021).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from glassgraph.core import task as tasks
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.explanation import Attribution
+from glassgraph.core.reach import edges_of_nodes
+from glassgraph.core.states import HiddenStates, layer_states, module_states
+from glassgraph.core.task import Task
+from glassgraph.errors import HyperParameterError
+from glassgraph.explainers.base import Explainer, Traits
+
+
+class GradCAM(Explainer):
+    """Gradients of the explained score times hidden node states.
+
+    Args:
+        model: the model.
+        task: the task.
+        layer: whose states: a layer from 0 on (message-passing steps, R-GCN's relations are one);
+            ``"average"`` for the mean of the scores at all layers that hand states of all nodes
+            on; or the dotted name of a submodule, such as ``"relu2"``, that returns one row per
+            node (at its last call). None: the last layer in graph tasks, ``"average"`` in others.
+        average_gradients: whether gradients are averaged over nodes. None: in graph tasks.
+        relu: keep what speaks for the prediction alone; False for signed scores.
+        **shared: see `Explainer`.
+
+    Raises:
+        HyperParameterError: if there is no such layer or submodule.
+        UnsupportedModelError: from `explain`, if there are no states of all nodes at that place,
+            and on heterogeneous graphs.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> explainer = gg.GradCAM(GCN(3, 8, 2, 2), task="node", layer=0)
+        >>> explainer.explain(data, [3])[0].node_score[:2]  # too far away for layer 0
+        tensor([0., 0.])
+    """
+
+    name = "grad_cam"
+    traits = Traits(
+        family="gradient",
+        scores=("edge", "node"),
+        is_learned=False,
+        is_amortized=False,
+        is_black_box=False,
+        is_signed=False,
+        is_random=False,
+        source="Selvaraju et al. 2017, arXiv:1610.02391; Pope et al. 2019; Faber et al. 2021",
+    )
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: str | Task = "node",
+        *,
+        layer: int | Literal["average"] | str | None = None,
+        average_gradients: bool | None = None,
+        relu: bool = True,
+        **shared: Any,
+    ) -> None:
+        super().__init__(model, task, **shared)
+        if isinstance(layer, bool) or not isinstance(layer, (int, str, type(None))):
+            raise HyperParameterError(
+                "layer must be a number from 0 on, 'average', the name of a submodule or None; "
+                f"got {layer!r}"
+            )
+        self.layer = layer
+        self.average_gradients = average_gradients
+        self.relu = relu
+
+    def attribute(self, batch: InstanceBatch) -> Attribution:
+        """One forward and one backward pass."""
+        hidden = self._states(batch)
+        score = tasks.score(batch.task, hidden.output, batch.targets)
+        maps = [self._map(batch, states, gradient) for states, gradient in hidden.gradients(score)]
+        node = torch.stack(maps).mean(dim=0)
+        return Attribution(edge=edges_of_nodes(batch, node), node=node)
+
+    def _states(self, batch: InstanceBatch) -> HiddenStates:
+        layer = self.layer
+        if layer is None:
+            layer = batch.num_layers - 1 if batch.task.level == "graph" else "average"
+        if isinstance(layer, int):
+            return layer_states(batch, [layer])
+        return layer_states(batch) if layer == "average" else module_states(batch, layer)
+
+    def _map(self, batch: InstanceBatch, states: Tensor, gradient: Tensor) -> Tensor:
+        """Scores ``[n]`` from the states of one layer ``[n, D]``."""
+        averages = self.average_gradients
+        if batch.task.level == "graph" if averages is None else averages:
+            gradient = _averaged(batch, gradient)
+        node = (gradient * states).sum(dim=1).to(batch.dtype)
+        return node.relu() if self.relu else node
+
+
+def _averaged(batch: InstanceBatch, gradient: Tensor) -> Tensor:
+    """``alpha [n, D]``: for each node the mean gradient of its instance."""
+    counts = torch.ones_like(batch.node_instance)
+    if batch.task.level != "graph":
+        counts = (gradient != 0).any(dim=1).long()
+    size = torch.zeros_like(batch.nodes_per_instance).index_add(0, batch.node_instance, counts)
+    total = gradient.new_zeros((batch.num_instances, gradient.size(1)))
+    total = total.index_add(0, batch.node_instance, gradient)
+    mean = total / size.clamp_min(1).view(-1, 1)
+    return mean[batch.node_instance] * counts.view(-1, 1)
