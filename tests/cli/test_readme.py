@@ -13,11 +13,12 @@ import glassgraph as gg
 from glassgraph.models import reference
 from tests.cli.helpers import run
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 @pytest.mark.filterwarnings(
@@ -34,6 +35,13 @@ def test_the_python_quick_start_runs(tmp_path: Path, monkeypatch: Any, capsys: A
     assert (tmp_path / "report.html").exists()
     assert len(gg.Explanations.load(tmp_path / "explained")) == 5
     assert "fidelity_plus" in capsys.readouterr().out
+
+
+def test_the_code_on_relevance_runs() -> None:
+    names: dict[str, Any] = {}
+    for code in blocks("python", (ROOT / "docs" / "relevance.md").read_text(encoding="utf-8")):
+        exec(compile(code, "relevance.md", "exec"), names)
+    assert names["explanation"].walks.shape == (5, 4)
 
 
 def commands() -> list[list[str]]:

@@ -21,7 +21,15 @@ import glassgraph as gg
 from glassgraph.core.walk_reader import TooLarge, read_walks
 from glassgraph.errors import WalkError
 from glassgraph.explainers.decomposition.walk_lists import all_walks
-from tests.core.walk_scenes import KINDS, Stepwise, graph, literal_walks, model_of, read
+from tests.core.walk_scenes import (
+    HOMOGENEOUS,
+    KINDS,
+    Stepwise,
+    graph,
+    literal_walks,
+    model_of,
+    read,
+)
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -58,10 +66,8 @@ def test_walks_of_graphs_side_by_side(kind: str) -> None:
             assert scores.get(walk, 0.0) == pytest.approx(relevance, abs=1e-12)
 
 
-@each_kind
+@pytest.mark.parametrize("kind", HOMOGENEOUS)
 def test_walks_sum_to_the_score_without_biases(kind: str) -> None:
-    if kind == "attention":
-        pytest.skip("not homogeneous")
     model, data = model_of(kind, bias=False), graph()
     walks, batch = read(model, data)
     torch.testing.assert_close(walks.relevance(), batch.score(), rtol=1e-10, atol=1e-13)
@@ -70,11 +76,9 @@ def test_walks_sum_to_the_score_without_biases(kind: str) -> None:
     )
 
 
-@each_kind
+@pytest.mark.parametrize("kind", HOMOGENEOUS)
 def test_walks_through_an_edge_sum_to_its_gradient_without_biases(kind: str) -> None:
-    """He et al. 2025 (derived): with LRP-0 the layerwise edge gradient is the sum of walks."""
-    if kind == "attention":
-        pytest.skip("not homogeneous")
+    """With LRP-0 the gradient of a gate is the sum of all walks through it."""
     model, data = model_of(kind, bias=False), graph()
     walks, batch = read(model, data, [0, 1])
     gradients = gg.EdgeGradients(model, progress=False).attribute(batch).layer_edge

@@ -95,7 +95,9 @@ class Stepwise(nn.Module):
         return self.finish(state, batch)
 
 
-KINDS = ["gcn", "gin", "sage", "max", "rgcn", "attention", "residual", "jumping", "teleport"]
+#: Models of which the gradient times the input is the output, if they have no biases.
+HOMOGENEOUS = ["gcn", "gin", "sage", "max", "rgcn", "residual", "jumping", "teleport"]
+KINDS = [*HOMOGENEOUS, "attention"]
 
 
 def model_of(kind: str, *, bias: bool = True, level: str = "node") -> Stepwise:

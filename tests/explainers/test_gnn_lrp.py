@@ -19,7 +19,7 @@ from glassgraph.core.explanation import Explanations
 from glassgraph.core.rules.rules import Gamma
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.decomposition import gnn_lrp
-from tests.core.walk_scenes import KINDS, graph, literal_walks, model_of
+from tests.core.walk_scenes import HOMOGENEOUS, graph, literal_walks, model_of
 
 GAMMAS = (2.0, 0.5)
 
@@ -110,10 +110,10 @@ def test_walks_are_those_of_the_papers_masked_passes(kind: str, level: str) -> N
     for walk, relevance in expected.items():
         assert found.get(walk, 0.0) == pytest.approx(relevance, abs=1e-11)
     size = explanation.walk_scores.abs()
-    assert bool((size.diff() <= 1e-12).all())
+    assert bool((size.diff() <= 1e-10).all())
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("attention", "teleport")])
+@pytest.mark.parametrize("kind", HOMOGENEOUS)
 def test_gamma_0_is_the_product_of_jacobians(kind: str) -> None:
     model, data = model_of(kind), graph()
     explainer = GNNLRP(model, gamma=0.0, walks="all", progress=False)
@@ -147,12 +147,10 @@ class Teleport(nn.Module):
         return self.steps(self.first(x).relu(), edge_index)
 
 
-@pytest.mark.parametrize("make", [Attention, Teleport, *KINDS])
+@pytest.mark.parametrize("make", [Attention, Teleport, *HOMOGENEOUS])
 @pytest.mark.parametrize("gamma", [0.0, 0.7])
 def test_sums_over_walks_are_those_of_lrp(make, gamma: float) -> None:
     """All walks from a node: its LRP score. Without biases, all walks along an edge: its score."""
-    if make == "attention":
-        pytest.skip("a product of two hidden states, of which walks follow one")
     model = model_of(make, bias=False) if isinstance(make, str) else make().double().eval()
     data = graph()
     layers = 2 if make is Attention else 3
@@ -219,7 +217,7 @@ def test_listed_walks_are_the_best_of_all(search) -> None:
         scores = dict(zip(map(tuple, other.walks.tolist()), other.walk_scores, strict=True))
         for walk, score in zip(one.walks.tolist(), one.walk_scores, strict=True):
             close(score, scores[tuple(walk)])
-        assert bool((one.walk_scores.abs().diff() <= 1e-12).all())
+        assert bool((one.walk_scores.abs().diff() <= 1e-10).all())
         if search == "exact":
             close(one.walk_scores, other.walk_scores[:4])
     none = GNNLRP(model, walks=0, progress=False).explain(data, [0, 1], 0)

@@ -232,7 +232,7 @@ class Handlers(Stretches):
         return self._set(value, rule, parts)
 
     def _cut(self, states: Tensor, pieces: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Cut each part that is carried; see `glassgraph.core.walk_reader.cut`."""
+        """Cut each part that is carried; see `glassgraph.core.walk_cuts.cut`."""
         states = self._current(states)
         found = self._open.get(id(states))
         if found is None:

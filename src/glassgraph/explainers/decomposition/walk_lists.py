@@ -40,25 +40,20 @@ class Walks:
 def ranked(walks: WalkGraph, node: Tensor, score: Tensor, *, by_size: bool = True) -> Walks:
     """Walks in order: by instance, then by descending size (or value) of the score.
 
-    Walks that are equal up to rounding, as on symmetric graphs, come in the order of their nodes.
+    Scores are compared in steps a little coarser than rounding; walks that are equal, as on
+    symmetric graphs, come in the order of their nodes.
     """
     instance = walks.node_instance[node[:, 0]]
-    value = score.abs() if by_size else score
-    order = torch.argsort(value, descending=True, stable=True)
-    order = order[torch.argsort(instance[order], stable=True)]
-    sorted_value, owner = value[order], instance[order]
-    largest = value.new_zeros(walks.num_instances)
-    largest = largest.scatter_reduce(0, instance, score.abs(), "amax")
-    step = 1e-12 if score.dtype == torch.float64 else 1e-6
-    is_new = torch.ones_like(owner, dtype=torch.bool)
-    is_new[1:] = sorted_value[:-1] - sorted_value[1:] > step * largest[owner[1:]]
-    is_new[1:] |= owner[1:] != owner[:-1]
-    rank = torch.empty_like(owner)
-    rank[order] = is_new.cumsum(0)  # equal walks share one
+    largest = score.new_zeros(walks.num_instances)
+    largest = largest.scatter_reduce(0, instance, score.abs(), "amax")[instance]
+    step = 1e-11 if score.dtype == torch.float64 else 1e-5
+    value = (score.abs() if by_size else score) / torch.where(largest == 0, 1.0, largest)
     order = torch.arange(node.size(0), device=node.device)
     for column in reversed(node.unbind(1)):
         order = order[torch.argsort(column[order], stable=True)]
-    order = order[torch.argsort(rank[order], stable=True)]
+    level = (value.double() / step).round()
+    order = order[torch.argsort(level[order], descending=True, stable=True)]
+    order = order[torch.argsort(instance[order], stable=True)]
     return Walks(instance[order], node[order], score[order])
 
 
