@@ -8,6 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
 
 OUT ?= out
 MUTAG_ROOT ?= ../shared/data/mutag_tud
+BENZENE_ROOT ?= ../shared/data/graph_attribution_molecules/benzene
 DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
 
@@ -49,6 +50,13 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	@mkdir -p $(OUT)/studies
 	$(BIN)/glassgraph reproduce star-graphs --json $(OUT)/studies/star-graphs.json \
 	  --figure $(OUT)/studies/star-graphs.png
+	$(BIN)/glassgraph reproduce infection --json $(OUT)/studies/infection.json
+	@if [ -d "$(BENZENE_ROOT)" ]; then set -x; \
+	  $(BIN)/glassgraph reproduce benzene --root "$(BENZENE_ROOT)" \
+	    --json $(OUT)/studies/benzene.json; \
+	else \
+	  echo "benzene left out: no file at $(BENZENE_ROOT); name its folder with BENZENE_ROOT=..."; \
+	fi
 	$(BIN)/glassgraph bench speed --peer pyg --json $(OUT)/studies/speed.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 	$(BIN)/glassgraph bench scale --json $(OUT)/studies/scale.json

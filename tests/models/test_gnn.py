@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 from torch_geometric.data import Batch, Data
 
 from glassgraph.errors import HyperParameterError
-from glassgraph.models import GAT, GCN, GIN, MODELS, RGCN, Body, build_model
+from glassgraph.models import GAT, GCN, GIN, MODELS, RGCN, SAGE, Body, build_model
 
 F, D, C, R = 5, 12, 3, 4
 
@@ -84,6 +84,20 @@ def test_relations_by_hand(aggr):
     torch.testing.assert_close(found, model.head(expected))
 
 
+@pytest.mark.parametrize("aggr", ["mean", "add"])
+def test_neighbors_and_oneself_by_hand(aggr):
+    model = SAGE(F, D, C, aggr=aggr, body=Body(num_layers=1, activate_last=True)).double()
+    conv, graph = model.convs[0], random_graph(7, 37)
+    adjacency = torch.zeros(7, 7, dtype=torch.float64)
+    for source, target in graph.edge_index.T.tolist():
+        adjacency[target, source] += 1
+    if aggr == "mean":
+        adjacency /= adjacency.sum(1, keepdim=True).clamp_min(1)
+    own = graph.x @ conv.lin_r.weight.T
+    expected = (adjacency @ graph.x @ conv.lin_l.weight.T + conv.lin_l.bias + own).relu()
+    torch.testing.assert_close(model(graph.x, graph.edge_index), model.head(expected))
+
+
 def test_a_weight_of_zero_removes_an_edge():
     model = build("gcn", "node")
     graph = random_graph(7, 19)
@@ -123,6 +137,7 @@ def test_architecture_builds_the_same_model(kind):
         (lambda: GAT(F, 13, C, heads=4), "heads must divide"),
         (lambda: RGCN(F, D, C, num_relations=0), "num_relations"),
         (lambda: RGCN(F, D, C, R, aggr="median"), "aggr must be 'mean', 'add' or 'max'"),
+        (lambda: SAGE(F, D, C, aggr="median"), "aggr must be 'mean', 'add' or 'max'"),
         (lambda: Body(num_layers=0), "num_layers"),
         (lambda: Body(pool=("median",)), "pool must name"),
         (lambda: Body(pool=()), "pool must name"),

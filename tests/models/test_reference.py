@@ -7,9 +7,11 @@ import torch
 from torch_geometric.data import Data
 
 from glassgraph.datasets import from_pyg, load_dataset
+from glassgraph.datasets.infection import infection
 from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.models import accuracy, reference_model
 from glassgraph.models import reference as recipes
+from tests.datasets.benzene_file import write
 
 
 def shortened(monkeypatch, name, **training):
@@ -99,3 +101,22 @@ def test_other_data_sets_have_no_bar(monkeypatch, level):
 @pytest.mark.parametrize("name", ["ba-shapes", "ba-community", "tree-grid", "ba-2motifs"])
 def test_the_other_motif_data_sets_reach_their_bar(name):
     assert reference_model(load_dataset(name), progress=False).reached
+
+
+def test_infection_reaches_its_bar_on_smaller_graphs(monkeypatch):
+    shortened(monkeypatch, "infection", epochs=150, learning_rate=0.005, clip=2.0)
+    sizes = {"num_nodes": 200, "edge_probability": 4 / 200, "num_infected": 10}
+    trained = reference_model(infection(0, num_graphs=4, **sizes), progress=False)
+    assert trained.model.architecture["kind"] == "sage"
+    assert trained.model.architecture["aggr"] == "add"
+    assert trained.required == 0.99
+    assert trained.accuracy["test"] >= 0.98
+
+
+def test_benzene_gets_a_model_that_sees_bonds_and_pools_what_is_not_negative(tmp_path, monkeypatch):
+    shortened(monkeypatch, "benzene", epochs=5, batch_size=8, learning_rate=0.01)
+    trained = reference_model(load_dataset("benzene", write(tmp_path, copies=4)), progress=False)
+    body = trained.model.architecture["body"]
+    assert trained.model.architecture["kind"] == "rgcn"
+    assert (body["pool"], body["concat"], body["activate_last"]) == (["mean"], False, True)
+    assert trained.required == 0.95

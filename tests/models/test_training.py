@@ -88,6 +88,20 @@ def test_best_validation_weights_are_restored():
     assert model.logits.tolist() == pytest.approx([0.2, 0.8], abs=1e-6)  # one step of Adam
 
 
+def test_long_gradients_are_cut():
+    """Adam forgets a common factor, so the lengths are read where they are cut."""
+    lengths = []
+    for clip in (None, 0.01):
+        dataset, model = node_task(), Bias([5.0, 0.0])
+        dataset.graphs[0].y = torch.ones(12, dtype=torch.long)
+        seen = []
+        model.logits.register_post_accumulate_grad_hook(lambda p, seen=seen: seen.append(p.grad))
+        train(model, dataset, epochs=1, clip=clip, progress=False)
+        lengths.append(float(seen[0].norm()))
+    assert lengths[0] > 1
+    assert lengths[1] == pytest.approx(0.01, rel=1e-4)
+
+
 def test_patience_stops_early():
     dataset = node_task()
     dataset.graphs[0].y = torch.tensor([0] * 6 + [1] * 6)
@@ -132,7 +146,9 @@ def test_progress_bar_is_quiet_when_asked(capsys, progress):
     assert ("train toy" in shown.err) == progress
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"patience": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"patience": 0}, {"batch_size": 0}, {"clip": 0.0}]
+)
 def test_numbers_must_be_positive(wrong):
     with pytest.raises(HyperParameterError, match="must be positive"):
         train(GIN(3, 5, 2), node_task(), **wrong)

@@ -67,8 +67,8 @@ def explain(
     model: Annotated[
         str | None,
         typer.Option(
-            help="gcn, gin, gat, rgcn, or FILE.py:factory (the file is run, the function called "
-            "without arguments). [default: the data set's reference model]"
+            help="gcn, gin, gat, rgcn, sage, or FILE.py:factory (the file is run, the function "
+            "called without arguments). [default: the data set's reference model]"
         ),
     ] = None,
     weights: Annotated[

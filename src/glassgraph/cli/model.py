@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from glassgraph.datasets import ExplanationDataset
 
-KINDS = ("gcn", "gin", "gat", "rgcn")
+KINDS = ("gcn", "gin", "gat", "rgcn", "sage")
 _SHOWN_KEYS = 4
 _numbers = itertools.count()
 

@@ -18,15 +18,20 @@ from glassgraph.cli.console import (
     told_warnings,
     write_json,
 )
+from glassgraph.cli.study_tables import area, benzene_table, infection_table
 from glassgraph.errors import OutputError
 
 if TYPE_CHECKING:
+    from glassgraph.studies import benzene as benzene_study
+    from glassgraph.studies import infection as infection_study
     from glassgraph.studies.star_graphs import Outcome, Scene
 
 reproduce = typer.Typer(help="Repeat experiments of papers.", no_args_is_help=True)
 
 #: Graphs for training, and how many times fewer there are for validation and for test.
 _GRAPHS, _FEWER = 10_000, 20
+#: Nodes of an infection graph.
+_NODES = 1000
 #: Formats that matplotlib writes without more packages.
 _FORMATS = (".pdf", ".png", ".svg")
 
@@ -142,6 +147,110 @@ def graphmask_faithfulness(
     out().print(_faithfulness_table(rows))
     if json is not None and not quiet:
         say(f"rows: {json}")
+
+
+@reproduce.command()
+@friendly
+def infection(
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Repetitions, each with its own graphs and network.")
+    ] = 5,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="Row of the table, as in the JSON; repeat for several. [default: all]"),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=50, help="Nodes of each graph.")] = 1000,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Infection paths of the edge gradients paper: who finds how an infection came?"""
+    check_file_writable(json)
+    from glassgraph.studies.infection import run_infection
+
+    rows: list[dict[str, Any]] = []
+
+    def note(scene: infection_study.Scene, own: list[dict[str, Any]]) -> None:
+        """Keep what is done, should a later seed be interrupted."""
+        rows.extend(own)
+        if json is not None:
+            write_json(json, rows)
+        if not quiet:
+            accuracy = scene.trained.accuracy["test"]
+            say(f"seed {scene.seed}: test accuracy {accuracy:.3f}, {len(scene.nodes)} nodes")
+            for each in own:
+                say(
+                    f"  {each['row']}: {each['found']:.2f} % found  "
+                    f"({1000 * each['seconds_per_node']:.0f} ms each)"
+                )
+
+    # As many edges and infected nodes for each node as in graphs of 1,000.
+    sizes = {} if nodes == _NODES else _infection_sizes(nodes)
+    with told_warnings():
+        run_infection(
+            range(seeds), row or None, threads=threads, progress=not quiet, report=note, **sizes
+        )
+    out().print(infection_table(rows))
+    if json is not None and not quiet:
+        say(f"rows: {json}")
+
+
+@reproduce.command()
+@friendly
+def benzene(
+    root: Annotated[Path, typer.Option(help="Folder of benzene_graphs.npz.")],
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Repetitions, each with its own network and sample.")
+    ] = 3,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Method of 'glassgraph methods'; repeat for several. [default: nine]"),
+    ] = None,
+    molecules: Annotated[int, typer.Option(min=1, help="Molecules explained for each seed.")] = 300,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Molecules with benzene rings: who finds the atoms of the ring?"""
+    check_file_writable(json)
+    from glassgraph.studies.benzene import run_benzene
+
+    rows: list[dict[str, Any]] = []
+
+    def note(scene: benzene_study.Scene, own: list[dict[str, Any]]) -> None:
+        """Keep what is done, should a later seed be interrupted."""
+        rows.extend(own)
+        if json is not None:
+            write_json(json, rows)
+        if not quiet:
+            say(
+                f"seed {scene.seed}: test accuracy {scene.trained.accuracy['test']:.4f}, "
+                f"{len(scene.sample)} molecules"
+            )
+            for each in own:
+                say(f"  {each['method']}: AUC {area(each['auc'])}")
+
+    with told_warnings():
+        run_benzene(
+            root,
+            range(seeds),
+            method or None,
+            molecules,
+            threads=threads,
+            progress=not quiet,
+            report=note,
+        )
+    out().print(benzene_table(rows))
+    if json is not None and not quiet:
+        say(f"rows: {json}")
+
+
+def _infection_sizes(nodes: int) -> dict[str, Any]:
+    return {
+        "num_nodes": nodes,
+        "edge_probability": 4 / nodes,
+        "num_infected": max(1, nodes // 20),
+    }
 
 
 def _say_faithfulness(row: Mapping[str, Any]) -> None:

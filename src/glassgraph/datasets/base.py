@@ -4,7 +4,11 @@ Ground truth lives on the graphs themselves, aligned with `edge_index` (E direct
 
 - `edge_motif [E]`: the number of the motif that an edge belongs to, -1 for none;
 - `node_motif [N]`: the same for nodes;
-- `ground_truth_edge_mask [E]`: `edge_motif >= 0`.
+- `ground_truth_edge_mask [E]`: `edge_motif >= 0`;
+- `true_edges [N, K]`: in the place of motifs, where the truths of nodes overlap: the numbers of the
+  edges that explain each node, filled up with -1;
+- `node_truth [N, K]`: the nodes that explain a graph, in up to K alternatives any of which is
+  right; columns without a true node are no alternatives.
 
 The truth about a node is the edges of *its own* motif (Ying et al., "GNNExplainer", 2019, score the
 motif of the explained node and count those of its neighbors as wrong); the truth about a graph is
@@ -96,7 +100,7 @@ class ExplanationDataset:
 
         Returns:
             A boolean mask `[E]` over the edges of the instance's graph. All false for a node
-            outside every motif.
+            outside every motif, or with no true edges.
 
         Raises:
             DatasetError: if the index is out of range, or the data set carries no ground truth.
@@ -109,9 +113,13 @@ class ExplanationDataset:
         mask: Tensor = graph.ground_truth_edge_mask
         if self.level == "graph":
             return mask
+        if "true_edges" in graph:
+            listed: Tensor = graph.true_edges[index]
+            return torch.zeros_like(mask).index_fill(0, listed[listed >= 0], True)
         if "edge_motif" not in graph or "node_motif" not in graph:
             raise DatasetError(
-                f"{self.name}: the truth about a node needs edge_motif [E] and node_motif [N]"
+                f"{self.name}: the truth about a node needs edge_motif [E] and node_motif [N], or "
+                "true_edges [N, K]"
             )
         own_motif: Tensor = graph.node_motif[index]
         own: Tensor = (graph.edge_motif == own_motif) & (own_motif >= 0)
@@ -145,6 +153,8 @@ def check_graph(graph: Data, where: str) -> None:
     for key, size in (
         ("x", num_nodes),
         ("node_motif", num_nodes),
+        ("true_edges", num_nodes),
+        ("node_truth", num_nodes),
         ("edge_motif", num_edges),
         ("ground_truth_edge_mask", num_edges),
         ("edge_attr", num_edges),

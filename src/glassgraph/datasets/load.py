@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from glassgraph.datasets.base import ExplanationDataset
+from glassgraph.datasets.benzene import benzene
+from glassgraph.datasets.infection import infection
 from glassgraph.datasets.molecules import mutag, mutagenicity
 from glassgraph.datasets.motifs import ba_2motifs, ba_community, ba_shapes, tree_cycles, tree_grid
 from glassgraph.datasets.star_graphs import star_graphs
@@ -16,10 +18,17 @@ GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
     "tree-grid": tree_grid,
     "ba-2motifs": ba_2motifs,
     "star-graphs": star_graphs,
+    "infection": infection,
+}
+#: Why there is nothing to perturb.
+WITHOUT_PERTURBATION = {
+    "star-graphs": "a star has no other edges",
+    "infection": "its edges are random already",
 }
 FROM_FILES: dict[str, Callable[..., ExplanationDataset]] = {
     "mutag": mutag,
     "mutagenicity": mutagenicity,
+    "benzene": benzene,
 }
 
 DATASETS: tuple[str, ...] = (*GENERATED, *FROM_FILES)
@@ -38,10 +47,11 @@ def load_dataset(
 
     Args:
         name: One of `DATASETS`; upper case and underscores are accepted.
-        root: The folder of the raw files of "mutag" and "mutagenicity" (see `datasets.molecules`).
+        root: The folder of the raw files of "mutag" and "mutagenicity" (see `datasets.molecules`),
+            or of the file of "benzene" (see `datasets.benzene`).
         seed: Seed of a generated graph and of the split.
         perturbation: Random extra edges of a motif graph, as a share of its edges; None takes the
-            published value (0.01, and 0 for "ba-2motifs"). "star-graphs" takes none.
+            published value (0.01, and 0 for "ba-2motifs"). "star-graphs" and "infection" take none.
         download: Let PyG fetch missing raw files of "mutag" or "mutagenicity".
 
     Raises:
@@ -52,8 +62,8 @@ def load_dataset(
     if key in GENERATED:
         if root is not None or download:
             raise DatasetError(f"{key} is generated: it takes no root and no download")
-        if perturbation is not None and key == "star-graphs":
-            raise DatasetError(f"{key} takes no perturbation: a star has no other edges")
+        if perturbation is not None and key in WITHOUT_PERTURBATION:
+            raise DatasetError(f"{key} takes no perturbation: {WITHOUT_PERTURBATION[key]}")
         options = {} if perturbation is None else {"perturbation": perturbation}
         return GENERATED[key](seed=seed, **options)
     if key in FROM_FILES:

@@ -1,12 +1,15 @@
-"""From an explanation to one number for each edge, and to the edges that come first.
+"""From an explanation to one number for each edge or node, and to the edges that come first.
 
-Every metric here is about edges, the one thing that all methods can be compared on. A method that
+Most metrics are about edges, the one thing that all methods can be compared on. A method that
 scores something else is read as follows:
 
 * layer edges ``[L, e]``: an edge counts as its best layer, ``max_l s_e^l`` (an edge that is needed
   at one layer has to stay in the graph);
 * nodes ``[n]``: an edge counts as the mean of its two ends, ``(s_u + s_v) / 2``;
 * features ``[n, F]``: a node counts as the sum of its features, then as above.
+
+Where truth is about nodes (`node_scores`), it is the other way round: a node counts as its score,
+the sum of its features, or the sum of the absolute scores of the edges that begin or end at it.
 
 Edges are ranked within their instance's receptive field, the highest score first. Ties go to the
 edge that the user's ``edge_index`` lists first, so the same scores always select the same edges.
@@ -52,13 +55,53 @@ def edge_scores(local: LocalExplanation, ranking: Ranking = "signed") -> Tensor:
         >>> edge_scores(SimpleNamespace(**scores, node_score=nodes, edge_index=ends)).tolist()
         [2.0, 5.0]
     """
+    _check_ranking(ranking)
+    return _ranked(_one_per_edge(local), local, "edge", ranking)
+
+
+def node_scores(local: LocalExplanation, ranking: Ranking = "signed") -> Tensor:
+    """One score for each node of an explanation, ``[n]`` in float64.
+
+    Args:
+        local: the explanation.
+        ranking: ``"signed"`` for the scores as they are, ``"absolute"`` for their absolute values.
+
+    Raises:
+        UnknownMetricError: if the explanation has no scores, a score is not finite, or ``ranking``
+            is unknown.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> nothing = dict(node_score=None, feature_score=None, layer_edge_score=None)
+        >>> ends = torch.tensor([[0, 1], [1, 2]])
+        >>> edges = dict(edge_index=ends, edge_score=torch.tensor([2.0, -3.0]))
+        >>> node_scores(SimpleNamespace(**nothing, **edges, node_id=torch.arange(3))).tolist()
+        [2.0, 5.0, 3.0]
+    """
+    _check_ranking(ranking)
+    if local.node_score is not None:
+        score = local.node_score
+    elif local.feature_score is not None:
+        score = local.feature_score.nansum(dim=1)
+    else:
+        size = _one_per_edge(local).abs()
+        score = size.new_zeros(local.node_id.numel())
+        score = score.index_add(0, local.edge_index.flatten(), size.repeat(2))
+    return _ranked(score, local, "node", ranking)
+
+
+def _check_ranking(ranking: str) -> None:
     if ranking not in get_args(Ranking):
         raise UnknownMetricError(f"ranking must be 'signed' or 'absolute'; got {ranking!r}")
-    score = _one_per_edge(local).double()
+
+
+def _ranked(score: Tensor, local: LocalExplanation, what: str, ranking: Ranking) -> Tensor:
+    """Scores in float64, refused where they cannot be ranked."""
+    score = score.double()
     if not bool(torch.isfinite(score).all()):
         raise UnknownMetricError(
-            f"instance {local.index}: {int((~torch.isfinite(score)).sum())} edge scores are NaN or "
-            "infinite and cannot be ranked"
+            f"instance {local.index}: {int((~torch.isfinite(score)).sum())} {what} scores are NaN "
+            "or infinite and cannot be ranked"
         )
     return score.abs() if ranking == "absolute" else score
 

@@ -1,6 +1,6 @@
 """Reference graph neural networks, a trainer, weight files, and trained reference models."""
 
-from glassgraph.models.gnn import GAT, GCN, GIN, GNN, MODELS, RGCN, Body
+from glassgraph.models.gnn import GAT, GCN, GIN, GNN, MODELS, RGCN, SAGE, Body
 from glassgraph.models.reference import TrainedModel, reference_model
 from glassgraph.models.star_gnn import ColorConv, StarGNN
 from glassgraph.models.star_training import TrainedStarGNN, train_star_gnn
@@ -14,6 +14,7 @@ __all__ = [
     "GNN",
     "MODELS",
     "RGCN",
+    "SAGE",
     "Body",
     "ColorConv",
     "StarGNN",

@@ -1,8 +1,8 @@
 """Reference graph neural networks: ordinary PyG modules for node and graph classification.
 
-One recipe for four layers. With h_0 = x and layer l = 1..L,
+One recipe for five layers. With h_0 = x and layer l = 1..L,
 
-    h_l = act(norm(conv_l(h_{l-1})))        act = ReLU, left out in the last layer; norm = h / |h|_2
+    h_l = act(norm(conv_l(h_{l-1})))        act = ReLU, in the last layer if asked; norm = h / |h|_2
     if asked z = [h_1 | ... | h_L] if concat else h_L
     logits = head(z)                        level "node":  [N, C]
     logits = head([pool_1(z) | pool_2(z)])  level "graph": [B, C]
@@ -28,6 +28,7 @@ from torch_geometric.nn import (
     GCNConv,
     GINConv,
     RGCNConv,
+    SAGEConv,
     global_add_pool,
     global_max_pool,
     global_mean_pool,
@@ -54,6 +55,8 @@ class Body:
         l2_normalize: Scale every node's output of every layer to length 1.
         pool: How a graph's nodes become one vector, concatenated; read at level `"graph"` only.
         dropout: The share of outputs that training sets to zero after every layer.
+        activate_last: A ReLU behind the last layer too, so that what is pooled is not negative, as
+            in class activation mapping.
 
     Raises:
         HyperParameterError: if a value is out of range or a pool is unknown.
@@ -64,6 +67,7 @@ class Body:
     l2_normalize: bool = False
     pool: tuple[str, ...] = ("mean", "max")
     dropout: float = 0.0
+    activate_last: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -119,7 +123,7 @@ class GNN(nn.Module):
         widths = [in_channels, *[hidden_channels] * body.num_layers]
         self.convs = nn.ModuleList(conv(before, after) for before, after in pairwise(widths))
         self.activations = nn.ModuleList(nn.ReLU() for _ in range(body.num_layers - 1))
-        self.activations.append(nn.Identity())
+        self.activations.append(nn.ReLU() if body.activate_last else nn.Identity())
         self.dropout = nn.Dropout(body.dropout)
         width = hidden_channels * (body.num_layers if body.concat else 1)
         self.head = nn.Linear(width * (len(body.pool) if level == "graph" else 1), out_channels)
@@ -355,6 +359,59 @@ class RGCN(GNN):
         return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_type))
 
 
-MODELS: dict[str, type[GCN] | type[GIN] | type[GAT] | type[RGCN]] = {
-    model.kind: model for model in (GCN, GIN, GAT, RGCN)
+class SAGE(GNN):
+    """Neighbors and the node itself, each with weights of its own (Hamilton et al. 2017).
+
+    "Inductive Representation Learning on Large Graphs", https://arxiv.org/abs/1706.02216.
+
+    Args:
+        in_channels: F, the number of node features.
+        hidden_channels: D, the width of every layer.
+        out_channels: C, the number of classes.
+        level: `"node"` or `"graph"`.
+        aggr: How the neighbors are joined, `"mean"` (the paper's), `"add"` or `"max"`.
+        body: Depth, readout and the like.
+
+    Raises:
+        HyperParameterError: if `aggr` is unknown.
+    """
+
+    kind = "sage"
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        level: Level = "node",
+        aggr: Literal["mean", "add", "max"] = "mean",
+        body: Body = BODY,
+    ) -> None:
+        """Build the model."""
+        if aggr not in ("mean", "add", "max"):
+            raise HyperParameterError(f"aggr must be 'mean', 'add' or 'max', got {aggr!r}")
+        super().__init__(
+            lambda before, after: SAGEConv(before, after, aggr=aggr),
+            (in_channels, hidden_channels, out_channels),
+            level,
+            body,
+            {"aggr": aggr},
+        )
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: Node features `[N, F]`.
+            edge_index: Edges `[2, E]`.
+            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
+
+        Returns:
+            Logits `[N, C]` at node level, `[B, C]` at graph level.
+        """
+        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
+
+
+MODELS: dict[str, type[GCN] | type[GIN] | type[GAT] | type[RGCN] | type[SAGE]] = {
+    model.kind: model for model in (GCN, GIN, GAT, RGCN, SAGE)
 }

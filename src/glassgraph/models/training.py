@@ -77,6 +77,7 @@ def train(
     weight_decay: float = 0.0,
     batch_size: int = 64,
     patience: int = 300,
+    clip: float | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Training:
@@ -90,6 +91,7 @@ def train(
         weight_decay: Adam's L2 penalty.
         batch_size: Graphs per step at graph level; a node-level step takes the whole graph.
         patience: Stop after this many epochs without a better validation result.
+        clip: Longest gradient of a step, all parameters together; None for no limit.
         seed: Seed of shuffling and dropout; the caller's random state is not touched.
         progress: Show a progress bar.
 
@@ -104,6 +106,8 @@ def train(
             "epochs, patience and batch_size must be positive, got "
             f"{epochs}, {patience} and {batch_size}"
         )
+    if clip is not None and clip <= 0:
+        raise HyperParameterError(f"clip must be positive, got {clip}")
     if not len(dataset.split["train"]) or not len(dataset.split["val"]):
         raise HyperParameterError(f"{dataset.name}: training needs a train and a validation part")
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
@@ -119,6 +123,8 @@ def train(
             for graph, rows in _steps(model, dataset, "train", batch_size, shuffle=True):
                 optimizer.zero_grad()
                 functional.cross_entropy(*_outputs(model, graph, rows)).backward()
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(model.parameters(), clip)
                 optimizer.step()
             val_accuracy, val_loss = _evaluate(model, val_steps)
             if val_accuracy >= best[0]:

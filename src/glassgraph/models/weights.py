@@ -17,8 +17,8 @@ def build_model(architecture: Mapping[str, object]) -> GNN:
     """A fresh model from its description.
 
     Args:
-        architecture: `kind` ("gcn", "gin", "gat" or "rgcn") and the arguments of that class, with
-            `body` as a mapping; what `GNN.architecture` holds.
+        architecture: `kind` ("gcn", "gin", "gat", "rgcn" or "sage") and the arguments of that
+            class, with `body` as a mapping; what `GNN.architecture` holds.
 
     Raises:
         HyperParameterError: if the kind or an argument is unknown, missing or out of range.
