@@ -364,3 +364,26 @@ def test_paths_that_cannot_be() -> None:
     with pytest.raises(WalkError, match="use a layerwise method"):
         saliency.paths()
     assert saliency.walks is None
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_nodes_join_a_subgraph_in_the_order_of_a_literal_search(alpha: float) -> None:
+    torch.manual_seed(4)
+    model = Net("gin", "graph").double()
+    data = [
+        Data(x=torch.rand(n, 3).double(), edge_index=torch.randint(n, (2, 2 * n))) for n in (5, 7, 4)
+    ]
+    explainer = GNNLRP(model, "graph", gamma=GAMMAS)
+    found = explainer.node_order(data, target=(0, 1), alpha=alpha)
+    for number, each in enumerate(data):
+        chosen: list[int] = []
+        while len(chosen) < each.num_nodes:
+            rest = [node for node in range(each.num_nodes) if node not in chosen]
+            sets = [[*chosen, node] for node in rest]
+            value = explainer.subgraph_relevance(data, sets, number, (0, 1), alpha=alpha)
+            chosen.append(rest[int(value.argmax())])
+        nodes, step = found[number]
+        assert nodes.tolist() == chosen
+        assert [chosen.index(node) for node in range(each.num_nodes)] == step.tolist()
+    with pytest.raises(HyperParameterError, match="alpha must lie in"):
+        explainer.node_order(data, alpha=2.0)

@@ -18,7 +18,13 @@ from glassgraph.cli.console import (
     told_warnings,
     write_json,
 )
-from glassgraph.cli.study_tables import area, benzene_table, infection_table
+from glassgraph.cli.study_tables import (
+    area,
+    benzene_table,
+    infection_table,
+    invariance_table,
+    subgraphs_table,
+)
 from glassgraph.errors import OutputError
 
 if TYPE_CHECKING:
@@ -241,6 +247,66 @@ def benzene(
             report=note,
         )
     out().print(benzene_table(rows))
+    if json is not None and not quiet:
+        say(f"rows: {json}")
+
+
+@reproduce.command()
+@friendly
+def invariance(
+    a: Annotated[float, typer.Option(min=0.0, help="Message of the first neighbor.")] = 1.0,
+    b: Annotated[float, typer.Option(min=0.0, help="Message of the second neighbor.")] = 1.0,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+) -> None:
+    """Two networks that compute one function: who scores them alike?"""
+    check_file_writable(json)
+    from glassgraph.studies.invariance import run_invariance
+
+    with told_warnings():
+        rows = run_invariance(a, b)
+    out().print(invariance_table(rows))
+    if json is not None:
+        write_json(json, rows)
+        say(f"rows: {json}")
+
+
+@reproduce.command()
+@friendly
+def subgraphs(
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own network.")] = 5,
+    graphs: Annotated[int, typer.Option(min=2, help="Graphs explained for each seed.")] = 200,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of training. [default: the study's own]")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Relevant subgraphs of BA-2Motifs by GNN-LRP: do they grow from the motif?"""
+    check_file_writable(json)
+    from glassgraph.studies.subgraphs import EPOCHS, run_subgraphs
+
+    rows: list[dict[str, Any]] = []
+
+    def note(own: list[dict[str, Any]]) -> None:
+        """Keep what is done, should a later seed be interrupted."""
+        rows.extend(own)
+        if json is not None:
+            write_json(json, rows)
+        if not quiet:
+            best = max(each["auc"] for each in own)
+            say(f"seed {own[0]['seed']}: network after {own[0]['start']} starts, best {best:.1f}")
+
+    with told_warnings():
+        run_subgraphs(
+            range(seeds),
+            graphs=graphs,
+            epochs=epochs or EPOCHS,
+            threads=threads,
+            progress=not quiet,
+            report=note,
+        )
+    out().print(subgraphs_table(rows))
     if json is not None and not quiet:
         say(f"rows: {json}")
 

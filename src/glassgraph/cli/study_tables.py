@@ -39,6 +39,44 @@ def infection_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def invariance_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Scores of both networks; see `glassgraph.studies.invariance`."""
+    title = "Two edges' scores on two networks that compute the same function"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("method", no_wrap=True)
+    for name in ("plain", "roundabout"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        scores = [" ".join(f"{each:.3f}" for each in row[key]) for key in ("plain", "roundabout")]
+        table.add_row(row["method"], *scores, "equal" if row["is_equal"] else "differ")
+    return table
+
+
+def subgraphs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Areas of each seed; see `glassgraph.studies.subgraphs`."""
+    from glassgraph.studies.subgraphs import summarize
+
+    title = (
+        "BA-2Motifs: ROC-AUC of the motif's nodes, percent; asked: why this class, or why not the\n"
+        "other; with evidence: classes that rest on their motif, see docs/relevance.md"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for name in ("asked", "alpha", "publ.", "mean", "with evidence"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("each seed, by class", justify="right")
+    for each in summarize(rows):
+        table.add_row(
+            "a/b" if each["question"] == "contrast" else "a",
+            f"{each['alpha']:.2f}",
+            "-" if each["published"] is None else f"{each['published']:.1f}",
+            f"{each['mean']:.1f}",
+            "-" if each["supported"] is None else f"{each['supported']:.1f}",
+            " ".join("/".join(f"{area:.0f}" for area in areas) for areas in each["by_class"]),
+        )
+    return table
+
+
 def benzene_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The areas of each method; see `glassgraph.studies.benzene`."""
     title = "Benzene rings: ROC-AUC of atoms, mean over molecules"

@@ -38,6 +38,7 @@ from glassgraph.explainers.base import Explainer, Traits
 from glassgraph.explainers.decomposition.walk_lists import Walks, all_walks, ranked, score_walks
 from glassgraph.explainers.decomposition.walk_paths import best_paths
 from glassgraph.explainers.decomposition.walk_search import best_walks
+from glassgraph.explainers.decomposition.walk_subgraphs import greedy_order, subgraph_relevance
 
 Search = Literal["exact", "longest", "amp_ave"]
 
@@ -182,12 +183,47 @@ class GNNLRP(Explainer):
             raise HyperParameterError(f"alpha must lie in [0, 1]; got {alpha}")
         with protected(self.model):
             batch, walks = self._one(data, index, target)
-            inside = self._masks(batch, node_sets).to(walks.start.dtype)
-            outside = alpha * (1 - inside)
-            relevance = walks.relevance(inside + outside)
-            if alpha > 0:
-                relevance = relevance - walks.relevance(outside)
-        return relevance[:, 0]
+            return subgraph_relevance(walks, self._masks(batch, node_sets), alpha)[:, 0]
+
+    def node_order(
+        self, data: Any, index: Any = None, target: Target = None, *, alpha: float = 0.05
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Nodes in the order in which they make a growing subgraph most relevant.
+
+        From the empty set, the node is added with which the subgraph has the largest relevance (see
+        `subgraph_relevance`), until all are in. Instances of a batch grow side by side.
+
+        Args:
+            data: the graph(s), as in `explain`.
+            index: the instances, as in `explain`.
+            target: the explained class, as in `explain`; a pair of classes (a, b) takes out what
+                speaks for both.
+            alpha: weight of a visit outside, from 0 to 1.
+
+        Returns:
+            For each instance the user's nodes (of the instance's graph), the first one first, and
+            the step ``[n]`` at which each node of its receptive field joins, in ascending order of
+            nodes.
+
+        Raises:
+            HyperParameterError: if ``alpha`` is out of range.
+        """
+        if not 0 <= alpha <= 1:
+            raise HyperParameterError(f"alpha must lie in [0, 1]; got {alpha}")
+        preparation = self.prepare(data)
+        instances = preparation.instances(index)
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        with protected(self.model):
+            for position, batch in preparation.batches(instances, target, self.memory_budget):
+                orders = torch.cat([greedy_order(walks, alpha) for _, walks in self._read(batch)])
+                for row, number in enumerate(position.tolist()):
+                    own = batch.node_instance == row
+                    node, step = batch.fields.node[own], orders[own]
+                    if batch.graph.node_graph is not None:
+                        graph = batch.graph.node_graph[node[0]]
+                        node = node - batch.graph.by_graph[0].pointer[graph]
+                    found[number] = node[step.argsort()].cpu(), step.cpu()
+        return [found[number] for number in range(len(instances))]
 
     def walk_relevance(
         self, data: Any, walks: Any, index: int | None = None, target: Target = None
