@@ -31,6 +31,10 @@ class Local:
     node_score: Tensor | None = None
     feature_score: Tensor | None = None
     edge_truth: Tensor | None = None
+    total: float | None = None
+    absorbed: float | None = None
+    walks: Tensor | None = None
+    walk_scores: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,18 @@ def star(index: int = 10, **more: object) -> Local:
         "edge_score": torch.tensor([0.5, 0.123456789, 0.0, 0.25, 1.0]),
     }
     return Local(index=index, **{**defaults, **more})  # type: ignore[arg-type]
+
+
+def walked(**more: object) -> Local:
+    """The star with three walks of two steps: one that stays, a negative one, there and back."""
+    walks: dict[str, object] = {
+        "walks": torch.tensor([[2, 3, 3], [2, 0, 1], [1, 0, 1]]),
+        "walk_scores": torch.tensor([2.0, -1.0, 0.5]),
+        "node_score": torch.tensor([0.0, 0.5, 1.0, 0.0]),
+        "total": 2.0,
+        "absorbed": 0.25,
+    }
+    return star(**{**walks, **more})  # type: ignore[arg-type]
 
 
 def two_methods() -> list[Run]:

@@ -13,7 +13,7 @@ import torch
 
 from glassgraph.report import write_report
 from glassgraph.report.payload import MAX_DRAWN_EDGES
-from tests.report.fakes import Local, Run, local_of, star, two_methods
+from tests.report.fakes import Local, Run, local_of, star, two_methods, walked
 
 pytestmark = pytest.mark.browser
 
@@ -334,6 +334,108 @@ def test_types_and_relations_are_named(open_report: Open) -> None:
     assert page.locator("#legend .shape").count() == 2
 
 
+def walks_report(open_report: Open) -> Any:
+    return open_report([Run("a", [walked(), walked(index=20)])])
+
+
+def traced(page: Any) -> dict[str, Any]:
+    found: dict[str, Any] = state(page)["traced"]
+    return found
+
+
+NOTHING = {"nodes": [], "stays": [], "lines": []}
+
+
+def test_walks_are_listed_with_their_scores_where_there_are_any(open_report: Open) -> None:
+    page = open_report([Run("a", [walked()]), Run("b", [star()])])
+    assert page.locator(".walk .path").all_text_contents() == [
+        "12 → 13 → 13", "12 → 10 → 11", "11 → 10 → 11"
+    ]  # fmt: skip
+    assert page.locator(".walk .value").all_text_contents() == ["2", "−1", "0.5"]
+    assert page.locator("#walks-count").text_content() == "3"
+    assert page.locator("#handed").text_content() == (
+        "Node scores sum to 1.5 of the 2 handed down; 25 % stayed with biases."
+    )
+    page.locator("#method").select_option("b")
+    assert page.locator("#walks-card").is_hidden()
+    assert page.locator("#handed").count() == 0
+
+
+def test_passing_over_a_walk_brings_it_out(open_report: Open) -> None:
+    page = walks_report(open_report)
+    page.locator(".walk").nth(0).hover()
+    # Edge 4 runs from 12 to 13, where the information stays.
+    assert traced(page) == {
+        "nodes": [2, 3], "stays": [3], "lines": [{"edges": [4], "steps": "1"}]
+    }  # fmt: skip
+    page.locator(".walk").nth(2).hover()
+    assert traced(page) == {
+        "nodes": [0, 1],
+        "stays": [],
+        "lines": [{"edges": [0], "steps": "1"}, {"edges": [3], "steps": "2"}],
+    }
+    page.mouse.move(1, 1)
+    assert traced(page) == NOTHING
+
+
+def test_a_picked_walk_stays_until_it_is_let_go(open_report: Open) -> None:
+    page = walks_report(open_report)
+    row = page.locator(".walk").nth(1)
+    row.click()
+    page.mouse.move(1, 1)
+    assert (state(page)["walk"], traced(page)["nodes"]) == (1, [0, 1, 2])
+    assert row.get_attribute("aria-pressed") == "true"
+    page.locator("#theme").click()
+    slide(page, "#k-slider", 1)
+    assert traced(page)["nodes"] == [0, 1, 2]
+    page.locator(".walk").nth(1).click()
+    assert (state(page)["walk"], traced(page)) == (None, NOTHING)
+    page.locator(".walk").nth(1).click()
+    page.keyboard.press("Escape")
+    assert state(page)["walk"] is None
+    page.locator(".walk").nth(1).click()
+    page.mouse.move(1, 1)
+    page.evaluate("glassgraph.set({instance: 1})")
+    assert (state(page)["walk"], traced(page)) == (None, NOTHING)
+
+
+def test_walks_need_no_mouse(open_report: Open) -> None:
+    page = walks_report(open_report)
+    page.locator("#directions").focus()
+    page.keyboard.press("Tab")
+    assert traced(page)["nodes"] == [2, 3]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")  # there is no fourth
+    assert (traced(page)["nodes"], state(page)["instance"]) == ([0, 1], 0)
+    page.keyboard.press("Enter")
+    assert state(page)["walk"] == 2
+    page.keyboard.press("ArrowUp")
+    assert (traced(page)["nodes"], state(page)["walk"]) == ([0, 1, 2], 2)
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    assert traced(page)["nodes"] == [0, 1]
+
+
+def test_there_and_back_on_one_line_is_told_by_its_steps(open_report: Open) -> None:
+    page = walks_report(open_report)
+    page.evaluate("glassgraph.set({separate: false, walk: 2})")
+    assert traced(page)["lines"] == [{"edges": [0, 3], "steps": "1, 2"}]
+
+
+def test_on_a_small_screen_picking_a_walk_shows_the_picture(open_report: Open) -> None:
+    page = walks_report(open_report)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator(".walk").nth(0).scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, document.querySelector('#walks').offsetTop)")
+    page.locator(".walk").nth(0).click()
+    is_seen = "document.querySelector('#cy').getBoundingClientRect().top > -2"
+    look = f"const look = () => ({is_seen} ? done() : requestAnimationFrame(look)); look();"
+    page.evaluate(f"new Promise((done) => {{ {look} }})")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_light_and_dark(open_report: Open) -> None:
     page = open_report(two_methods())
     paper = "getComputedStyle(document.body).backgroundColor"
@@ -363,12 +465,13 @@ def test_layouts_put_every_node_somewhere_else_and_always_the_same(open_report: 
 
 def test_names_from_the_data_never_run(open_report: Open) -> None:
     nasty = '</script><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"&'
-    local = star(node_type=[nasty, "b", "b", "b"], edge_type=[nasty] * 5)
+    local = walked(node_type=[nasty, "b", "b", "b"], edge_type=[nasty] * 5)
     page = open_report(
         [Run(nasty, [local], {nasty: nasty})], [{"method": nasty, nasty: nasty}], nasty
     )
     assert page.locator("h1").text_content() == nasty
     assert nasty in tooltip(page, "edge", 4)[2]
+    assert nasty in page.locator(".walk .path").nth(1).text_content()
     page.locator("summary").first.click()
     page.locator("#metrics th").last.click()
     page.wait_for_timeout(50)

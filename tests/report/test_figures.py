@@ -9,10 +9,11 @@ import matplotlib
 import pytest
 import torch
 from matplotlib.colors import to_hex
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, PathPatch
 
 from glassgraph.report import plot_explanation
-from tests.report.fakes import star, two_methods
+from glassgraph.report.walk_figure import NEGATIVE, POSITIVE
+from tests.report.fakes import star, two_methods, walked
 
 CONTEXT, TRUTH = "#c3c9d4", "#0fa28e"
 
@@ -28,6 +29,11 @@ def plt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(plt, "show", shown)
     yield plt
     plt.close("all")
+
+
+def curves(axes: Any) -> list[PathPatch]:
+    """The drawn walks, the strongest last."""
+    return [patch for patch in axes.patches if isinstance(patch, PathPatch)]
 
 
 def lines(axes: Any, color: str | None = None) -> list[FancyArrowPatch]:
@@ -67,6 +73,47 @@ def test_truth_is_dashed_and_the_target_has_a_thick_border() -> None:
     assert list(nodes.get_linewidths()) == [2.8, 0.8, 0.8, 0.8]
 
 
+def test_walks_are_curves_over_plain_edges() -> None:
+    axes = plot_explanation(walked())
+    assert len(lines(axes, CONTEXT)) == 5
+    weak, negative, strong = curves(axes)
+    assert [to_hex(patch.get_edgecolor()) for patch in (weak, negative, strong)] == [
+        POSITIVE, NEGATIVE, POSITIVE
+    ]  # fmt: skip
+    assert weak.get_linewidth() < negative.get_linewidth() < strong.get_linewidth()
+    assert weak.get_alpha() < negative.get_alpha() < strong.get_alpha()
+
+
+def test_a_curve_visits_the_nodes_of_its_walk_and_loops_where_one_repeats() -> None:
+    axes = plot_explanation(walked())
+    at = axes.collections[-1].get_offsets()
+    there_and_back, _, staying = (patch.get_path() for patch in curves(axes))
+    bend, cubic = there_and_back.CURVE3, there_and_back.CURVE4
+    assert list(there_and_back.codes) == [there_and_back.MOVETO, bend, bend, bend, bend]
+    assert there_and_back.vertices[::2] == pytest.approx(at[[1, 0, 1]])
+    # The way there and the way back are two arcs.
+    assert abs(there_and_back.vertices[1] - there_and_back.vertices[3]).max() > 0.05
+    assert list(staying.codes) == [staying.MOVETO, bend, bend, cubic, cubic, cubic]
+    assert staying.vertices[[0, 2, 5]] == pytest.approx(at[[2, 3, 3]])
+    assert abs(staying.vertices[3] - staying.vertices[4]).max() > 0.05
+
+
+def test_top_k_leaves_k_walks_and_no_more_than_twenty_are_drawn_unasked() -> None:
+    many = walked(walks=torch.tensor([[2, 0, 1]] * 30), walk_scores=torch.ones(30))
+    for k, drawn in ((0, 0), (2, 2), (25, 25), (None, 20)):
+        axes = plot_explanation(many, top_k=k)
+        assert len(curves(axes)) == drawn
+        assert len(lines(axes, CONTEXT)) == 5
+
+
+def test_walks_without_a_score_are_left_out_and_no_walks_change_nothing() -> None:
+    empty = {"walks": torch.empty(0, 3, dtype=torch.long), "walk_scores": torch.empty(0)}
+    axes = plot_explanation(walked(walk_scores=torch.tensor([float("nan"), 0.0, 1.0])))
+    assert len(curves(axes)) == 1
+    axes = plot_explanation(walked(**empty))
+    assert (curves(axes), len(lines(axes))) == ([], 4)
+
+
 def test_it_draws_into_given_axes(plt: Any) -> None:
     _, axes = plt.subplots()
     assert plot_explanation(star(), ax=axes) is axes
@@ -83,6 +130,7 @@ def test_it_draws_into_given_axes(plt: Any) -> None:
         {"target": (1, 0), "seeds": torch.tensor([10, 12])},
         {"seeds": torch.empty(0, dtype=torch.long)},
         {"node_type": ["a", "b", "a", "b"]},
+        {"walks": torch.tensor([[0, 0, 0]]), "walk_scores": torch.tensor([-1.0])},
     ],
 )
 def test_every_kind_of_explanation_can_be_drawn(changes: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from glassgraph.errors import GlassgraphError
 from glassgraph.report.payload import MAX_DRAWN_EDGES, ReportError, build_payload
-from tests.report.fakes import Local, Run, is_finite_everywhere, star, two_methods
+from tests.report.fakes import Local, Run, is_finite_everywhere, star, two_methods, walked
 
 
 def test_numbers_and_structure_are_those_of_the_explanation() -> None:
@@ -102,6 +102,29 @@ def test_long_lists_of_the_provenance_are_shortened() -> None:
     assert method["provenance"]["sizes"] == [3, 5]
 
 
+def test_walks_are_positions_with_their_scores_and_the_sum_is_told() -> None:
+    payload = build_payload([Run("a", [walked()]), Run("b", [star()])], [], "")
+    with_walks, without = payload["instances"][0]["runs"]
+    assert with_walks["walks"] == {
+        "count": 3, "nodes": [[2, 3, 3], [2, 0, 1], [1, 0, 1]], "scores": [2, -1, 0.5]
+    }  # fmt: skip
+    assert with_walks["handed"] == {"total": 2, "received": 1.5, "absorbed": 0.25}
+    assert (without["walks"], without["handed"]) == (None, None)
+    wild = build_payload([Run("a", [walked(absorbed=float("nan"))])], [], "")
+    assert wild["instances"][0]["runs"][0]["handed"] is None
+    # The edges' scores are positive; one walk's is not.
+    assert [method["signed"] for method in payload["methods"]] == [True, False]
+
+
+def test_of_many_walks_the_first_are_listed_and_none_is_no_list() -> None:
+    many = walked(walks=torch.tensor([[2, 3, 3]] * 99), walk_scores=torch.arange(99.0, 0.0, -1.0))
+    none = walked(walks=torch.empty(0, 3, dtype=torch.long), walk_scores=torch.empty(0))
+    payload = build_payload([Run("a", [many]), Run("b", [none])], [], "")
+    listed, nothing = (run["walks"] for run in payload["instances"][0]["runs"])
+    assert (listed["count"], listed["scores"]) == (99, list(range(99, 79, -1)))
+    assert nothing is None
+
+
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
@@ -150,6 +173,33 @@ def test_a_large_instance_keeps_its_strongest_edges_with_their_true_ranks() -> N
         assert own["nodes"] == structure["nodes"]
     sources = [structure["nodes"][s] for s in structure["source"]]
     assert sources == [edge + 1 for edge in structure["edge_id"]]
+
+
+def test_the_walks_of_a_large_instance_are_drawn_whatever_their_edges_scores() -> None:
+    num_edges = 1009
+    weakest = torch.tensor([[3, 3, 0], [2, 0, 0]])
+    local = replace(
+        wheel(num_edges, torch.arange(1.0, num_edges + 1)),
+        walks=weakest,
+        walk_scores=torch.tensor([1.0, 0.5]),
+    )
+    instance = build_payload([Run("a", [local])], [], "")["instances"][0]
+    structure, listed = instance["structures"][0], instance["runs"][0]["walks"]
+    assert len(structure["edge_id"]) == MAX_DRAWN_EDGES
+    assert {1, 2} <= set(structure["edge_id"])
+    named = [[structure["nodes"][at] for at in walk] for walk in listed["nodes"]]
+    assert named == weakest.tolist()
+
+
+def test_a_node_that_only_stays_is_drawn_too() -> None:
+    local = replace(
+        wheel(1009, torch.arange(1.0, 1010)),
+        walks=torch.tensor([[1, 1, 1]]),
+        walk_scores=torch.tensor([1.0]),
+    )
+    instance = build_payload([Run("a", [local])], [], "")["instances"][0]
+    (walk,) = instance["runs"][0]["walks"]["nodes"]
+    assert [instance["structures"][0]["nodes"][at] for at in walk] == [1, 1, 1]
 
 
 def test_true_edges_that_are_not_drawn_are_counted() -> None:

@@ -34,6 +34,12 @@ def test_the_strongest_edge_brings_its_way_to_the_seed() -> None:
     assert choose_edges(SOURCE, DESTINATION, [0], [peak(3)], None, 5) == [0, 1, 2, 3, 4]
 
 
+def test_the_first_come_before_the_strongest() -> None:
+    # They take the room of the strongest, 0.8 of 3; edge 3 is the first that touches them.
+    first = choose_edges(SOURCE, DESTINATION, [], [peak(0, 9)], None, 3, [7, 4])
+    assert first == [3, 4, 7]
+
+
 def test_methods_take_turns() -> None:
     far_and_near = [peak(9, 8, 7, 6), peak(0, 1)]
     assert choose_edges(SOURCE, DESTINATION, [], far_and_near, None, 5) == [0, 1, 2, 8, 9]

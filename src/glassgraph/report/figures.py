@@ -14,6 +14,8 @@ from glassgraph.report.curve import Curve, read_curve, read_rows
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.trim import ranks
+from glassgraph.report.walk_figure import draw_walks
+from glassgraph.report.walks import first_walks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +33,13 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
     Edges are drawn in the order of their magnitude, the strongest on top; negative scores are blue,
     positive ones red, and a non-negative explanation uses one warm ramp. An explanation without
     edge scores shows its layers' mean magnitude if it has layers, else plain edges. Nodes are
-    colored by their scores, where there are any.
+    colored by their scores, where there are any. An explanation with walks shows these as curves
+    over plain edges, width and opacity being the score.
 
     Args:
         local: the instance.
         ax: where to draw; a new figure by default.
-        top_k: color only the k strongest edges; all by default.
+        top_k: color only the k strongest edges, all by default; or the k best walks, 20 by default.
 
     Returns:
         The matplotlib axes.
@@ -52,7 +55,10 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
     source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
     score = _edge_scores(local, len(source))
     order, scores = ranks(score).tolist(), score.tolist()
+    walks = first_walks(local) if top_k is None else first_walks(local, top_k)
     shown = len(source) if top_k is None else top_k
+    if local.walks is not None and len(local.walks):
+        shown = 0
     largest = max((abs(s) for s in scores), default=0.0)
     signed = any(s < 0 for s in scores)
     colors = plt.get_cmap("coolwarm" if signed else "YlOrRd")
@@ -105,6 +111,8 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
         arrowstyle="-|>",
         arrowsize=9,
     )
+    if walks is not None:
+        draw_walks(axes, position, walks[0].tolist(), walks[1].tolist())
     _draw_nodes(nx, simple, position, local, axes)
     axes.set_title(f"{_what(local)}, {_target(local)}")
     axes.set_axis_off()

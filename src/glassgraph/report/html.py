@@ -31,6 +31,7 @@ SCRIPTS = (
     "view.js",
     "canvas.js",
     "panels.js",
+    "walks.js",
     "app.js",
 )
 DEFAULT_TITLE = "Glassgraph report"

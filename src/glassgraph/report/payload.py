@@ -10,7 +10,8 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
                    destination [e], edge_types, edge_type [e], truth [e],
                    num_true, drawn_of [nodes, edges]}]
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
-                   nodes [n], nodes_from, features, edge_ranks [e], layer_ranks [L][e]}
+                   nodes [n], nodes_from, features, edge_ranks [e], layer_ranks [L][e],
+                   walks {count, nodes [W][L + 1], scores [W]}, handed {total, received, absorbed}}
 
 What a method or a graph does not have is null. Methods that agree on an instance's structure share
 it. Numbers keep six significant digits; one that is not finite becomes null.
@@ -28,6 +29,7 @@ from torch import Tensor
 from glassgraph.errors import GlassgraphError
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.trim import choose_edges, ranks
+from glassgraph.report.walks import first_walks, passed_edges
 
 __all__ = ["MAX_DRAWN_EDGES", "ReportError", "build_payload"]
 
@@ -77,6 +79,7 @@ def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
     for instance in instances:
         own = instance["runs"][m]
         lists += [own["edges"] or [], own["nodes"] or [], *(own["layers"] or [])]
+        lists += [own["walks"]["scores"]] if own["walks"] else []
     return {
         "name": run.method,
         "num_layers": run.num_layers,
@@ -190,7 +193,31 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         },
         "edge_ranks": edge_ranks,
         "layer_ranks": layer_ranks,
+        "walks": _walks(local, chosen),
+        "handed": _handed(local),
     }
+
+
+def _walks(local: LocalLike, chosen: tuple[Tensor, Tensor] | None) -> Json | None:
+    """The best walks, as positions among the nodes that are drawn, and how many there were."""
+    best = first_walks(local)
+    if best is None or local.walks is None:
+        return None
+    nodes, scores = best
+    if chosen is not None:
+        nodes = torch.searchsorted(chosen[0], nodes.contiguous())
+    return {"count": len(local.walks), "nodes": nodes.tolist(), "scores": _numbers(scores)}
+
+
+def _handed(local: LocalLike) -> Json | None:
+    """What the method handed down from the prediction, and what of it arrived at nodes."""
+    if local.total is None or local.absorbed is None or local.node_score is None:
+        return None
+    received = float(local.node_score.sum())
+    found = {"total": local.total, "received": received, "absorbed": local.absorbed}
+    if not all(map(math.isfinite, found.values())):
+        return None
+    return {name: _number(value) for name, value in found.items()}
 
 
 def _total_features(scores: Tensor, node_type: Sequence[str] | None) -> list[list[Any]]:
@@ -225,10 +252,13 @@ def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor
         rankings += [] if local.edge_score is None else [local.edge_score]
         rankings += [] if local.layer_edge_score is None else list(local.layer_edge_score)
     source, destination = structure["source"], structure["destination"]
+    truth, passed = structure["truth"], [e for local in sharing for e in passed_edges(local)]
     edges = choose_edges(
-        source, destination, structure["seeds"], rankings, structure["truth"], MAX_DRAWN_EDGES
+        source, destination, structure["seeds"], rankings, truth, MAX_DRAWN_EDGES, passed
     )
     ends = {end for e in edges for end in (source[e], destination[e])}
+    walks = [best[0] for local in sharing if (best := first_walks(local)) is not None]
+    ends.update(node for each in walks for node in each.flatten().tolist())
     nodes = sorted(ends | set(structure["seeds"]))
     new = {old: position for position, old in enumerate(nodes)}
     structure["seeds"] = [new[node] for node in structure["seeds"]]

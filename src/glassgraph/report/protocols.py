@@ -84,6 +84,22 @@ class LocalLike(Protocol):
     def edge_truth(self) -> Tensor | None:
         """[e] bool: part of the planted or annotated explanation."""
 
+    @property
+    def total(self) -> float | None:
+        """What the node scores sum to if nothing is lost on the way."""
+
+    @property
+    def absorbed(self) -> float | None:
+        """Share of `total` that no node received."""
+
+    @property
+    def walks(self) -> Tensor | None:
+        """[W, S] positions in ``node_id``, the best walk first; a repeated node: it stays there."""
+
+    @property
+    def walk_scores(self) -> Tensor | None:
+        """[W], may be negative."""
+
 
 class RunLike(Protocol):
     """The explanations of one method over a list of instances."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
@@ -43,12 +43,13 @@ def choose_edges(
     rankings: Sequence[Tensor],
     truth: Sequence[int] | None,
     limit: int,
+    first: Sequence[int] = (),
 ) -> list[int]:
     """Positions of at most ``limit`` edges worth drawing, ascending; all of them if they fit.
 
     ``rankings`` holds scores ``[e]`` for each method and layer; they take turns, strongest first,
     so that every method shows its own top. Each edge brings the ways from its ends to the seeds.
-    Ground-truth edges come next, then the surroundings.
+    Ground-truth edges come next, then the surroundings. The edges ``first`` come before all others.
     """
     num_edges = len(source)
     if num_edges <= limit:
@@ -56,7 +57,7 @@ def choose_edges(
     hop, way = _ways_to_seeds(source, destination, seeds)
     kept: set[int] = set()
     for edges, room in (
-        (_in_turns(rankings), int(limit * STRONGEST_SHARE)),
+        (chain(first, _in_turns(rankings)), int(limit * STRONGEST_SHARE)),
         (_true(truth), limit),
     ):
         for edge in edges:

@@ -3,12 +3,14 @@
 
    window.glassgraph
      .state()              what is chosen and drawn: {instance, index, method, layer, mode, k, threshold, truth,
-                           separate, layout, theme, nodes, lines, seeds, truthMarked, highlighted: [edge positions, strongest first]}
+                           separate, layout, theme, nodes, lines, seeds, truthMarked, highlighted: [edge positions, strongest first],
+                           walk, traced: {nodes, stays, lines: [{edges, steps}]} (the walk that is brought out)}
      .edges()              every drawn edge: {position, id, source, target (user's node ids), type, score, rank, truth,
                            isHighlighted, color, width}
      .nodes()              every drawn node: {position, id, type, score, rank, isSeed, isHighlighted}
      .set({...})           choose: instance, method (numbers), layer (null: whole explanation), mode "k"|"threshold",
-                           k, threshold (share of the largest score), truth, separate, layout, theme
+                           k, threshold (share of the largest score), truth, separate, layout, theme,
+                           walk (number of one to keep brought out; null: none)
      .point(kind, position)  page coordinates of a "node" or "edge", by position
    Positions count within the instance as the payload has it. */
 (() => {
@@ -19,12 +21,14 @@
   const state = {
     instance: 0, method: 0, layer: null, mode: "k", k: 12, threshold: 0.5,
     truth: true, separate: true, layout: "organic", theme: prefersDark ? "dark" : "light",
+    walk: null,
   };
   let view = null;
   let rows = [];
 
   function set(changes) {
-    Object.assign(state, changes);
+    const isOther = ["instance", "method"].some((name) => name in changes && changes[name] !== state[name]);
+    Object.assign(state, isOther ? { walk: null } : {}, changes);
     state.instance = Math.min(Math.max(state.instance, 0), Math.max(payload.instances.length - 1, 0));
     render();
     return summary();
@@ -39,12 +43,27 @@
     controls();
     GG.panels.prediction(view);
     GG.panels.topTable(view, state, GG.canvas.mark);
+    if (!view.walks[state.walk]) state.walk = null;
+    GG.walks.list(view, state, trace, pick);
+    trace(null);
     GG.panels.features(view);
     GG.panels.curve(view);
     GG.panels.legend(view, state);
     GG.panels.notice(view);
     GG.panels.readings(view, state);
     if (isNew) GG.canvas.fit();
+  }
+
+  /** Bring out a walk that the reader passes over, else the one that is kept. */
+  function trace(walk) {
+    GG.canvas.trace(view.walks[walk === null ? state.walk : walk] || null);
+  }
+
+  /** Keep a walk brought out, or let go of it. */
+  function pick(walk) {
+    set({ walk: state.walk === walk ? null : walk });
+    const stage = byId("cy").getBoundingClientRect();
+    if (state.walk !== null && stage.top + stage.bottom < 0) byId("cy").scrollIntoView({ behavior: "smooth" });
   }
 
   function controls() {
@@ -102,6 +121,7 @@
     else if (event.key === "m") set({ method: (state.method + 1) % payload.methods.length });
     else if (event.key === "t") set({ truth: !state.truth });
     else if (event.key === "f") GG.canvas.fit();
+    else if (event.key === "Escape" && state.walk !== null) set({ walk: null });
     else return;
     event.preventDefault();
   }
@@ -167,7 +187,7 @@
   }
 
   function summary() {
-    const counts = view ? GG.canvas.counts() : { nodes: 0, lines: 0, truthMarked: 0, seeds: [] };
+    const counts = view ? GG.canvas.counts() : { nodes: 0, lines: 0, truthMarked: 0, seeds: [], traced: null };
     return {
       ...state, ...counts,
       layer: view ? view.layer : null,

@@ -61,6 +61,21 @@ GG.canvas = (() => {
       },
       { selector: ".hover", style: { "overlay-color": css("--ink"), "overlay-opacity": 0.14, "overlay-padding": 4 } },
       { selector: "edge.hover", style: { opacity: 1, "z-index": 9 } },
+      { selector: ".aside", style: { opacity: 0.28 } },
+      { selector: "edge.truth.aside", style: { "underlay-opacity": 0.14 } },
+      { selector: "node.walk", style: { "border-color": "data(walk)", "border-width": 3.5, opacity: 1, "z-index": 21 } },
+      { selector: "node.stay", style: { "border-style": "double", "border-width": 8 } },
+      {
+        selector: "edge.walk",
+        style: {
+          "line-color": "data(walk)", width: 4.5, opacity: 1, "z-index": 8, "curve-style": "bezier",
+          "source-arrow-color": "data(walk)", "target-arrow-color": "data(walk)", "arrow-scale": 0.9,
+          "source-arrow-shape": "data(back)", "target-arrow-shape": "data(forth)",
+          label: "data(steps)", color: css("--ink"), "font-size": 8, "font-weight": 600, "font-family": css("--font"),
+          "min-zoomed-font-size": 6, "text-background-color": css("--panel"), "text-background-opacity": 1,
+          "text-background-padding": 1, "text-background-shape": "roundrectangle",
+        },
+      },
     ];
   }
 
@@ -182,9 +197,37 @@ GG.canvas = (() => {
     elements.toggleClass("hover", isOn);
   }
 
+  /** Bring out a walk of the drawn view, each edge with the numbers of its steps; null brings out none. */
+  function trace(walk) {
+    cy.batch(() => {
+      cy.elements().removeClass("walk stay aside");
+      if (!walk) return;
+      const { view, look } = current;
+      const color = GG.color.score(Math.sign(walk.score || 0), 1, view.signed, look.theme);
+      cy.elements().addClass("aside");
+      const bringOut = (elements, more) => elements.data({ walk: color, ...more }).removeClass("aside").addClass("walk");
+      walk.nodes.forEach((node) => bringOut(cy.getElementById(`n${node}`)));
+      walk.stays.forEach((node) => cy.getElementById(`n${node}`).addClass("stay"));
+      cy.edges().forEach((line) => {
+        const own = line.data("members").filter((position) => walk.steps.has(position));
+        if (!own.length) return;
+        const isForth = (position) => line.data("source") === `n${view.edges[position].source}`;
+        bringOut(line, {
+          steps: own.flatMap((position) => walk.steps.get(position)).sort((a, b) => a - b).join(", "),
+          forth: own.some(isForth) ? "triangle" : "none", back: own.every(isForth) ? "none" : "triangle",
+        });
+      });
+    });
+  }
+
   const counts = () => ({
     nodes: cy.nodes().length, lines: cy.edges().length, truthMarked: cy.edges(".truth").length,
     seeds: cy.nodes(".seed").map((node) => node.data("position")),
+    traced: {
+      nodes: cy.nodes(".walk").map((node) => node.data("position")),
+      stays: cy.nodes(".stay").map((node) => node.data("position")),
+      lines: cy.edges(".walk").map((line) => ({ edges: line.data("members"), steps: line.data("steps") })),
+    },
   });
   const drawnLine = (position) => {
     const edge = cy.edges().filter((line) => line.data("members").includes(position));
@@ -192,5 +235,5 @@ GG.canvas = (() => {
   };
   const png = () => cy.png({ full: true, scale: 2, bg: css("--canvas") });
 
-  return { create, draw, fit, point, mark, counts, drawnLine, png };
+  return { create, draw, fit, point, mark, trace, counts, drawnLine, png };
 })();

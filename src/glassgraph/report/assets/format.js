@@ -15,11 +15,12 @@ GG.format = (() => {
 
   /** A number as the data has it. */
   function exact(value) {
-    return value === null || value === undefined ? "–" : minus(String(value));
+    if (value === null || value === undefined) return "–";
+    return typeof value === "number" ? minus(String(value)) : String(value);
   }
 
   function minus(text) {
-    return text.replace("-", "−");
+    return text.replaceAll("-", "−");
   }
 
   function count(number, singular, plural) {

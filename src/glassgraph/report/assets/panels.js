@@ -69,7 +69,16 @@ GG.panels = (() => {
         el("span", { class: "track" }, el("i", { style: { width: `${100 * share}%` } })),
         el("span", { class: "value" }, asShare ? `${short(Math.round(values[c] * 10000) / 100)} %` : short(values[c])));
     });
-    byId("prediction").replaceChildren(facts, ...bars);
+    byId("prediction").replaceChildren(facts, ...bars, handed(run));
+  }
+
+  /** How much of what the method handed down from the prediction its node scores hold. */
+  function handed({ handed: own }) {
+    if (!own) return "";
+    const share = Math.round(own.absorbed * 1000) / 10;
+    return el("p", { class: "reading", id: "handed" },
+      "Node scores sum to ", el("b", {}, short(own.received)), " of the ", el("b", {}, short(own.total)), " handed down; ",
+      share ? el("b", {}, `${short(share)} %`) : "nothing", " stayed with biases.");
   }
 
   function topTable(view, look, hover) {
@@ -212,5 +221,5 @@ GG.panels = (() => {
     box.style.top = `${Math.max(8, Math.min(clientY + 14, innerHeight - height - 8))}px`;
   }
 
-  return { instanceList, prediction, topTable, features, curve, legend, notice, readings, tooltip };
+  return { nodeName, instanceList, prediction, topTable, features, curve, legend, notice, readings, tooltip };
 })();

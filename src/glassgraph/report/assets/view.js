@@ -82,11 +82,30 @@ GG.view = (() => {
     }));
     return {
       instance, run, method, structure, layer, subject, edges, nodes, k, threshold, complete, max,
+      walks: run.walks ? walksOf(run.walks, edges) : [],
       edgeMax: own.max, nodeMax, signed: method.signed,
       numEdges: structure.drawn_of ? structure.drawn_of[1] : numEdges,
       numNodes: structure.drawn_of ? structure.drawn_of[0] : nodes.length,
       strong: (subject === "nodes" ? nodes : edges).filter((item) => item.isHighlighted).sort((a, b) => a.rank - b.rank),
     };
+  }
+
+  /** Walks with their edges (positions) and, for each of these, the steps at which it is passed. */
+  function walksOf({ nodes, scores }, edges) {
+    const between = new Map();
+    for (const edge of edges) {
+      const key = `${edge.source}>${edge.target}`;
+      if (!between.has(key)) between.set(key, []);
+      between.get(key).push(edge.position);
+    }
+    return nodes.map((path, w) => {
+      const steps = new Map();
+      path.slice(1).forEach((node, s) => {
+        for (const edge of between.get(`${path[s]}>${node}`) || []) steps.set(edge, [...(steps.get(edge) || []), s + 1]);
+      });
+      const stays = path.filter((node, s) => s > 0 && node === path[s - 1]);
+      return { position: w, nodes: path, score: scores[w], steps, stays };
+    });
   }
 
   /** Opposite edges in pairs, each pair to be drawn as one line; the stronger of the two gives the color. */
