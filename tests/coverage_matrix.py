@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from tests.coverage import set_ups
-from tests.coverage.checks import scores_are_finite
+from tests.coverage.checks import others_keep_to_their_limits, scores_are_finite
+from tests.coverage.limits import OTHERS, limit
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED
 from tests.coverage.scene import FIVE, scene
 from tests.coverage.set_up import SetUp
@@ -22,6 +23,9 @@ _TITLES = {
     "Wrappers": set_ups.WRAPPERS,
     "Mixtures, whole-graph tasks and layers of one's own": set_ups.MIXED,
 }
+
+#: Columns of methods beside the five; excitation_backprop refuses what lrp refuses.
+_SHOWN = [name for name in OTHERS if name != "excitation_backprop"]
 
 _HEAD = """\
 # Layer coverage
@@ -41,12 +45,24 @@ On each of them `tests/coverage` checks, in float64,
 3. that the target class matters;
 4. that many instances at once are explained as each alone, and receptive fields as the full graph;
 5. that the model is the same afterwards: parameters, buffers, `requires_grad`, modes, hooks,
-   attributes, caches, output.
+   attributes, caches, output;
+6. that methods which read more of a model than its messages either give finite scores or refuse,
+   naming what they do not know: `lrp` (and `excitation_backprop`, whose rules meet the same
+   operations), `gnn_lrp`, `grad_cam`, `guided_backprop` and `attention`. Where `lrp` and `gnn_lrp`
+   work, the logit they share out is the model's own, and both give each node the same relevance,
+   one by rules along the layers, one by summing over all walks.
 
 **Calls** are message calls of the whole model by message-passing step, **steps** is how many steps
 there are, **hops** how far a prediction looks. *Cut* means that predictions were explained on their
 receptive fields. On the *full graph* they were explained where the receptive field gives another
 prediction: the result is right, but slower, and a `FallbackWarning` says so.
+
+In the last columns, *no rule* names the function of torch that `lrp` has no rule for; where it is
+linear, homogeneous or elementwise, `glassgraph.rules.register` gives it one. `gnn_lrp` needs the
+same rules, and walks: where nodes mix beside messages (normalization over a graph), or messages go
+through a `MessageTap`, they are not defined. `attention` reads the weights that a layer passes to
+`message()` as `alpha` or returns when asked; "none shown" includes layers that keep theirs to
+themselves, as AGNNConv and SuperGATConv do.
 """
 
 _PEERS = """\
@@ -87,20 +103,24 @@ def page() -> str:
 
 
 def _table(rows: list[SetUp]) -> str:
-    head = "| set-up | calls | steps | hops | explained on | five methods |\n"
-    return head + "|---|---|---|---|---|---|\n" + "".join(_row(each) for each in rows)
+    names = ["set-up", "calls", "steps", "hops", "explained on", "five methods"]
+    names += [f"`{name}`" for name in _SHOWN]
+    head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n"
+    return head + "".join(_row(each) for each in rows)
 
 
 def _row(set_up: SetUp) -> str:
     made = scene(set_up.name)
     scores_are_finite(made)
+    others_keep_to_their_limits(made)
     wiring = made.preparation.wiring
     calls = Counter(site.layer for site in wiring.sites)
     by_step = " + ".join(str(calls[layer]) for layer in range(wiring.num_layers))
     where = "full graph" if all(made.is_whole) else "cut"
-    return (
-        f"| {set_up.name} | {by_step} | {wiring.num_layers} | {wiring.num_hops} | {where} | ok |\n"
-    )
+    limits = [limit(name, set_up) for name in _SHOWN]
+    cells = [set_up.name, by_step, wiring.num_layers, wiring.num_hops, where, "ok"]
+    cells += ["ok" if each is None else each.cell for each in limits]
+    return f"| {' | '.join(map(str, cells))} |\n"
 
 
 def _list(entries: object) -> str:

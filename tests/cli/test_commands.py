@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 import glassgraph as gg
 from tests.cli.helpers import run
 
@@ -30,6 +32,7 @@ def test_an_unwritable_json_file_is_one_line(tmp_path: Path) -> None:
 ROW = {
     "dataset": "tree-cycles",
     "method": "saliency",
+    "peer": "pyg",
     "instances": 7,
     "ours_s_per_instance": 0.0025,
     "peer_s_per_instance": 0.01,
@@ -37,21 +40,30 @@ ROW = {
     "ours_auc": 0.75,
     "peer_auc": float("nan"),
     "saliency_auc": None,
+    "max_difference": None,
     "threads": 3,
 }
+PEERS = {"saliency": "pyg", "attention": "pyg", "lrp": "literal", "cam": "literal"}
 
 
-def test_bench_passes_its_options_on(tmp_path: Path, monkeypatch: Any) -> None:
-    seen: dict[str, Any] = {}
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command hands to a study that returns one row."""
+    options: dict[str, Any] = {}
 
-    def study(**options: Any) -> list[dict[str, Any]]:
-        seen.update(options)
+    def study(**given: Any) -> list[dict[str, Any]]:
+        options.update(given)
         return [ROW]
 
     module = ModuleType("glassgraph.studies.speed")
     module.run_speed_bench = study  # type: ignore[attr-defined]
     module.DATASETS = ("tree-cycles", "mutag")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "glassgraph.studies.speed", module)
+    monkeypatch.setattr("glassgraph.studies.speed_peers.PEERS", PEERS)
+    return options
+
+
+def test_bench_passes_its_options_on(tmp_path: Path, seen: dict[str, Any]) -> None:
     result = run(
         "bench", "speed", "--peer", "pyg", "--dataset", "tree-cycles", "--dataset", "mutag",
         "--method", "saliency", "--instances", 7, "--repeats", 2, "--threads", 3, "--seed", 5,
@@ -73,14 +85,76 @@ def test_bench_passes_its_options_on(tmp_path: Path, monkeypatch: Any) -> None:
     assert "4.0x" in result.stdout
     without_root = run("bench", "speed")
     assert seen["datasets"] == ["tree-cycles"]
+    assert seen["methods"] == list(PEERS)
     assert seen["instances"] == 100
     assert "mutag is left out" in without_root.output
 
 
-def test_bench_knows_one_peer() -> None:
+def test_bench_takes_several_methods_in_every_form(seen: dict[str, Any]) -> None:
+    for words in (
+        ["--method", "lrp,cam", "--method", "saliency"],
+        ["--methods", "lrp, cam,saliency,lrp"],
+    ):
+        assert run("bench", "speed", *words).exit_code == 0
+        assert seen["methods"] == ["lrp", "cam", "saliency"]
+
+
+def test_bench_chooses_methods_by_their_peer(seen: dict[str, Any]) -> None:
+    for peer in ("pyg", "literal"):
+        assert run("bench", "speed", "--peer", peer).exit_code == 0
+        assert seen["methods"] == [name for name in PEERS if PEERS[name] == peer]
+    result = run("bench", "speed", "--peer", "pyg", "--method", "saliency,lrp")
+    assert result.exit_code == 2
+    assert "lrp is measured beside 'literal', not 'pyg'" in result.stderr
+
+
+def test_bench_shows_a_table_for_each_peer(
+    seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    literal = {
+        **ROW,
+        "dataset": "ba-community",
+        "method": "excitation_backprop",
+        "instances": 100,
+        "peer": "literal",
+        "peer_s_per_instance": 2.58871,
+        "ratio": 412.2,
+        "max_difference": 3e-7,
+    }
+    rows = [ROW, literal]
+    study = sys.modules["glassgraph.studies.speed"]
+    monkeypatch.setattr(study, "run_speed_bench", lambda **_: rows)
+    text = run("bench", "speed", "--quiet").stdout
+    assert "beside PyG" in text
+    assert "beside literal" in text
+    assert "3e-07" in text
+    assert "excitation_backprop" in text
+    assert "…" not in text  # it fits 80 columns
+
+
+def test_bench_knows_two_peers() -> None:
     result = run("bench", "speed", "--peer", "dig")
     assert result.exit_code == 2
-    assert "--peer must be 'pyg'; got 'dig'" in result.stderr
+    assert "--peer must be 'pyg' or 'literal'; got 'dig'" in result.stderr
+
+
+def test_bench_walks_writes_its_rows(tmp_path: Path) -> None:
+    result = run(
+        "bench",
+        "walks",
+        "--layers",
+        2,
+        "--top",
+        3,
+        "--repeats",
+        1,
+        "--json",
+        tmp_path / "rows.json",
+    )
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert (row["layers"], row["walks"]) == (2, 3)
+    assert "num_walks" in result.output
 
 
 def test_the_study_takes_what_the_command_gives() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.errors import GlassgraphError
+from tests.coverage.limits import OTHERS, limit
 from tests.coverage.scene import FIVE, Scene
 
 
@@ -96,10 +98,10 @@ def target_matters(scene: Scene) -> None:
 
 def together_is_one_by_one(scene: Scene) -> None:
     """Explaining several instances at once is explaining each alone, for all five methods."""
+    alone = scene.masks_alone()
     for method in FIVE:
-        for position, mask in enumerate(scene.masks(method)):
-            (alone,) = scene.masks(method, index=[scene.index[position]])
-            assert close(mask, alone, max(scene.set_up.rounding, 1e-10)), method
+        for mask, own in zip(scene.masks(method), alone[method], strict=True):
+            assert close(mask, own, max(scene.set_up.rounding, 1e-10)), method
 
 
 def fallback_agrees(scene: Scene) -> None:
@@ -131,6 +133,37 @@ def surroundings_agree(scene: Scene) -> None:
         assert close(other, mask, scene.set_up.rounding)
 
 
+def others_keep_to_their_limits(scene: Scene) -> None:
+    """The methods of `OTHERS` give finite scores, or refuse in the words that are expected.
+
+    Rules leave the logit as it is. The relevance of a node is that of all walks which start there.
+    """
+    for method in OTHERS:
+        expected, found = limit(method, scene.set_up), scene.attributions[method]
+        if expected is not None:
+            assert isinstance(found, expected.error), f"{method} explains it, or fails otherwise"
+            assert expected.says in str(found), method
+            continue
+        assert not isinstance(found, GlassgraphError), f"{method}: {found}"
+        scores = [each for _, one in found for each in (one.edge, one.node) if each is not None]
+        assert all(bool(torch.isfinite(each).all()) for each in scores), method
+        if method in ("guided_backprop", "excitation_backprop"):  # these may cut all to zero
+            assert all(bool((each >= 0).all()) for each in scores), method
+        else:
+            assert any(bool(each.any()) for each in scores), method
+        if method in ("lrp", "gnn_lrp"):
+            for at, one in found:
+                logit = scene.prediction[at].amax(dim=1)
+                assert one.total is not None
+                assert close(one.total, logit, scene.set_up.rounding), method
+    by_rules, by_walks = scene.attributions["lrp"], scene.attributions["gnn_lrp"]
+    if not isinstance(by_rules, GlassgraphError) and not isinstance(by_walks, GlassgraphError):
+        for (_, one), (_, other) in zip(by_rules, by_walks, strict=True):
+            assert one.node is not None
+            assert other.node is not None
+            assert close(one.node, other.node, scene.set_up.rounding)
+
+
 CHECKS = (
     scores_are_finite,
     wiring_is_known,
@@ -142,4 +175,5 @@ CHECKS = (
     together_is_one_by_one,
     fallback_agrees,
     surroundings_agree,
+    others_keep_to_their_limits,
 )

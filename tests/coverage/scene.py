@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import Any
 
@@ -11,11 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Explanations
+from glassgraph.core.explanation import Attribution, Explanations
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
+from glassgraph.errors import GlassgraphError
+from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
 from tests.coverage import literal
+from tests.coverage.limits import OTHERS
 from tests.coverage.set_up import SetUp
 from tests.coverage.set_ups import SET_UPS
 
@@ -24,6 +29,25 @@ FIVE = ("random", "saliency", "edge_gradients", "occlusion", "gnn_explainer")
 #: Hyper-parameters that keep a learned method short.
 SHORT: dict[str, dict[str, Any]] = {"gnn_explainer": {"epochs": 3}}
 BUDGET = 1 << 30
+
+
+class _KeptBatches(Preparation):
+    """Cuts, packs and checks each choice of instances once."""
+
+    @staticmethod
+    def of(other: Preparation) -> _KeptBatches:
+        names = ("model_call", "task", "graph", "wiring", "check")
+        made = _KeptBatches(**{name: getattr(other, name) for name in names})
+        made.kept = {}
+        return made
+
+    kept: dict[Any, list[tuple[Tensor, InstanceBatch]]]
+
+    def batches(self, instances: Any, target: Any, budget: int) -> Any:
+        key = tuple(instances.index.tolist()), target, budget
+        if key not in self.kept:
+            self.kept[key] = list(super().batches(instances, target, budget))
+        return self.kept[key]
 
 
 class Scene:
@@ -67,14 +91,16 @@ class Scene:
     def _predict(self, model: nn.Module) -> Tensor:
         mode = [module.training for module in model.modules()]
         model.eval()
+        outputs = {}
         with torch.no_grad(), torch.random.fork_rng():
-            out = [
-                literal.predict(model, data, self.set_up.names)[row]
-                for data, row in zip(self.inputs, self.rows, strict=True)
-            ]
+            for data in self.inputs:  # nodes share theirs
+                if id(data) not in outputs:
+                    outputs[id(data)] = literal.predict(model, data, self.set_up.names)
         for module, flag in zip(model.modules(), mode, strict=True):
             module.training = flag
-        return torch.stack(out)
+        return torch.stack(
+            [outputs[id(data)][row] for data, row in zip(self.inputs, self.rows, strict=True)]
+        )
 
     @cached_property
     def prediction(self) -> Tensor:
@@ -95,6 +121,21 @@ class Scene:
         """The dense edge mask of each instance."""
         return [each.edge_mask for each in self.explain(method, **options)]
 
+    def masks_alone(self) -> dict[str, list[Tensor]]:
+        """For each of the five methods the dense edge mask of each instance, in calls of its own.
+
+        All methods are given the same batches of one instance.
+        """
+        found: dict[str, list[Tensor]] = {}
+        with self._untouched(), self._only_fallbacks():
+            preparation = _KeptBatches.of(self._explainer(FIVE[0]).prepare(self.data))
+            for method in FIVE:
+                explainer = self._explainer(method)
+                explainer.prepare = lambda _: preparation  # type: ignore[method-assign]
+                alone = [explainer.explain(self.data, index=[index])[0] for index in self.index]
+                found[method] = [each.edge_mask for each in alone]
+        return found
+
     def _explain(self, method: str, options: dict[str, Any]) -> tuple[Explanations, list[str]]:
         key = (method, *sorted((name, str(value)) for name, value in options.items()))
         if key in self._explained:
@@ -102,17 +143,49 @@ class Scene:
         shared = {name: options[name] for name in ("check", "call") if name in options}
         how = {"index": self.index, **options}
         how = {name: how[name] for name in how if name not in shared}
-        settings = {**SHORT.get(method, {}), **shared, "progress": False}
-        with literal.unchanged(self.model):
-            explainer = make_explainer(method, self.model, self.set_up.level, **settings)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", FallbackWarning)
+        with self._untouched():
+            explainer = self._explainer(method, **shared)
+            with self._only_fallbacks() as caught:
                 found = explainer.explain(self.data, **how)
-            others = [each for each in caught if not issubclass(each.category, FallbackWarning)]
-            assert not others, [str(each.message) for each in others]
-        assert torch.equal(self._predict(self.model), self._own)
         self._explained[key] = found, [str(each.message) for each in caught]
         return self._explained[key]
+
+    def _explainer(self, method: str, **options: Any) -> Explainer:
+        settings = {**SHORT.get(method, {}), **OTHERS.get(method, {}), **options}
+        return make_explainer(method, self.model, self.set_up.level, progress=False, **settings)
+
+    @contextmanager
+    def _untouched(self) -> Iterator[None]:
+        """The model must be what it was after the block, and say what it said."""
+        with literal.unchanged(self.model):
+            yield
+        assert torch.equal(self._predict(self.model), self._own)
+
+    @contextmanager
+    def _only_fallbacks(self) -> Iterator[list[warnings.WarningMessage]]:
+        """Collects the fall-back's warnings; there must be no others."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", FallbackWarning)
+            yield caught
+        others = [each for each in caught if not issubclass(each.category, FallbackWarning)]
+        assert not others, [str(each.message) for each in others]
+
+    @cached_property
+    def attributions(self) -> dict[str, list[tuple[Tensor, Attribution]] | GlassgraphError]:
+        """What each of `OTHERS` finds in the instance batches, or why it does not.
+
+        For each batch the instances it covers, and their scores.
+        """
+        found: dict[str, list[tuple[Tensor, Attribution]] | GlassgraphError] = {}
+        with self._untouched(), protected(self.model):
+            batches = self.batches()
+            for method in OTHERS:
+                explainer = self._explainer(method)
+                try:
+                    found[method] = [(at, explainer.attribute(batch)) for at, batch in batches]
+                except GlassgraphError as error:
+                    found[method] = error
+        return found
 
     @cached_property
     def preparation(self) -> Preparation:

@@ -1,4 +1,7 @@
-"""Every convolution of PyG, explained by five methods and held against a literal version."""
+"""Every convolution of PyG, explained by five methods and held against a literal version.
+
+What further methods make of it is held against `tests.coverage.limits`.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,12 @@ from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.nn import conv as convs
 
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.explanation import Attribution
+from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
 from tests import coverage_matrix
-from tests.coverage import checks, literal
-from tests.coverage.models import without_edges
+from tests.coverage import checks, limits, literal
+from tests.coverage.models import WIDTH, without_edges
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED, NotBuildable, Refused
 from tests.coverage.scene import Scene, scene
 from tests.coverage.set_up import SetUp, row
@@ -61,6 +67,11 @@ def test_known_defects() -> None:
 def test_enough_set_ups_with_names_of_their_own() -> None:
     assert len([set_up for set_up in SET_UPS if not set_up.is_broken]) >= 62
     assert len({set_up.name for set_up in SET_UPS}) == len(SET_UPS)
+
+
+def test_every_limit_is_of_a_set_up() -> None:
+    names = {set_up.name for set_up in SET_UPS}
+    assert names >= set(limits.NO_RULE) | set(limits.NO_WALKS) | limits.SHOWS_ATTENTION
 
 
 def test_every_layer_of_pyg_is_accounted_for() -> None:
@@ -129,6 +140,40 @@ def test_a_wrong_number_of_layers_is_rejected() -> None:
     for changes in ({"layers": 3}, {"sites": 3}, {"whole": "not so"}):
         with pytest.raises(AssertionError):
             checks.wiring_is_known(wrong(**changes))
+
+
+def test_a_method_that_looks_across_instances_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    attribute = EdgeGradients.attribute
+
+    def across(self: EdgeGradients, batch: InstanceBatch) -> Attribution:
+        found = attribute(self, batch)
+        return dataclasses.replace(found, edge=found.edge + 1e-6 * batch.num_instances)
+
+    checks.together_is_one_by_one(wrong())
+    monkeypatch.setattr(EdgeGradients, "attribute", across)
+    with pytest.raises(AssertionError, match="edge_gradients"):
+        checks.together_is_one_by_one(wrong())
+
+
+@pytest.mark.parametrize(
+    "table", [{"NO_RULE": {"wrong": "lstm"}}, {"SHOWS_ATTENTION": {"wrong"}}], ids=str
+)
+def test_a_wrong_limit_is_rejected(
+    table: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks.others_keep_to_their_limits(wrong())
+    for name, value in table.items():
+        monkeypatch.setattr(limits, name, value)
+    with pytest.raises(AssertionError):
+        checks.others_keep_to_their_limits(wrong())
+
+
+def test_a_limit_that_nobody_wrote_down_is_rejected() -> None:
+    def build(n: int) -> nn.Module:
+        return pyg.SAGEConv(WIDTH, WIDTH, aggr="lstm")
+
+    with pytest.raises(AssertionError, match="no rule for 'lstm'"):
+        checks.others_keep_to_their_limits(wrong(build=build, options=frozenset({"sorted"})))
 
 
 def test_a_model_that_mixes_nodes_is_seen_to_need_the_full_graph() -> None:

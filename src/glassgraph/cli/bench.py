@@ -1,8 +1,8 @@
-"""``glassgraph bench``: measurements against other libraries."""
+"""``glassgraph bench``: measurements against other libraries and literal versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,26 +10,47 @@ import typer
 from rich import box
 from rich.table import Table
 
-from glassgraph.cli.console import check_file_writable, friendly, out, say, write_json
+from glassgraph.cli.console import (
+    check_file_writable,
+    friendly,
+    out,
+    say,
+    told_warnings,
+    write_json,
+)
+from glassgraph.cli.parse import parse_names
 from glassgraph.errors import CommandError
 
-bench = typer.Typer(help="Measure against other libraries.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measure against other libraries and literal versions.", no_args_is_help=True
+)
 
 
 @bench.callback()
 def about() -> None:
-    """Measure against other libraries."""
+    """Measure against other libraries and literal versions."""
 
 
 @bench.command()
 @friendly
 def speed(
-    peer: Annotated[str, typer.Option(help="The other library; 'pyg' is the only one.")] = "pyg",
+    peer: Annotated[
+        str | None,
+        typer.Option(
+            help="'pyg' for the methods that torch_geometric.explain has, 'literal' for those held "
+            "against a literal version of their paper. [default: both]"
+        ),
+    ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Data set; repeat for several. [default: all]")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="Method; repeat for several. [default: all]")
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "--methods",
+            help="Method, or several with commas; may be repeated. [default: all with a peer]",
+        ),
     ] = None,
     instances: Annotated[int, typer.Option(min=1, help="Most predictions to explain.")] = 100,
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 5,
@@ -41,30 +62,61 @@ def speed(
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Time per explanation and accuracy beside torch_geometric.explain, in this process."""
-    if peer != "pyg":
-        raise CommandError(f"--peer must be 'pyg'; got {peer!r}")
+    """Time per explanation and accuracy beside a peer, in this process.
+
+    The peer is torch_geometric.explain where it has the method. Otherwise it is a literal version
+    of the paper: one prediction at a time on the whole graph.
+    """
+    if peer not in (None, "pyg", "literal"):
+        raise CommandError(f"--peer must be 'pyg' or 'literal'; got {peer!r}")
     check_file_writable(json)
     from glassgraph.studies.speed import DATASETS, run_speed_bench
+    from glassgraph.studies.speed_peers import PEERS
 
-    chosen: dict[str, Any] = {"datasets": dataset or _without_mutag(DATASETS, root)}
-    if method:
-        chosen["methods"] = method
-    rows = run_speed_bench(
-        **chosen,
-        instances=instances,
-        repeats=repeats,
-        threads=threads,
-        seed=seed,
-        root=root,
-        progress=not quiet,
-        report=None if quiet else _say_row,
-    )
-    out().print(_table(rows, repeats, threads))
+    methods = _with_peer(parse_names(",".join(method)) if method else None, peer, PEERS)
+    with told_warnings():
+        rows = run_speed_bench(
+            datasets=dataset or _without_mutag(DATASETS, root),
+            methods=methods,
+            instances=instances,
+            repeats=repeats,
+            threads=threads,
+            seed=seed,
+            root=root,
+            progress=not quiet,
+            report=None if quiet else _say_row,
+        )
+    for table in _tables(rows, repeats, threads):
+        out().print(table)
     if json is not None:
         write_json(json, rows)
         if not quiet:
             say(f"rows: {json}")
+
+
+@bench.command()
+@friendly
+def walks(
+    layers: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Depth of the network; repeat for several. [default: 3, 5, 7]"),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Walks to look for.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+) -> None:
+    """GNN-LRP's walks of largest relevance, found in networks of several depths."""
+    check_file_writable(json)
+    from glassgraph.studies.walk_speed import LAYERS, run_walk_bench
+
+    rows = run_walk_bench(
+        layers or LAYERS, walks=top, repeats=repeats, threads=threads, seed=seed, report=_say_row
+    )
+    if json is not None:
+        write_json(json, rows)
+        say(f"rows: {json}")
 
 
 @bench.command()
@@ -158,14 +210,36 @@ def _say_row(row: dict[str, Any]) -> None:
     )
 
 
-def _table(rows: list[dict[str, Any]], repeats: int, threads: int) -> Table:
-    title = f"glassgraph beside PyG ({repeats} repeats, {threads} threads)"
+def _with_peer(methods: list[str] | None, peer: str | None, peers: Mapping[str, str]) -> list[str]:
+    """The methods that are measured beside a peer; all of them if none is named.
+
+    Raises:
+        CommandError: if a named method has another peer.
+    """
+    for name in methods or ():
+        if peer is not None and peers.get(name, peer) != peer:
+            raise CommandError(f"{name} is measured beside {peers[name]!r}, not {peer!r}")
+    return methods or [name for name in peers if peer in (None, peers[name])]
+
+
+def _tables(rows: list[dict[str, Any]], repeats: int, threads: int) -> Iterator[Table]:
+    """A table for each peer that has rows."""
+    for peer, name in (("pyg", "PyG"), ("literal", "literal")):
+        own = [row for row in rows if row["peer"] == peer]
+        if own:
+            title = f"glassgraph beside {name} ({repeats} repeats, {threads} threads)"
+            yield _table(own, title, name)
+
+
+def _table(rows: list[dict[str, Any]], title: str, peer: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for name in ("dataset", "method"):
         table.add_column(name, no_wrap=True)
-    for name in ("n", "ours ms", "PyG ms", "ratio", "AUC ours/PyG/saliency"):
+    last = "AUC ours/PyG/saliency" if peer == "PyG" else "difference"
+    for name in ("n", "ours ms", "PyG ms" if peer == "PyG" else "peer ms", "ratio", last):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
+        areas = [_number(row, f"{side}_auc", "{:.3f}") for side in ("ours", "peer", "saliency")]
         table.add_row(
             str(row["dataset"]),
             str(row["method"]),
@@ -173,9 +247,7 @@ def _table(rows: list[dict[str, Any]], repeats: int, threads: int) -> Table:
             _number(row, "ours_s_per_instance", "{:.2f}", 1000),
             _number(row, "peer_s_per_instance", "{:.2f}", 1000),
             _number(row, "ratio", "{:.1f}x"),
-            " / ".join(
-                _number(row, f"{side}_auc", "{:.3f}") for side in ("ours", "peer", "saliency")
-            ),
+            " / ".join(areas) if peer == "PyG" else _number(row, "max_difference", "{:.0e}"),
         )
     return table
 

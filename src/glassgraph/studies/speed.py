@@ -1,44 +1,58 @@
-"""Speed and accuracy side by side with ``torch_geometric.explain``, in one process.
+"""Speed and accuracy of our methods beside a peer, in one process.
 
-For each data set the reference model is trained, then the same instances are explained by ours (all
-in one call) and by PyG's explainer of the same method (one call per instance, its only way), at the
-same settings and epochs. Ours is the median over repeats of the whole call divided by the number of
-instances; the peer's is the median over instances. Every peer gets a fresh copy of the model, since
-its masks stay on the modules.
+For each data set a model is trained, then the same instances are explained by ours (all in one
+call) and by a peer (one call per instance, its only way), at the same settings. The peer is PyG's
+explainer of the same method where there is one, and otherwise a literal version of the paper
+(`glassgraph.studies.literal`). Ours is the median over repeats of the whole call divided by the
+number of instances; the peer's is the median over instances. Every peer gets a fresh copy of the
+model, since PyG's masks stay on the modules.
+
+The literal version of GNN-LRP makes a pass for each walk: some walks of each instance are timed,
+and the median is multiplied by the number of all of them. Ours lists all of them.
+
+The model is the data set's reference model. Attention asks for another one, a GAT, and class
+activation mapping for mean pooling alone: such models are trained for a shorter time.
 
 The accuracy is the pooled ROC-AUC of the scores of all edges in the receptive fields, label = edges
 of the instance's own motif (for graphs: the ground-truth mask), both directions of an edge
-averaged; both sides are scored on the same edges.
+averaged; both sides are scored on the same edges. A literal version that scores nodes has none.
 """
 
 from __future__ import annotations
 
-import copy
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core.explanation import Explanations, LocalExplanation
 from glassgraph.datasets import ExplanationDataset, load_dataset
-from glassgraph.errors import DatasetError, MissingExtraError, UnknownMethodError
+from glassgraph.errors import DatasetError, TaskError, UnknownMethodError, WalkError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
-from glassgraph.models import reference_model
+from glassgraph.models.gnn import GNN
+from glassgraph.studies.pyg_peers import EPOCHS
+from glassgraph.studies.speed_models import model_name, trained_model
+from glassgraph.studies.speed_peers import GAMMAS, PEERS, Instance, time_peer
 from glassgraph.studies.timing import num_threads, seconds
 
 DATASETS = ("tree-cycles", "tree-grid", "ba-shapes", "ba-community", "ba-2motifs", "mutag")
-METHODS = ("saliency", "edge_gradients", "gnn_explainer")
-#: Epochs of GNNExplainer on both sides; its other defaults are PyG's.
-EPOCHS = 100
-_OURS: dict[str, dict[str, Any]] = {"gnn_explainer": {"epochs": EPOCHS}}
-#: Calls of the peer that are timed, at most; the others are made for their scores alone.
-_TIMED_CALLS = 60
+METHODS = tuple(PEERS)
+_OURS: dict[str, dict[str, Any]] = {
+    "gnn_explainer": {"epochs": EPOCHS},
+    "excitation_backprop": {"negative": "allow"},
+    "gnn_lrp": {"gamma": GAMMAS, "walks": "all"},
+}
+
+
+class LeftOutWarning(UserWarning):
+    """A method cannot explain the predictions of a data set."""
 
 
 def run_speed_bench(
@@ -66,29 +80,37 @@ def run_speed_bench(
         report: called with each row as soon as it is measured.
 
     Returns:
-        Rows ``{dataset, method, instances, ours_s_per_instance, peer_s_per_instance, ratio,
-        ours_auc, peer_auc, saliency_auc, threads, prepare_s, test_accuracy}``; the ratio is peer
-        time over ours.
+        Rows ``{dataset, method, peer, model, instances, ours_s_per_instance, peer_s_per_instance,
+        ratio, ours_auc, peer_auc, max_difference, saliency_auc, threads, prepare_s,
+        test_accuracy}``; the ratio is peer time over ours. ``max_difference`` is how far the peer's
+        scores are from ours, the largest of any instance in parts of the instance's largest score;
+        None for those of PyG's methods that are defined in another way. Rows of ``gnn_lrp`` have
+        ``num_walks`` and ``literal_walks_timed`` (of all instances) too, and in
+        ``plain_s_per_instance`` what the same passes take without any rule.
 
     Raises:
         MissingExtraError: if captum is not installed.
         UnknownMethodError: for a method that has no peer.
+
+    Warns:
+        LeftOutWarning: of a method that cannot explain a data set; it gets no row there.
     """
     for method in methods:
         if method not in METHODS:
-            raise UnknownMethodError(f"{method} has no peer in PyG; choose from {METHODS}")
+            raise UnknownMethodError(f"{method} has no peer; choose from {', '.join(METHODS)}")
     rows = []
     with num_threads(threads):
         for name in datasets:
             dataset = load_dataset(name, root=root if name.startswith("muta") else None, seed=seed)
-            trained = reference_model(dataset, seed=seed, progress=progress)
-            case = _Case(dataset, trained.model, instances, seed)
-            saliency_auc = case.auc(case.explain("saliency"))
+            case = _Case(dataset, instances, seed, progress=progress)
             for method in methods:
-                row = case.measure(method, repeats)
-                row["saliency_auc"] = saliency_auc
+                try:
+                    row = case.measure(method, repeats)
+                except (TaskError, WalkError) as error:
+                    message = f"{method} is left out on {name}: {error}"
+                    warnings.warn(message, LeftOutWarning, stacklevel=2)
+                    continue
                 row["threads"] = threads
-                row["test_accuracy"] = trained.accuracy["test"]
                 rows.append(row)
                 if report is not None:
                     report(row)
@@ -96,34 +118,50 @@ def run_speed_bench(
 
 
 class _Case:
-    """One data set, its model, and the instances to explain."""
+    """One data set, its models, and the instances to explain."""
 
     def __init__(
-        self, dataset: ExplanationDataset, model: nn.Module, instances: int, seed: int
+        self, dataset: ExplanationDataset, instances: int, seed: int, *, progress: bool
     ) -> None:
         if dataset.explained.numel() == 0:
             raise DatasetError(f"{dataset.name} names no instances to explain")
-        self.dataset, self.model, self.seed = dataset, model, seed
+        self.dataset, self.seed, self.progress = dataset, seed, progress
         chosen = dataset.explained
         if chosen.numel() > instances:  # evenly spread
             step = torch.linspace(0, chosen.numel() - 1, instances).round().long()
             chosen = chosen[step]
         self.index = chosen
         self.data: Any = dataset.graphs[0] if dataset.level == "node" else dataset.graphs
+        self._models: dict[str, tuple[GNN, float, float | None]] = {}
+
+    def model(self, method: str) -> tuple[GNN, float, float | None]:
+        """What a method is measured on, its test accuracy, and the AUC that saliency has there."""
+        name = model_name(method)
+        if name not in self._models:
+            model, accuracy = trained_model(name, self.dataset, self.seed, progress=self.progress)
+            saliency = make_explainer("saliency", model, self.dataset.level, progress=False)
+            auc = self.auc(saliency.explain(self.data, index=self.index))
+            self._models[name] = model, accuracy, auc
+        return self._models[name]
 
     def explainer(self, method: str) -> Explainer:
         settings = dict(_OURS.get(method, {}))
         if method == "gnn_explainer" and self.dataset.level == "node":
             # PyG scales the initial mask by the size of the whole graph.
             settings["init_scale"] = (2.0 / int(self.data.num_nodes)) ** 0.5
+        model, _, _ = self.model(method)
         return make_explainer(
-            method, self.model, self.dataset.level, seed=self.seed, progress=False, **settings
+            method, model, self.dataset.level, seed=self.seed, progress=False, **settings
         )
 
-    def explain(self, method: str) -> Explanations:
-        return self.explainer(method).explain(self.data, index=self.index)
+    def instances(self) -> list[Instance]:
+        """What a peer explains one after the other."""
+        if self.dataset.level == "node":
+            return [(self.data, node) for node in self.index.tolist()]
+        return [(self.data[number], None) for number in self.index.tolist()]
 
     def measure(self, method: str, repeats: int) -> dict[str, Any]:
+        model, accuracy, saliency_auc = self.model(method)
         explainer = self.explainer(method)
         start = time.perf_counter()
         explainer.prepare(self.data)
@@ -135,82 +173,30 @@ class _Case:
         first = seconds(run, repeats)
         explanations = run()
         locals_ = [explanations.local(position) for position in range(len(explanations))]
-        peer_masks, peer_s = self._run_peer(method)
+        peer = time_peer(method, model, self.instances(), locals_, self.seed)
         ours_s = statistics.median([first, seconds(run, repeats, warm_up=0)]) / len(locals_)
-        peer_scores = [mask[local.edge_id] for mask, local in zip(peer_masks, locals_, strict=True)]
         return {
             "dataset": self.dataset.name,
             "method": method,
+            "peer": PEERS[method],
+            "model": model.kind,
             "instances": len(locals_),
             "ours_s_per_instance": ours_s,
-            "peer_s_per_instance": peer_s,
-            "ratio": peer_s / ours_s,
+            "peer_s_per_instance": peer.seconds,
+            "ratio": peer.seconds / ours_s,
             "ours_auc": self.auc(explanations),
-            "peer_auc": pooled_auc(locals_, peer_scores),
+            "peer_auc": None if peer.edges is None else pooled_auc(locals_, peer.edges),
+            "max_difference": peer.max_difference,
+            "saliency_auc": saliency_auc,
             "prepare_s": prepare_s,
+            "test_accuracy": accuracy,
+            **peer.columns,
         }
 
     def auc(self, explanations: Explanations) -> float | None:
         locals_ = [explanations.local(position) for position in range(len(explanations))]
         scores = [local.edge_score for local in locals_]
         return pooled_auc(locals_, [score for score in scores if score is not None])
-
-    def _run_peer(self, method: str) -> tuple[list[Tensor], float]:
-        is_node = self.dataset.level == "node"
-        model = copy.deepcopy(self.model)
-        peer = _peer_explainer(method, model if is_node else _OneGraph(model), self.dataset.level)
-        masks, times = [], []
-        for position, number in enumerate(self.index.tolist()):
-            graph = self.data if is_node else self.data[number]
-            extra = {"index": number} if is_node else {}
-            torch.manual_seed(self.seed + position)  # noqa: TID251 - the peer draws globally
-            if position == 0:
-                peer(graph.x, graph.edge_index, **extra)  # warm up
-            start = time.perf_counter()
-            found = peer(graph.x, graph.edge_index, **extra)
-            if position < _TIMED_CALLS:
-                times.append(time.perf_counter() - start)
-            masks.append(found.edge_mask.detach())
-        return masks, statistics.median(times)
-
-
-class _OneGraph(nn.Module):
-    """A graph model called with a ``batch`` of zeros, as it was trained.
-
-    PyG hands extra arguments to Captum by position, whatever their names, so the peer cannot pass
-    ``batch`` itself; without it maximum pooling takes another path, whose gradient differs at ties.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        batch = torch.zeros(x.size(0), dtype=torch.long, device=x.device)
-        output: Tensor = self.model(x, edge_index, batch=batch)
-        return output
-
-
-def _peer_explainer(method: str, model: nn.Module, level: str) -> Any:
-    from torch_geometric import explain as pyg
-
-    config = {
-        "mode": "multiclass_classification",
-        "task_level": level,
-        "return_type": "raw",
-    }
-    if method == "gnn_explainer":
-        algorithm: Any = pyg.GNNExplainer(epochs=EPOCHS, lr=0.01)
-        masks = {"node_mask_type": "attributes", "edge_mask_type": "object"}
-    else:
-        try:
-            algorithm = pyg.CaptumExplainer("Saliency")
-        except ImportError as error:
-            raise MissingExtraError(
-                "PyG's saliency needs captum: pip install 'glassgraph[bench]'"
-            ) from error
-        masks = {"edge_mask_type": "object"}
-    return pyg.Explainer(model, algorithm, explanation_type="model", model_config=config, **masks)
 
 
 def pooled_auc(locals_: Sequence[LocalExplanation], scores: Sequence[Tensor]) -> float | None:
