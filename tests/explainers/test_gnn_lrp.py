@@ -371,7 +371,8 @@ def test_nodes_join_a_subgraph_in_the_order_of_a_literal_search(alpha: float) ->
     torch.manual_seed(4)
     model = Net("gin", "graph").double()
     data = [
-        Data(x=torch.rand(n, 3).double(), edge_index=torch.randint(n, (2, 2 * n))) for n in (5, 7, 4)
+        Data(x=torch.rand(n, 3).double(), edge_index=torch.randint(n, (2, 2 * n)))
+        for n in (5, 7, 4)
     ]
     explainer = GNNLRP(model, "graph", gamma=GAMMAS)
     found = explainer.node_order(data, target=(0, 1), alpha=alpha)

@@ -48,7 +48,7 @@ def test_evidence_by_hand() -> None:
 
 
 def test_summary_by_hand() -> None:
-    shared = {"question": "logit", "alpha": 0.05, "published": 99.62}
+    shared = {"training": "plain", "question": "logit", "alpha": 0.05, "published": 99.62}
     rows = [
         {**shared, "auc": 70.0, "auc_by_class": [40.0, 100.0], "evidence": [0.0, 120.0]},
         {**shared, "auc": 95.0, "auc_by_class": [92.0, 98.0], "evidence": [60.0, 90.0]},

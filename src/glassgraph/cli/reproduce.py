@@ -295,7 +295,11 @@ def subgraphs(
             write_json(json, rows)
         if not quiet:
             best = max(each["auc"] for each in own)
-            say(f"seed {own[0]['seed']}: network after {own[0]['start']} starts, best {best:.1f}")
+            first = own[0]
+            say(
+                f"seed {first['seed']}, {first['training']}: network after {first['start']} "
+                f"starts, best {best:.1f}"
+            )
 
     with told_warnings():
         run_subgraphs(

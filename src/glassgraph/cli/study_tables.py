@@ -62,11 +62,12 @@ def subgraphs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         "other; with evidence: classes that rest on their motif, see docs/relevance.md"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    for name in ("asked", "alpha", "publ.", "mean", "with evidence"):
+    for name in ("network", "asked", "alpha", "publ.", "mean", "with evidence"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("each seed, by class", justify="right")
     for each in summarize(rows):
         table.add_row(
+            each["training"],
             "a/b" if each["question"] == "contrast" else "a",
             f"{each['alpha']:.2f}",
             "-" if each["published"] is None else f"{each['published']:.1f}",

@@ -14,6 +14,7 @@ Attribution via Message Passing" (ICML 2022, https://proceedings.mlr.press/v162/
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch_geometric.data import Data
 from torch_geometric.nn import GINConv, global_add_pool
 
 
@@ -39,7 +40,7 @@ class NegativeGIN(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        hidden_channels: int = 20,
+        hidden_channels: int = 64,
         out_channels: int = 2,
         num_layers: int = 3,
         feature_scale: float = 1.0,
@@ -70,11 +71,30 @@ class NegativeGIN(nn.Module):
             edge_index: ``[2, E]``.
             batch: ``[N]`` graph of each node.
         """
+        logits: Tensor = global_add_pool(self.node_logits(x, edge_index), batch)
+        return logits
+
+    def node_logits(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """What each node adds to the logits, ``[N, C]``."""
         h = self.embed(x * self.feature_scale).relu()
         for conv in self.convs:
             h = conv(h / 2, edge_index)
-        logits: Tensor = global_add_pool(h, batch) / 20**0.5
-        return logits
+        return h / 20**0.5
+
+
+def total_evidence(model: nn.Module, graph: Data) -> Tensor:
+    """Sum over nodes of the size of what they add to the lead of one class, for each graph.
+
+    As a penalty it asks for few nodes that speak at all. Knowing one class by the absence of the
+    other's motif takes evidence in every graph, and twice as much against it where the motif is; a
+    network that knows both motifs needs less.
+    """
+    assert isinstance(model, NegativeGIN)
+    assert graph.x is not None
+    assert graph.edge_index is not None
+    nodes = model.node_logits(graph.x, graph.edge_index)
+    total: Tensor = (nodes[:, 0] - nodes[:, 1]).abs().sum()
+    return total / int(getattr(graph, "num_graphs", 1))
 
 
 def negative_gin(

@@ -10,7 +10,7 @@ instead of 0.98). Test labels are never read for it.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Literal, Protocol
@@ -25,6 +25,9 @@ from glassgraph.errors import HyperParameterError
 
 Step = tuple[Data, Tensor]
 """A graph, and the rows of the model's output on it that count."""
+
+Penalty = Callable[[nn.Module, Data], Tensor]
+"""A scalar of the model on the graph of a step."""
 
 EVALUATION_BATCH = 1024
 
@@ -78,6 +81,7 @@ def train(
     batch_size: int = 64,
     patience: int = 300,
     clip: float | None = None,
+    penalty: Penalty | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Training:
@@ -92,6 +96,7 @@ def train(
         batch_size: Graphs per step at graph level; a node-level step takes the whole graph.
         patience: Stop after this many epochs without a better validation result.
         clip: Longest gradient of a step, all parameters together; None for no limit.
+        penalty: Added to the cross-entropy of a step, `penalty(model, graph)`; None for nothing.
         seed: Seed of shuffling and dropout; the caller's random state is not touched.
         progress: Show a progress bar.
 
@@ -122,7 +127,8 @@ def train(
             model.train()
             for graph, rows in _steps(model, dataset, "train", batch_size, shuffle=True):
                 optimizer.zero_grad()
-                functional.cross_entropy(*_outputs(model, graph, rows)).backward()
+                loss = functional.cross_entropy(*_outputs(model, graph, rows))
+                (loss if penalty is None else loss + penalty(model, graph)).backward()
                 if clip is not None:
                     nn.utils.clip_grad_norm_(model.parameters(), clip)
                 optimizer.step()

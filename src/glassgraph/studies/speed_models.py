@@ -15,7 +15,10 @@ from glassgraph.models.training import accuracy, train
 
 HIDDEN = 20
 #: A short training: the speed does not depend on what has been learned.
-_SHORT = {"node": {"epochs": 200, "patience": 200}, "graph": {"epochs": 30, "patience": 30}}
+_SHORT: dict[str, dict[str, Any]] = {
+    "node": {"epochs": 200, "patience": 200},
+    "graph": {"epochs": 30, "patience": 30},
+}
 
 
 def model_name(method: str) -> str:
