@@ -35,7 +35,7 @@ lint: $(STAMP)  ## ruff, mypy and the direction of imports
 	$(BIN)/lint-imports
 
 test: lint  ## lint, then every test and doctest
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto
 
 demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
 	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes

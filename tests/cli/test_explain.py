@@ -149,7 +149,7 @@ MISTAKES = [
     ({"task": None}, "--data needs --task"),
     ({"model": None}, "--data needs a model"),
     ({"model": "gin"}, "--model gin needs --weights"),
-    ({"model": "mlp"}, "--model takes gcn, gin, gat, rgcn, or FILE.py:factory; got 'mlp'"),
+    ({"model": "mlp"}, "--model takes gcn, gin, gat, rgcn, sage, or FILE.py:factory; got 'mlp'"),
     ({"model": "nowhere.py:make"}, "no Python file at nowhere.py"),
     ({"weights": "nowhere.pt"}, "no weights file at nowhere.pt"),
     ({"mode": "regression", "return-type": "probs"}, "a regression model returns 'raw'"),

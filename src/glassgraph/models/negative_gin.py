@@ -79,7 +79,8 @@ class NegativeGIN(nn.Module):
         h = self.embed(x * self.feature_scale).relu()
         for conv in self.convs:
             h = conv(h / 2, edge_index)
-        return h / 20**0.5
+        logits: Tensor = h / 20**0.5
+        return logits
 
 
 def total_evidence(model: nn.Module, graph: Data) -> Tensor:
