@@ -57,8 +57,11 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	else \
 	  echo "benzene left out: no file at $(BENZENE_ROOT); name its folder with BENZENE_ROOT=..."; \
 	fi
-	$(BIN)/glassgraph bench speed --peer pyg --json $(OUT)/studies/speed.json \
+	$(BIN)/glassgraph reproduce subgraphs --json $(OUT)/studies/subgraphs.json
+	$(BIN)/glassgraph reproduce invariance --json $(OUT)/studies/invariance.json
+	$(BIN)/glassgraph bench speed --json $(OUT)/studies/speed.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
+	$(BIN)/glassgraph bench walks --json $(OUT)/studies/walks.json
 	$(BIN)/glassgraph bench scale --json $(OUT)/studies/scale.json
 	$(BIN)/glassgraph bench graphmask-cost --json $(OUT)/studies/graphmask-cost.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))

@@ -152,7 +152,8 @@ def test_the_widest_row_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     row = {
         "dataset": "tree-cycles", "seed": 12, "unchanged": 1.0, "kept": 1.0,
         "kept_by_layer": [0.21, 1.0, 1.0], "drop_kept": 0.392, "drop_shut": 0.123, "auc_own": 0.5,
-        "auc_union": 1.0, "fit_seconds": 123.4, "is_met": True, "missed": [],
+        "auc_union": 1.0, "fit_seconds": 123.4, "explain_seconds": 5.6, "test_accuracy": 1.0,
+        "is_met": True, "missed": [],
     }  # fmt: skip
     monkeypatch.setattr(study, "run_faithfulness", lambda *_, report, **__: report(row) or [row])
     result = run("reproduce", "graphmask-faithfulness", "--dataset", "tree-cycles", "--quiet")

@@ -42,6 +42,34 @@ _NODES = 1000
 _FORMATS = (".pdf", ".png", ".svg")
 
 
+Threads = Annotated[int, typer.Option(min=1, help="Threads of torch.")]
+Json = Annotated[Path | None, typer.Option(help="Write the rows to this file.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+class _Kept:
+    """Rows of a study, written to a file as they come, should a later part be interrupted."""
+
+    def __init__(self, json: Path | None, quiet: bool) -> None:
+        check_file_writable(json)
+        self.rows: list[dict[str, Any]] = []
+        self._json, self._quiet = json, quiet
+
+    def add(self, rows: Sequence[dict[str, Any]], *lines: str) -> None:
+        """Keep rows, and say lines about them."""
+        self.rows.extend(rows)
+        if self._json is not None:
+            write_json(self._json, self.rows)
+        for line in () if self._quiet else lines:
+            say(line)
+
+    def show(self, table: Table) -> None:
+        """Print the table, and where the rows are."""
+        out().print(table)
+        if self._json is not None and not self._quiet:
+            say(f"rows: {self._json}")
+
+
 @reproduce.callback()
 def about() -> None:
     """Repeat experiments of papers, published beside measured numbers."""
@@ -61,33 +89,26 @@ def star_graphs(
         int,
         typer.Option(min=_FEWER, help="Training graphs; a twentieth each for validation and test."),
     ] = _GRAPHS,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    threads: Threads = 1,
+    json: Json = None,
     figure: Annotated[
         Path | None,
         typer.Option(help="Draw what each method keeps of one graph (.png, .svg or .pdf)."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Table 1 of the GraphMask paper: who finds the edges that a network must look at?"""
-    check_file_writable(json)
+    kept = _Kept(json, quiet)
     check_file_writable(figure)
     if figure is not None and figure.suffix.lower() not in _FORMATS:
         raise OutputError(f"cannot write {figure}: the file must end in {', '.join(_FORMATS)}")
     from glassgraph.studies.star_figure import save_figure
     from glassgraph.studies.star_graphs import run_star_graphs
 
-    rows: list[dict[str, Any]] = []
-
     def note(scene: Scene, outcomes: list[Outcome]) -> None:
-        """Keep what is done, should a later seed be interrupted."""
-        if figure is not None and not rows:
+        if figure is not None and not kept.rows:
             save_figure(scene, outcomes, figure)
-        rows.extend(outcome.row for outcome in outcomes)
-        if json is not None:
-            write_json(json, rows)
-        if not quiet:
-            _say_seed(scene, outcomes)
+        kept.add([outcome.row for outcome in outcomes], *_seed_lines(scene, outcomes))
 
     with told_warnings():
         run_star_graphs(
@@ -98,11 +119,9 @@ def star_graphs(
             progress=not quiet,
             report=note,
         )
-    out().print(_star_table(rows))
-    if not quiet:
-        for name, path in (("rows", json), ("figure", figure)):
-            if path is not None:
-                say(f"{name}: {path}")
+    kept.show(_star_table(kept.rows))
+    if figure is not None and not quiet:
+        say(f"figure: {figure}")
 
 
 @reproduce.command()
@@ -117,28 +136,19 @@ def graphmask_faithfulness(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of GraphMask. [default: the study's own]")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    threads: Threads = 1,
     root: Annotated[
         Path | None, typer.Option(help="Folder of MUTAG's raw files; without it MUTAG is left out.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """GraphMask on held-out predictions: faithful, sparse, and needed what it kept?"""
-    check_file_writable(json)
     from glassgraph.studies.graphmask_faithfulness import DATASETS, run_faithfulness
 
     if root is None and not dataset:
         say("mutag is left out: give --root, the folder of its raw files")
-    rows: list[dict[str, Any]] = []
-
-    def note(row: dict[str, Any]) -> None:
-        """Keep what is done, should a later one be interrupted."""
-        rows.append(row)
-        if json is not None:
-            write_json(json, rows)
-        if not quiet:
-            _say_faithfulness(row)
+    kept = _Kept(json, quiet)
 
     with told_warnings():
         run_faithfulness(
@@ -148,11 +158,9 @@ def graphmask_faithfulness(
             steps=steps,
             threads=threads,
             progress=not quiet,
-            report=note,
+            report=lambda row: kept.add([row], _faithfulness_line(row)),
         )
-    out().print(_faithfulness_table(rows))
-    if json is not None and not quiet:
-        say(f"rows: {json}")
+    kept.show(_faithfulness_table(kept.rows))
 
 
 @reproduce.command()
@@ -166,29 +174,25 @@ def infection(
         typer.Option(help="Row of the table, as in the JSON; repeat for several. [default: all]"),
     ] = None,
     nodes: Annotated[int, typer.Option(min=50, help="Nodes of each graph.")] = 1000,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    threads: Threads = 1,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Infection paths of the edge gradients paper: who finds how an infection came?"""
-    check_file_writable(json)
+    kept = _Kept(json, quiet)
     from glassgraph.studies.infection import run_infection
 
-    rows: list[dict[str, Any]] = []
-
     def note(scene: infection_study.Scene, own: list[dict[str, Any]]) -> None:
-        """Keep what is done, should a later seed be interrupted."""
-        rows.extend(own)
-        if json is not None:
-            write_json(json, rows)
-        if not quiet:
-            accuracy = scene.trained.accuracy["test"]
-            say(f"seed {scene.seed}: test accuracy {accuracy:.3f}, {len(scene.nodes)} nodes")
-            for each in own:
-                say(
-                    f"  {each['row']}: {each['found']:.2f} % found  "
-                    f"({1000 * each['seconds_per_node']:.0f} ms each)"
-                )
+        accuracy = scene.trained.accuracy["test"]
+        kept.add(
+            own,
+            f"seed {scene.seed}: test accuracy {accuracy:.3f}, {len(scene.nodes)} nodes",
+            *(
+                f"  {each['row']}: {each['found']:.2f} % found  "
+                f"({1000 * each['seconds_per_node']:.0f} ms each)"
+                for each in own
+            ),
+        )
 
     # As many edges and infected nodes for each node as in graphs of 1,000.
     sizes = {} if nodes == _NODES else _infection_sizes(nodes)
@@ -196,9 +200,7 @@ def infection(
         run_infection(
             range(seeds), row or None, threads=threads, progress=not quiet, report=note, **sizes
         )
-    out().print(infection_table(rows))
-    if json is not None and not quiet:
-        say(f"rows: {json}")
+    kept.show(infection_table(kept.rows))
 
 
 @reproduce.command()
@@ -213,28 +215,21 @@ def benzene(
         typer.Option(help="Method of 'glassgraph methods'; repeat for several. [default: nine]"),
     ] = None,
     molecules: Annotated[int, typer.Option(min=1, help="Molecules explained for each seed.")] = 300,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    threads: Threads = 1,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Molecules with benzene rings: who finds the atoms of the ring?"""
-    check_file_writable(json)
+    kept = _Kept(json, quiet)
     from glassgraph.studies.benzene import run_benzene
 
-    rows: list[dict[str, Any]] = []
-
     def note(scene: benzene_study.Scene, own: list[dict[str, Any]]) -> None:
-        """Keep what is done, should a later seed be interrupted."""
-        rows.extend(own)
-        if json is not None:
-            write_json(json, rows)
-        if not quiet:
-            say(
-                f"seed {scene.seed}: test accuracy {scene.trained.accuracy['test']:.4f}, "
-                f"{len(scene.sample)} molecules"
-            )
-            for each in own:
-                say(f"  {each['method']}: AUC {area(each['auc'])}")
+        kept.add(
+            own,
+            f"seed {scene.seed}: test accuracy {scene.trained.accuracy['test']:.4f}, "
+            f"{len(scene.sample)} molecules",
+            *(f"  {each['method']}: AUC {area(each['auc'])}" for each in own),
+        )
 
     with told_warnings():
         run_benzene(
@@ -246,9 +241,7 @@ def benzene(
             progress=not quiet,
             report=note,
         )
-    out().print(benzene_table(rows))
-    if json is not None and not quiet:
-        say(f"rows: {json}")
+    kept.show(benzene_table(kept.rows))
 
 
 @reproduce.command()
@@ -256,18 +249,15 @@ def benzene(
 def invariance(
     a: Annotated[float, typer.Option(min=0.0, help="Message of the first neighbor.")] = 1.0,
     b: Annotated[float, typer.Option(min=0.0, help="Message of the second neighbor.")] = 1.0,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Two networks that compute one function: who scores them alike?"""
-    check_file_writable(json)
+    kept = _Kept(json, quiet=False)
     from glassgraph.studies.invariance import run_invariance
 
     with told_warnings():
-        rows = run_invariance(a, b)
-    out().print(invariance_table(rows))
-    if json is not None:
-        write_json(json, rows)
-        say(f"rows: {json}")
+        kept.add(run_invariance(a, b))
+    kept.show(invariance_table(kept.rows))
 
 
 @reproduce.command()
@@ -278,28 +268,21 @@ def subgraphs(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of training. [default: the study's own]")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    threads: Threads = 1,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Relevant subgraphs of BA-2Motifs by GNN-LRP: do they grow from the motif?"""
-    check_file_writable(json)
+    kept = _Kept(json, quiet)
     from glassgraph.studies.subgraphs import EPOCHS, run_subgraphs
 
-    rows: list[dict[str, Any]] = []
-
     def note(own: list[dict[str, Any]]) -> None:
-        """Keep what is done, should a later seed be interrupted."""
-        rows.extend(own)
-        if json is not None:
-            write_json(json, rows)
-        if not quiet:
-            best = max(each["auc"] for each in own)
-            first = own[0]
-            say(
-                f"seed {first['seed']}, {first['training']}: network after {first['start']} "
-                f"starts, best {best:.1f}"
-            )
+        first, best = own[0], max(each["auc"] for each in own)
+        kept.add(
+            own,
+            f"seed {first['seed']}, {first['training']}: network after {first['start']} starts, "
+            f"best {best:.1f}",
+        )
 
     with told_warnings():
         run_subgraphs(
@@ -310,9 +293,7 @@ def subgraphs(
             progress=not quiet,
             report=note,
         )
-    out().print(subgraphs_table(rows))
-    if json is not None and not quiet:
-        say(f"rows: {json}")
+    kept.show(subgraphs_table(kept.rows))
 
 
 def _infection_sizes(nodes: int) -> dict[str, Any]:
@@ -323,9 +304,9 @@ def _infection_sizes(nodes: int) -> dict[str, Any]:
     }
 
 
-def _say_faithfulness(row: Mapping[str, Any]) -> None:
+def _faithfulness_line(row: Mapping[str, Any]) -> str:
     verdict = "every bar is met" if row["is_met"] else f"not met: {', '.join(row['missed'])}"
-    say(
+    return (
         f"{row['dataset']}, seed {row['seed']}: {verdict}  "
         f"(fit {row['fit_seconds']:.1f} s, explain {row['explain_seconds']:.1f} s, "
         f"test accuracy {row['test_accuracy']:.3f})"
@@ -359,18 +340,17 @@ def _faithfulness_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _say_seed(scene: Scene, outcomes: Sequence[Outcome]) -> None:
+def _seed_lines(scene: Scene, outcomes: Sequence[Outcome]) -> list[str]:
     shares = scene.trained.accuracy
-    say(
+    return [
         f"seed {scene.seed}: accuracy of the network {shares['val']:.3f} validation, "
-        f"{shares['test']:.3f} test"
-    )
-    for outcome in outcomes:
-        row = outcome.row
-        say(
+        f"{shares['test']:.3f} test",
+        *(
             f"  {row['method']}: F1 {row['f1']:.1f}  "
             f"(fit {row['fit_seconds']:.1f} s, explain {row['explain_seconds']:.1f} s)"
-        )
+            for row in (outcome.row for outcome in outcomes)
+        ),
+    ]
 
 
 def _star_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -123,6 +123,10 @@ class InstanceBatch:
             found.append(x if is_float else None)
         return found
 
+    def feature_leaves(self) -> list[Tensor | None]:
+        """Copies of `features` whose gradients can be asked for."""
+        return [None if x is None else x.detach().clone().requires_grad_() for x in self.features]
+
     def _node_stores(self, data: Any) -> list[Any]:
         if not self.graph.is_heterogeneous:
             return [data]

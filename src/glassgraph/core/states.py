@@ -134,7 +134,7 @@ def watch_batch(batch: InstanceBatch, module: str | None = None) -> Watched:
             "messages, such as edge_gradients"
         )
     gates = batch.ones().requires_grad_()
-    features = [None if x is None else x.detach().clone().requires_grad_() for x in batch.features]
+    features = batch.feature_leaves()
     with torch.enable_grad():
         return watch(
             batch.model_call.model,

@@ -131,7 +131,7 @@ def run_cut(batch: InstanceBatch, backward: ModifiedBackward | None = None) -> C
     """
     _check_sites(batch)
     wiring = batch.wiring
-    features = [None if x is None else x.detach().requires_grad_() for x in batch.features]
+    features = batch.feature_leaves()
     owners = zip(features, batch.packed.node_position, strict=True)
     num_nodes = None if batch.graph.is_heterogeneous else batch.num_nodes
     row_dims = [wiring.channels[site.channel].row_dim for site in wiring.sites]

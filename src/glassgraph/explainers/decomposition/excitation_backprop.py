@@ -5,9 +5,9 @@ excitatory contributions,
 
     P(a_j | a_i) = a_j max(0, w_ji) / sum_j a_j max(0, w_ji)
 
-and so on down to the features. The result is a probability over nodes (and features), so scores are
-not negative and sum to 1, less what is lost at neurons without any excitatory input. On activations
-that are not negative this is LRP's z+ rule without biases.
+and so on down to the features. On activations that are not negative the result is a probability
+over nodes (and features): scores are not negative and sum to 1, less what is lost at neurons
+without any excitatory input. It is then LRP's z+ rule without biases.
 
 *Contrastive* excitation backpropagation subtracts the same from the opposite class output, whose
 weights have the other sign, and keeps what is positive: what speaks for this class alone.

@@ -40,9 +40,7 @@ class Relevance:
     ) -> None:
         self._batch = batch
         self._gates = batch.ones(layerwise=True).requires_grad_()
-        self._features = [
-            None if x is None else x.detach().clone().requires_grad_() for x in batch.features
-        ]
+        self._features = batch.feature_leaves()
         leaves = [x for x in self._features if x is not None]
         self._probes = [torch.ones_like(x).requires_grad_() for x in leaves] if input_rule else []
         with torch.enable_grad():

@@ -66,9 +66,7 @@ class GuidedBackprop(Explainer):
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one guided backward pass."""
         gates = batch.ones().requires_grad_()
-        features = [
-            None if x is None else x.detach().clone().requires_grad_() for x in batch.features
-        ]
+        features = batch.feature_leaves()
         inputs = [gates, *(x for x in features if x is not None)]
         with torch.enable_grad():
             guided = Guided(everywhere=self.clamp_everywhere)
