@@ -102,6 +102,26 @@ def test_long_gradients_are_cut():
     assert lengths[1] == pytest.approx(0.01, rel=1e-4)
 
 
+def test_a_penalty_is_paid_in_training_and_counted_in_validation():
+    """Logits alike for all nodes: without a penalty they fit the training part, which is all 1."""
+    task = Toy(
+        [Data(x=torch.zeros(6, 1), edge_index=LINE, y=torch.ones(6, dtype=torch.long))],
+        split([0, 1, 2], [3, 4], [5]),
+    )
+
+    def size(model, graph):
+        assert graph.num_nodes == 6
+        return 50 * model.logits.square().sum()
+
+    free, held = Bias([0.0, 0.0]), Bias([0.0, 0.0])
+    train(free, task, epochs=40, progress=False)
+    training = train(held, task, epochs=40, penalty=size, progress=False)
+    assert float(free.logits.detach()[1]) > 0.2
+    assert float(held.logits.detach().abs().max()) < 0.05
+    expected = float(nn.functional.cross_entropy(held.logits.detach()[None], torch.tensor([1])))
+    assert training.val_loss == pytest.approx(expected + float(size(held, task.graphs[0]).detach()))
+
+
 def test_patience_stops_early():
     dataset = node_task()
     dataset.graphs[0].y = torch.tensor([0] * 6 + [1] * 6)

@@ -61,7 +61,7 @@ class Training:
         best_epoch: The epoch (from 1) whose weights the model has now.
         val_accuracy: Validation accuracy of these weights, in [0, 1].
         train_accuracy: Training accuracy of these weights, in [0, 1].
-        val_loss: Validation cross-entropy of these weights, in nats.
+        val_loss: Validation cross-entropy of these weights, in nats, and the penalty if any.
     """
 
     epochs: int
@@ -133,6 +133,10 @@ def train(
                     nn.utils.clip_grad_norm_(model.parameters(), clip)
                 optimizer.step()
             val_accuracy, val_loss = _evaluate(model, val_steps)
+            if penalty is not None:
+                with torch.no_grad():
+                    found = [float(penalty(model, graph)) for graph, _ in val_steps]
+                val_loss += sum(found) / len(found)
             if val_accuracy >= best[0]:
                 score = (val_accuracy, _evaluate(model, train_steps)[0], -val_loss)
                 if score > best:
