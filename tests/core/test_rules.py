@@ -140,6 +140,34 @@ def test_values_stay_with_biases(layer: str) -> None:
     assert torch.equal(score, model(x)[0, 1])
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda h, size: h / size,
+        lambda h, size: h * (1 / size),
+        lambda h, size: h * size.reciprocal(),
+        lambda h, size: h / (2 / (1 / size)) * 2,
+    ],
+)
+def test_what_values_are_divided_by_is_held_constant(
+    scaled: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(WIDTH, 3, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.lin(x)
+            return scaled(h, h.norm(dim=1, keepdim=True) + 1)
+
+    torch.manual_seed(0)
+    model = Scaled().double().requires_grad_(False)
+    for rule in (gg.rules.Zero(), gg.rules.Gamma(0.5)):
+        score, relevance = propagate(model, features(), rule)
+        assert float(relevance.sum()) == pytest.approx(float(score))
+
+
 def test_a_recurrent_cell_is_taken_apart() -> None:
     """Gates of a GRU are constants; of ``(1 - z) n + z h`` each term keeps its share."""
     torch.manual_seed(0)

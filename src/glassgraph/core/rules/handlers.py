@@ -92,6 +92,7 @@ class Handlers(Stretches):
         if is_quotient:
             if isinstance(other, Tensor) and other.requires_grad:  # a norm, a sum of weights
                 other = self.closed(other).detach()
+                one = torch.as_tensor(one, dtype=other.dtype, device=other.device)
                 return self._run(torch.div, (one, other), kwargs)
             if kwargs.get("rounding_mode") is not None:
                 return self._unknown(func, args, kwargs)

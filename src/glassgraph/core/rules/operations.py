@@ -61,7 +61,7 @@ _NAMES: dict[Kind, str] = {
     # Statistics that values are divided by: held constant.
     "constant": """
         norm vector_norm linalg_vector_norm linalg_norm matrix_norm linalg_matrix_norm var std
-        var_mean std_mean logsumexp cdist cosine_similarity pairwise_distance
+        var_mean std_mean logsumexp cdist cosine_similarity pairwise_distance reciprocal rsqrt
     """,
     # Results are no function of the features that could be explained.
     "inert": """
