@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch_geometric import nn as gnn
 
 import glassgraph as gg
+from glassgraph.core.rules.names import as_rule
 from glassgraph.core.rules.places import Place
-from glassgraph.core.rules.rules import Excitation, as_rule
+from glassgraph.core.rules.rules import Excitation
 from glassgraph.core.rules.tape import Tape
 from glassgraph.errors import HyperParameterError, MissingRuleError
 

@@ -12,6 +12,8 @@ alike; nothing is registered on the model but two hooks that tell which module r
 | file | one sentence |
 | --- | --- |
 | `rules.py` | the rules, each as an algebra of *parts* of a linear map |
+| `input_rules.py` | rules for the first weights, which features meet |
+| `names.py` | rules by name |
 | `operations.py` | what kind of operation each function of torch is |
 | `places.py` | where in the model an operation runs |
 | `stretches.py` | values within linear stretches, and the parts carried beside them |
@@ -20,18 +22,9 @@ alike; nothing is registered on the model but two hooks that tell which module r
 | `modified.py`, `guided.py` | what such modes have in common; the mode of guided backpropagation |
 """
 
+from glassgraph.core.rules.input_rules import InputRule, WSquare, ZBox
 from glassgraph.core.rules.operations import register
-from glassgraph.core.rules.rules import (
-    AlphaBeta,
-    Epsilon,
-    Gamma,
-    InputRule,
-    Rule,
-    WSquare,
-    ZBox,
-    Zero,
-    ZPlus,
-)
+from glassgraph.core.rules.rules import AlphaBeta, Epsilon, Gamma, Rule, Zero, ZPlus
 
 __all__ = [
     "AlphaBeta",

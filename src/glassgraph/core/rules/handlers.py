@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from glassgraph.core.rules.input_rules import Pending
 from glassgraph.core.rules.operations import is_relu, plain_name, writes_in_place
-from glassgraph.core.rules.rules import Parts, Pending, Rule, Zero
+from glassgraph.core.rules.rules import Parts, Rule, Zero
 from glassgraph.core.rules.seams import substitute
 from glassgraph.core.rules.stretches import Function, Stretches
 

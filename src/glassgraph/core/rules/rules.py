@@ -20,7 +20,7 @@ https://doi.org/10.1007/978-3-030-28954-6_10).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -108,7 +108,7 @@ class Epsilon(Zero):
 
     @override
     def carrier(self, z: Tensor, parts: Parts) -> Tensor:
-        return parts[0] * _ratio(z, z, self.epsilon)
+        return parts[0] * ratio(z, z, self.epsilon)
 
 
 class Signed(Rule):
@@ -170,7 +170,7 @@ class Gamma(Signed):
     def carrier(self, z: Tensor, parts: Parts) -> Tensor:
         positive, negative = self.contributions(parts)
         weighted = (1 + self.gamma) * positive + negative
-        return weighted * _ratio(z, weighted.detach())
+        return weighted * ratio(z, weighted.detach())
 
 
 @dataclass(frozen=True)
@@ -209,12 +209,12 @@ class AlphaBeta(Signed):
     @override
     def carrier(self, z: Tensor, parts: Parts) -> Tensor:
         positive, negative = self.contributions(parts)
-        carried = positive * _ratio(z, positive.detach())
+        carried = positive * ratio(z, positive.detach())
         if self.beta == 0:
             return carried
         alpha = torch.where(negative == 0, 1.0, self.alpha).to(z.dtype)
         beta = torch.where(positive == 0, -1.0, self.beta).to(z.dtype)
-        return carried * alpha - negative * beta * _ratio(z, negative.detach())
+        return carried * alpha - negative * beta * ratio(z, negative.detach())
 
 
 @dataclass(frozen=True)
@@ -234,132 +234,7 @@ class Excitation(ZPlus):
         return super().embed(torch.zeros_like(constant))
 
 
-class InputRule(Rule):
-    """A rule for the first weights alone, where input values say little about their relevance.
-
-    Such a rule gives relevance to features that are zero. It goes through a *probe*, ones of the
-    shape of the features, whose gradient is their relevance.
-    """
-
-    @override
-    def split(self, dense: Dense, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
-        raise AssertionError("an input rule splits with its probe")  # pragma: no cover
-
-    @abstractmethod
-    def split_input(self, dense: Dense, x: Tensor, probe: Tensor, weight: Tensor) -> Parts:
-        """Parts at the first weights.
-
-        Args:
-            dense: applies the weights.
-            x: the features, or a linear function of them.
-            probe: the same function of the probe.
-            weight: the weights.
-        """
-
-    def scale_probe(self, factor: Tensor) -> Tensor:
-        """What a factor before the first weights does to the probe."""
-        return factor
-
-    @override
-    def embed(self, constant: Tensor) -> Parts:
-        return (torch.zeros_like(constant),)
-
-    @override
-    def scale(self, product: Product, factor: Tensor, parts: Parts) -> Parts:
-        return (product(factor, parts[0]),)
-
-    @override
-    def carrier(self, z: Tensor, parts: Parts) -> Tensor:
-        return parts[0] * _ratio(z, parts[0].detach())
-
-
-@dataclass(frozen=True)
-class WSquare(InputRule):
-    """The w^2 rule for features without bounds: shares in proportion to squared weights."""
-
-    @override
-    def split_input(self, dense: Dense, x: Tensor, probe: Tensor, weight: Tensor) -> Parts:
-        return (dense(probe, weight.square()),)
-
-    @override
-    def scale_probe(self, factor: Tensor) -> Tensor:
-        return factor.square()
-
-    @override
-    def scale(self, product: Product, factor: Tensor, parts: Parts) -> Parts:
-        return (product(factor.square(), parts[0]),)
-
-
-@dataclass(frozen=True)
-class ZBox(InputRule):
-    """The z^B rule for features in a box: shares of ``x w - low max(0, w) - high min(0, w)``.
-
-    Attributes:
-        low: lower bound of all features, or of each.
-        high: upper bound.
-    """
-
-    low: float | Sequence[float] = 0.0
-    high: float | Sequence[float] = 1.0
-
-    @override
-    def split_input(self, dense: Dense, x: Tensor, probe: Tensor, weight: Tensor) -> Parts:
-        low, high = (torch.as_tensor(bound).to(x) for bound in (self.low, self.high))
-        floor = dense(probe * low, weight.clamp(min=0)) + dense(probe * high, weight.clamp(max=0))
-        return (dense(x, weight) - floor,)
-
-
-@dataclass(frozen=True)
-class Pending(Rule):
-    """Features on their way to the first weights: the value and the probe of an `InputRule`."""
-
-    rule: InputRule
-
-    @override
-    def split(self, dense: Dense, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
-        raise AssertionError("features are not the result of weights")  # pragma: no cover
-
-    @override
-    def embed(self, constant: Tensor) -> Parts:
-        return constant.clone(), torch.zeros_like(constant)
-
-    @override
-    def scale(self, product: Product, factor: Tensor, parts: Parts) -> Parts:
-        return product(factor, parts[0]), product(self.rule.scale_probe(factor), parts[1])
-
-    @override
-    def carrier(self, z: Tensor, parts: Parts) -> Tensor:
-        return parts[0]
-
-
-#: Rules by the names that methods and the command line take.
-RULES: dict[str, type[Rule]] = {
-    "zero": Zero,
-    "epsilon": Epsilon,
-    "gamma": Gamma,
-    "alpha_beta": AlphaBeta,
-    "z_plus": ZPlus,
-    "w_square": WSquare,
-    "z_box": ZBox,
-}
-
-
-def as_rule(value: Rule | str) -> Rule:
-    """A rule, or the rule of that name with its default settings.
-
-    Raises:
-        HyperParameterError: if there is none of that name.
-    """
-    if isinstance(value, Rule):
-        return value
-    if not isinstance(value, str) or value not in RULES:
-        raise HyperParameterError(
-            f"a rule is one of {', '.join(RULES)} or an object of glassgraph.rules; got {value!r}"
-        )
-    return RULES[value]()
-
-
-def _ratio(z: Tensor, denominator: Tensor, epsilon: float = 0.0) -> Tensor:
+def ratio(z: Tensor, denominator: Tensor, epsilon: float = 0.0) -> Tensor:
     """``z / denominator`` with the size of the denominator raised by epsilon; 0 where it is 0."""
     raised = denominator + denominator.sign() * epsilon
     return torch.where(raised == 0, 0.0, z / torch.where(raised == 0, 1.0, raised)).detach()

@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from glassgraph.core.rules.input_rules import Pending
 from glassgraph.core.rules.modified import ModifiedBackward
 from glassgraph.core.rules.operations import writes_in_place
-from glassgraph.core.rules.rules import Parts, Pending, Rule
+from glassgraph.core.rules.rules import Parts, Rule
 from glassgraph.core.rules.seams import substitute
 
 Function = Callable[..., Any]

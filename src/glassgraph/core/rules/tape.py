@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from glassgraph.core.rules.handlers import Handlers
+from glassgraph.core.rules.input_rules import InputRule, Pending
 from glassgraph.core.rules.operations import KINDS, plain_name
 from glassgraph.core.rules.places import Place, Places, RuleAt
-from glassgraph.core.rules.rules import InputRule, Parts, Pending, Rule, Signed
+from glassgraph.core.rules.rules import Parts, Rule, Signed
 from glassgraph.core.rules.stretches import Function, Open
 from glassgraph.core.task import Targets, Task
 from glassgraph.errors import MissingRuleError, ModelOutputError

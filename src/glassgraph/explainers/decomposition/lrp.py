@@ -32,7 +32,9 @@ from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution
-from glassgraph.core.rules.rules import InputRule, Rule, as_rule
+from glassgraph.core.rules.input_rules import InputRule
+from glassgraph.core.rules.names import as_rule
+from glassgraph.core.rules.rules import Rule
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits

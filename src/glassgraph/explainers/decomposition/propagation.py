@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution
+from glassgraph.core.rules.input_rules import InputRule
+from glassgraph.core.rules.names import as_rule
 from glassgraph.core.rules.places import Place, RuleAt
-from glassgraph.core.rules.rules import InputRule, Rule, as_rule
+from glassgraph.core.rules.rules import Rule
 from glassgraph.core.rules.tape import Tape
 from glassgraph.errors import HyperParameterError
 
