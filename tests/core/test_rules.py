@@ -148,6 +148,7 @@ def test_values_stay_with_biases(layer: str) -> None:
         lambda h, size: h * (1 / size),
         lambda h, size: h * size.reciprocal(),
         lambda h, size: h / (2 / (1 / size)) * 2,
+        lambda h, size: h * size**-1,
     ],
 )
 def test_what_values_are_divided_by_is_held_constant(
@@ -364,6 +365,37 @@ def test_in_place_operations_keep_their_rule() -> None:
     for rule in RULES:
         found, expected = (propagate(model, features(), rule)[1] for model in (one, two))
         torch.testing.assert_close(found, expected)
+
+
+def test_powers_are_told_apart() -> None:
+    """``x^2`` passes relevance on, ``x^-1`` is a divisor, and ``2^x`` has no rule."""
+    x = features() + 1
+
+    class Power(nn.Module):
+        def __init__(self, power: Callable[[Tensor], Tensor]) -> None:
+            super().__init__()
+            self.power = power
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.power(x)
+
+    score, relevance = propagate(Power(lambda x: x**2), x, gg.rules.Zero())
+    torch.testing.assert_close(relevance[0, 1], score)
+    for power in (lambda x: 2**x, lambda x: torch.pow(2, x), lambda x: x**x, lambda x: x**0):
+        with pytest.raises(MissingRuleError, match="pow"):
+            propagate(Power(power), x, gg.rules.Zero())
+
+
+@pytest.mark.parametrize("gate", [Tensor.sigmoid_, Tensor.exp_])
+def test_a_gate_that_is_written_in_place_is_constant(gate: Callable[[Tensor], Tensor]) -> None:
+    class Gated(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            weight = x.clone()
+            gate(weight)
+            return weight * x
+
+    score, relevance = propagate(Gated(), features(), gg.rules.Zero())
+    torch.testing.assert_close(relevance[0, 1], score)
 
 
 @pytest.mark.parametrize(

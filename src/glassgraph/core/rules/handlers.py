@@ -255,16 +255,18 @@ class Handlers(Stretches):
     def _elementwise(self, func: Function, args: Any, kwargs: Any) -> Any:
         if is_relu(func, args, kwargs):
             return self._natural(func, args, kwargs)
-        if writes_in_place(func):
-            own = args[0]
-            result = self._elementwise(_out_of_place(func), args, kwargs)
-            self._aliases[id(own)] = (own, result)
-            return result
         x = self.closed(args[0])
         with torch.no_grad():
             value = func(x, *args[1:], **kwargs)
             ratio = torch.where(x == 0, 0.0, value / torch.where(x == 0, 1.0, x))
         return substitute(value, x * ratio)
+
+    def _pow(self, func: Function, args: Any, kwargs: Any) -> Any:
+        base, exponent = args[:2]
+        if not isinstance(base, Tensor) or not isinstance(exponent, (int, float)) or exponent == 0:
+            return self._unknown(func, args, kwargs)
+        handler = self._elementwise if exponent > 0 else self._constant  # 1 / x: a divisor
+        return handler(func, args, kwargs)
 
     def _gate(self, func: Function, args: Any, kwargs: Any) -> Any:
         result = self._natural(func, args, kwargs).detach()
@@ -380,11 +382,3 @@ def _is_sum(args: Any, kwargs: Any) -> bool:
 def _fills(args: Any) -> bool:
     """Whether a number other than 0 is among the arguments."""
     return any(isinstance(each, (int, float)) and each != 0 for each in args)
-
-
-def _out_of_place(func: Function) -> Function:
-    """The variant of a function that leaves its argument alone."""
-    name = plain_name(func)
-    homes = [home for home in (torch, Tensor, nn.functional) if hasattr(home, name)]
-    found: Function = getattr(homes[0], name)
-    return found

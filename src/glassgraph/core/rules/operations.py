@@ -53,8 +53,8 @@ _NAMES: dict[Kind, str] = {
     # f(0) = 0, one value at a time: relevance passes through.
     "elementwise": """
         tanh elu selu celu gelu silu mish softsign tanhshrink hardshrink softshrink hardtanh relu6
-        hardswish erf sin sinh tan asinh atan arctan expm1 log1p square sqrt pow clamp clip
-        clamp_min clamp_max threshold rrelu logit
+        hardswish erf sin sinh tan asinh atan arctan expm1 log1p square sqrt clamp clip
+        clamp_min clamp_max threshold rrelu
     """,
     # Weights of other values between 0 and 1 (attention, gates of recurrent layers): held constant.
     "gate": "sigmoid softmax log_softmax logsigmoid log_sigmoid hardsigmoid exp softmin",
@@ -72,7 +72,7 @@ _NAMES: dict[Kind, str] = {
         format repr requires_grad hash
     """,
     # Each has a handler of its own.
-    "special": "batch_norm layer_norm normalize neg negative gated dropout addmm gru_cell",
+    "special": "batch_norm layer_norm normalize neg negative gated dropout addmm gru_cell pow",
 }
 
 #: Kind of each operation by its plain name.

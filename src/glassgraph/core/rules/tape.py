@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from glassgraph.core.rules.handlers import Handlers
 from glassgraph.core.rules.input_rules import InputRule, Pending
-from glassgraph.core.rules.operations import KINDS, plain_name
+from glassgraph.core.rules.operations import KINDS, plain_name, writes_in_place
 from glassgraph.core.rules.places import Place, Places, RuleAt
 from glassgraph.core.rules.rules import Parts, Rule, Signed
 from glassgraph.core.rules.stretches import Function, Open
@@ -108,7 +109,9 @@ class Tape(Handlers):
     def _run(self, func: Function, args: Any, kwargs: Any) -> Any:
         args, kwargs = self._resolved((args, kwargs))
         if isinstance(func, FunctionType) and _asks_in_place(func, args, kwargs):
-            return self._out_of_place(func, args, kwargs)
+            bound = inspect.signature(func).bind(*args, **kwargs)
+            bound.arguments["inplace"] = False
+            return self._out_of_place(func, bound.args, bound.kwargs)
         if not any(value.requires_grad for value in _tensors((args, kwargs))):
             result = func(*args, **kwargs)
             if self._heads:
@@ -116,15 +119,15 @@ class Tape(Handlers):
             return result
         name = plain_name(func)
         kind = KINDS.get(name)
+        if writes_in_place(func) and (kind in ("elementwise", "gate") or name == "pow"):
+            return self._out_of_place(_function(name), args, kwargs)
         handler = getattr(self, f"_{name if kind == 'special' else kind}", self._unknown)
         return handler(func, args, kwargs)
 
     def _out_of_place(self, func: Function, args: Any, kwargs: Any) -> Any:
-        """Run a function without ``inplace=True``; its input is the result from now on."""
-        bound = inspect.signature(func).bind(*args, **kwargs)
-        bound.arguments["inplace"] = False
+        """Run a function that leaves its input alone; the result takes the input's place."""
         own = args[0]
-        result = self._run(func, bound.args, bound.kwargs)
+        result = self._run(func, args, kwargs)
         self._aliases[id(own)] = (own, result)
         return result
 
@@ -165,6 +168,13 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(each)
     elif isinstance(value, dict):
         yield from _tensors(list(value.values()))
+
+
+def _function(name: str) -> Function:
+    """A function of torch by its plain name."""
+    home = next(home for home in (torch, Tensor, nn.functional) if hasattr(home, name))
+    found: Function = getattr(home, name)
+    return found
 
 
 def _asks_in_place(func: Function, args: Any, kwargs: Any) -> bool:
