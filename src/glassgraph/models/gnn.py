@@ -199,7 +199,24 @@ class GCN(GNN):
         return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_weight))
 
 
-class GIN(GNN):
+class _OfEdges(GNN):
+    """A network that reads edges alone, neither their weights nor their types."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: Node features `[N, F]`.
+            edge_index: Edges `[2, E]`.
+            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
+
+        Returns:
+            Logits `[N, C]` at node level, `[B, C]` at graph level.
+        """
+        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
+
+
+class GIN(_OfEdges):
     """Sum aggregation and a two-layer perceptron (Xu et al. 2019, arxiv.org/abs/1810.00826).
 
     Args:
@@ -229,21 +246,8 @@ class GIN(GNN):
 
         super().__init__(conv, (in_channels, hidden_channels, out_channels), level, body, {})
 
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        """Class scores before the softmax.
 
-        Args:
-            x: Node features `[N, F]`.
-            edge_index: Edges `[2, E]`.
-            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
-
-        Returns:
-            Logits `[N, C]` at node level, `[B, C]` at graph level.
-        """
-        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
-
-
-class GAT(GNN):
+class GAT(_OfEdges):
     """Attention over neighbors (Velickovic et al. 2018, https://arxiv.org/abs/1710.10903).
 
     Args:
@@ -281,19 +285,6 @@ class GAT(GNN):
             body,
             {"heads": heads},
         )
-
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: Node features `[N, F]`.
-            edge_index: Edges `[2, E]`.
-            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
-
-        Returns:
-            Logits `[N, C]` at node level, `[B, C]` at graph level.
-        """
-        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
 
 
 class RGCN(GNN):
@@ -359,7 +350,7 @@ class RGCN(GNN):
         return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_type))
 
 
-class SAGE(GNN):
+class SAGE(_OfEdges):
     """Neighbors and the node itself, each with weights of its own (Hamilton et al. 2017).
 
     "Inductive Representation Learning on Large Graphs", https://arxiv.org/abs/1706.02216.
@@ -397,19 +388,6 @@ class SAGE(GNN):
             body,
             {"aggr": aggr},
         )
-
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: Node features `[N, F]`.
-            edge_index: Edges `[2, E]`.
-            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
-
-        Returns:
-            Logits `[N, C]` at node level, `[B, C]` at graph level.
-        """
-        return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
 
 
 MODELS: dict[str, type[GCN] | type[GIN] | type[GAT] | type[RGCN] | type[SAGE]] = {
