@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
@@ -25,6 +24,7 @@ from glassgraph.core.explanation import Attribution
 from glassgraph.core.rules.guided import Guided
 from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.gradient.input_gradients import of_input_gradients
 
 
 class GuidedBackprop(Explainer):
@@ -65,16 +65,5 @@ class GuidedBackprop(Explainer):
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one guided backward pass."""
-        gates = batch.ones().requires_grad_()
-        features = batch.feature_leaves()
-        inputs = [gates, *(x for x in features if x is not None)]
-        with torch.enable_grad():
-            guided = Guided(everywhere=self.clamp_everywhere)
-            score = batch.score(gates, features, backward=guided)
-            gradients = batch.gradients(score, inputs)
-        edge, *rest = (gradient.clamp(min=0) for gradient in gradients)
-        found = iter(rest)
-        positive = [None if x is None else next(found) for x in features]
-        if all(each is None for each in positive):
-            return Attribution(edge=edge)
-        return Attribution(edge=edge, node=batch.sum_features(positive), feature=positive)
+        guided = Guided(everywhere=self.clamp_everywhere)
+        return of_input_gradients(batch, lambda gradient: gradient.clamp(min=0), guided)

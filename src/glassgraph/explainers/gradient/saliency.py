@@ -14,11 +14,12 @@ scores see `EdgeGradients`.
 
 from __future__ import annotations
 
-import torch
+from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.gradient.input_gradients import of_input_gradients
 
 
 class Saliency(Explainer):
@@ -38,14 +39,4 @@ class Saliency(Explainer):
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one backward pass."""
-        gates = batch.ones().requires_grad_()
-        features = batch.feature_leaves()
-        inputs = [gates, *(x for x in features if x is not None)]
-        with torch.enable_grad():
-            score = batch.score(gates, features)
-            gradients = batch.gradients(score, inputs)
-        edge, rest = gradients[0].square(), iter(gradients[1:])
-        squared = [None if x is None else next(rest).square() for x in features]
-        if all(square is None for square in squared):
-            return Attribution(edge=edge)
-        return Attribution(edge=edge, node=batch.sum_features(squared), feature=squared)
+        return of_input_gradients(batch, Tensor.square)
