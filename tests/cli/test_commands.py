@@ -48,11 +48,12 @@ PEERS = {"saliency": "pyg", "attention": "pyg", "lrp": "literal", "cam": "litera
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the command hands to a study that returns one row."""
+    """What the command hands to a study that measures one row."""
     options: dict[str, Any] = {}
 
-    def study(**given: Any) -> list[dict[str, Any]]:
+    def study(report: Any, **given: Any) -> list[dict[str, Any]]:
         options.update(given)
+        report(ROW)
         return [ROW]
 
     module = ModuleType("glassgraph.studies.speed")
@@ -79,11 +80,12 @@ def test_bench_passes_its_options_on(tmp_path: Path, seen: dict[str, Any]) -> No
         "seed": 5,
         "root": tmp_path,
         "progress": False,
-        "report": None,
     }
+    assert result.stderr == ""  # the row is kept, and not said
     assert json.loads((tmp_path / "rows.json").read_text()) == [{**ROW, "peer_auc": None}]
     assert "4.0x" in result.stdout
     without_root = run("bench", "speed")
+    assert f"method {ROW['method']}" in without_root.stderr
     assert seen["datasets"] == ["tree-cycles"]
     assert seen["methods"] == list(PEERS)
     assert seen["instances"] == 100
@@ -123,7 +125,7 @@ def test_bench_shows_a_table_for_each_peer(
     }
     rows = [ROW, literal]
     study = sys.modules["glassgraph.studies.speed"]
-    monkeypatch.setattr(study, "run_speed_bench", lambda **_: rows)
+    monkeypatch.setattr(study, "run_speed_bench", lambda report, **_: [report(row) for row in rows])
     text = run("bench", "speed", "--quiet").stdout
     assert "beside PyG" in text
     assert "beside literal" in text

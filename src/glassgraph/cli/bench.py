@@ -11,13 +11,11 @@ from rich import box
 from rich.table import Table
 
 from glassgraph.cli.console import (
-    check_file_writable,
     friendly,
-    out,
     say,
     told_warnings,
-    write_json,
 )
+from glassgraph.cli.measured import Json, Kept, MutagRoot, Quiet, Seed, Threads
 from glassgraph.cli.parse import parse_names
 from glassgraph.errors import CommandError
 
@@ -54,13 +52,11 @@ def speed(
     ] = None,
     instances: Annotated[int, typer.Option(min=1, help="Most predictions to explain.")] = 100,
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch, both sides.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of MUTAG's raw files; without it MUTAG is left out.")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    threads: Threads = 1,
+    seed: Seed = 0,
+    root: MutagRoot = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Time per explanation and accuracy beside a peer, in this process.
 
@@ -69,13 +65,13 @@ def speed(
     """
     if peer not in (None, "pyg", "literal"):
         raise CommandError(f"--peer must be 'pyg' or 'literal'; got {peer!r}")
-    check_file_writable(json)
+    kept = Kept(json, quiet=quiet)
     from glassgraph.studies.speed import DATASETS, run_speed_bench
     from glassgraph.studies.speed_peers import PEERS
 
     methods = _with_peer(parse_names(",".join(method)) if method else None, peer, PEERS)
     with told_warnings():
-        rows = run_speed_bench(
+        run_speed_bench(
             datasets=dataset or _without_mutag(DATASETS, root),
             methods=methods,
             instances=instances,
@@ -84,14 +80,9 @@ def speed(
             seed=seed,
             root=root,
             progress=not quiet,
-            report=None if quiet else _say_row,
+            report=kept.add_one,
         )
-    for table in _tables(rows, repeats, threads):
-        out().print(table)
-    if json is not None:
-        write_json(json, rows)
-        if not quiet:
-            say(f"rows: {json}")
+    kept.show(*_tables(kept.rows, repeats, threads))
 
 
 @bench.command()
@@ -103,20 +94,23 @@ def walks(
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Walks to look for.")] = 10,
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    threads: Threads = 1,
+    seed: Seed = 0,
+    json: Json = None,
 ) -> None:
     """GNN-LRP's walks of largest relevance, found in networks of several depths."""
-    check_file_writable(json)
+    kept = Kept(json)
     from glassgraph.studies.walk_speed import LAYERS, run_walk_bench
 
-    rows = run_walk_bench(
-        layers or LAYERS, walks=top, repeats=repeats, threads=threads, seed=seed, report=_say_row
+    run_walk_bench(
+        layers or LAYERS,
+        walks=top,
+        repeats=repeats,
+        threads=threads,
+        seed=seed,
+        report=kept.add_one,
     )
-    if json is not None:
-        write_json(json, rows)
-        say(f"rows: {json}")
+    kept.show()
 
 
 @bench.command()
@@ -130,32 +124,30 @@ def scale(
         int, typer.Option(min=1000, help="Nodes of the largest random graph.")
     ] = 1_000_000,
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch, both sides.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    threads: Threads = 1,
+    seed: Seed = 0,
     peer: Annotated[
         bool, typer.Option(help="Time PyG on the largest graph too (minutes, gigabytes).")
     ] = True,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Large graphs and many explanations, against the literal way, in this process."""
-    check_file_writable(json)
+    kept = Kept(json)
     from glassgraph.studies.scale import STUDIES, run_scale_bench
 
     unknown = sorted(set(study or ()) - set(STUDIES))
     if unknown:
         raise CommandError(f"--study must be one of {', '.join(STUDIES)}; got {unknown[0]!r}")
-    rows = run_scale_bench(
+    run_scale_bench(
         study or STUDIES,
         largest=largest,
         repeats=repeats,
         threads=threads,
         seed=seed,
         with_peer=peer,
-        report=_say_row,
+        report=kept.add_one,
     )
-    if json is not None:
-        write_json(json, rows)
-        say(f"rows: {json}")
+    kept.show()
 
 
 @bench.command()
@@ -166,31 +158,25 @@ def graphmask_cost(
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Timed iterations in a repeat.")] = 500,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of MUTAG's raw files; without it MUTAG is left out.")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    seed: Seed = 0,
+    root: MutagRoot = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """A training iteration of GraphMask beside one of the model, on one thread."""
-    check_file_writable(json)
+    kept = Kept(json, quiet=quiet)
     from glassgraph.studies.graphmask_cost import BAR, DATASETS, run_cost_bench
 
-    rows = run_cost_bench(
+    run_cost_bench(
         dataset or _without_mutag(DATASETS, root),
         iterations=iterations,
         repeats=repeats,
         seed=seed,
         root=root,
         progress=not quiet,
-        report=None if quiet else _say_row,
+        report=kept.add_one,
     )
-    out().print(_cost_table(rows, BAR))
-    if json is not None:
-        write_json(json, rows)
-        if not quiet:
-            say(f"rows: {json}")
+    kept.show(_cost_table(kept.rows, BAR))
 
 
 def _without_mutag(datasets: Sequence[str], root: Path | None) -> list[str]:
@@ -198,16 +184,6 @@ def _without_mutag(datasets: Sequence[str], root: Path | None) -> list[str]:
     if root is None:
         say("mutag is left out: give --root, the folder of its raw files")
     return [name for name in datasets if root is not None or name != "mutag"]
-
-
-def _say_row(row: dict[str, Any]) -> None:
-    """One measurement, as soon as it is there."""
-    say(
-        "  ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in row.items()
-        )
-    )
 
 
 def _with_peer(methods: list[str] | None, peer: str | None, peers: Mapping[str, str]) -> list[str]:

@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
 
 from glassgraph.cli.console import (
     check_file_writable,
     friendly,
-    out,
     say,
     told_warnings,
-    write_json,
 )
+from glassgraph.cli.measured import Json, Kept, MutagRoot, Quiet, Threads
 from glassgraph.cli.study_tables import (
     area,
     benzene_table,
+    faithfulness_table,
     infection_table,
     invariance_table,
+    star_table,
     subgraphs_table,
 )
 from glassgraph.errors import OutputError
@@ -40,34 +39,6 @@ _GRAPHS, _FEWER = 10_000, 20
 _NODES = 1000
 #: Formats that matplotlib writes without more packages.
 _FORMATS = (".pdf", ".png", ".svg")
-
-
-Threads = Annotated[int, typer.Option(min=1, help="Threads of torch.")]
-Json = Annotated[Path | None, typer.Option(help="Write the rows to this file.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-
-
-class _Kept:
-    """Rows of a study, written to a file as they come, should a later part be interrupted."""
-
-    def __init__(self, json: Path | None, quiet: bool) -> None:
-        check_file_writable(json)
-        self.rows: list[dict[str, Any]] = []
-        self._json, self._quiet = json, quiet
-
-    def add(self, rows: Sequence[dict[str, Any]], *lines: str) -> None:
-        """Keep rows, and say lines about them."""
-        self.rows.extend(rows)
-        if self._json is not None:
-            write_json(self._json, self.rows)
-        for line in () if self._quiet else lines:
-            say(line)
-
-    def show(self, table: Table) -> None:
-        """Print the table, and where the rows are."""
-        out().print(table)
-        if self._json is not None and not self._quiet:
-            say(f"rows: {self._json}")
 
 
 @reproduce.callback()
@@ -98,7 +69,7 @@ def star_graphs(
     quiet: Quiet = False,
 ) -> None:
     """Table 1 of the GraphMask paper: who finds the edges that a network must look at?"""
-    kept = _Kept(json, quiet)
+    kept = Kept(json, quiet=quiet)
     check_file_writable(figure)
     if figure is not None and figure.suffix.lower() not in _FORMATS:
         raise OutputError(f"cannot write {figure}: the file must end in {', '.join(_FORMATS)}")
@@ -119,7 +90,7 @@ def star_graphs(
             progress=not quiet,
             report=note,
         )
-    kept.show(_star_table(kept.rows))
+    kept.show(star_table(kept.rows))
     if figure is not None and not quiet:
         say(f"figure: {figure}")
 
@@ -137,9 +108,7 @@ def graphmask_faithfulness(
         int | None, typer.Option(min=1, help="Steps of GraphMask. [default: the study's own]")
     ] = None,
     threads: Threads = 1,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of MUTAG's raw files; without it MUTAG is left out.")
-    ] = None,
+    root: MutagRoot = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -148,7 +117,7 @@ def graphmask_faithfulness(
 
     if root is None and not dataset:
         say("mutag is left out: give --root, the folder of its raw files")
-    kept = _Kept(json, quiet)
+    kept = Kept(json, quiet=quiet)
 
     with told_warnings():
         run_faithfulness(
@@ -160,7 +129,7 @@ def graphmask_faithfulness(
             progress=not quiet,
             report=lambda row: kept.add([row], _faithfulness_line(row)),
         )
-    kept.show(_faithfulness_table(kept.rows))
+    kept.show(faithfulness_table(kept.rows))
 
 
 @reproduce.command()
@@ -179,7 +148,7 @@ def infection(
     quiet: Quiet = False,
 ) -> None:
     """Infection paths of the edge gradients paper: who finds how an infection came?"""
-    kept = _Kept(json, quiet)
+    kept = Kept(json, quiet=quiet)
     from glassgraph.studies.infection import run_infection
 
     def note(scene: infection_study.Scene, own: list[dict[str, Any]]) -> None:
@@ -220,7 +189,7 @@ def benzene(
     quiet: Quiet = False,
 ) -> None:
     """Molecules with benzene rings: who finds the atoms of the ring?"""
-    kept = _Kept(json, quiet)
+    kept = Kept(json, quiet=quiet)
     from glassgraph.studies.benzene import run_benzene
 
     def note(scene: benzene_study.Scene, own: list[dict[str, Any]]) -> None:
@@ -252,7 +221,7 @@ def invariance(
     json: Json = None,
 ) -> None:
     """Two networks that compute one function: who scores them alike?"""
-    kept = _Kept(json, quiet=False)
+    kept = Kept(json)
     from glassgraph.studies.invariance import run_invariance
 
     with told_warnings():
@@ -273,7 +242,7 @@ def subgraphs(
     quiet: Quiet = False,
 ) -> None:
     """Relevant subgraphs of BA-2Motifs by GNN-LRP: do they grow from the motif?"""
-    kept = _Kept(json, quiet)
+    kept = Kept(json, quiet=quiet)
     from glassgraph.studies.subgraphs import EPOCHS, run_subgraphs
 
     def note(own: list[dict[str, Any]]) -> None:
@@ -313,33 +282,6 @@ def _faithfulness_line(row: Mapping[str, Any]) -> str:
     )
 
 
-def _faithfulness_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    title = (
-        "GraphMask on held-out predictions, in percent; own, union: AUC of edges\n"
-        "drop: predictions changed without half of the kept / as many shut messages"
-    )
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("dataset, seed", no_wrap=True)
-    for name in ("same", "kept", "by layer", "drop", "own", "union", "fit s", "met"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        layers = ["-" if share is None else f"{100 * share:.0f}" for share in row["kept_by_layer"]]
-        table.add_row(
-            f"{row['dataset']} {row['seed']}",
-            f"{100 * row['unchanged']:.1f}",
-            f"{100 * row['kept']:.1f}",
-            "/".join(layers),
-            f"{100 * row['drop_kept']:.1f}/{100 * row['drop_shut']:.1f}",
-            *(
-                "-" if row[key] is None else f"{100 * row[key]:.1f}"
-                for key in ("auc_own", "auc_union")
-            ),
-            f"{row['fit_seconds']:.0f}",
-            "yes" if row["is_met"] else "no",
-        )
-    return table
-
-
 def _seed_lines(scene: Scene, outcomes: Sequence[Outcome]) -> list[str]:
     shares = scene.trained.accuracy
     return [
@@ -351,29 +293,3 @@ def _seed_lines(scene: Scene, outcomes: Sequence[Outcome]) -> list[str]:
             for row in (outcome.row for outcome in outcomes)
         ),
     ]
-
-
-def _star_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    from glassgraph.studies.star_graphs import FURTHER, TABLE, summarize
-
-    entries = TABLE | FURTHER
-
-    found = summarize(rows)
-    num_seeds = len({row["seed"] for row in rows})
-    table = Table(
-        title=f"GraphMask, Table 1, percent: published P/R/F1, and mean ± std of {num_seeds} "
-        f"seed{'' if num_seeds == 1 else 's'}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 0, 0, 1),
-    )
-    table.add_column("method", no_wrap=True)
-    for name in ("published", "precision", "recall", "F1", "least"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, spread in found.items():
-        published = "/".join(f"{value:.1f}" for value in entries[name].published)
-        measured = [f"{each.mean:.1f}±{each.std:.1f}" for each in spread.values()]
-        table.add_row(entries[name].title, published, *measured, f"{spread['f1'].least:.1f}")
-    return table

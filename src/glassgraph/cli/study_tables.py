@@ -9,6 +9,61 @@ from rich import box
 from rich.table import Table
 
 
+def star_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Published beside measured; see `glassgraph.studies.star_graphs`."""
+    from glassgraph.studies.star_graphs import FURTHER, TABLE, summarize
+
+    entries = TABLE | FURTHER
+
+    found = summarize(rows)
+    num_seeds = len({row["seed"] for row in rows})
+    table = Table(
+        title=f"GraphMask, Table 1, percent: published P/R/F1, and mean ± std of {num_seeds} "
+        f"seed{'' if num_seeds == 1 else 's'}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("method", no_wrap=True)
+    for name in ("published", "precision", "recall", "F1", "least"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, spread in found.items():
+        published = "/".join(f"{value:.1f}" for value in entries[name].published)
+        measured = [f"{each.mean:.1f}±{each.std:.1f}" for each in spread.values()]
+        table.add_row(entries[name].title, published, *measured, f"{spread['f1'].least:.1f}")
+    return table
+
+
+def faithfulness_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What held-out predictions say; see `glassgraph.studies.graphmask_faithfulness`."""
+    title = (
+        "GraphMask on held-out predictions, in percent; own, union: AUC of edges\n"
+        "drop: predictions changed without half of the kept / as many shut messages"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("dataset, seed", no_wrap=True)
+    for name in ("same", "kept", "by layer", "drop", "own", "union", "fit s", "met"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        layers = ["-" if share is None else f"{100 * share:.0f}" for share in row["kept_by_layer"]]
+        table.add_row(
+            f"{row['dataset']} {row['seed']}",
+            f"{100 * row['unchanged']:.1f}",
+            f"{100 * row['kept']:.1f}",
+            "/".join(layers),
+            f"{100 * row['drop_kept']:.1f}/{100 * row['drop_shut']:.1f}",
+            *(
+                "-" if row[key] is None else f"{100 * row[key]:.1f}"
+                for key in ("auc_own", "auc_union")
+            ),
+            f"{row['fit_seconds']:.0f}",
+            "yes" if row["is_met"] else "no",
+        )
+    return table
+
+
 def infection_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What each search found; see `glassgraph.studies.infection`."""
     from glassgraph.studies.infection import TABLE, summarize
