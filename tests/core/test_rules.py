@@ -379,8 +379,9 @@ def test_powers_are_told_apart() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.power(x)
 
-    score, relevance = propagate(Power(lambda x: x**2), x, gg.rules.Zero())
-    torch.testing.assert_close(relevance[0, 1], score)
+    for square in (lambda x: x**2, lambda x: x ** torch.tensor([0.5, 2.0, 2.0, 1.0, 3.0, 2.0])):
+        score, relevance = propagate(Power(square), x, gg.rules.Zero())
+        torch.testing.assert_close(relevance[0, 1], score)
     for power in (lambda x: 2**x, lambda x: torch.pow(2, x), lambda x: x**x, lambda x: x**0):
         with pytest.raises(MissingRuleError, match="pow"):
             propagate(Power(power), x, gg.rules.Zero())

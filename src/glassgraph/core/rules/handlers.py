@@ -263,10 +263,14 @@ class Handlers(Stretches):
 
     def _pow(self, func: Function, args: Any, kwargs: Any) -> Any:
         base, exponent = args[:2]
-        if not isinstance(base, Tensor) or not isinstance(exponent, (int, float)) or exponent == 0:
+        power = torch.as_tensor(exponent)
+        if not isinstance(base, Tensor) or power.requires_grad:
             return self._unknown(func, args, kwargs)
-        handler = self._elementwise if exponent > 0 else self._constant  # 1 / x: a divisor
-        return handler(func, args, kwargs)
+        if bool((power > 0).all()):
+            return self._elementwise(func, args, kwargs)
+        if bool((power < 0).all()):  # 1 / x: a divisor
+            return self._constant(func, args, kwargs)
+        return self._unknown(func, args, kwargs)
 
     def _gate(self, func: Function, args: Any, kwargs: Any) -> Any:
         result = self._natural(func, args, kwargs).detach()
