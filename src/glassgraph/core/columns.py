@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Table:
+    """Whatever else a method found, as rows about instances.
+
+    Attributes:
+        instance: ``[r]`` which instance a row is about, ascending.
+        nodes: columns ``[r]`` that name nodes: rows of a batch, then flat nodes, then positions in
+            ``node_id``; -1 for none.
+        values: the other columns, ``[r]`` or ``[r, ...]``.
+    """
+
+    instance: Tensor
+    nodes: dict[str, Tensor]
+    values: dict[str, Tensor]
+
+    def take(self, row: Tensor, instance: Tensor) -> Table:
+        """Some of the rows, with new instances."""
+        return Table(
+            instance,
+            {name: value[row] for name, value in self.nodes.items()},
+            {name: value[row] for name, value in self.values.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -22,6 +46,7 @@ class Attribution:
             for methods that hand down a quantity.
         walk: ``[W, L + 1]`` nodes of walks, ascending by instance, the best first.
         walk_score: ``[W]`` score of each walk.
+        tables: what else the method found, by name.
     """
 
     edge: Tensor | None = None
@@ -31,6 +56,7 @@ class Attribution:
     total: Tensor | None = None
     walk: Tensor | None = None
     walk_score: Tensor | None = None
+    tables: dict[str, Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +80,7 @@ class Part:
         total: ``[b]`` what the scores of nodes sum to if nothing is lost, or None.
         walk_instance, walk, walk_score: of walks the local instance ``[w]`` (ascending), the flat
             nodes ``[w, L + 1]`` and the score ``[w]``, or None.
+        tables: what else the method found, by name.
     """
 
     position: Tensor
@@ -78,12 +105,16 @@ class Part:
     walk_instance: Tensor | None = None
     walk: Tensor | None = None
     walk_score: Tensor | None = None
+    tables: dict[str, Table] = field(default_factory=dict)
 
     @property
     def num_bytes(self) -> int:
         """Memory that the columns take."""
-        values = (getattr(self, column.name) for column in fields(self))
-        return sum(value.numel() * value.element_size() for value in values if value is not None)
+        values = [getattr(self, column.name) for column in fields(self)]
+        for table in self.tables.values():
+            values += [table.instance, *table.nodes.values(), *table.values.values()]
+        tensors = (value for value in values if isinstance(value, Tensor))
+        return sum(value.numel() * value.element_size() for value in tensors)
 
     def take(self, row: Tensor, position: Tensor) -> Part:
         """Some of the instances, in the order given, at new positions."""
@@ -116,6 +147,10 @@ class Part:
             walk_instance=walk_instance,
             walk=None if self.walk is None else self.walk[walk],
             walk_score=None if self.walk_score is None else self.walk_score[walk],
+            tables={
+                name: table.take(*_members(table.instance, row))
+                for name, table in self.tables.items()
+            },
         )
 
 
@@ -155,6 +190,7 @@ class LocalExplanation:
         walks: ``[W, L + 1]`` positions into ``node_id``, the best walk first; a node that repeats
             is one where information stays.
         walk_scores: ``[W]``.
+        tables: what else the method found: columns by name, with nodes as positions in ``node_id``.
     """
 
     index: int
@@ -177,6 +213,7 @@ class LocalExplanation:
     total: float | None = None
     walks: Tensor | None = None
     walk_scores: Tensor | None = None
+    tables: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def absorbed(self) -> float | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
-from glassgraph.core.columns import Attribution, LocalExplanation, Part
+from glassgraph.core.columns import Attribution, LocalExplanation, Part, Table
 from glassgraph.core.dense import Explanation, HeteroExplanation, set_edge_masks, set_node_masks
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.truth import edge_truth, node_truth
@@ -35,6 +35,7 @@ __all__ = [
     "HeteroExplanation",
     "LocalExplanation",
     "Part",
+    "Table",
 ]
 
 
@@ -202,7 +203,22 @@ class Explanations(Sequence[Explanation]):
             node_truth=None if true_nodes is None else true_nodes.cpu(),
             total=None if part.total is None else float(part.total[row]),
             **self._walks(part, row, node[order], order),
+            tables={
+                name: self._table(table, row, node[order], order)
+                for name, table in part.tables.items()
+            },
         )
+
+    @staticmethod
+    def _table(table: Table, row: int, node: Tensor, order: Tensor) -> dict[str, Tensor]:
+        """Columns of an instance's table, nodes as positions (``node`` ascending)."""
+        first, last = torch.searchsorted(table.instance, torch.tensor([row, row + 1])).tolist()
+        found = {}
+        for name, flat in table.nodes.items():
+            own = flat[first:last]
+            place = torch.searchsorted(node, own).clamp_max(max(0, node.numel() - 1))
+            found[name] = torch.where(own < 0, -1, order[place]) if node.numel() else own
+        return found | {name: value[first:last] for name, value in table.values.items()}
 
     @staticmethod
     def _walks(part: Part, row: int, node: Tensor, order: Tensor) -> dict[str, Tensor]:
@@ -327,6 +343,36 @@ class Explanations(Sequence[Explanation]):
             frames.append(frame)
         columns = ["position", "index", "graph", "edge_id", "source", "destination"]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One row per row of a method's table: instance, and its columns; nodes by the user's ids.
+
+        Args:
+            name: a key of ``local(0).tables``.
+
+        Raises:
+            KeyError: if the method made no such table.
+        """
+        import pandas as pd
+
+        tables = sorted({key for part in self.parts for key in part.tables})
+        if name not in tables:
+            raise KeyError(f"{self.method} made no table {name!r}; it made {tables or 'none'}")
+        names = {
+            key for part in self.parts if name in part.tables for key in part.tables[name].nodes
+        }
+        frames = []
+        for position in range(len(self)):
+            local = self.local(position)
+            frame = pd.DataFrame({"position": position, "index": local.index}, index=[0])
+            columns = {}
+            for key, value in local.tables.get(name, {}).items():
+                if key in names:
+                    ids = local.node_id[value.clamp_min(0)] if local.node_id.numel() else value
+                    value = torch.where(value < 0, -1, ids)
+                columns[key] = value.numpy() if value.dim() == 1 else list(value.numpy())
+            frames.append(frame.merge(pd.DataFrame(columns), how="cross"))
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     def walks_frame(self) -> pd.DataFrame:
         """One row per walk: instance, rank from 0, the nodes at its positions, score."""

@@ -56,6 +56,8 @@ def plan_sites(
     can_trim: bool = True,
 ) -> list[SitePlan]:
     """Observe a packed graph once and plan what an intervention does at each site."""
+    if not wiring.sites:
+        return []
     records = run_observed(wiring.channels, model_call, packed.data)[1]
     check_matrices(graph, packed, wiring.channels, records)
     if len(records) != len(wiring.sites):

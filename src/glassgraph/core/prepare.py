@@ -35,8 +35,9 @@ from glassgraph.core.instances import Instances, find_links, labels_of, resolve_
 from glassgraph.core.intercept import Intervention
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
+from glassgraph.core.probing import find_reach
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Wiring
+from glassgraph.core.sites import OpaqueWiring, Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.errors import ModelCallError, TargetError, TaskError
@@ -92,10 +93,7 @@ class Preparation:
         Raises:
             GlassgraphError: for a malformed graph, a model without messages, a call that fails.
         """
-        graph = TypedGraph.read(data)
-        task = _complete_task(task, graph)
-        if task.level == "edge":
-            find_links(graph)  # before the model meets them
+        graph, task = _read_graph(data, task)
         wiring = trace_wiring(model, model_call, graph)
         preparation = Preparation(model_call, task, graph, wiring, check)
         if task.level != "graph":
@@ -103,6 +101,30 @@ class Preparation:
             if wiring.needs_both_directions or not preparation.checks_in_full():
                 _ = graph.outgoing
         return preparation
+
+    @staticmethod
+    def read_from_outside(
+        model_call: ModelCall, task: Task, data: Any, check: Check, num_hops: int | None
+    ) -> Preparation:
+        """Check the data, and find out how far a model looks by calling it alone.
+
+        Call it inside ``protected(model)``.
+
+        Args:
+            model_call: how the model is called.
+            task: the task.
+            data: the user's graph(s).
+            check: how packed predictions are checked.
+            num_hops: how far the model looks, None to find out.
+
+        Raises:
+            GlassgraphError: for a malformed graph, or a call that fails.
+        """
+        graph, task = _read_graph(data, task)
+        wiring = OpaqueWiring(reach=num_hops or 1)
+        if num_hops is None and task.level != "graph":
+            wiring = find_reach(model_call, graph, task)
+        return Preparation(model_call, task, graph, wiring, check)
 
     def instances(self, index: Any) -> Instances:
         """Check and resolve what to explain; None means everything.
@@ -315,6 +337,15 @@ class Preparation:
             FallbackWarning,
             stacklevel=2,
         )
+
+
+def _read_graph(data: Any, task: Task) -> tuple[TypedGraph, Task]:
+    """The user's graph, and the task with nothing left to guess."""
+    graph = TypedGraph.read(data)
+    task = _complete_task(task, graph)
+    if task.level == "edge":
+        find_links(graph)  # before the model meets them
+    return graph, task
 
 
 def _complete_task(task: Task, graph: TypedGraph) -> Task:

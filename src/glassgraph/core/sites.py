@@ -26,6 +26,9 @@ from glassgraph.core.adjacency import AdjacencyTap
 from glassgraph.core.edges import Candidates, match_rows
 from glassgraph.errors import NoMessagePassingError, SparseAdjacencyError
 
+#: Numbers in a message of a model that is only called.
+_GUESSED_WIDTH = 64
+
 
 class MessageTap(nn.Module):
     """Marks the messages of a layer that is not PyG's, so that they can be explained.
@@ -193,6 +196,41 @@ class Wiring:
     def width(self) -> int:
         """Numbers sent along one edge, over all sites."""
         return sum(site.width for site in self.sites)
+
+
+@dataclass(frozen=True)
+class OpaqueWiring(Wiring):
+    """What is known of a model that is only called: how far it looks.
+
+    Attributes:
+        reach: hops between a prediction and the farthest node that can change it.
+        looks_ahead: whether nodes behind outgoing edges can change it, too.
+    """
+
+    channels: tuple[Channel, ...] = ()
+    sites: tuple[Site, ...] = ()
+    reach: int = 1
+    looks_ahead: bool = False
+
+    @property
+    def num_layers(self) -> int:
+        """The reach: a model sends messages at least as often."""
+        return self.reach
+
+    @property
+    def num_hops(self) -> int:
+        """How far away a node can be and still reach the prediction."""
+        return self.reach
+
+    @property
+    def needs_both_directions(self) -> bool:
+        """Whether information may flow against the user's edges."""
+        return self.looks_ahead
+
+    @property
+    def width(self) -> int:
+        """A guess at the numbers sent along one edge."""
+        return _GUESSED_WIDTH * self.reach
 
 
 def find_channels(model: nn.Module) -> tuple[Channel, ...]:

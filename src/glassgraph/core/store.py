@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
-from glassgraph.core.explanation import Explanations, Part
+from glassgraph.core.explanation import Explanations, Part, Table
 from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import ExplanationFileError, OutputError
 
@@ -209,7 +209,34 @@ def _tables(part: Part) -> dict[str, pd.DataFrame]:
             walks[f"node_{position}"] = node.numpy()
         walks["score"] = part.walk_score.numpy()
         tables["walks"] = walks
+    for name, table in part.tables.items():
+        columns = {"instance": table.instance.numpy()}
+        columns |= {f"node:{key}": value.numpy() for key, value in table.nodes.items()}
+        frame = pd.DataFrame(columns)
+        for key, value in table.values.items():
+            frame[key] = value.numpy() if value.dim() == 1 else list(value.numpy())
+        tables[f"table-{name}"] = frame
     return tables
+
+
+def _read_tables(stem: Path) -> dict[str, Table]:
+    """What `_tables` wrote of a part's further tables."""
+    found = {}
+    start, ending = f"{stem.name}.table-", ".parquet"
+    for path in sorted(stem.parent.glob(f"{start}*{ending}")):
+        frame = pd.read_parquet(path)
+        columns = {name: _column(frame, name) for name in frame.columns}
+        instance = columns.pop("instance")
+        nodes = {name[5:]: columns.pop(name) for name in list(columns) if name[:5] == "node:"}
+        found[path.name[len(start) : -len(ending)]] = Table(instance, nodes, columns)
+    return found
+
+
+def _column(frame: pd.DataFrame, name: str) -> Tensor:
+    """A column of numbers, or of arrays of one shape."""
+    if len(frame) and isinstance(frame[name].iloc[0], np.ndarray):
+        return torch.from_numpy(np.stack(frame[name].tolist()))
+    return torch.from_numpy(frame[name].to_numpy().copy())
 
 
 def _read_part(folder: Path, number: int) -> Part:
@@ -254,6 +281,7 @@ def _read_part(folder: Path, number: int) -> Part:
         feature_score=matrix(nodes, "features") if "features" in nodes else None,
         total=column(instances, "total") if "total" in instances else None,
         **walks,
+        tables=_read_tables(stem),
     )
 
 

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from glassgraph._version import __version__
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
+from glassgraph.core.columns import Table
 from glassgraph.core.explanation import Attribution, Explanations, Part
 from glassgraph.core.instances import find_labels
 from glassgraph.core.prepare import Check, Preparation
@@ -49,7 +50,8 @@ class Traits:
         scores: what gets a score: of ``"edge"``, ``"layer edge"``, ``"node"``, ``"feature"``.
         is_learned: whether something is optimized.
         is_amortized: whether it is fitted over many instances first.
-        is_black_box: whether it needs the model's outputs alone.
+        is_black_box: whether outputs are all that it reads of a model. (Methods that derive from
+            `BlackBoxExplainer` change nothing but its input either.)
         is_signed: whether scores can speak against the prediction.
         is_random: whether results depend on the seed.
         source: the paper.
@@ -103,25 +105,34 @@ class Explainer(ABC):
         check: Check = "auto",
         progress: bool = True,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise HyperParameterError(
-                f"model must be a torch.nn.Module; got {type(model).__name__}"
-            )
+        self.model = self._check_model(model)
         if memory_budget <= 0:
             raise HyperParameterError(f"memory_budget must be positive; got {memory_budget}")
         if check not in ("auto", "full", "local"):
             raise HyperParameterError(f"check must be 'auto', 'full' or 'local'; got {check!r}")
         if not -(2**63) <= int(seed) < 2**63:
             raise HyperParameterError(f"seed must be a 64-bit integer; got {seed}")
-        find_channels(model)
-        self.model = model
         self.task = Task.of(task, mode=mode, return_type=return_type)
         self.seed = int(seed)
         self.memory_budget = int(memory_budget)
         self.check: Check = check
         self.progress = progress
-        self._model_call = ModelCall(model, call)
+        self._model_call = ModelCall(self.model, call)
         self._prepared: tuple[Any, tuple[int, ...], Preparation] | None = None
+
+    def _check_model(self, model: Any) -> nn.Module:
+        """The model, if the method can explain such a model.
+
+        Raises:
+            HyperParameterError: if it is no module.
+            NoMessagePassingError: if it has no message passing.
+        """
+        if not isinstance(model, nn.Module):
+            raise HyperParameterError(
+                f"model must be a torch.nn.Module; got {type(model).__name__}"
+            )
+        find_channels(model)
+        return model
 
     @abstractmethod
     def attribute(self, batch: InstanceBatch) -> Attribution:
@@ -144,8 +155,8 @@ class Explainer(ABC):
     @property
     def hyper_parameters(self) -> dict[str, Any]:
         """The method's own hyper-parameters."""
-        shared = set(inspect.signature(Explainer.__init__).parameters) | {"shared"}
-        names = inspect.signature(type(self).__init__).parameters
+        shared = set(inspect.signature(Explainer.__init__).parameters)
+        names = hyper_parameter_names(type(self))
         return {name: getattr(self, name) for name in names if name not in shared}
 
     def prepare(self, data: Any) -> Preparation:
@@ -157,11 +168,12 @@ class Explainer(ABC):
         if self._prepared is not None and self._prepared[0] is data and self._prepared[1] == key:
             return self._prepared[2]
         with protected(self.model):
-            preparation = Preparation.read(
-                self.model, self._model_call, self.task, data, self.check
-            )
+            preparation = self._preparation_of(data)
         self._prepared = (data, key, preparation)
         return preparation
+
+    def _preparation_of(self, data: Any) -> Preparation:
+        return Preparation.read(self.model, self._model_call, self.task, data, self.check)
 
     def explain(
         self,
@@ -285,6 +297,15 @@ class Explainer(ABC):
             yield bar
 
 
+def hyper_parameter_names(method: type[Explainer]) -> list[str]:
+    """What a method takes by name, the arguments that all methods share included."""
+    names: dict[str, None] = {}
+    for base in method.__mro__:
+        if issubclass(base, Explainer) and "__init__" in vars(base):
+            names |= dict.fromkeys(inspect.signature(base.__init__).parameters)
+    return [name for name in names if name not in ("self", "model", "task", "shared")]
+
+
 def _versions(data: Any) -> tuple[int, ...]:
     """Changes whenever a tensor of the data is replaced or written to.
 
@@ -346,7 +367,19 @@ def _unpack(
         feature_score=None if feature is None else feature.detach()[nodes].cpu(),
         total=None if attribution.total is None else attribution.total.detach().cpu(),
         **_walks(batch, attribution),
+        tables={name: _table(batch, table) for name, table in sorted(attribution.tables.items())},
     )
+
+
+def _table(batch: InstanceBatch, table: Table) -> Table:
+    """A table with flat nodes, on the CPU."""
+    flat = batch.fields.node
+    nodes = {
+        name: torch.where(row < 0, -1, flat[row.clamp_min(0)]).cpu()
+        for name, row in table.nodes.items()
+    }
+    values = {name: value.detach().cpu() for name, value in table.values.items()}
+    return Table(table.instance.cpu(), nodes, values)
 
 
 def _walks(batch: InstanceBatch, attribution: Attribution) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from glassgraph.core.explanation import Explanations
 from glassgraph.core.task import Call, Target, Task
 from glassgraph.errors import HyperParameterError, UnknownMethodError
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
-from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.base import Explainer, hyper_parameter_names
 from glassgraph.explainers.decomposition.excitation_backprop import ExcitationBackprop
 from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
 from glassgraph.explainers.decomposition.lrp import LRP
@@ -101,9 +100,7 @@ def make_explainer(
         HyperParameterError: if it has no such hyper-parameter.
     """
     method = find_method(name)
-    known = set(inspect.signature(method.__init__).parameters)
-    known |= set(inspect.signature(Explainer.__init__).parameters)
-    known -= {"self", "model", "task", "shared"}
+    known = set(hyper_parameter_names(method))
     unknown = sorted(set(hyper_parameters) - known)
     if unknown:
         raise HyperParameterError(

@@ -1,0 +1,335 @@
+"""Instances with less of their input, or with other features: many at once, by calling the model.
+
+Methods that see a model from outside change its input. `Variants` evaluates any number of changed
+instances side by side as one disjoint graph:
+
+* `on_edges`: with the listed edges alone (the others are deleted, so degrees change with them);
+* `on_nodes`: with the listed nodes alone, and the edges among them;
+* `with_features`: with other features.
+
+Where a prediction looks at its surroundings alone (node and link tasks), what cannot be reached any
+more along the edges that are left is not computed. Nodes that a prediction is about always stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.context import rows_agree
+from glassgraph.core.receptive import Fields, expand
+from glassgraph.errors import UnsupportedModelError
+
+#: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
+_ROWS_AT_ONCE = 1 << 14
+#: Numbers in the features of one pass, at most.
+_NUMBERS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of instances whose features are to be filled in.
+
+    Attributes:
+        batch: the copies.
+        variant: for each node type ``[n_t]`` the number of the variant that a node belongs to.
+        node: for each node type ``[n_t]`` its row in the features of the original batch.
+    """
+
+    batch: InstanceBatch
+    variant: list[Tensor]
+    node: list[Tensor]
+
+
+#: Gives for each node type the features of copies, None to leave a type alone.
+Fill = Callable[[Copies], Sequence["Tensor | None"]]
+
+
+class Variants:
+    """Evaluates changed instances; the output is one row for each variant.
+
+    Args:
+        batch: the instances.
+        budget: bytes that one pass may take.
+    """
+
+    def __init__(self, batch: InstanceBatch, budget: int) -> None:
+        self.batch = batch
+        widths = [x.size(1) for x in batch.features if x is not None]
+        width = max(widths, default=1)
+        bytes_per_row = 16 * (width + batch.wiring.width)
+        fits = min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // width, budget // bytes_per_row)
+        #: Rows of one pass; one variant at a time where copies do not leave each other alone.
+        self.most_rows = max(1, fits)
+        self._is_apart: bool | None = False if batch.is_whole else None
+        self._packed: tuple[Tensor, InstanceBatch] | None = None
+
+    @torch.no_grad()
+    def on_edges(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Tensor:
+        """Outputs ``[K, C]`` with some edges alone.
+
+        Args:
+            instance: ``[K]`` whose variants they are.
+            variant: ``[p]`` ascending, which variant keeps an edge.
+            edge: ``[p]`` the edge it keeps, among the edges of the batch, ascending in a variant.
+        """
+        count = torch.bincount(variant, minlength=instance.numel())
+        nodes = self.batch.nodes_per_instance[instance] if self._needs_all_nodes else 2 * count + 2
+        found = []
+        for first, last in self._parts(count + nodes):
+            start, stop = torch.searchsorted(variant, torch.tensor([first, last])).tolist()
+            fields = self._with_edges(
+                instance[first:last], variant[start:stop] - first, edge[start:stop]
+            )
+            found.append(self._output(fields, instance[first:last]))
+        return self._joined(found)
+
+    @torch.no_grad()
+    def on_nodes(self, instance: Tensor, variant: Tensor, node: Tensor) -> Tensor:
+        """Outputs ``[K, C]`` on the subgraphs that some nodes induce.
+
+        Args:
+            instance: ``[K]`` whose variants they are.
+            variant: ``[p]`` ascending, which variant keeps a node.
+            node: ``[p]`` the node it keeps, among the nodes of the batch, ascending in a variant.
+        """
+        rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
+        found = []
+        for first, last in self._parts(rows):
+            start, stop = torch.searchsorted(variant, torch.tensor([first, last])).tolist()
+            fields = self._with_nodes(
+                instance[first:last], variant[start:stop] - first, node[start:stop]
+            )
+            found.append(self._output(fields, instance[first:last]))
+        return self._joined(found)
+
+    @torch.no_grad()
+    def with_features(self, instance: Tensor, fill: Fill) -> Tensor:
+        """Outputs ``[K, C]`` with other features.
+
+        Args:
+            instance: ``[K]`` whose variants they are.
+            fill: gives the features of a part of the variants.
+        """
+        rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
+        found = []
+        for first, last in self._parts(rows):
+            chosen = instance[first:last]
+            copies = self._copies(chosen)
+            position, variant = expand(_pointer(self.batch.nodes_per_instance), chosen)
+            within = _positions_within_types(self.batch)
+            own = copies.packed.node_position
+            changed = Copies(
+                copies,
+                [first + variant[each] for each in own],
+                [within[position[each]] for each in own],
+            )
+            found.append(copies.output(features=fill(changed)))
+        return self._joined(found)
+
+    # Parts
+
+    @property
+    def _needs_all_nodes(self) -> bool:
+        return self.batch.is_whole or self.batch.task.level == "graph"
+
+    def _parts(self, rows: Tensor) -> Iterator[tuple[int, int]]:
+        """First and last (exclusive) of the variants that go into each pass."""
+        if not rows.numel():
+            return
+        if not self._are_apart():
+            yield from ((number, number + 1) for number in range(rows.numel()))
+            return
+        filled = rows.cumsum(0)
+        first = 0
+        while first < rows.numel():
+            before = int(filled[first - 1]) if first else 0
+            last = int(torch.searchsorted(filled, before + self.most_rows, right=True))
+            last = max(first + 1, last)
+            yield first, last
+            first = last
+
+    def _joined(self, found: list[Tensor]) -> Tensor:
+        return torch.cat(found) if found else self.batch.reference[:0]
+
+    def _copies(self, instance: Tensor) -> InstanceBatch:
+        """Copies of instances, packed once for each list of them."""
+        if self.batch.is_whole:
+            return self.batch
+        if self._packed is None or not torch.equal(self._packed[0], instance):
+            self._packed = (instance, self.batch.take(instance))
+        return self._packed[1]
+
+    def _are_apart(self) -> bool:
+        """Whether a model leaves copies alone that lie side by side.
+
+        Every second copy loses its edges and gets other features; the rest must still give their
+        predictions.
+        """
+        if self._is_apart is None:
+            count = min(8, self.batch.num_instances)
+            owner = torch.arange(count, device=self.batch.device).repeat_interleave(2)
+            fields = self.batch.fields.take(owner)
+            kept = fields.edge_instance % 2 == 0
+            copies = self.batch.with_fields(_filtered(fields, kept), owner)
+            features = copies.features
+            for x, at in zip(features, copies.node_owners(), strict=True):
+                if x is not None:
+                    x[at % 2 == 1] *= -3
+            output = copies.output(features=features)[::2]
+            self._is_apart = bool(rows_agree(output, self.batch.reference[:count]).all())
+        return self._is_apart
+
+    # Fields
+
+    def _output(self, fields: Fields, instance: Tensor) -> Tensor:
+        if not self.batch.is_whole:
+            return self.batch.with_fields(fields, instance).output()
+        try:
+            return self.batch.with_fields(fields, instance).output()
+        except Exception as error:
+            raise UnsupportedModelError(
+                "the model runs on the whole graph alone, not on a part of it: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _with_edges(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Fields:
+        base, key = self.batch.fields, self._keys(instance)
+        source = key.of(variant, base.source[edge])
+        destination = key.of(variant, base.destination[edge])
+        seed = key.of_seeds(base.seed)
+        if self._needs_all_nodes:
+            nodes = key.of_all_nodes()
+        else:
+            kept = self._within_reach(seed, source, destination, key.size)
+            variant, edge = variant[kept], edge[kept]
+            source, destination = source[kept], destination[kept]
+            nodes = torch.unique(torch.cat([seed.flatten(), source, destination]))
+        return self._fields(key, nodes, variant, edge, source, destination, seed)
+
+    def _with_nodes(self, instance: Tensor, variant: Tensor, node: Tensor) -> Fields:
+        base, key = self.batch.fields, self._keys(instance)
+        seed = key.of_seeds(base.seed)
+        is_kept = torch.zeros(key.size, dtype=torch.bool, device=node.device)
+        is_kept[key.of(variant, node)] = True
+        is_kept[seed.flatten()] = True
+        edge, owner = expand(_pointer(self.batch.edges_per_instance), instance)
+        source = key.of(owner, base.source[edge])
+        destination = key.of(owner, base.destination[edge])
+        stays = (is_kept[source] & is_kept[destination]).nonzero().view(-1)
+        owner, edge = owner[stays], edge[stays]
+        if not self._needs_all_nodes:
+            return self._with_edges(instance, owner, edge)
+        nodes = is_kept.nonzero().view(-1)
+        return self._fields(key, nodes, owner, edge, source[stays], destination[stays], seed)
+
+    def _keys(self, instance: Tensor) -> _Keys:
+        return _Keys(instance, _pointer(self.batch.nodes_per_instance))
+
+    def _fields(
+        self,
+        key: _Keys,
+        nodes: Tensor,
+        variant: Tensor,
+        edge: Tensor,
+        source: Tensor,
+        destination: Tensor,
+        seed: Tensor,
+    ) -> Fields:
+        """Fields from keys of nodes, ascending."""
+        base, row = self.batch.fields, key.rows(nodes)
+        return Fields(
+            num_instances=key.instance.numel(),
+            node_instance=nodes // key.width,
+            node=base.node[row],
+            distance=base.distance[row],
+            edge_instance=variant,
+            edge=base.edge[edge],
+            source=torch.searchsorted(nodes, source),
+            destination=torch.searchsorted(nodes, destination),
+            seed=torch.searchsorted(nodes, seed),
+        )
+
+    def _within_reach(
+        self, seed: Tensor, source: Tensor, destination: Tensor, num_keys: int
+    ) -> Tensor:
+        """Which edges can still reach a prediction."""
+        wiring = self.batch.wiring
+        is_reached = torch.zeros(num_keys, dtype=torch.bool, device=seed.device)
+        is_reached[seed.flatten()] = True
+        kept = torch.zeros_like(source, dtype=torch.bool)
+        for _ in range(wiring.num_hops):
+            now = is_reached[destination]
+            if wiring.needs_both_directions:
+                now |= is_reached[source]
+            if bool((now == kept).all()):
+                break
+            kept = now
+            is_reached[source[kept]] = True
+            if wiring.needs_both_directions:
+                is_reached[destination[kept]] = True
+        return kept.nonzero().view(-1)
+
+
+class _Keys:
+    """Numbers for pairs of a variant and a node of its instance.
+
+    Args:
+        instance: ``[K]`` whose variants they are.
+        pointer: ``[B + 1]`` first node of each instance.
+    """
+
+    def __init__(self, instance: Tensor, pointer: Tensor) -> None:
+        self.instance, self._pointer = instance, pointer
+        self.width = max(1, int(pointer.diff().max()))
+        self.size = instance.numel() * self.width
+
+    def of(self, variant: Tensor, node: Tensor) -> Tensor:
+        """Keys of nodes, given by their rows in the batch."""
+        return variant * self.width + node - self._pointer[self.instance[variant]]
+
+    def of_seeds(self, seed: Tensor) -> Tensor:
+        """Keys ``[K, S]`` of the nodes that each variant's prediction is about."""
+        everyone = torch.arange(self.instance.numel(), device=seed.device).view(-1, 1)
+        first = self._pointer[self.instance].view(-1, 1)
+        return everyone * self.width + seed[self.instance] - first
+
+    def of_all_nodes(self) -> Tensor:
+        """Keys of all nodes of all variants."""
+        position, variant = expand(self._pointer, self.instance)
+        return self.of(variant, position)
+
+    def rows(self, key: Tensor) -> Tensor:
+        """Rows in the batch, from keys."""
+        return self._pointer[self.instance[key // self.width]] + key % self.width
+
+
+def _pointer(count: Tensor) -> Tensor:
+    return torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
+def _filtered(fields: Fields, kept: Tensor) -> Fields:
+    """Fields with fewer edges."""
+    return Fields(
+        num_instances=fields.num_instances,
+        node_instance=fields.node_instance,
+        node=fields.node,
+        distance=fields.distance,
+        edge_instance=fields.edge_instance[kept],
+        edge=fields.edge[kept],
+        source=fields.source[kept],
+        destination=fields.destination[kept],
+        seed=fields.seed,
+    )
+
+
+def _positions_within_types(batch: InstanceBatch) -> Tensor:
+    """``[n]`` the row of each node in the features of its type."""
+    found = torch.empty(batch.num_nodes, dtype=torch.long, device=batch.device)
+    for position in batch.packed.node_position:
+        found[position] = torch.arange(position.numel(), device=batch.device)
+    return found

@@ -1,0 +1,72 @@
+"""Methods that see a model from outside: data in, predictions out.
+
+No hook is set, no gradient asked for, no layer looked at. So these methods explain anything that
+can be called: a network behind a server, a compiled one, a model of another library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.task import Task
+from glassgraph.errors import HyperParameterError
+from glassgraph.explainers.base import Explainer
+
+
+class BlackBoxExplainer(Explainer):
+    """Base class of methods that call a model and do nothing else with it.
+
+    How far a prediction looks, and with it what has to be searched, is found by calling the model
+    on parts of the graph (`glassgraph.core.probing`).
+
+    Args:
+        model: a module, or any function of a graph's attributes (or of the graph) that returns
+            predictions.
+        task: the task.
+        num_hops: how far from a node or link its prediction looks; None finds out. A model that
+            normalizes by degrees looks one hop farther than it passes messages.
+        **shared: see `Explainer`.
+
+    Raises:
+        HyperParameterError: if the model cannot be called, or for values out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | Callable[..., Tensor],
+        task: str | Task = "node",
+        *,
+        num_hops: int | None = None,
+        **shared: Any,
+    ) -> None:
+        if num_hops is not None and num_hops < 1:
+            raise HyperParameterError(f"num_hops must be at least 1; got {num_hops}")
+        super().__init__(model, task, **shared)  # type: ignore[arg-type]
+        self.num_hops = num_hops
+
+    def _check_model(self, model: Any) -> nn.Module:
+        if isinstance(model, nn.Module):
+            return model
+        if not callable(model):
+            raise HyperParameterError(
+                "model must be a torch.nn.Module or a function that returns predictions; got "
+                f"{type(model).__name__}"
+            )
+        return _Called(model)
+
+    def _preparation_of(self, data: Any) -> Preparation:
+        return Preparation.read_from_outside(
+            self._model_call, self.task, data, self.check, self.num_hops
+        )
+
+
+class _Called(nn.Module):
+    """A function in the clothes of a module."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.forward = function

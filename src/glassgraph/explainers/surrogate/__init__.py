@@ -1,0 +1,1 @@
+"""Simple models that stand in for the explained one near a prediction."""
