@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from tests.coverage import set_ups
+from tests.coverage.called import Called
 from tests.coverage.checks import others_keep_to_their_limits, scores_are_finite
-from tests.coverage.limits import OTHERS, limit
+from tests.coverage.limits import NO_PARTS, OTHERS, limit
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED
 from tests.coverage.scene import FIVE, scene
 from tests.coverage.set_up import SetUp
@@ -50,7 +51,10 @@ On each of them `tests/coverage` checks, in float64,
    naming what they do not know: `lrp` (and `excitation_backprop`, whose rules meet the same
    operations), `gnn_lrp`, `grad_cam`, `guided_backprop` and `attention`. Where `lrp` and `gnn_lrp`
    work, the logit they share out is the model's own, and both give each node the same relevance,
-   one by rules along the layers, one by summing over all walks.
+   one by rules along the layers, one by summing over all walks;
+7. that models need nothing but to be called: deleting an edge from a receptive field gives what the
+   model says of the user's graph without that edge, and methods that only call a model give finite
+   scores.
 
 **Calls** are message calls of the whole model by message-passing step, **steps** is how many steps
 there are, **hops** how far a prediction looks. *Cut* means that predictions were explained on their
@@ -63,6 +67,10 @@ same rules, and walks: where nodes mix beside messages (normalization over a gra
 through a `MessageTap`, they are not defined. `attention` reads the weights that a layer passes to
 `message()` as `alpha` or returns when asked; "none shown" includes layers that keep theirs to
 themselves, as AGNNConv and SuperGATConv do.
+
+*From outside* is how far a prediction looks as found by calling the model alone; where degrees
+normalize messages that is a hop more. "Whole graph only" are models that hold further tensors with
+one entry per edge, and cannot be called with fewer.
 """
 
 _PEERS = """\
@@ -104,7 +112,7 @@ def page() -> str:
 
 def _table(rows: list[SetUp]) -> str:
     names = ["set-up", "calls", "steps", "hops", "explained on", "five methods"]
-    names += [f"`{name}`" for name in _SHOWN]
+    names += [*(f"`{name}`" for name in _SHOWN), "from outside"]
     head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n"
     return head + "".join(_row(each) for each in rows)
 
@@ -120,7 +128,18 @@ def _row(set_up: SetUp) -> str:
     limits = [limit(name, set_up) for name in _SHOWN]
     cells = [set_up.name, by_step, wiring.num_layers, wiring.num_hops, where, "ok"]
     cells += ["ok" if each is None else each.cell for each in limits]
+    cells.append(_from_outside(set_up))
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _from_outside(set_up: SetUp) -> str:
+    """How far the model looks, seen from outside."""
+    if set_up.name in NO_PARTS:
+        return "whole graph only"
+    if set_up.level == "graph":
+        return "its graph"
+    called = Called(scene(set_up.name))
+    return "everything" if called.is_whole else f"{called.preparation.wiring.num_hops} hops"
 
 
 def _list(entries: object) -> str:

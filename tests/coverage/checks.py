@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from glassgraph.errors import GlassgraphError
-from tests.coverage.limits import OTHERS, limit
+from glassgraph.errors import GlassgraphError, UnsupportedModelError
+from tests.coverage.called import METHODS_OUTSIDE, Called
+from tests.coverage.limits import NO_PARTS, OTHERS, called_limits, limit
 from tests.coverage.scene import FIVE, Scene
 
 
@@ -164,6 +166,32 @@ def others_keep_to_their_limits(scene: Scene) -> None:
             assert close(one.node, other.node, scene.set_up.rounding)
 
 
+def seen_from_outside(scene: Scene) -> None:
+    """Deleting an edge is calling the model on the graph without it, also on receptive fields.
+
+    Methods that only call the model give finite scores, or refuse models that need the whole graph.
+    """
+    called = Called(scene)
+    if scene.set_up.name in NO_PARTS:
+        with pytest.raises(UnsupportedModelError, match="not on a part of it"):
+            called.without_each_edge(3)
+        return
+    found = called.without_each_edge(3)
+    for instance, edge, output in found:
+        expected = called.literal_without(instance, edge)
+        assert close(output, expected, max(scene.set_up.rounding, 1e-9))
+    for method in METHODS_OUTSIDE:
+        scores = called.attributions(method)
+        if method in called_limits(scene.set_up):
+            assert isinstance(scores, GlassgraphError), f"{method} explains it now"
+            continue
+        assert not isinstance(scores, GlassgraphError), f"{method}: {scores}"
+        for one in scores:
+            given = [one.edge, one.node, *(one.feature or [])]
+            assert any(each is not None for each in given), method
+            assert all(bool(torch.isfinite(each).all()) for each in given if each is not None)
+
+
 CHECKS = (
     scores_are_finite,
     wiring_is_known,
@@ -176,4 +204,5 @@ CHECKS = (
     fallback_agrees,
     surroundings_agree,
     others_keep_to_their_limits,
+    seen_from_outside,
 )

@@ -78,6 +78,14 @@ SHOWS_ATTENTION = {
     "GATConv and GraphNorm, graph task",
 }
 
+#: Models that run on the user's graph alone: edges are counted elsewhere than in ``edge_index``.
+NO_PARTS = {"HypergraphConv, attention", "MeshCNNConv"}
+
+
+def called_limits(set_up: SetUp) -> set[str]:
+    """Methods that only call a model, and that refuse a set-up for what they ask of a task."""
+    return {"graph_lime"} if set_up.level == "graph" else set()
+
 
 def limit(method: str, set_up: SetUp) -> Limit | None:
     """How one of `OTHERS` refuses a set-up; None if it explains it."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.receptive import Fields, expand
-from glassgraph.errors import UnsupportedModelError
+from glassgraph.errors import GlassgraphError, UnsupportedModelError
 
 #: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
 _ROWS_AT_ONCE = 1 << 14
@@ -81,7 +81,7 @@ class Variants:
         nodes = self.batch.nodes_per_instance[instance] if self._needs_all_nodes else 2 * count + 2
         found = []
         for first, last in self._parts(count + nodes):
-            start, stop = torch.searchsorted(variant, torch.tensor([first, last])).tolist()
+            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             fields = self._with_edges(
                 instance[first:last], variant[start:stop] - first, edge[start:stop]
             )
@@ -100,7 +100,7 @@ class Variants:
         rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
         found = []
         for first, last in self._parts(rows):
-            start, stop = torch.searchsorted(variant, torch.tensor([first, last])).tolist()
+            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             fields = self._with_nodes(
                 instance[first:last], variant[start:stop] - first, node[start:stop]
             )
@@ -187,13 +187,16 @@ class Variants:
     # Fields
 
     def _output(self, fields: Fields, instance: Tensor) -> Tensor:
-        if not self.batch.is_whole:
-            return self.batch.with_fields(fields, instance).output()
         try:
-            return self.batch.with_fields(fields, instance).output()
+            changed = self.batch.with_fields(fields, instance)
+            if self.batch.is_whole and self.batch.task.level != "graph":
+                _keep_graphs(changed)
+            return changed.output()
+        except GlassgraphError:
+            raise
         except Exception as error:
             raise UnsupportedModelError(
-                "the model runs on the whole graph alone, not on a part of it: "
+                "the model runs on the user's graph, but not on a part of it: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
@@ -310,6 +313,18 @@ class _Keys:
 
 def _pointer(count: Tensor) -> Tensor:
     return torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
+def _keep_graphs(batch: InstanceBatch) -> None:
+    """Graphs that lie side by side in the user's data stay apart."""
+    owner = batch.graph.node_graph
+    if owner is None:
+        return
+    data = batch.packed.data
+    stores = data.node_stores if batch.graph.is_heterogeneous else [data]
+    for store, position in zip(stores, batch.packed.node_position, strict=True):
+        if "batch" in store:
+            store["batch"] = owner[batch.fields.node[position]]
 
 
 def _filtered(fields: Fields, kept: Tensor) -> Fields:
