@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import glassgraph as gg
@@ -299,3 +300,17 @@ def test_an_interrupt_while_training(tmp_path: Path, monkeypatch: Any) -> None:
     result = run("explain", "--dataset", "tree-cycles", "--method", "random", "--out", tmp_path)
     assert result.exit_code == 130
     assert one_line(result) == "Interrupted."
+
+
+def test_a_method_is_fitted_on_what_is_named_and_kept(case: dict[str, Any]) -> None:
+    settings = ["--set", "steps=4", "--set", "tolerance=1e9"]
+    names = {"method": "information_bottleneck", "index": "0:2", "fit": "2:6"}
+    result = explain(case, *settings, **names)
+    assert result.exit_code == 0, result.output
+    assert "hindsight" not in result.output
+    kept = case["--out"] / "information_bottleneck.safetensors"
+    with safe_open(kept, "pt") as file:
+        assert json.loads(file.metadata()["glassgraph_explainer"])["method"] == names["method"]
+    result = explain(case, *settings, **(names | {"fit": "a"}))
+    assert result.exit_code == 2
+    assert one_line(result).startswith("Error: --fit takes numbers")

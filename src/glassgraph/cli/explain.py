@@ -89,6 +89,13 @@ def explain(
             "or all. [default: motif; all for --data]"
         ),
     ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="What amortized methods are fitted on, as --index. [default: the predictions "
+            "they explain, in hindsight]"
+        ),
+    ] = None,
     target: Annotated[
         str, typer.Option(help="predicted, label, a class, or A:B for 'why A rather than B'.")
     ] = "predicted",
@@ -115,8 +122,9 @@ def explain(
 ) -> None:
     """Explain predictions, measure the explanations and write a report.
 
-    Writes OUT/<method>/ for each method as it goes, OUT/metrics.json and OUT/report.html, and
-    OUT/model.safetensors where a model was trained.
+    Writes OUT/<method>/ for each method as it goes, OUT/metrics.json and OUT/report.html,
+    OUT/model.safetensors where a model was trained, and OUT/<method>.safetensors of a method that
+    was fitted.
     """
     run_job(
         Job(
@@ -132,6 +140,7 @@ def explain(
             return_type=None if return_type is None else return_type.value,
             node_type=node_type,
             index=index,
+            fit=fit,
             target=parse_target(target),
             settings=tuple(setting or ()),
             seed=seed,

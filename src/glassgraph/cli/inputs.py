@@ -29,8 +29,8 @@ class Input:
     level: str
     dataset: ExplanationDataset | None
 
-    def index(self, text: str | None) -> Any:
-        """The instances that ``--index`` asks for; None for all.
+    def index(self, text: str | None, option: str = "--index") -> Any:
+        """The instances that ``--index`` (or another option) asks for; None for all.
 
         Without it a data set's default instances are explained, and all of a file.
 
@@ -42,10 +42,10 @@ class Input:
         if text == "all":
             return None
         if text != "motif":
-            return parse_index(text)
+            return parse_index(text, option)
         if self.dataset is None:
             raise CommandError(
-                "--index motif is for built-in data sets, which know their motifs; give numbers"
+                f"{option} motif is for built-in data sets, which know their motifs; give numbers"
             )
         return self.dataset.explained.tolist()
 

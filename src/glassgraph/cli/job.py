@@ -7,7 +7,6 @@ and reported.
 
 from __future__ import annotations
 
-import inspect
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +50,7 @@ class Job:
     return_type: str | None
     node_type: str | None
     index: str | None
+    fit: str | None
     target: str | int | tuple[int, int]
     settings: tuple[str, ...]
     seed: int
@@ -102,22 +102,19 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Find every mistake that can be found without data; hyper-parameters and task come back."""
     check_source(job.dataset, job.data, job.root)
     check_choice(job.model, job.weights, job.dataset is not None)
-    if job.index not in (None, "motif", "all"):
-        parse_index(str(job.index))
+    for option, text in (("--index", job.index), ("--fit", job.fit)):
+        if text not in (None, "motif", "all"):
+            parse_index(str(text), option)
     from torch_geometric.nn import GCN
 
-    from glassgraph.explainers.base import Explainer
+    from glassgraph.explainers.base import Explainer, hyper_parameter_names
     from glassgraph.explainers.registry import find_method, make_explainer
     from glassgraph.metrics.scores import read_levels
 
     read_levels(job.sparsity, None)
-    shared = set(inspect.signature(Explainer.__init__).parameters) | {"shared"}
+    shared = hyper_parameter_names(Explainer)
     own = {
-        method: [
-            name
-            for name in inspect.signature(find_method(method).__init__).parameters
-            if name not in shared
-        ]
+        method: [name for name in hyper_parameter_names(find_method(method)) if name not in shared]
         for method in job.methods
     }
     settings = parse_settings(job.settings, own)
@@ -191,7 +188,7 @@ def _explain_all(
                 progress=not job.quiet,
                 **settings[method],
             )
-            _fit(job, explainer, source.data, index)
+            _fit(job, explainer, source, index)
             done.runs.append(
                 explainer.explain(source.data, index, job.target, save_to=job.out / method)
             )
@@ -212,10 +209,12 @@ def _explain_all(
     return done
 
 
-def _fit(job: Job, explainer: Explainer, data: Any, index: Any) -> None:
-    """Fit an amortized method on the very instances it will explain."""
+def _fit(job: Job, explainer: Explainer, source: Input, index: Any) -> None:
+    """Fit an amortized method, and keep what it learned."""
     if not explainer.needs_fit:
         return
-    job.tell(f"{explainer.name} is fitted on the instances it explains (hindsight)")
+    if job.fit is None:
+        job.tell(f"{explainer.name} is fitted on what it explains (hindsight); --fit names others")
     amortized: Any = explainer
-    amortized.fit(data, index=index)
+    amortized.fit(source.data, index=index if job.fit is None else source.index(job.fit, "--fit"))
+    amortized.save(job.out / f"{explainer.name}.safetensors")

@@ -35,8 +35,12 @@ def parse_names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def parse_index(text: str) -> list[int]:
+def parse_index(text: str, option: str = "--index") -> list[int]:
     """Numbers and ranges without their end: ``"300,301"``, ``"300:320"``, ``"7,300:320:5"``.
+
+    Args:
+        text: what the option was given.
+        option: its name.
 
     Raises:
         CommandError: if it is none of these.
@@ -54,12 +58,12 @@ def parse_index(text: str) -> list[int]:
             numbers = []
         if not 1 <= len(numbers) <= 3 or (len(numbers) == 3 and numbers[2] <= 0):
             raise CommandError(
-                f"--index takes numbers (300,301), ranges without their end (300:320), 'motif' or "
+                f"{option} takes numbers (300,301), ranges without their end (300:320), 'motif' or "
                 f"'all'; got {text!r}"
             )
         chosen = numbers if len(numbers) == 1 else list(range(*numbers))
         if not chosen:
-            raise CommandError(f"--index {text!r}: the range {piece.strip()!r} is empty")
+            raise CommandError(f"{option} {text!r}: the range {piece.strip()!r} is empty")
         found += chosen
     return found
 

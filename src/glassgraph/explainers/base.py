@@ -297,7 +297,7 @@ class Explainer(ABC):
             yield bar
 
 
-def hyper_parameter_names(method: type[Explainer]) -> list[str]:
+def hyper_parameter_names(method: type[Any]) -> list[str]:
     """What a method takes by name, the arguments that all methods share included."""
     names: dict[str, None] = {}
     for base in method.__mro__:
