@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.graph_mask import GraphMask
     from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
     from glassgraph.explainers.perturbation.occlusion import Occlusion
+    from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
     from glassgraph.explainers.perturbation.random import Random
     from glassgraph.explainers.registry import explain, methods
 
@@ -74,6 +75,7 @@ _HOMES = {
     "LocalExplanation": "glassgraph.core.explanation",
     "MessageTap": "glassgraph.core.sites",
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
+    "PGExplainer": "glassgraph.explainers.perturbation.pg_explainer",
     "Random": "glassgraph.explainers.perturbation.random",
     "Saliency": "glassgraph.explainers.gradient.saliency",
     "Task": "glassgraph.core.task",
@@ -107,6 +109,7 @@ __all__ = [
     "LocalExplanation",
     "MessageTap",
     "Occlusion",
+    "PGExplainer",
     "Random",
     "Saliency",
     "Task",

@@ -30,6 +30,7 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
     "grad_cam": {"relu": False},
     "graphmask": {"steps": 4, "tolerance": 1e9, "max_changed": 1.0},
     "information_bottleneck": {"steps": 4, "tolerance": 1e9},
+    "pg_explainer": {"epochs": 3, "learning_rate": 0.01},
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
@@ -47,7 +48,8 @@ class Scope:
         levels: tasks.
         return_types: what models return.
         hetero: heterogeneous models (see ``tests/hetero``).
-        names_receivers: its scores are those of nodes, so edges into one node look alike.
+        names_receivers: its scores are those of nodes, or read off the states of nodes, so edges
+            into one node look alike.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -70,6 +72,7 @@ SCOPE: dict[str, Scope] = {
     "cam": Scope(levels=("graph",), return_types=("raw",), hetero=(), names_receivers=True),
     "grad_cam": Scope(hetero=(), names_receivers=True),
     "attention": Scope(kinds=("gat",), hetero=("hetero_conv",)),
+    "pg_explainer": Scope(hetero=(), names_receivers=True),
 }
 
 

@@ -8,6 +8,7 @@ of the model itself. Graphs of a graph task share nothing; they are packed as ev
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -73,6 +74,20 @@ def shared_batches(
         if not fits:
             group = max(1, min(size or 4 * group, 4 * group, budget // max(1, cost)))
         start = stop
+
+
+def packed_batches(
+    preparation: Preparation, instances: Instances, target: Target, size: int
+) -> Iterator[tuple[Tensor, InstanceBatch]]:
+    """Batches for methods that see each prediction on a field of its own: ``size`` in each.
+
+    What falls back to the full graph has a batch to itself. See `shared_batches` for the arguments.
+    """
+    for start in range(0, len(instances), size):
+        stop = min(start + size, len(instances))
+        own = torch.arange(start, stop, device=preparation.graph.device)
+        for position, batch in preparation.batches(instances.take(own), target, sys.maxsize):
+            yield own[position], batch
 
 
 def _graphs(

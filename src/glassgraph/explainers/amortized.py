@@ -1,9 +1,10 @@
 """Methods that learn once over many predictions, then explain unseen ones with a forward pass.
 
 `AmortizedExplainer.fit` turns data, a data set or a loader into lessons (batches with what gates
-read on them), holds some predictions back for validation, and hands both to the method. What was
-learned is saved as one safetensors file whose header says, in JSON, for which model it is; a file
-is refused by any other model.
+read on them, or what else the method wants to keep of a batch), holds some predictions back for
+validation where the method chooses on them, and hands both to the method. What was learned is saved
+as one safetensors file whose header says, in JSON, for which model it is; a file is refused by any
+other model.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import json
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -60,17 +61,28 @@ class HindsightWarning(UserWarning):
     """An amortized method was fitted on what it explains, or on too little to amortize."""
 
 
+#: ``make(preparation, instances, kinds, size)`` yields positions and the lesson on them.
+Make = Callable[
+    [Preparation, Instances, "Sequence[Kind] | None", "int | None"], Iterator[tuple[Tensor, Any]]
+]
+
+
 @dataclass
-class Lessons(Sequence[Lesson]):
-    """Batches to learn from; those beyond the memory budget are made anew at each visit."""
+class Lessons(Sequence[Any]):
+    """Batches to learn from; those beyond the memory budget are made anew at each visit.
+
+    What they hold is the method's: a `Lesson` for gates that read messages. All have ``batch``,
+    ``kinds``, ``num_messages`` and ``num_bytes``.
+    """
 
     budget: int
+    make: Make
     kinds: Sequence[Kind] | None = None
-    _made: list[Lesson | None] = field(default_factory=list)
+    _made: list[Any] = field(default_factory=list)
     _source: list[tuple[Preparation, Instances]] = field(default_factory=list)
     _spent: int = 0
 
-    def add(self, preparation: Preparation, instances: Instances, lesson: Lesson) -> None:
+    def add(self, preparation: Preparation, instances: Instances, lesson: Any) -> None:
         """Take in a lesson on some instances."""
         self._spent += 2 * lesson.num_bytes
         self._source.append((preparation, instances))
@@ -84,14 +96,10 @@ class Lessons(Sequence[Lesson]):
         if lesson is not None:
             return lesson
         preparation, instances = self._source[number]
-        _, batch = next(
-            shared_batches(
-                preparation, instances, _target(preparation), self.budget, len(instances)
-            )
-        )
-        return Lesson.read(batch, self.kinds)
+        _, lesson = next(self.make(preparation, instances, self.kinds, len(instances)))
+        return lesson
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[Any]:
         return (self[number] for number in range(len(self)))
 
     @property
@@ -113,9 +121,12 @@ class AmortizedExplainer(Explainer):
     """Base class of methods with a fitting step.
 
     A method implements `is_fitted`, `_learn`, `_modules` and `_restore`, and declares
-    ``batch_size`` among its hyper-parameters.
+    ``batch_size`` among its hyper-parameters. What it learns from is a `Lesson` on the union of the
+    receptive fields, unless it says otherwise in `_lessons`.
     """
 
+    #: Whether predictions are held back, where the user names none, to choose among solutions.
+    holds_back: ClassVar[bool] = True
     batch_size: int | None
     _rows: list[dict[str, Any]]
 
@@ -128,7 +139,8 @@ class AmortizedExplainer(Explainer):
             index: the predictions to learn from; everything if None. Not with a loader.
             validation: further predictions, to choose among what was learned: an index into the
                 same data, or a second loader. If None, a quarter of the predictions is held back,
-                or 50 of them where that is more (at most 40 %).
+                or 50 of them where that is more (at most 40 %). A method that does not choose
+                learns from all of them, and shows the loss on ``validation`` in its `history`.
 
         Returns:
             The explainer itself.
@@ -215,7 +227,9 @@ class AmortizedExplainer(Explainer):
                 raise InstanceError("a loader says itself what to learn from; give no index")
             train = self._read_loader(data)
             held_back = self._read_loader(validation) if validation is not None else train
-            if validation is None and len(train) > 1:
+            if validation is None and not self.holds_back:
+                held_back = Lessons(self.memory_budget, self._lessons, train.kinds)
+            elif validation is None and len(train) > 1:
                 train, held_back = _split_lessons(train)
         else:
             train, held_back = self._read_data(data, index, validation)
@@ -237,7 +251,7 @@ class AmortizedExplainer(Explainer):
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(instances), generator=generator)
         few = min(_FEW, _MOST_HELD_BACK * len(instances))
-        num_held = int(max(_HELD_BACK * len(instances), few))
+        num_held = int(max(_HELD_BACK * len(instances), few)) if self.holds_back else 0
         device = instances.index.device
         if validation is not None:
             train, held = order, preparation.instances(validation)
@@ -245,21 +259,23 @@ class AmortizedExplainer(Explainer):
                 raise InstanceError("there is nothing to validate on: the index is empty")
         else:
             train, held_at = order[num_held:], order[: num_held or None]
+            if not self.holds_back:
+                held_at = order[:0]
             held = instances.take(held_at.sort().values.to(device))
         chosen = instances.take(train.to(device))
         size = self.batch_size
         if size is None and preparation.task.level == "graph":
             size = GRAPHS_AT_ONCE
-        lessons = Lessons(self.memory_budget)
+        lessons = Lessons(self.memory_budget, self._lessons)
         self._add_lessons(lessons, preparation, chosen, size)
         if not len(lessons):
             raise FitError(
                 "there is nothing to learn: no message reaches any of the predictions (no edges, "
                 "or none near them)"
             )
-        held_back = Lessons(self.memory_budget, lessons.kinds)
+        held_back = Lessons(self.memory_budget, self._lessons, lessons.kinds)
         self._add_lessons(held_back, preparation, held, None)
-        return lessons, held_back if len(held_back) else lessons
+        return lessons, held_back if len(held_back) or not self.holds_back else lessons
 
     def _read_loader(self, loader: Any) -> Lessons:
         if not isinstance(loader, DataLoader):
@@ -267,7 +283,7 @@ class AmortizedExplainer(Explainer):
                 f"with a loader to learn from, validation is a loader too; got "
                 f"{type(loader).__name__}"
             )
-        lessons = Lessons(self.memory_budget)
+        lessons = Lessons(self.memory_budget, self._lessons)
         for data in loader:
             with protected(self.model):
                 preparation = Preparation.read(
@@ -284,15 +300,35 @@ class AmortizedExplainer(Explainer):
     def _add_lessons(
         self, lessons: Lessons, preparation: Preparation, instances: Instances, size: int | None
     ) -> Lessons:
-        budget = self.memory_budget
-        for position, batch in shared_batches(
-            preparation, instances, _target(preparation), budget, size
-        ):
-            lesson = Lesson.read(batch, lessons.kinds)
+        for position, lesson in self._lessons(preparation, instances, lessons.kinds, size):
             lessons.kinds = lesson.kinds
             if lesson.num_messages:
                 lessons.add(preparation, instances.take(position), lesson)
         return lessons
+
+    def _lessons(
+        self,
+        preparation: Preparation,
+        instances: Instances,
+        kinds: Sequence[Kind] | None,
+        size: int | None,
+    ) -> Iterator[tuple[Tensor, Any]]:
+        """Lessons on some predictions, with the positions that each is about.
+
+        Args:
+            preparation: model and graph.
+            instances: the predictions.
+            kinds: kinds of messages that earlier lessons had, None for the first.
+            size: predictions in one lesson, None for as many as fit into the memory budget.
+        """
+        batches = shared_batches(
+            preparation, instances, fit_target(preparation), self.memory_budget, size
+        )
+        found = kinds
+        for position, batch in batches:
+            lesson = Lesson.read(batch, found)
+            found = lesson.kinds
+            yield position, lesson
 
     # Files
 
@@ -385,7 +421,7 @@ class AmortizedExplainer(Explainer):
         return self
 
 
-def _target(preparation: Preparation) -> Target:
+def fit_target(preparation: Preparation) -> Target:
     """Fitting looks at whole outputs; a regression with several wants one named all the same."""
     return None if preparation.task.is_classification else 0
 
@@ -395,7 +431,7 @@ def _split_lessons(lessons: Lessons) -> tuple[Lessons, Lessons]:
     first = len(lessons) - max(1, int(_HELD_BACK * len(lessons)))
     parts = []
     for span in (slice(None, first), slice(first, None)):
-        part = Lessons(lessons.budget, lessons.kinds)
+        part = Lessons(lessons.budget, lessons.make, lessons.kinds)
         part._made, part._source = lessons._made[span], lessons._source[span]
         parts.append(part)
     return parts[0], parts[1]

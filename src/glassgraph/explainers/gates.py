@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from glassgraph.learn.message_scorer import MessageScorer
 
 #: Width of a scorer's hidden layer, between these, follows the message.
 _NARROW, _WIDE = 16, 256
+_T = TypeVar("_T")
 #: Rows are shared where there are this many times fewer than messages.
 _FEW = 2
 
@@ -421,7 +422,7 @@ class MessageGates(nn.Module):
         return lesson.site_values(values)
 
 
-def visits(lessons: Sequence[Lesson], steps: int, seed: int) -> Iterator[Lesson]:
+def visits(lessons: Sequence[_T], steps: int, seed: int) -> Iterator[_T]:
     """Lessons in a new random order each round."""
     generator = torch.Generator().manual_seed(seed)
     done = 0

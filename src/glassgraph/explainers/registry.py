@@ -27,6 +27,7 @@ from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
 from glassgraph.explainers.perturbation.graph_mask import GraphMask
 from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
 from glassgraph.explainers.perturbation.occlusion import Occlusion
+from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
 from glassgraph.explainers.perturbation.random import Random
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ METHODS: dict[str, type[Explainer]] = {
         GNNExplainer,
         GraphMask,
         InformationBottleneck,
+        PGExplainer,
         LRP,
         GNNLRP,
         ExcitationBackprop,
