@@ -21,6 +21,7 @@ from glassgraph.cli.study_tables import (
     faithfulness_table,
     infection_table,
     invariance_table,
+    motifs_tables,
     star_table,
     subgraphs_table,
 )
@@ -263,6 +264,64 @@ def subgraphs(
             report=note,
         )
     kept.show(subgraphs_table(kept.rows))
+
+
+@reproduce.command()
+@friendly
+def motifs(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Method of 'glassgraph methods'; repeat for several. [default: five]"),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Data set; repeat for several. [default: all]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the explainer.")] = 10,
+    data_seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the data, the model and the halves.")
+    ] = 0,
+    instances: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most predictions to explain. [default: half, fewer if slow]"),
+    ] = None,
+    threads: Threads = 1,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the molecules' raw files, or above; without it they are left out."
+        ),
+    ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Planted motifs: who finds the edges that the label depends on?"""
+    kept = Kept(json, quiet=quiet)
+    from glassgraph.studies.motifs import DATASETS, GENERATED, METHODS, run_motifs
+
+    if root is None and not dataset:
+        say("mutagenicity and mutag are left out: give --root, the folder of their raw files")
+    with told_warnings():
+        run_motifs(
+            dataset or (GENERATED if root is None else DATASETS),
+            method or METHODS,
+            range(seeds),
+            data_seed=data_seed,
+            instances=instances,
+            root=root,
+            threads=threads,
+            progress=not quiet,
+            report=lambda row: kept.add([row], _motifs_line(row)),
+        )
+    kept.show(*motifs_tables(kept.rows))
+
+
+def _motifs_line(row: Mapping[str, Any]) -> str:
+    each = 1000 * row["explain_seconds"] / row["explained"]
+    return (
+        f"{row['dataset']}, {row['method']}, seed {row['seed']}: AUC {row['auc']:.4f}"
+        f"{' (inverted)' if row['is_inverted'] else ''}  "
+        f"(fit {row['fit_seconds']:.1f} s, explain {each:.1f} ms each)"
+    )
 
 
 def _infection_sizes(nodes: int) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+#: What scores reach that know nothing.
+_CHANCE = 0.5
+
 
 def star_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Published beside measured; see `glassgraph.studies.star_graphs`."""
@@ -154,6 +157,45 @@ def benzene_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{1000 * seconds:.2f}",
         )
     return table
+
+
+def motifs_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Published beside measured, and what the models need; see `glassgraph.studies.motifs`."""
+    from glassgraph.studies.motifs import summarize
+
+    title = (
+        "Planted motifs: ROC-AUC of edges, mean ± std over seeds; own: of the own motif alone\n"
+        "* inverted: the motif comes last"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for name in ("dataset", "method"):
+        table.add_column(name, no_wrap=True)
+    for name in ("publ.", "AUC", "bar", "own"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("each seed", justify="right")
+    for (dataset, method), found in summarize(rows).items():
+        marks = [f"{each:.3f}{'*' if each < _CHANCE else ''}" for each in found.aucs]
+        bar = "-"
+        if found.bar is not None:
+            bar = f"{'met' if found.mean >= found.bar else 'not met'} {found.bar:.2f}"
+        table.add_row(
+            dataset,
+            method,
+            "-" if found.published is None else f"{found.published:.3f}",
+            f"{found.mean:.3f}±{found.std:.3f}",
+            bar,
+            f"{found.own:.3f}",
+            " ".join(marks),
+        )
+    title = "Does the model need the motif? P: mean probability of the predicted class"
+    models = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    models.add_column("dataset", no_wrap=True)
+    for name in ("test accuracy", "P all edges", "P motifs alone", "P without motifs"):
+        models.add_column(name, justify="right", no_wrap=True)
+    for row in {row["dataset"]: row for row in rows}.values():
+        numbers = (row[key] for key in ("test_accuracy", "p_whole", "p_motif", "p_rest"))
+        models.add_row(row["dataset"], *(f"{each:.3f}" for each in numbers))
+    return [table, models]
 
 
 def area(value: float | None) -> str:

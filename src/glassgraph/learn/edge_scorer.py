@@ -1,6 +1,6 @@
 """One number for each edge, from the states at both ends and, if asked, at the explained nodes.
 
-    a_uv = w relu(W [h_u, h_v, h_target] + b)
+    a_uv = w relu(W [h_u, h_v, h_target] + b) + c
 
 The product with ``W`` is taken once for each node and added up along the edges, so that the cost of
 wide states follows the number of nodes, not of edges.
@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+#: A spread below this share of the largest number is rounding.
+_CONSTANT = 1e-6
+
 
 class EdgeScorer(nn.Module):
     """The perceptron.
@@ -23,13 +26,35 @@ class EdgeScorer(nn.Module):
         channels: width D of the states.
         num_targets: how many nodes it reads besides the edge's ends.
         hidden_channels: width of the hidden layer.
+        start: added to ``c`` at the start.
     """
 
-    def __init__(self, channels: int, num_targets: int = 0, hidden_channels: int = 64) -> None:
+    mean: Tensor
+    inverse_std: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        num_targets: int = 0,
+        hidden_channels: int = 64,
+        start: float = 0.0,
+    ) -> None:
         super().__init__()
         self.channels, self.num_targets = channels, num_targets
         self.inner = nn.Linear((2 + num_targets) * channels, hidden_channels)
         self.outer = nn.Linear(hidden_channels, 1)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("inverse_std", torch.ones(channels))
+        with torch.no_grad():
+            self.outer.bias.add_(start)
+
+    @torch.no_grad()
+    def standardize(self, states: Tensor) -> None:
+        """Read states in units of the standard deviation of these; constant ones count as 0."""
+        std, mean = torch.std_mean(states, dim=0, correction=0)
+        varies = std > _CONSTANT * states.abs().amax(dim=0)
+        self.mean.copy_(mean)
+        self.inverse_std.copy_(torch.where(varies, 1 / std, 0))
 
     def forward(
         self,
@@ -48,7 +73,7 @@ class EdgeScorer(nn.Module):
             targets: ``[B, S]`` rows of each instance's explained nodes; not read without targets.
             instance: ``[e]`` the instance of each edge.
         """
-        width = self.channels
+        width, states = self.channels, (states - self.mean) * self.inverse_std
         sender, receiver, target = self.inner.weight.split(
             [width, width, self.num_targets * width], dim=1
         )

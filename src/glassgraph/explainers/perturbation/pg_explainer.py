@@ -38,6 +38,7 @@ Luo, Cheng, Xu, Yu, Zong, Chen and Zhang, "Parameterized Explainer for Graph Neu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,11 @@ class PGExplainer(AmortizedExplainer):
         read_target: read the states of the explained node, or of both ends of the link; None for
             node tasks alone.
         hidden_channels: width of the network's hidden layer.
+        standardize: read states in units of their standard deviation over the lessons' edges.
+        start: added to ``a`` at the start: with 0 gates begin half open, with more than
+            ``temperature[0]`` mostly open.
+        restarts: networks that are fitted, each from its own start; the one with the least loss in
+            the end is kept.
         **shared: see `Explainer`.
 
     Raises:
@@ -120,6 +126,9 @@ class PGExplainer(AmortizedExplainer):
         states: str = "all",
         read_target: bool | None = None,
         hidden_channels: int = 64,
+        standardize: bool = False,
+        start: float = 0.0,
+        restarts: int = 1,
         **shared: Any,
     ) -> None:
         super().__init__(model, task, **shared)
@@ -128,6 +137,7 @@ class PGExplainer(AmortizedExplainer):
             "learning_rate": learning_rate,
             "batch_size": batch_size,
             "hidden_channels": hidden_channels,
+            "restarts": restarts,
         }
         for name, value in positive.items():
             if value is not None and not value > 0:
@@ -157,6 +167,9 @@ class PGExplainer(AmortizedExplainer):
         self.states = states
         self.read_target = read_target
         self.hidden_channels = hidden_channels
+        self.standardize = standardize
+        self.start = start
+        self.restarts = int(restarts)
         self._states = NodeStates(states, self.check)
         self._scorer: EdgeScorer | None = None
 
@@ -181,32 +194,50 @@ class PGExplainer(AmortizedExplainer):
             yield position, _Scene.read(batch, self._states)
 
     def _learn(self, train: Lessons, validation: Lessons) -> None:
+        torch.manual_seed(self.seed)  # noqa: TID251 - inside the protected random state
+        least = math.inf
+        with self._bar(self.restarts * self.epochs * len(train), is_fit=True) as bar:
+            for restart in range(self.restarts):
+                scorer = self._new_scorer(train)
+                self._fit(scorer, train, validation, restart, bar)
+                if self.restarts > 1:
+                    loss = self._measure(scorer, validation if len(validation) else train)
+                    if loss < least:
+                        least, self._scorer = loss, scorer
+
+    def _new_scorer(self, train: Lessons) -> EdgeScorer:
         first: _Scene = train[0]
         targets = first.targets.size(1) if self._reads_target else 0
-        torch.manual_seed(self.seed)  # noqa: TID251 - inside the protected random state
-        scorer = EdgeScorer(first.states.size(1), targets, self.hidden_channels)
-        scorer = scorer.to(first.states)
+        channels = first.states.size(1)
+        scorer = EdgeScorer(channels, targets, self.hidden_channels, self.start).to(first.states)
+        if self.standardize:
+            ends = [scene.states[torch.cat([scene.source, scene.destination])] for scene in train]
+            scorer.standardize(torch.cat(ends))
+        return scorer
+
+    def _fit(
+        self, scorer: EdgeScorer, train: Lessons, validation: Lessons, restart: int, bar: Any
+    ) -> None:
         optimizer = torch.optim.Adam(scorer.parameters(), lr=self.learning_rate, fused=True)
         order = visits(train, self.epochs * len(train), self.seed)
-        with self._bar(self.epochs * len(train), is_fit=True) as bar:
-            for epoch in range(self.epochs):
-                losses = []
-                for _ in range(len(train)):
-                    scene = next(order)
-                    with torch.enable_grad():
-                        loss = self._loss(scorer, scene, epoch)
-                        if not bool(torch.isfinite(loss)):
-                            raise FitError(_not_finite(loss, epoch))
-                        optimizer.zero_grad(set_to_none=True)
-                        loss.backward()
-                    optimizer.step()
+        for epoch in range(self.epochs):
+            losses = []
+            for _ in range(len(train)):
+                with torch.enable_grad():
+                    loss = self._loss(scorer, next(order), epoch)
+                    if not bool(torch.isfinite(loss)):
+                        raise FitError(_not_finite(loss, epoch))
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                optimizer.step()
+                if restart == 0:  # should it be interrupted
                     self._scorer = scorer
-                    losses.append(loss.detach())
-                    bar.update(1)
-                row = {"epoch": epoch, "loss": float(torch.stack(losses).mean())}
-                if len(validation):
-                    row["validation_loss"] = self._measure(scorer, validation, epoch)
-                self._rows.append(row)
+                losses.append(loss.detach())
+                bar.update(1)
+            row = {"restart": restart, "epoch": epoch, "loss": float(torch.stack(losses).mean())}
+            if len(validation):
+                row["validation_loss"] = self._measure(scorer, validation, epoch)
+            self._rows.append(row)
 
     @property
     def _reads_target(self) -> bool:
@@ -238,7 +269,8 @@ class PGExplainer(AmortizedExplainer):
         return drawn.logit().to(scene.states.dtype)
 
     @torch.no_grad()
-    def _measure(self, scorer: EdgeScorer, lessons: Lessons, epoch: int) -> float:
+    def _measure(self, scorer: EdgeScorer, lessons: Lessons, epoch: int | None = None) -> float:
+        epoch = self.epochs if epoch is None else epoch
         total = sum(
             float(self._loss(scorer, scene, epoch)) * scene.batch.num_instances for scene in lessons
         )
