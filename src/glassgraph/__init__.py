@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
     from glassgraph.explainers.perturbation.random import Random
     from glassgraph.explainers.registry import explain, methods
+    from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
 
 #: Where each public name lives. Looked up on first use, so that importing the package, and the
 #: command line's help, do not wait for torch.
@@ -76,6 +77,7 @@ _HOMES = {
     "MessageTap": "glassgraph.core.sites",
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
     "PGExplainer": "glassgraph.explainers.perturbation.pg_explainer",
+    "PGMExplainer": "glassgraph.explainers.surrogate.pgm_explainer",
     "Random": "glassgraph.explainers.perturbation.random",
     "Saliency": "glassgraph.explainers.gradient.saliency",
     "Task": "glassgraph.core.task",
@@ -110,6 +112,7 @@ __all__ = [
     "MessageTap",
     "Occlusion",
     "PGExplainer",
+    "PGMExplainer",
     "Random",
     "Saliency",
     "Task",

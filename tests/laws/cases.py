@@ -31,6 +31,7 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
     "graphmask": {"steps": 4, "tolerance": 1e9, "max_changed": 1.0},
     "information_bottleneck": {"steps": 4, "tolerance": 1e9},
     "pg_explainer": {"epochs": 3, "learning_rate": 0.01},
+    "pgm_explainer": {"num_samples": 24, "min_drop": 0.01},  # tiny models hardly change
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
@@ -50,6 +51,9 @@ class Scope:
         hetero: heterogeneous models (see ``tests/hetero``).
         names_receivers: its scores are those of nodes, or read off the states of nodes, so edges
             into one node look alike.
+        degree_hops: hops beyond the layers at which a GCN's degrees can change a prediction.
+        finds_by_chance: what has no effect can look as if it had one; so on the full graph it also
+            scores what lies outside of the field.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -57,6 +61,8 @@ class Scope:
     return_types: tuple[str, ...] = ("raw", "probs", "log_probs")
     hetero: tuple[str, ...] = HETERO
     names_receivers: bool = False
+    degree_hops: int = 0
+    finds_by_chance: bool = False
 
     def holds(self, case: Case) -> bool:
         """Whether a case is within it."""
@@ -73,6 +79,7 @@ SCOPE: dict[str, Scope] = {
     "grad_cam": Scope(hetero=(), names_receivers=True),
     "attention": Scope(kinds=("gat",), hetero=("hetero_conv",)),
     "pg_explainer": Scope(hetero=(), names_receivers=True),
+    "pgm_explainer": Scope(degree_hops=1, finds_by_chance=True),
 }
 
 
@@ -275,13 +282,19 @@ def factory(method: type[gg.Explainer], **variant: Any) -> Factory:
 
     make.method = method  # type: ignore[attr-defined]
     # Settings without which a formula speaks of the size of the receptive field.
-    make.fixed_size = {"init_scale": 0.7} if "init_scale" in known else {}  # type: ignore[attr-defined]
+    fixed = {"init_scale": 0.7, "influence": False}
+    make.fixed_size = {name: fixed[name] for name in fixed if name in known}  # type: ignore[attr-defined]
     return make
 
 
 def traits_of(make: Factory) -> Any:
     """Traits of the method that a factory builds."""
     return make.method.traits  # type: ignore[attr-defined]
+
+
+def name_of(make: Factory) -> str:
+    """Name of the method that a factory builds."""
+    return make.method.name  # type: ignore[attr-defined]
 
 
 def explained(

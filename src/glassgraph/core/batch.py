@@ -153,14 +153,31 @@ class InstanceBatch:
                 its messages; see `Traffic.baseline`.
             cutter: replaces the states of senders at each site, see `Intervention.run`.
         """
+        data = self._data_with(features)
+        result = self.intervention.run(lambda: self.model_call(data), gates, baselines, cutter)
+        return select_rows(self.task, result, self.output_rows, self.num_predictions)
+
+    def node_output(self, features: Sequence[Tensor | None] | None = None) -> Tensor:
+        """What the model returns for every node of the explained type, ``[n_t, C]``; node tasks.
+
+        Nodes at the rim of a field lack some of their surroundings.
+
+        Args:
+            features: replaces `features`, None to leave a type alone.
+        """
+        result = self.model_call(self._data_with(features))
+        if isinstance(result, dict) and self.task.node_type in result:
+            result = result[self.task.node_type]
+        return task.as_matrix(result, None, self.task.level)
+
+    def _data_with(self, features: Sequence[Tensor | None] | None) -> Any:
         data = self.packed.data
         if features is not None:
             data = copy.copy(data)
             for store, x in zip(self._node_stores(data), features, strict=True):
                 if x is not None:
                     store["x"] = x
-        result = self.intervention.run(lambda: self.model_call(data), gates, baselines, cutter)
-        return select_rows(self.task, result, self.output_rows, self.num_predictions)
+        return data
 
     def traffic(self) -> list[Traffic]:
         """What each site sends in an unchanged run, one entry per site that can be gated."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.sites import OpaqueWiring
 
 
 def reaching_messages(batch: InstanceBatch) -> Tensor:
@@ -13,8 +14,10 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
 
     A receptive field knows it by distances (`InstanceBatch.has_message`). On the user's full graph
     (the fall-back) nothing is known of distances, and a message counts if the explained score has a
-    gradient with respect to it.
+    gradient with respect to it. Of a model that is only called, every edge of a field counts.
     """
+    if isinstance(batch.wiring, OpaqueWiring):
+        return batch.ones(layerwise=True).bool()
     sent = batch.has_message()
     if not batch.is_whole or batch.task.level == "graph":
         return sent

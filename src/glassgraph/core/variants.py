@@ -108,12 +108,13 @@ class Variants:
         return self._joined(found)
 
     @torch.no_grad()
-    def with_features(self, instance: Tensor, fill: Fill) -> Tensor:
+    def with_features(self, instance: Tensor, fill: Fill, *, everywhere: bool = False) -> Tensor:
         """Outputs ``[K, C]`` with other features.
 
         Args:
             instance: ``[K]`` whose variants they are.
             fill: gives the features of a part of the variants.
+            everywhere: of all nodes of the explained type, variant after variant; of node tasks.
         """
         rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
         found = []
@@ -128,7 +129,8 @@ class Variants:
                 [first + variant[each] for each in own],
                 [within[position[each]] for each in own],
             )
-            found.append(copies.output(features=fill(changed)))
+            output = copies.node_output if everywhere else copies.output
+            found.append(output(features=fill(changed)))
         return self._joined(found)
 
     # Parts

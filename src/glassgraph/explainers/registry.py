@@ -29,6 +29,7 @@ from glassgraph.explainers.perturbation.information_bottleneck import Informatio
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
 from glassgraph.explainers.perturbation.random import Random
+from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ METHODS: dict[str, type[Explainer]] = {
         LRP,
         GNNLRP,
         ExcitationBackprop,
+        PGMExplainer,
     )
 }
 
