@@ -16,6 +16,7 @@ from glassgraph.core.protect import protected
 from glassgraph.core.receptive import expand
 from glassgraph.core.variants import Variants
 from glassgraph.errors import GlassgraphError
+from glassgraph.explainers.base import hyper_parameter_names
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS, make_explainer
 from tests.coverage import literal
@@ -38,7 +39,7 @@ class Called:
         self.index = scene.index[:2]
 
     def _explainer(self, method: str) -> BlackBoxExplainer:
-        known = METHODS[method].__init__.__code__.co_varnames
+        known = hyper_parameter_names(METHODS[method])
         settings = {name: value for name, value in TINY.items() if name in known}
         settings |= TINY_OF_METHOD.get(method, {})
         set_up = self.scene.set_up

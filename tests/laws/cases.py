@@ -51,7 +51,8 @@ class Scope:
         hetero: heterogeneous models (see ``tests/hetero``).
         names_receivers: its scores are those of nodes, or read off the states of nodes, so edges
             into one node look alike.
-        degree_hops: hops beyond the layers at which a GCN's degrees can change a prediction.
+        sees_degrees: an edge counts that does nothing but change a degree, so a layer that
+            normalizes by degrees looks one hop farther than it sends messages.
         finds_by_chance: what has no effect can look as if it had one; so on the full graph it also
             scores what lies outside of the field.
     """
@@ -61,7 +62,7 @@ class Scope:
     return_types: tuple[str, ...] = ("raw", "probs", "log_probs")
     hetero: tuple[str, ...] = HETERO
     names_receivers: bool = False
-    degree_hops: int = 0
+    sees_degrees: bool = False
     finds_by_chance: bool = False
 
     def holds(self, case: Case) -> bool:
@@ -79,7 +80,7 @@ SCOPE: dict[str, Scope] = {
     "grad_cam": Scope(hetero=(), names_receivers=True),
     "attention": Scope(kinds=("gat",), hetero=("hetero_conv",)),
     "pg_explainer": Scope(hetero=(), names_receivers=True),
-    "pgm_explainer": Scope(degree_hops=1, finds_by_chance=True),
+    "pgm_explainer": Scope(sees_degrees=True, finds_by_chance=True),
 }
 
 
@@ -282,7 +283,7 @@ def factory(method: type[gg.Explainer], **variant: Any) -> Factory:
 
     make.method = method  # type: ignore[attr-defined]
     # Settings without which a formula speaks of the size of the receptive field.
-    fixed = {"init_scale": 0.7, "influence": False}
+    fixed = {"init_scale": 0.7, "influence": False, "num_hops": 3}
     make.fixed_size = {name: fixed[name] for name in fixed if name in known}  # type: ignore[attr-defined]
     return make
 

@@ -404,6 +404,8 @@ def _batches(model: nn.Module, case: Case, data: Any) -> list[InstanceBatch]:
 def check_outside_is_zero(make: Factory, case: Case) -> None:
     """Edges that cannot reach the prediction score 0, and every score is finite."""
     model, data = case.model(), case.data()
+    sees_degrees = scope(name_of(make)).sees_degrees
+    num_layers = 3 if sees_degrees and case.kind == "gcn" else 2
     found = explained(make(model, case), case, data)
     for position, explanation in enumerate(found):
         one = data[case.index[position]] if case.level == "graph" else data
@@ -412,8 +414,7 @@ def check_outside_is_zero(make: Factory, case: Case) -> None:
         else:
             number = case.index[position]
             seeds = [number] if case.level == "node" else one.edge_label_index[:, number].tolist()
-            hops = scope(name_of(make)).degree_hops if case.kind == "gcn" else 0
-            reach = literal.reach(one.edge_index, seeds, num_layers=2 + hops)[:2]
+            reach = literal.reach(one.edge_index, seeds, num_layers)
             assert not reach[0].all(), "the case leaves nothing outside"
         assert explanation.edge_mask.shape == (one.num_edges,)
         for name, value in scores(explanation).items():

@@ -25,7 +25,6 @@ from glassgraph.core.explanation import Explanations
 from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import fingerprint, protected
-from glassgraph.core.sites import OpaqueWiring
 from glassgraph.core.task import Target, Targets, Task
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable, in_order
 from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
@@ -160,7 +159,7 @@ class Rerun:
             )
         if len(explanations) == 0:
             raise InstanceError("there are no explanations; give at least one prediction")
-        preparation = _opened(explainer, explainer.prepare(data), data)
+        preparation = explainer.open(data)
         _check_same(explanations, explainer, preparation)
         index_, target_, contrast = (
             in_order(explanations, name).to(preparation.graph.device)
@@ -230,15 +229,6 @@ def item_noise(piece: Piece, num_rows: int, seed: int, stream: int, repeat: int)
     row = torch.arange(num_rows, device=piece.batch.device).view(-1, 1)
     key, address = piece.batch.key[piece.instance], piece.batch.edge_address()
     return random.uniform(seed, stream, repeat, key, address, row)
-
-
-def _opened(explainer: Explainer, preparation: Preparation, data: Any) -> Preparation:
-    """The model with its messages in view, also where the method saw it from outside."""
-    if not isinstance(preparation.wiring, OpaqueWiring):
-        return preparation
-    call, task = preparation.model_call, preparation.task
-    with protected(explainer.model):
-        return Preparation.read(explainer.model, call, task, data, explainer.check)
 
 
 def _check_same(explanations: Explanations, explainer: Explainer, preparation: Preparation) -> None:

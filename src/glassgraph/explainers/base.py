@@ -172,6 +172,10 @@ class Explainer(ABC):
         self._prepared = (data, key, preparation)
         return preparation
 
+    def open(self, data: Any) -> Preparation:
+        """The data and the model with its messages in view, for experiments that shut them."""
+        return self.prepare(data)
+
     def _preparation_of(self, data: Any) -> Preparation:
         return Preparation.read(self.model, self._model_call, self.task, data, self.check)
 

@@ -12,6 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from glassgraph.core.prepare import Preparation
+from glassgraph.core.protect import protected
+from glassgraph.core.sites import find_channels
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
@@ -62,6 +64,16 @@ class BlackBoxExplainer(Explainer):
         return Preparation.read_from_outside(
             self._model_call, self.task, data, self.check, self.num_hops
         )
+
+    def open(self, data: Any) -> Preparation:
+        """Look into the model after all, for experiments that shut its messages.
+
+        Raises:
+            NoMessagePassingError: if it has none.
+        """
+        find_channels(self.model)
+        with protected(self.model):
+            return Preparation.read(self.model, self._model_call, self.task, data, self.check)
 
 
 class _Called(nn.Module):
