@@ -179,6 +179,43 @@ def graphmask_cost(
     kept.show(_cost_table(kept.rows, BAR))
 
 
+@bench.command()
+@friendly
+def pg_explainer(
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Data set; repeat for several. [default: all]")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Visits of each prediction.")] = 10,
+    instances: Annotated[int, typer.Option(min=1, help="Most predictions.")] = 60,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions.")] = 3,
+    seed: Seed = 0,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the molecules' raw files, or above; without it they are left out."
+        ),
+    ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fitting PGExplainer, and explaining with it, beside PyG's, on one thread."""
+    kept = Kept(json, quiet=quiet)
+    from glassgraph.studies.motifs import DATASETS, GENERATED
+    from glassgraph.studies.pg_explainer_speed import BAR, run_pg_explainer_bench
+
+    run_pg_explainer_bench(
+        dataset or (GENERATED if root is None else DATASETS),
+        epochs=epochs,
+        instances=instances,
+        repeats=repeats,
+        seed=seed,
+        root=root,
+        progress=not quiet,
+        report=kept.add_one,
+    )
+    kept.show(_pg_explainer_table(kept.rows, BAR))
+
+
 def _without_mutag(datasets: Sequence[str], root: Path | None) -> list[str]:
     """All data sets, but for MUTAG where its files are not named."""
     if root is None:
@@ -245,6 +282,30 @@ def _cost_table(rows: Sequence[Mapping[str, Any]], bar: float) -> Table:
             "yes" if row["is_met"] else "no",
             _number(row, "unmasked_s", "{:.2f}", 1000),
             _number(row, "ratio_with_unmasked", "{:.2f}"),
+        )
+    return table
+
+
+def _pg_explainer_table(rows: Sequence[Mapping[str, Any]], bar: float) -> Table:
+    title = (
+        f"PGExplainer beside PyG's, seconds of one processor; ratios are to be at least {bar:g}\n"
+        "one: with one prediction in a step, as PyG"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("dataset", no_wrap=True)
+    for name in ("n", "fit s", "PyG s", "ratio", "one", "ms each", "PyG ms", "ratio"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            str(row["dataset"]),
+            str(row["instances"]),
+            _number(row, "fit_s", "{:.2f}"),
+            _number(row, "pyg_fit_s", "{:.2f}"),
+            _number(row, "fit_ratio", "{:.1f}x"),
+            _number(row, "one_by_one_ratio", "{:.1f}x"),
+            _number(row, "explain_ms", "{:.2f}"),
+            _number(row, "pyg_explain_ms", "{:.2f}"),
+            _number(row, "explain_ratio", "{:.1f}x"),
         )
     return table
 

@@ -81,7 +81,46 @@ BARS = dict(zip(DATASETS, (0.99, 0.95, 0.98, 0.90, 0.92, 0.87), strict=False))
 TUNING_SEED = 100
 #: Settings that differ from a method's defaults.
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
-    "pg_explainer": {},
+    "pg_explainer": {
+        "ba-shapes": {"size": 0.05},
+        "ba-community": {
+            "standardize": False,
+            "learning_rate": 0.003,
+            "epochs": 20,
+            "size": 0.05,
+            "entropy": 1.0,
+            "temperature": (1.0, 1.0),
+            "noise_bias": 0.5,
+        },
+        "tree-cycles": {
+            "states": "last",
+            "standardize": False,
+            "start": 5.0,
+            "size": 0.3,
+            "temperature": (5.0, 5.0),
+        },
+        "tree-grid": {
+            "standardize": False,
+            "start": 10.0,
+            "epochs": 100,
+            "batch_size": None,
+            "size": 0.1,
+        },
+        "ba-2motifs": {
+            "learning_rate": 0.01,
+            "epochs": 200,
+            "size": 0.03,
+            "connectivity": 0.3,
+            "restarts": 6,
+        },
+        "mutagenicity": {
+            "standardize": False,
+            "learning_rate": 0.01,
+            "epochs": 10,
+            "size": 0.01,
+            "entropy": 0.01,
+        },
+    },
     "excitation_backprop": {name: {"negative": "allow"} for name in DATASETS},
 }
 #: Instances of methods that take long for each.

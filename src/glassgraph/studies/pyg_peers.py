@@ -51,7 +51,7 @@ class PyGPeer:
                     "PyG's saliency needs captum: pip install 'glassgraph[bench]'"
                 ) from error
         self._explainer = pyg.Explainer(
-            model if level == "node" else _OneGraph(model),
+            model if level == "node" else OneGraph(model),
             algorithm,
             explanation_type="model",
             model_config=config,
@@ -65,7 +65,7 @@ class PyGPeer:
         return Scores(edge=found.edge_mask.detach())
 
 
-class _OneGraph(nn.Module):
+class OneGraph(nn.Module):
     """A graph model called with a ``batch`` of zeros, as it was trained.
 
     PyG hands extra arguments to Captum by position, whatever their names, so the peer cannot pass
