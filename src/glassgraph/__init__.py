@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.random import Random
     from glassgraph.explainers.registry import explain, methods
     from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
+    from glassgraph.explainers.surrogate.relex import RelEx
 
 #: Where each public name lives. Looked up on first use, so that importing the package, and the
 #: command line's help, do not wait for torch.
@@ -79,6 +80,7 @@ _HOMES = {
     "PGExplainer": "glassgraph.explainers.perturbation.pg_explainer",
     "PGMExplainer": "glassgraph.explainers.surrogate.pgm_explainer",
     "Random": "glassgraph.explainers.perturbation.random",
+    "RelEx": "glassgraph.explainers.surrogate.relex",
     "Saliency": "glassgraph.explainers.gradient.saliency",
     "Task": "glassgraph.core.task",
     "explain": "glassgraph.explainers.registry",
@@ -114,6 +116,7 @@ __all__ = [
     "PGExplainer",
     "PGMExplainer",
     "Random",
+    "RelEx",
     "Saliency",
     "Task",
     "__version__",

@@ -29,6 +29,7 @@ FAST = {
     "information_bottleneck": {"steps": 20, "tolerance": 1e9},
     "erasure_search": {"exact_up_to": 5, "keep_effect": 0.8, "share": 0.5},
     "pgm_explainer": {"min_drop": 0.0},
+    "relex": {"least_r2": None},
 }
 
 

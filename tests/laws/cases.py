@@ -32,6 +32,7 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
     "information_bottleneck": {"steps": 4, "tolerance": 1e9},
     "pg_explainer": {"epochs": 3, "learning_rate": 0.01},
     "pgm_explainer": {"num_samples": 24, "min_drop": 0.01},  # tiny models hardly change
+    "relex": {"num_samples": 12, "mask_epochs": 3, "layers": 2, "hidden": 5, "least_r2": None},
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
@@ -55,6 +56,7 @@ class Scope:
             normalizes by degrees looks one hop farther than it sends messages.
         finds_by_chance: what has no effect can look as if it had one; so on the full graph it also
             scores what lies outside of the field.
+        samples_field: it draws parts of the field at random; on the full graph others are drawn.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -64,6 +66,7 @@ class Scope:
     names_receivers: bool = False
     sees_degrees: bool = False
     finds_by_chance: bool = False
+    samples_field: bool = False
 
     def holds(self, case: Case) -> bool:
         """Whether a case is within it."""
@@ -81,6 +84,7 @@ SCOPE: dict[str, Scope] = {
     "attention": Scope(kinds=("gat",), hetero=("hetero_conv",)),
     "pg_explainer": Scope(hetero=(), names_receivers=True),
     "pgm_explainer": Scope(sees_degrees=True, finds_by_chance=True),
+    "relex": Scope(sees_degrees=True, samples_field=True),
 }
 
 

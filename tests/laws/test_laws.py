@@ -118,6 +118,8 @@ def test_planted_edge_is_first(method: str, case: Case) -> None:
     if method == "pgm_explainer":
         # Zeros and ones would be as large a change where next to nothing is brought.
         settings = {"perturbation": "zero", "min_drop": 0.1, "num_samples": 100}
+    if method == "relex":
+        settings = {"num_samples": 60, "epochs": 150, "mask_epochs": 60, "hidden": 12}
     checks.check_planted_edge_is_first(
         FACTORIES[method], case.level, scope(method).names_receivers, **settings
     )

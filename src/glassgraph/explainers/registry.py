@@ -30,6 +30,7 @@ from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
 from glassgraph.explainers.perturbation.random import Random
 from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
+from glassgraph.explainers.surrogate.relex import RelEx
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ METHODS: dict[str, type[Explainer]] = {
         GNNLRP,
         ExcitationBackprop,
         PGMExplainer,
+        RelEx,
     )
 }
 

@@ -109,7 +109,7 @@ class PGMExplainer(BlackBoxExplainer):
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
         >>> found = gg.PGMExplainer(GCN(3, 8, 2, 2), task="node").explain(data, index=[2])
         >>> found.table("nodes").columns.tolist()[-5:]
-        ['chi2', 'dependent', 'dof', 'in_blanket', 'p']
+        ['p', 'chi2', 'dof', 'dependent', 'in_blanket']
     """
 
     name = "pgm_explainer"
