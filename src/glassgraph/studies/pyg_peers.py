@@ -77,6 +77,7 @@ class OneGraph(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """The output for one graph, ``[1, C]``."""
         batch = torch.zeros(x.size(0), dtype=torch.long, device=x.device)
         output: Tensor = self.model(x, edge_index, batch=batch)
         return output
