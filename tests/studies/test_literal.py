@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch_geometric.data import Data
+from torch_geometric.nn import SimpleConv, global_add_pool
 
 from glassgraph.core.explanation import LocalExplanation
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models.gnn import GAT, GCN, GIN, GNN, SAGE, Body
 from glassgraph.studies.literal import LITERAL, forward, walk_relevance
+from glassgraph.studies.literal_pgm import pgm_explainer
 from glassgraph.studies.pyg_peers import PyGPeer
 
 NODES, FEATURES, CLASSES, NODE = 12, 5, 3, 4
@@ -110,3 +112,40 @@ def test_a_wrong_walk_is_noticed() -> None:
     relevance = [walk_relevance(model, data, None, walk, gammas) for walk in (first, last)]
     assert abs(relevance[0]) > 2 * abs(relevance[1])
     assert walk_relevance(model, data, None, [0, 0, 0, 0], gammas) == 0.0
+
+
+class Sum(torch.nn.Module):
+    """Logits say whether the neighbors' features add up to more than 4."""
+
+    level = "node"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = torch.nn.ModuleList([SimpleConv(aggr="sum")])
+
+    def forward(self, x: Any, edge_index: Any, batch: Any = None) -> Any:
+        total = self.convs[0](x, edge_index)
+        total = (total if batch is None else global_add_pool(total, batch)) - 4
+        return torch.cat([-total, total], dim=1)
+
+
+@pytest.mark.parametrize("node", [0, None])
+def test_the_loop_of_pgm_explainer_finds_the_node_that_decides(node: int | None) -> None:
+    data = Data(
+        x=torch.tensor([[0.0], [8.0], [0.0], [0.0]]),
+        edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]),
+    )
+    torch.manual_seed(0)
+    literal = pgm_explainer(Sum(), data, node).node
+    pyg = PyGPeer("pgm_explainer", Sum(), "node")(data, 0).edge
+    level = "graph" if node is None else "node"
+    explainer = make_explainer("pgm_explainer", Sum(), level, score="confidence", progress=False)
+    found = explainer.explain(data if node == 0 else [data], [0]).local(0).node_score
+    assert literal is not None
+    assert pyg is not None
+    for score in (literal, found):
+        assert score[1] > 0.999
+        assert score[2:].max() < score[1]
+    if node == 0:
+        assert literal[0] == found[0] == 1  # it belongs to every explanation
+        assert pyg.argmax() == 0

@@ -19,6 +19,8 @@ from torch_geometric.utils import k_hop_subgraph
 
 from glassgraph.core import random
 from glassgraph.explainers.surrogate.relex import RelEx
+from glassgraph.models.gnn import GNN
+from glassgraph.studies.literal import Scores
 
 #: ``ask(edge_index)``: the explained score on the user's graph with these edges alone.
 Ask = Callable[[Tensor], Tensor]
@@ -69,6 +71,37 @@ def relex(
     mask = surrogate.mask(random.hash64(settings.seed, torch.tensor([key]), address))
     result[edges] = mask
     return Imitated(result, r2)
+
+
+class LiteralRelEx:
+    """RelEx with its defaults on the networks of `glassgraph.models`.
+
+    Args:
+        model: the network.
+        seed: of all random numbers.
+    """
+
+    def __init__(self, model: GNN, seed: int) -> None:
+        self.model, self.settings = model, RelEx(model, seed=seed, progress=False)
+
+    @torch.no_grad()
+    def _logits(self, graph: Data, node: int | None, edges: Tensor) -> Tensor:
+        if node is not None:
+            logits: Tensor = self.model(graph.x, edges)[node]
+            return logits
+        batch = torch.zeros(graph.num_nodes, dtype=torch.long)
+        pooled: Tensor = self.model(graph.x, edges, batch=batch)[0]
+        return pooled
+
+    def __call__(self, graph: Data, node: int | None) -> Scores:
+        """Explain the logit of the predicted class; graphs are all taken for number 0."""
+        chosen = int(self._logits(graph, node, graph.edge_index).argmax())
+
+        def ask(edges: Tensor) -> Tensor:
+            return self._logits(graph, node, edges)[chosen]
+
+        hops = len(self.model.convs)
+        return Scores(edge=relex(self.settings, graph, node, node or 0, hops, ask).edge)
 
 
 def _field(graph: Data, node: int | None, hops: int) -> tuple[Tensor, Tensor]:

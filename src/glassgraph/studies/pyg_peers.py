@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from glassgraph.studies.literal import Scores
 #: Epochs of GNNExplainer on both sides; its other defaults are PyG's.
 EPOCHS = 100
 #: Our methods that PyG has too; the gradient methods are held against its Captum saliency.
-PYG_METHODS = ("saliency", "edge_gradients", "gnn_explainer", "attention")
+PYG_METHODS = ("saliency", "edge_gradients", "gnn_explainer", "attention", "pgm_explainer")
 
 
 class PyGPeer:
@@ -38,8 +39,11 @@ class PyGPeer:
             "return_type": "raw",
         }
         masks = {"edge_mask_type": "object"}
-        if method == "gnn_explainer":
-            algorithm: Any = pyg.GNNExplainer(epochs=EPOCHS, lr=0.01)
+        if method == "pgm_explainer":
+            algorithm: Any = _pgm()
+            masks = {"node_mask_type": "object"}
+        elif method == "gnn_explainer":
+            algorithm = pyg.GNNExplainer(epochs=EPOCHS, lr=0.01)
             masks["node_mask_type"] = "attributes"
         elif method == "attention":
             algorithm = pyg.AttentionExplainer()
@@ -61,8 +65,32 @@ class PyGPeer:
     def __call__(self, graph: Data, node: int | None) -> Scores:
         """Explain a node, or the graph where that is None."""
         extra = {} if node is None else {"index": node}
-        found = self._explainer(graph.x, graph.edge_index, **extra)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyG's PGM-Explainer uses old names of pgmpy's
+            found = self._explainer(graph.x, graph.edge_index, **extra)
+        if "pgm_stats" in found:
+            confidence = 1 - found.pgm_stats.detach().float()
+            return Scores(edge=confidence[graph.edge_index].mean(dim=0))
         return Scores(edge=found.edge_mask.detach())
+
+
+def _pgm() -> Any:
+    """PyG's PGM-Explainer with its defaults: 100 samples.
+
+    Raises:
+        MissingExtraError: if pgmpy is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is experimental
+        from torch_geometric.contrib.explain import PGMExplainer
+
+        try:
+            import pgmpy.estimators.CITests  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError(
+                "PyG's PGM-Explainer needs pgmpy: pip install 'glassgraph[bayes]'"
+            ) from error
+    return PGMExplainer()
 
 
 class OneGraph(nn.Module):

@@ -15,17 +15,21 @@ from torch_geometric.data import Data
 from glassgraph.core.explanation import LocalExplanation
 from glassgraph.models.gnn import GNN
 from glassgraph.studies.literal import LITERAL, Scores, walk_relevance
+from glassgraph.studies.literal_pgm import pgm_explainer
+from glassgraph.studies.literal_relex import LiteralRelEx
 from glassgraph.studies.pyg_peers import PYG_METHODS, PyGPeer
 
 #: Our methods, and what each is measured beside.
 PEERS: dict[str, str] = {
     **dict.fromkeys(PYG_METHODS, "pyg"),
-    **dict.fromkeys((*LITERAL, "gnn_lrp"), "literal"),
+    **dict.fromkeys((*LITERAL, "gnn_lrp", "relex"), "literal"),
 }
 #: Gamma at the first layer and at the last, spread evenly between them; behind it 0.
 GAMMAS = (3.0, 0.0)
 #: Calls that are timed, at most; the others are made for their scores alone.
 _TIMED_CALLS = 60
+#: Instances that the loop of PGM-Explainer is timed on, at most.
+_TIMED_LOOPS = 20
 #: Walks of each instance that are timed, at most.
 _TIMED_WALKS = 60
 
@@ -70,7 +74,7 @@ def time_peer(
     model = copy.deepcopy(model)
     if method == "gnn_lrp":
         return _time_walks(model.requires_grad_(False), instances, ours)
-    peer = _peer(method, model, "graph" if instances[0][1] is None else "node")
+    peer = _peer(method, model, "graph" if instances[0][1] is None else "node", seed)
     found, times = [], []
     for position, instance in enumerate(instances):
         torch.manual_seed(seed + position)  # noqa: TID251 - the peer draws globally
@@ -90,12 +94,28 @@ def time_peer(
         for local, scores in zip(ours, found, strict=True)
         if scores.edge is not None
     ]
-    return Timed(statistics.median(times), edges or None, max(known) if known else None)
+    columns = {}
+    if method == "pgm_explainer":
+        columns["literal_s_per_instance"] = _median_s(model, instances[:_TIMED_LOOPS], seed)
+    return Timed(statistics.median(times), edges or None, max(known) if known else None, columns)
 
 
-def _peer(method: str, model: GNN, level: str) -> Callable[[Data, int | None], Scores]:
+def _median_s(model: GNN, instances: Sequence[Instance], seed: int) -> float:
+    """What the loop of PGM-Explainer takes for an instance."""
+    times = []
+    torch.manual_seed(seed)  # noqa: TID251 - the loop draws globally
+    for graph, node in instances:
+        start = time.perf_counter()
+        pgm_explainer(model, graph, node)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _peer(method: str, model: GNN, level: str, seed: int) -> Callable[[Data, int | None], Scores]:
     if PEERS[method] == "pyg":
         return PyGPeer(method, model, level)
+    if method == "relex":
+        return LiteralRelEx(model.requires_grad_(False), seed)
     literal, frozen = LITERAL[method], model.requires_grad_(False)
     return lambda graph, node: literal(frozen, graph, node)
 
@@ -112,6 +132,9 @@ def _difference(method: str, ours: LocalExplanation, peer: Scores) -> float | No
             here = ours.node_id[ours.edge_index[1]] == ours.seeds[0]
             one, other = one[here], other[here]
         return _relative(one, other)
+    if method == "relex" and peer.edge is not None and ours.edge_score is not None:
+        # Numbers are addressed by the instance, and the peer does not know a graph's number.
+        return _relative(ours.edge_score, peer.edge[ours.edge_id]) if ours.seeds.numel() else None
     if peer.node is None or ours.node_score is None:
         return None
     everywhere = torch.zeros_like(peer.node)

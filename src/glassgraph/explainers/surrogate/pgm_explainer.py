@@ -18,10 +18,11 @@ parents of ``t`` (`pgm_statistics.py`, `pgm_network.py`).
 what lies beyond its rim; the paper reads them on the whole graph. With ``influence=False`` a
 neighbor's variable says only whether it was perturbed, the variable of ``t`` only whether it has
 changed: what is tested then is the cause alone, and not whether two predictions change together.
-The explained node is tested by whether its prediction changes with its own features (the authors
-set its p to 0). Where the explained prediction never changes, all scores are 0; the paper would go
-on to compare coins with coins. *Links* and *graphs* have no predictions at nodes; their variables
-are those of ``influence=False``.
+The explained node is tested by whether its prediction changes with its own features. It is part of
+every explanation (the authors set its p to 0), so it scores as high as the highest. Where the
+explained prediction never changes, all scores are 0; the paper would go on to compare coins with
+coins. *Links* and *graphs* have no predictions at nodes; their variables are those of
+``influence=False``.
 
 *Graphs.* "Changed" are the R / 8 samples with the largest drops. With `top`, a first round of R / 2
 samples finds the ``4 top`` nodes of smallest p; only those are perturbed in a second round of R,
@@ -179,6 +180,10 @@ class PGMExplainer(BlackBoxExplainer):
             torch.cat([each.tests.p for each in found]),
         )
         node = (tests.surprise if self.score == "surprise" else 1 - tests.p).to(batch.dtype)
+        if batch.task.level == "node":
+            best = node.new_zeros(batch.num_instances)
+            best = best.scatter_reduce(0, batch.node_instance, node, "amax")
+            node[batch.fields.seed[:, 0]] = best
         rows = torch.arange(batch.num_nodes, device=batch.device)
         values = {
             "p": tests.p,
