@@ -24,8 +24,8 @@ Luo, Cheng, Xu, Yu, Zong, Chen and Zhang, "Parameterized Explainer for Graph Neu
 (NeurIPS 2020, https://arxiv.org/abs/2011.04573), table 1. Their explainer is fitted on the
 instances it is evaluated on, with their labels; ours never sees the half that is reported.
 
-Settings of ``pg_explainer`` were chosen on data sets drawn with another seed (`TUNING_SEED`). The
-molecules are not drawn: there they were chosen on the fitted half alone.
+Settings of ``pg_explainer`` were chosen on data sets and models of other seeds (`TUNING_SEEDS`);
+those of ba-community and mutagenicity are the published ones, see docs/motifs.md.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ PUBLISHED: dict[str, dict[str, float]] = {
 }
 #: What the mean of ten seeds of `pg_explainer` is to reach.
 BARS = dict(zip(DATASETS, (0.99, 0.95, 0.98, 0.90, 0.92, 0.87), strict=False))
-#: The settings below were chosen on data sets of this seed.
-TUNING_SEED = 100
+#: The settings below were chosen on data sets of these seeds.
+TUNING_SEEDS = (100, 101, 102)
 #: Settings that differ from a method's defaults.
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "pg_explainer": {
@@ -93,25 +93,24 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
             "noise_bias": 0.5,
         },
         "tree-cycles": {
-            "states": "last",
-            "standardize": False,
-            "start": 5.0,
-            "size": 0.3,
+            "start": 10.0,
+            "learning_rate": 0.01,
+            "batch_size": None,
+            "size": 1.0,
             "temperature": (5.0, 5.0),
         },
         "tree-grid": {
             "standardize": False,
-            "start": 10.0,
-            "epochs": 100,
-            "batch_size": None,
-            "size": 0.1,
+            "learning_rate": 0.001,
+            "size": 0.003,
+            "entropy": 1.0,
         },
         "ba-2motifs": {
             "learning_rate": 0.01,
             "epochs": 200,
-            "size": 0.03,
+            "size": 0.02,
             "connectivity": 0.3,
-            "restarts": 6,
+            "restarts": 10,
         },
         "mutagenicity": {
             "standardize": False,
