@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
     from glassgraph.explainers.gradient.saliency import Saliency
     from glassgraph.explainers.perturbation.attention import Attention
+    from glassgraph.explainers.perturbation.causal_screening import CausalScreening
     from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
     from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
     from glassgraph.explainers.perturbation.graph_mask import GraphMask
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.occlusion import Occlusion
     from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
     from glassgraph.explainers.perturbation.random import Random
+    from glassgraph.explainers.perturbation.subgraphx import SubgraphX
     from glassgraph.explainers.registry import explain, methods
     from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
     from glassgraph.explainers.surrogate.relex import RelEx
@@ -59,6 +61,7 @@ _HOMES = {
     "Attention": "glassgraph.explainers.perturbation.attention",
     "Attribution": "glassgraph.core.explanation",
     "CAM": "glassgraph.explainers.gradient.cam",
+    "CausalScreening": "glassgraph.explainers.perturbation.causal_screening",
     "EdgeGradients": "glassgraph.explainers.gradient.edge_gradients",
     "ErasureSearch": "glassgraph.explainers.perturbation.erasure_search",
     "ExcitationBackprop": "glassgraph.explainers.decomposition.excitation_backprop",
@@ -82,6 +85,7 @@ _HOMES = {
     "Random": "glassgraph.explainers.perturbation.random",
     "RelEx": "glassgraph.explainers.surrogate.relex",
     "Saliency": "glassgraph.explainers.gradient.saliency",
+    "SubgraphX": "glassgraph.explainers.perturbation.subgraphx",
     "Task": "glassgraph.core.task",
     "explain": "glassgraph.explainers.registry",
     "methods": "glassgraph.explainers.registry",
@@ -97,6 +101,7 @@ __all__ = [
     "AdjacencyTap",
     "Attention",
     "Attribution",
+    "CausalScreening",
     "EdgeGradients",
     "ErasureSearch",
     "ExcitationBackprop",
@@ -118,6 +123,7 @@ __all__ = [
     "Random",
     "RelEx",
     "Saliency",
+    "SubgraphX",
     "Task",
     "__version__",
     "diagnose",

@@ -33,6 +33,14 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
     "pg_explainer": {"epochs": 3, "learning_rate": 0.01},
     "pgm_explainer": {"num_samples": 24, "min_drop": 0.01},  # tiny models hardly change
     "relex": {"num_samples": 12, "mask_epochs": 3, "layers": 2, "hidden": 5, "least_r2": None},
+    "subgraphx": {
+        "graded": True,
+        "max_nodes": 2,
+        "rollouts": 3,
+        "expand_atoms": 6,
+        "samples": 2,
+        "depth": 8,
+    },
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
@@ -85,6 +93,8 @@ SCOPE: dict[str, Scope] = {
     "pg_explainer": Scope(hetero=(), names_receivers=True),
     "pgm_explainer": Scope(sees_degrees=True, finds_by_chance=True),
     "relex": Scope(sees_degrees=True, samples_field=True),
+    "causal_screening": Scope(sees_degrees=True),
+    "subgraphx": Scope(sees_degrees=True),
 }
 
 

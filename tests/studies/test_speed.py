@@ -14,6 +14,7 @@ from glassgraph.datasets import load_dataset
 from glassgraph.models.gnn import GAT, GCN, GNN, Body
 from glassgraph.studies import speed, speed_models, speed_peers
 from glassgraph.studies.literal import LITERAL, Scores
+from glassgraph.studies.literal_searches import SEARCHES
 from glassgraph.studies.speed import pooled_auc, run_speed_bench
 from glassgraph.studies.speed_models import trained_model
 from glassgraph.studies.speed_peers import PEERS
@@ -107,7 +108,7 @@ def test_rows_beside_literal_versions(
     for row in rows:
         assert row["max_difference"] < 1e-5, row
         if row["peer_auc"] is not None:
-            assert row["method"] in ("cam", "grad_cam")
+            assert row["method"] in ("cam", "grad_cam", *SEARCHES)
             assert row["peer_auc"] == pytest.approx(row["ours_auc"], abs=1e-3)
     assert rows[-1]["method"] == "gnn_lrp"
     assert 0 < rows[-1]["literal_walks_timed"] <= rows[-1]["num_walks"]

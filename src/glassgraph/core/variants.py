@@ -32,17 +32,35 @@ _NUMBERS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class Copies:
-    """Copies of instances whose features are to be filled in.
+    """Copies of instances, one after the other, whose features are to be filled in.
 
     Attributes:
         batch: the copies.
-        variant: for each node type ``[n_t]`` the number of the variant that a node belongs to.
-        node: for each node type ``[n_t]`` its row in the features of the original batch.
+        original: the batch that they are copies of.
+        instance: ``[k]`` the instance that each is a copy of.
+        first: number of the variant that comes first.
     """
 
     batch: InstanceBatch
-    variant: list[Tensor]
-    node: list[Tensor]
+    original: InstanceBatch
+    instance: Tensor
+    first: int
+
+    @property
+    def variant(self) -> list[Tensor]:
+        """For each node type ``[n_t]`` the number of the variant that a node belongs to."""
+        return [self.first + self.batch.node_instance[own] for own in self._positions]
+
+    @property
+    def node(self) -> list[Tensor]:
+        """For each node type ``[n_t]`` its row in the features of the original batch."""
+        position, _ = expand(_pointer(self.original.nodes_per_instance), self.instance)
+        within = _positions_within_types(self.original)
+        return [within[position[own]] for own in self._positions]
+
+    @property
+    def _positions(self) -> list[Tensor]:
+        return self.batch.packed.node_position
 
 
 #: Gives for each node type the features of copies, None to leave a type alone.
@@ -121,14 +139,7 @@ class Variants:
         for first, last in self._parts(rows):
             chosen = instance[first:last]
             copies = self._copies(chosen)
-            position, variant = expand(_pointer(self.batch.nodes_per_instance), chosen)
-            within = _positions_within_types(self.batch)
-            own = copies.packed.node_position
-            changed = Copies(
-                copies,
-                [first + variant[each] for each in own],
-                [within[position[each]] for each in own],
-            )
+            changed = Copies(copies, self.batch, chosen, first)
             output = copies.node_output if everywhere else copies.output
             found.append(output(features=fill(changed)))
         return self._joined(found)

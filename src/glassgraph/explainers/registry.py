@@ -22,6 +22,7 @@ from glassgraph.explainers.gradient.guided_backprop import GuidedBackprop
 from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
 from glassgraph.explainers.gradient.saliency import Saliency
 from glassgraph.explainers.perturbation.attention import Attention
+from glassgraph.explainers.perturbation.causal_screening import CausalScreening
 from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
 from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
 from glassgraph.explainers.perturbation.graph_mask import GraphMask
@@ -29,6 +30,7 @@ from glassgraph.explainers.perturbation.information_bottleneck import Informatio
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
 from glassgraph.explainers.perturbation.random import Random
+from glassgraph.explainers.perturbation.subgraphx import SubgraphX
 from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
 from glassgraph.explainers.surrogate.relex import RelEx
 
@@ -48,6 +50,8 @@ METHODS: dict[str, type[Explainer]] = {
         GradCAM,
         Occlusion,
         ErasureSearch,
+        CausalScreening,
+        SubgraphX,
         GNNExplainer,
         GraphMask,
         InformationBottleneck,

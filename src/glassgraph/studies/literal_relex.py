@@ -93,15 +93,15 @@ class LiteralRelEx:
         pooled: Tensor = self.model(graph.x, edges, batch=batch)[0]
         return pooled
 
-    def __call__(self, graph: Data, node: int | None) -> Scores:
-        """Explain the logit of the predicted class; graphs are all taken for number 0."""
+    def __call__(self, graph: Data, node: int | None, key: int) -> Scores:
+        """Explain the logit of the predicted class; ``key`` is the prediction's number."""
         chosen = int(self._logits(graph, node, graph.edge_index).argmax())
 
         def ask(edges: Tensor) -> Tensor:
             return self._logits(graph, node, edges)[chosen]
 
         hops = len(self.model.convs)
-        return Scores(edge=relex(self.settings, graph, node, node or 0, hops, ask).edge)
+        return Scores(edge=relex(self.settings, graph, node, key, hops, ask).edge)
 
 
 def _field(graph: Data, node: int | None, hops: int) -> tuple[Tensor, Tensor]:

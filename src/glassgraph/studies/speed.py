@@ -37,6 +37,7 @@ from glassgraph.errors import DatasetError, TaskError, UnknownMethodError, WalkE
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models.gnn import GNN
+from glassgraph.studies.literal_searches import SETTINGS as SEARCH_SETTINGS
 from glassgraph.studies.pyg_peers import EPOCHS
 from glassgraph.studies.speed_models import model_name, trained_model
 from glassgraph.studies.speed_peers import GAMMAS, PEERS, Instance, time_peer
@@ -49,6 +50,7 @@ _OURS: dict[str, dict[str, Any]] = {
     "excitation_backprop": {"negative": "allow"},
     "gnn_lrp": {"gamma": GAMMAS, "walks": "all"},
     "relex": {"least_r2": None},
+    **SEARCH_SETTINGS,
 }
 
 

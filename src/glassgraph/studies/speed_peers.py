@@ -17,13 +17,16 @@ from glassgraph.models.gnn import GNN
 from glassgraph.studies.literal import LITERAL, Scores, walk_relevance
 from glassgraph.studies.literal_pgm import pgm_explainer
 from glassgraph.studies.literal_relex import LiteralRelEx
+from glassgraph.studies.literal_searches import SEARCHES
 from glassgraph.studies.pyg_peers import PYG_METHODS, PyGPeer
 
 #: Our methods, and what each is measured beside.
 PEERS: dict[str, str] = {
     **dict.fromkeys(PYG_METHODS, "pyg"),
-    **dict.fromkeys((*LITERAL, "gnn_lrp", "relex"), "literal"),
+    **dict.fromkeys((*LITERAL, *SEARCHES, "gnn_lrp", "relex"), "literal"),
 }
+#: Literal versions whose scores of edges are those of ours.
+_SAME_EDGES = {*SEARCHES, "relex"}
 #: Gamma at the first layer and at the last, spread evenly between them; behind it 0.
 GAMMAS = (3.0, 0.0)
 #: Calls that are timed, at most; the others are made for their scores alone.
@@ -35,6 +38,9 @@ _TIMED_WALKS = 60
 
 #: A graph, and the node that is explained; None for the graph.
 Instance = tuple[Data, "int | None"]
+#: ``peer(graph, node, key)``: the key is the user's number of the prediction, for peers that draw
+#: by it.
+Peer = Callable[[Data, "int | None", int], Scores]
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,12 @@ def time_peer(
         return _time_walks(model.requires_grad_(False), instances, ours)
     peer = _peer(method, model, "graph" if instances[0][1] is None else "node", seed)
     found, times = [], []
-    for position, instance in enumerate(instances):
+    for position, (instance, local) in enumerate(zip(instances, ours, strict=True)):
         torch.manual_seed(seed + position)  # noqa: TID251 - the peer draws globally
         if position == 0:
-            peer(*instance)  # warm up
+            peer(*instance, local.index)  # warm up
         start = time.perf_counter()
-        scores = peer(*instance)
+        scores = peer(*instance, local.index)
         if position < _TIMED_CALLS:
             times.append(time.perf_counter() - start)
         found.append(scores)
@@ -111,13 +117,18 @@ def _median_s(model: GNN, instances: Sequence[Instance], seed: int) -> float:
     return statistics.median(times)
 
 
-def _peer(method: str, model: GNN, level: str, seed: int) -> Callable[[Data, int | None], Scores]:
+def _peer(method: str, model: GNN, level: str, seed: int) -> Peer:
     if PEERS[method] == "pyg":
-        return PyGPeer(method, model, level)
+        pyg = PyGPeer(method, model, level)
+        return lambda graph, node, _: pyg(graph, node)
+    model.requires_grad_(False)
     if method == "relex":
-        return LiteralRelEx(model.requires_grad_(False), seed)
-    literal, frozen = LITERAL[method], model.requires_grad_(False)
-    return lambda graph, node: literal(frozen, graph, node)
+        return LiteralRelEx(model, seed)
+    if method in SEARCHES:
+        search = SEARCHES[method]
+        return lambda graph, node, key: search(model, graph, node, key)
+    literal = LITERAL[method]
+    return lambda graph, node, _: literal(model, graph, node)
 
 
 def _difference(method: str, ours: LocalExplanation, peer: Scores) -> float | None:
@@ -132,9 +143,8 @@ def _difference(method: str, ours: LocalExplanation, peer: Scores) -> float | No
             here = ours.node_id[ours.edge_index[1]] == ours.seeds[0]
             one, other = one[here], other[here]
         return _relative(one, other)
-    if method == "relex" and peer.edge is not None and ours.edge_score is not None:
-        # Numbers are addressed by the instance, and the peer does not know a graph's number.
-        return _relative(ours.edge_score, peer.edge[ours.edge_id]) if ours.seeds.numel() else None
+    if method in _SAME_EDGES and peer.edge is not None and ours.edge_score is not None:
+        return _relative(ours.edge_score, peer.edge[ours.edge_id])
     if peer.node is None or ours.node_score is None:
         return None
     everywhere = torch.zeros_like(peer.node)
