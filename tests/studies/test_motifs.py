@@ -21,8 +21,8 @@ from glassgraph.studies.speed import LeftOutWarning
 from tests.cli.helpers import run
 
 KEYS = {
-    "dataset", "method", "seed", "auc", "auc_own", "is_inverted", "published", "bar", "fitted",
-    "explained", "fit_seconds", "explain_seconds", "test_accuracy", "p_whole", "p_motif", "p_rest",
+    "dataset", "method", "seed", "auc", "auc_own", "auc_by_class", "is_inverted", "published",
+    "bar", "fitted", "explained", "fit_seconds", "explain_seconds", "test_accuracy", "evidence",
 }  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_evidence_by_hand() -> None:
     dataset = load_dataset("tree-cycles", seed=0)
     graph = dataset.graphs[0]
     index = dataset.explained[:7]
-    found = study.motif_evidence(OnlyMotifs(), dataset, index)
+    (found,) = study.motif_evidence(OnlyMotifs(), dataset, index)
 
     def mean(kept: Tensor) -> float:
         heard = torch.bincount(graph.edge_index[1][kept], minlength=graph.num_nodes) - 1.5
@@ -144,6 +144,7 @@ def test_evidence_by_hand() -> None:
 
     mask = graph.ground_truth_edge_mask
     expected = {"p_whole": mean(mask | ~mask), "p_motif": mean(mask), "p_rest": mean(~mask)}
+    assert (found.pop("target"), found.pop("count")) == (None, 7)
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -169,7 +170,8 @@ def test_rows_and_table(tmp_path: Path) -> None:
     assert "0.987" in line
     for row in rows:
         mark = "*" if row["auc"] < 0.5 else " "
-        assert f"{row['auc']:.3f}{mark}" in result.stdout.replace("\n", " ")
+        assert f" {row['auc']:.3f}{mark}" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
 
 
 def test_what_does_not_exist_is_told_before_anything_is_trained() -> None:

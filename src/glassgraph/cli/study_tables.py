@@ -164,17 +164,23 @@ def motifs_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
     from glassgraph.studies.motifs import summarize
 
     title = (
-        "Planted motifs: ROC-AUC of edges, mean ± std over seeds; own: of the own motif alone\n"
-        "* inverted: the motif comes last"
+        "Planted motifs: ROC-AUC of edges, mean ± std over seeds\n"
+        "own: of the own motif alone; by class: of the predicted classes of graphs"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    for name in ("dataset", "method"):
-        table.add_column(name, no_wrap=True)
-    for name in ("publ.", "AUC", "bar", "own"):
+    seeds = Table(
+        title="Each seed; * inverted: the motif comes last",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+    )
+    for each in (table, seeds):
+        each.add_column("dataset", no_wrap=True)
+        each.add_column("method", no_wrap=True)
+    for name in ("publ.", "AUC", "bar", "own", "by class"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("each seed", justify="right")
+    seeds.add_column("AUC")
     for (dataset, method), found in summarize(rows).items():
-        marks = [f"{each:.3f}{'*' if each < _CHANCE else ''}" for each in found.aucs]
         bar = "-"
         if found.bar is not None:
             bar = f"{'met' if found.mean >= found.bar else 'not met'} {found.bar:.2f}"
@@ -185,17 +191,25 @@ def motifs_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
             f"{found.mean:.3f}±{found.std:.3f}",
             bar,
             f"{found.own:.3f}",
-            " ".join(marks),
+            "/".join("-" if each is None else f"{each:.2f}" for each in found.by_class) or "-",
         )
+        marks = [f"{each:.3f}{'*' if each < _CHANCE else ''}" for each in found.aucs]
+        seeds.add_row(dataset, method, " ".join(marks))
     title = "Does the model need the motif? P: mean probability of the predicted class"
     models = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     models.add_column("dataset", no_wrap=True)
-    for name in ("test accuracy", "P all edges", "P motifs alone", "P without motifs"):
+    for name in ("accuracy", "class", "n", "P all edges", "P motifs alone", "P without"):
         models.add_column(name, justify="right", no_wrap=True)
     for row in {row["dataset"]: row for row in rows}.values():
-        numbers = (row[key] for key in ("test_accuracy", "p_whole", "p_motif", "p_rest"))
-        models.add_row(row["dataset"], *(f"{each:.3f}" for each in numbers))
-    return [table, models]
+        for each in row["evidence"]:
+            models.add_row(
+                row["dataset"],
+                f"{row['test_accuracy']:.3f}",
+                "-" if each["target"] is None else str(each["target"]),
+                str(each["count"]),
+                *(f"{each[key]:.3f}" for key in ("p_whole", "p_motif", "p_rest")),
+            )
+    return [table, seeds, models]
 
 
 def area(value: float | None) -> str:

@@ -107,10 +107,10 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "ba-2motifs": {
             "learning_rate": 0.01,
-            "epochs": 200,
+            "epochs": 150,
             "size": 0.02,
             "connectivity": 0.3,
-            "restarts": 10,
+            "restarts": 6,
         },
         "mutagenicity": {
             "standardize": False,
@@ -162,8 +162,9 @@ def run_motifs(
         report: called with each row as soon as it is measured.
 
     Returns:
-        Rows ``{dataset, method, seed, auc, auc_own, is_inverted, published, bar, fitted, explained,
-        fit_seconds, explain_seconds, test_accuracy, p_whole, p_motif, p_rest}``; see the module.
+        Rows ``{dataset, method, seed, auc, auc_own, auc_by_class, is_inverted, published, bar,
+        fitted, explained, fit_seconds, explain_seconds, test_accuracy, evidence}``; see the module.
+        ``auc_by_class`` has the predicted classes of graphs, None where one has no ranking.
 
     Raises:
         UnknownMethodError: if there is no such method.
@@ -210,7 +211,7 @@ class Scene:
     trained: TrainedModel
     fitted: Tensor
     explained: Tensor
-    evidence: Mapping[str, float]
+    evidence: list[dict[str, Any]]
 
     @staticmethod
     def make(
@@ -254,6 +255,7 @@ class Scene:
             "seed": seed,
             "auc": auc,
             "auc_own": auc_own,
+            "auc_by_class": areas_by_class(explanations, self.dataset),
             "is_inverted": auc < 0.5,
             "published": PUBLISHED.get(method, {}).get(name),
             "bar": BARS.get(name) if method == "pg_explainer" else None,
@@ -262,7 +264,7 @@ class Scene:
             "fit_seconds": fit_seconds,
             "explain_seconds": explain_seconds,
             "test_accuracy": self.trained.accuracy["test"],
-            **self.evidence,
+            "evidence": self.evidence,
         }
 
 
@@ -298,8 +300,15 @@ def find_files(name: str, root: Path | str | None) -> Path:
     )
 
 
-def motif_areas(explanations: Explanations, dataset: ExplanationDataset) -> tuple[float, float]:
+def motif_areas(
+    explanations: Explanations, dataset: ExplanationDataset, target: int | None = None
+) -> tuple[float, float]:
     """The area with all planted edges as truth, and with those of the own motif; see the module.
+
+    Args:
+        explanations: what is measured.
+        dataset: what was explained.
+        target: look at predictions of this class alone.
 
     Raises:
         DatasetError: if all edges are true, or none is.
@@ -308,6 +317,8 @@ def motif_areas(explanations: Explanations, dataset: ExplanationDataset) -> tupl
     planted: list[Tensor] = []
     own: list[Tensor] = []
     for local in map(explanations.local, range(len(explanations))):
+        if target is not None and local.target != target:
+            continue
         graph = dataset.graphs[0 if dataset.level == "node" else local.graph]
         assert local.edge_truth is not None
         pair = undirected(local)
@@ -318,13 +329,28 @@ def motif_areas(explanations: Explanations, dataset: ExplanationDataset) -> tupl
             (own, local.edge_truth),
         ):
             found.append(torch.zeros_like(count, dtype=torch.bool).index_fill_(0, pair[truth], 1))
-    score = torch.cat(scores).numpy()
     areas = []
-    for truth in (torch.cat(planted), torch.cat(own)):
+    for each in (planted, own):
+        truth = torch.cat(each) if each else torch.zeros(0, dtype=torch.bool)
         if bool(truth.all()) or not bool(truth.any()):
             raise DatasetError(f"{dataset.name}: edges of one kind alone have no ranking")
-        areas.append(float(roc_auc_score(truth.numpy(), score)))
+        areas.append(float(roc_auc_score(truth.numpy(), torch.cat(scores).numpy())))
     return areas[0], areas[1]
+
+
+def areas_by_class(
+    explanations: Explanations, dataset: ExplanationDataset
+) -> list[float | None] | None:
+    """The area of each predicted class of graphs."""
+    if dataset.level == "node":
+        return None
+    found: list[float | None] = []
+    for target in range(dataset.num_classes):
+        try:
+            found.append(motif_areas(explanations, dataset, target)[0])
+        except DatasetError:
+            found.append(None)
+    return found
 
 
 def undirected(local: LocalExplanation) -> Tensor:
@@ -336,26 +362,37 @@ def undirected(local: LocalExplanation) -> Tensor:
 
 def motif_evidence(
     model: torch.nn.Module, dataset: ExplanationDataset, index: Tensor
-) -> dict[str, float]:
+) -> list[dict[str, Any]]:
     """Does the model need the motif?
 
     Returns:
-        Mean probabilities of the predicted class: ``p_whole`` with all messages, ``p_motif`` with
-        those of planted edges alone, ``p_rest`` with all others.
+        ``{target, count, p_whole, p_motif, p_rest}`` for each predicted class of graphs, for all
+        nodes together: the mean probabilities of the predicted class with all messages, with those
+        of planted edges alone, and with all others.
     """
     data = dataset.graphs[0] if dataset.level == "node" else dataset.graphs
     explainer = Random(model, dataset.level, progress=False)
     preparation = explainer.prepare(data)
     instances = preparation.instances(index)
-    total = torch.zeros(3, dtype=torch.double)
+    found: dict[int, list[Tensor]] = {}
     with protected(model), torch.no_grad():
         for _, batch in preparation.batches(instances, None, explainer.memory_budget):
             planted = batch.graph.data["ground_truth_edge_mask"][batch.fields.edge]
             planted = planted.to(batch.dtype)
-            for place, gates in enumerate((batch.ones(), planted, 1 - planted)):
-                total[place] += float(batch.loss(gates).neg().exp().sum())
-    whole, motif, rest = (total / len(instances)).tolist()
-    return {"p_whole": whole, "p_motif": motif, "p_rest": rest}
+            gates = (batch.ones(), planted, 1 - planted)
+            p = torch.stack([batch.loss(each).neg().exp() for each in gates], dim=1)
+            group = (
+                batch.targets.chosen if dataset.level == "graph" else batch.key.new_zeros(len(p))
+            )
+            for target in group.unique().tolist():
+                found.setdefault(target, []).append(p[group == target])
+    rows = []
+    for target, parts in sorted(found.items()):
+        p = torch.cat(parts)
+        whole, motif, rest = p.double().mean(dim=0).tolist()
+        row = {"target": target if dataset.level == "graph" else None, "count": len(p)}
+        rows.append({**row, "p_whole": whole, "p_motif": motif, "p_rest": rest})
+    return rows
 
 
 @dataclass(frozen=True)
@@ -367,6 +404,7 @@ class Summary:
         mean: their mean.
         std: their standard deviation.
         own: mean area of the own motif.
+        by_class: mean area of each predicted class of graphs, None where there is none.
         published: the paper's.
         bar: what the mean is to reach, None if there is nothing.
     """
@@ -375,6 +413,7 @@ class Summary:
     mean: float
     std: float
     own: float
+    by_class: list[float | None]
     published: float | None
     bar: float | None
 
@@ -385,12 +424,19 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Summar
     for key in dict.fromkeys((row["dataset"], row["method"]) for row in rows):
         own = [row for row in rows if (row["dataset"], row["method"]) == key]
         aucs = [row["auc"] for row in own]
+        classes = [row["auc_by_class"] or [] for row in own]
         found[key] = Summary(
             aucs=aucs,
             mean=statistics.fmean(aucs),
             std=statistics.pstdev(aucs),
             own=statistics.fmean(row["auc_own"] for row in own),
+            by_class=[_mean(areas) for areas in zip(*classes, strict=True)],
             published=own[0]["published"],
             bar=own[0]["bar"],
         )
     return found
+
+
+def _mean(areas: Sequence[float | None]) -> float | None:
+    known = [area for area in areas if area is not None]
+    return statistics.fmean(known) if known else None
