@@ -107,10 +107,11 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "ba-2motifs": {
             "learning_rate": 0.01,
-            "epochs": 150,
-            "size": 0.02,
+            "epochs": 100,
+            "start": 5.0,
+            "size": 0.1,
             "connectivity": 0.3,
-            "restarts": 6,
+            "restarts": 4,
         },
         "mutagenicity": {
             "standardize": False,

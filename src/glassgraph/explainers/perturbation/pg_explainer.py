@@ -20,8 +20,15 @@ What is cut out of a graph has wrong states at its rim, so ``h`` is read on the 
 (`glassgraph.core.node_states`). The noise of an edge is a function of the seed, the instance, the
 edge and the epoch alone.
 
-Which sign the scores have is not certain: edges whose gates are alike for all instances can be
-opened or shut to one effect, see ``docs/motifs.md``.
+An edge is known by the states at its ends: where these look alike, so do the scores. And scores
+follow what the model needs, which may be the absence of a motif: then its edges come last, see
+``docs/motifs.md``.
+
+Three options are ours. Where states differ much in scale, ``standardize`` lets the network see the
+small ones. Half open gates can be so far from the model's input that the first steps just open
+everything; ``start`` begins with open ones. Which solution is found depends on the start of the
+network; of several ``restarts`` the one with the least loss is kept. The entropy has no weight by
+default (1 in PyG and in most of the paper's settings): it settles gates before there is evidence.
 
 Differences to the authors' code (https://github.com/flyingdoog/PGExplainer): predicted classes in
 the place of labels; every instance counts in every epoch (their graph notebooks follow the last
