@@ -30,6 +30,8 @@ FAST = {
     "erasure_search": {"exact_up_to": 5, "keep_effect": 0.8, "share": 0.5},
     "pgm_explainer": {"min_drop": 0.0},
     "relex": {"least_r2": None},
+    "causal_screening": {"budget": 5},
+    "subgraphx": {"graded": True, "rollouts": 2, "expand_atoms": 3, "samples": 4, "depth": 4},
 }
 
 
