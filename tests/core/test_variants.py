@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
 
 import glassgraph as gg
@@ -200,6 +201,16 @@ def test_a_model_that_looks_at_everything_is_explained_on_everything() -> None:
     assert explanation.local.feature_score[11, 0] == pytest.approx(
         float(outputs[0][chosen] - outputs[1][chosen])
     )
+
+
+def test_a_model_that_fails_without_edges_is_told() -> None:
+    def first(x: Tensor, edge_index: Tensor) -> Tensor:
+        return x + 0 * x[edge_index[0, 0]]
+
+    data = Data(x=torch.randn(3, 2), edge_index=torch.tensor([[1], [0]]))
+    explainer = DropOne(first, num_hops=1, progress=False)
+    with pytest.raises(gg.errors.UnsupportedModelError, match=r"fails on a part.*IndexError"):
+        explainer.explain(data, [0])
 
 
 def test_tables_survive_files_slices_and_reading(tmp_path: Any) -> None:

@@ -31,7 +31,7 @@ FAST = {
     "pgm_explainer": {"min_drop": 0.0},
     "relex": {"least_r2": None},
     "causal_screening": {"budget": 5},
-    "subgraphx": {"graded": True, "rollouts": 2, "expand_atoms": 3, "samples": 4, "depth": 4},
+    "subgraphx": {"subgraph_building": "split", "rollouts": 2, "samples": 4, "depth": 4},
 }
 
 

@@ -14,6 +14,7 @@ more along the edges that are left is not computed. Nodes that a prediction is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -139,9 +140,10 @@ class Variants:
         for first, last in self._parts(rows):
             chosen = instance[first:last]
             copies = self._copies(chosen)
-            changed = Copies(copies, self.batch, chosen, first)
+            features = fill(Copies(copies, self.batch, chosen, first))
             output = copies.node_output if everywhere else copies.output
-            found.append(output(features=fill(changed)))
+            with _on_a_part():
+                found.append(output(features=features))
         return self._joined(found)
 
     # Parts
@@ -200,18 +202,11 @@ class Variants:
     # Fields
 
     def _output(self, fields: Fields, instance: Tensor) -> Tensor:
-        try:
+        with _on_a_part():
             changed = self.batch.with_fields(fields, instance)
             if self.batch.is_whole and self.batch.task.level != "graph":
                 _keep_graphs(changed)
             return changed.output()
-        except GlassgraphError:
-            raise
-        except Exception as error:
-            raise UnsupportedModelError(
-                "the model runs on the user's graph, but not on a part of it: "
-                f"{type(error).__name__}: {error}"
-            ) from error
 
     def _with_edges(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Fields:
         base, key = self.batch.fields, self._keys(instance)
@@ -289,6 +284,20 @@ class Variants:
             if wiring.needs_both_directions:
                 is_reached[destination[kept]] = True
         return kept.nonzero().view(-1)
+
+
+@contextmanager
+def _on_a_part() -> Iterator[None]:
+    """Say what the model was asked when it fails."""
+    try:
+        yield
+    except GlassgraphError:
+        raise
+    except Exception as error:
+        raise UnsupportedModelError(
+            "the model fails on a part of the graph, or with other features, which methods that "
+            f"see it from outside have to show it: {type(error).__name__}: {error}"
+        ) from error
 
 
 class _Keys:
