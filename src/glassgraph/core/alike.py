@@ -17,14 +17,21 @@ _AS_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: Numbers that are hashed at once.
 _NUMBERS_AT_ONCE = 1 << 20
 _NOT_ATTRIBUTES = LINK_KEYS | {"edge_index", "batch", "ptr"}
+#: What a node has besides what it looks like to most models.
+LABELS = frozenset({"y", "train_mask", "val_mask", "test_mask"})
 
 
-def node_looks(batch: InstanceBatch) -> Tensor:
-    """``[n]`` a hash of each node's type and attributes; equal for nodes that look the same."""
+def node_looks(batch: InstanceBatch, but: frozenset[str] = frozenset()) -> Tensor:
+    """``[n]`` a hash of each node's type and attributes; equal for nodes that look the same.
+
+    Args:
+        batch: the instances.
+        but: attributes that do not count.
+    """
     stores: list[Any] = [batch.packed.data]
     if batch.graph.is_heterogeneous:
         stores = [batch.packed.data[name] for name in batch.graph.node_types]
-    return _by_type(stores, batch.packed.node_position, batch.num_nodes)
+    return _by_type(stores, batch.packed.node_position, batch.num_nodes, but)
 
 
 def edge_looks(batch: InstanceBatch) -> Tensor:
@@ -32,7 +39,8 @@ def edge_looks(batch: InstanceBatch) -> Tensor:
     stores: list[Any] = [batch.packed.data]
     if batch.graph.is_heterogeneous:
         stores = [batch.packed.data[name] for name in batch.graph.edge_types]
-    return _by_type(stores, [view.position for view in batch.packed.views], batch.num_edges)
+    positions = [view.position for view in batch.packed.views]
+    return _by_type(stores, positions, batch.num_edges, frozenset())
 
 
 def looks(attributes: Mapping[str, Any], rows: Tensor, kind: int = 0) -> Tensor:
@@ -52,10 +60,13 @@ def looks(attributes: Mapping[str, Any], rows: Tensor, kind: int = 0) -> Tensor:
     return found
 
 
-def _by_type(stores: list[Any], positions: list[Tensor], num_rows: int) -> Tensor:
+def _by_type(
+    stores: list[Any], positions: list[Tensor], num_rows: int, but: frozenset[str]
+) -> Tensor:
     found = positions[0].new_empty(num_rows)
     for kind, (store, position) in enumerate(zip(stores, positions, strict=True)):
-        found[position] = looks(dict(store.items()), position, kind)
+        attributes = {name: value for name, value in store.items() if name not in but}
+        found[position] = looks(attributes, position, kind)
     return found
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random
-from glassgraph.core.alike import edge_looks, node_looks
+from glassgraph.core.alike import LABELS, edge_looks, node_looks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.receptive import expand
@@ -45,8 +45,8 @@ class Growth:
         self._has_two = self.edge[:, 1] >= 0
         self._node_look, self._edge_look = node_looks(batch), edge_looks(batch)
         source, destination = batch.fields.source, batch.fields.destination
-        ends = self._node_look[source], self._node_look[destination]
-        self.look = self._sum(random.hash64(8, *ends, self._edge_look))
+        look = node_looks(batch, LABELS)
+        self.look = self._sum(random.hash64(8, look[source], look[destination], self._edge_look))
         self.address = self._sum(batch.edge_address())
         self._variants = Variants(batch, memory_budget)
         self._is_selected = torch.zeros(batch.num_edges, dtype=torch.bool, device=batch.device)

@@ -216,10 +216,9 @@ class Variants:
         if self._needs_all_nodes:
             nodes = key.of_all_nodes()
         else:
-            kept = self._within_reach(seed, source, destination, key.size)
+            kept, nodes = self._within_reach(seed, source, destination, key.size)
             variant, edge = variant[kept], edge[kept]
             source, destination = source[kept], destination[kept]
-            nodes = torch.unique(torch.cat([seed.flatten(), source, destination]))
         return self._fields(key, nodes, variant, edge, source, destination, seed)
 
     def _with_nodes(self, instance: Tensor, variant: Tensor, node: Tensor) -> Fields:
@@ -253,6 +252,8 @@ class Variants:
     ) -> Fields:
         """Fields from keys of nodes, ascending."""
         base, row = self.batch.fields, key.rows(nodes)
+        place = nodes.new_empty(key.size)
+        place[nodes] = torch.arange(nodes.numel(), device=nodes.device)
         return Fields(
             num_instances=key.instance.numel(),
             node_instance=nodes // key.width,
@@ -260,15 +261,15 @@ class Variants:
             distance=base.distance[row],
             edge_instance=variant,
             edge=base.edge[edge],
-            source=torch.searchsorted(nodes, source),
-            destination=torch.searchsorted(nodes, destination),
-            seed=torch.searchsorted(nodes, seed),
+            source=place[source],
+            destination=place[destination],
+            seed=place[seed],
         )
 
     def _within_reach(
         self, seed: Tensor, source: Tensor, destination: Tensor, num_keys: int
-    ) -> Tensor:
-        """Which edges can still reach a prediction."""
+    ) -> tuple[Tensor, Tensor]:
+        """Which edges can still reach a prediction, and the keys of all nodes that can."""
         wiring = self.batch.wiring
         is_reached = torch.zeros(num_keys, dtype=torch.bool, device=seed.device)
         is_reached[seed.flatten()] = True
@@ -283,7 +284,7 @@ class Variants:
             is_reached[source[kept]] = True
             if wiring.needs_both_directions:
                 is_reached[destination[kept]] = True
-        return kept.nonzero().view(-1)
+        return kept.nonzero().view(-1), is_reached.nonzero().view(-1)
 
 
 @contextmanager
