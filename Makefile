@@ -57,6 +57,8 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	else \
 	  echo "benzene left out: no file at $(BENZENE_ROOT); name its folder with BENZENE_ROOT=..."; \
 	fi
+	$(BIN)/glassgraph reproduce pgm --json $(OUT)/studies/pgm.json \
+	  $(if $(wildcard $(TRUST_ROOT)),--root $(TRUST_ROOT))
 	$(BIN)/glassgraph reproduce subgraphs --json $(OUT)/studies/subgraphs.json
 	$(BIN)/glassgraph reproduce invariance --json $(OUT)/studies/invariance.json
 	$(BIN)/glassgraph bench speed --json $(OUT)/studies/speed.json \

@@ -35,6 +35,7 @@ class Local:
     absorbed: float | None = None
     walks: Tensor | None = None
     walk_scores: Tensor | None = None
+    tables: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

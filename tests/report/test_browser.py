@@ -334,6 +334,29 @@ def test_types_and_relations_are_named(open_report: Open) -> None:
     assert page.locator("#legend .shape").count() == 2
 
 
+def test_a_network_is_drawn_where_there_is_one(open_report: Open) -> None:
+    pairs = torch.tensor([[1, 2], [1, 0], [2, 0]]).t()
+    tables = {"network": {"parent": pairs[0], "child": pairs[1]}}
+    nothing = {"network": {"parent": pairs[0, :0], "child": pairs[1, :0]}}
+    page = open_report(
+        [Run("a", [star(tables=tables)]), Run("b", [star()]), Run("c", [star(tables=nothing)])]
+    )
+    picture = page.locator("#network")
+    assert picture.get_attribute("aria-label") == "11 → 12, 11 → 10, 12 → 10"
+    assert page.locator("#network text").all_text_contents() == ["11", "12", "10"]
+    assert page.locator("#network .arrow").count() == 3
+    inside = picture.bounding_box()
+    for box in page.locator("#network .box").all():
+        own = box.bounding_box()
+        assert inside["x"] <= own["x"] <= own["x"] + own["width"] <= inside["x"] + inside["width"]
+        assert inside["y"] <= own["y"] <= inside["y"] + inside["height"] - own["height"] + 1
+    page.locator("#method").select_option("b")
+    assert page.locator("#network-card").is_hidden()
+    page.locator("#method").select_option("c")
+    assert picture.is_hidden()
+    assert "no node" in page.locator("#network-note").text_content()
+
+
 def walks_report(open_report: Open) -> Any:
     return open_report([Run("a", [walked(), walked(index=20)])])
 

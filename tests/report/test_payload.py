@@ -116,6 +116,33 @@ def test_walks_are_positions_with_their_scores_and_the_sum_is_told() -> None:
     assert [method["signed"] for method in payload["methods"]] == [True, False]
 
 
+def network(*pairs: tuple[int, int]) -> dict[str, dict[str, torch.Tensor]]:
+    parent, child = torch.tensor(pairs).long().view(-1, 2).t()
+    return {"network": {"parent": parent, "child": child}}
+
+
+def test_networks_stand_in_rows_above_what_is_explained() -> None:
+    local = star(tables=network((1, 2), (1, 0), (2, 0), (3, 0)), seeds=torch.tensor([10]))
+    payload = build_payload([Run("a", [local]), Run("b", [star()])], [], "")
+    found, without = (run["network"] for run in payload["instances"][0]["runs"])
+    assert without is None
+    assert [(each["name"], each["row"], each["x"]) for each in found["nodes"]] == [
+        ("11", 0, 0.5), ("12", 1, 0.25), ("13", 1, 0.75), ("10", 2, 0.5)
+    ]  # fmt: skip
+    assert [each["explained"] for each in found["nodes"]] == [False, False, False, True]
+    assert found["edges"] == [[0, 1], [0, 3], [1, 3], [2, 3]]
+
+
+def test_a_network_of_a_graph_ends_in_the_prediction_and_may_be_empty() -> None:
+    typed = {"node_type": ["a", "b", "b", "b"], "seeds": torch.tensor([], dtype=torch.long)}
+    local = star(tables=network((1, -1)), **typed)
+    (run,) = build_payload([Run("a", [local])], [], "")["instances"][0]["runs"]
+    assert [each["name"] for each in run["network"]["nodes"]] == ["b 11", "prediction"]
+    assert [each["explained"] for each in run["network"]["nodes"]] == [False, True]
+    (run,) = build_payload([Run("a", [star(tables=network())])], [], "")["instances"][0]["runs"]
+    assert run["network"] == {"nodes": [], "edges": []}
+
+
 def test_of_many_walks_the_first_are_listed_and_none_is_no_list() -> None:
     many = walked(walks=torch.tensor([[2, 3, 3]] * 99), walk_scores=torch.arange(99.0, 0.0, -1.0))
     none = walked(walks=torch.empty(0, 3, dtype=torch.long), walk_scores=torch.empty(0))

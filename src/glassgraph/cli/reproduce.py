@@ -21,9 +21,11 @@ from glassgraph.cli.study_tables import (
     faithfulness_table,
     infection_table,
     invariance_table,
+    motif_nodes_table,
     motifs_tables,
     star_table,
     subgraphs_table,
+    trust_table,
 )
 from glassgraph.errors import OutputError
 
@@ -212,6 +214,64 @@ def benzene(
             report=note,
         )
     kept.show(benzene_table(kept.rows))
+
+
+@reproduce.command()
+@friendly
+def pgm(
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of bitcoinalpha.csv and bitcoinotc.csv; without it, motifs."),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Repetitions, each with its own split and network.")
+    ] = 3,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="bitcoin-alpha or bitcoin-otc; repeat for both. [default: both]"),
+    ] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="Row of the table, as in the JSON; repeat for several. [default: all]"),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=2, help="Nodes explained for each seed.")] = 100,
+    samples: Annotated[int, typer.Option(min=2, help="Samples of PGM-Explainer.")] = 400,
+    motifs: Annotated[bool, typer.Option(help="Look for motif nodes, too.")] = True,
+    threads: Threads = 1,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """PGM-Explainer's experiments: whose ratings decide, and which nodes are the motif?"""
+    kept = Kept(json, quiet=quiet)
+    from glassgraph.studies.trust import NETWORKS, run_motifs, run_trust
+
+    def note(own: list[dict[str, Any]]) -> None:
+        first = own[0]
+        kept.add(
+            own,
+            f"{first['dataset']}, seed {first['seed']}: test accuracy {first['accuracy']:.3f} "
+            f"(worse class {first['least_class_accuracy']:.3f}), {first['nodes']} nodes",
+        )
+
+    tables = []
+    with told_warnings():
+        if root is not None:
+            run_trust(
+                root,
+                network or NETWORKS,
+                range(seeds),
+                row or None,
+                nodes,
+                samples,
+                threads=threads,
+                progress=not quiet,
+                report=note,
+            )
+            tables.append(trust_table(kept.rows))
+        if motifs:
+            found = run_motifs(threads=threads, progress=not quiet, report=kept.add_one)
+            tables.append(motif_nodes_table(found))
+    kept.show(*tables)
 
 
 @reproduce.command()

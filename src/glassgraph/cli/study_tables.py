@@ -215,3 +215,53 @@ def motifs_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
 def area(value: float | None) -> str:
     """An area under a curve, or a dash."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def trust_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Precision of the nodes named on trust networks; see `glassgraph.studies.trust`."""
+    from glassgraph.studies.trust import summarize
+
+    title = (
+        "trust networks: precision of the top 3/4/5 nodes, percent\n"
+        "published: with a ground truth that is not available"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for name in ("dataset", "method"):
+        table.add_column(name, no_wrap=True)
+    for name in ("published", "measured", "n", "s each"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for (dataset, name), precision in summarize(rows).items():
+        own = [row for row in rows if (row["dataset"], row["row"]) == (dataset, name)]
+        seconds = sum(row["seconds_per_node"] for row in own) / len(own)
+        table.add_row(
+            dataset,
+            name,
+            _percentages(own[0]["published"]),
+            _percentages(precision),
+            str(sum(row["nodes"] for row in own)),
+            f"{seconds:.2f}",
+        )
+    return table
+
+
+def motif_nodes_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Motif nodes found; see `glassgraph.studies.trust.run_motifs`."""
+    title = "motif nodes found among as many as the motif has, percent"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("dataset", no_wrap=True)
+    for name in ("published", "measured", "random", "n", "ms each"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            str(row["dataset"]),
+            "-" if row["published"] is None else f"{row['published']:.1f}",
+            f"{row['recall']:.1f}",
+            f"{row['random']:.1f}",
+            str(row["nodes"]),
+            f"{1000 * row['seconds_per_node']:.0f}",
+        )
+    return table
+
+
+def _percentages(values: Sequence[float] | None) -> str:
+    return "-" if values is None else "/".join(f"{value:.1f}" for value in values)

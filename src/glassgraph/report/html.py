@@ -32,6 +32,7 @@ SCRIPTS = (
     "canvas.js",
     "panels.js",
     "walks.js",
+    "network.js",
     "app.js",
 )
 DEFAULT_TITLE = "Glassgraph report"

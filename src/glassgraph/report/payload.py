@@ -11,7 +11,8 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
                    num_true, drawn_of [nodes, edges]}]
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
                    nodes [n], nodes_from, features, edge_ranks [e], layer_ranks [L][e],
-                   walks {count, nodes [W][L + 1], scores [W]}, handed {total, received, absorbed}}
+                   walks {count, nodes [W][L + 1], scores [W]},
+                   network {nodes, edges}, handed {total, received, absorbed}}
 
 What a method or a graph does not have is null. Methods that agree on an instance's structure share
 it. Numbers keep six significant digits; one that is not finite becomes null.
@@ -27,6 +28,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import GlassgraphError
+from glassgraph.report.network import network_of
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.trim import choose_edges, ranks
 from glassgraph.report.walks import first_walks, passed_edges
@@ -194,6 +196,7 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         "edge_ranks": edge_ranks,
         "layer_ranks": layer_ranks,
         "walks": _walks(local, chosen),
+        "network": network_of(local),
         "handed": _handed(local),
     }
 

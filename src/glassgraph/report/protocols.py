@@ -100,6 +100,10 @@ class LocalLike(Protocol):
     def walk_scores(self) -> Tensor | None:
         """[W], may be negative."""
 
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """What else was found, by name: columns, with nodes as positions in ``node_id``."""
+
 
 class RunLike(Protocol):
     """The explanations of one method over a list of instances."""

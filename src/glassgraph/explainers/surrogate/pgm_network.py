@@ -13,8 +13,8 @@ def learn_edges(code: Tensor) -> list[tuple[int, int]]:
     """Pairs (parent, child) of a network that hill climbing with BIC finds.
 
     Args:
-        code: ``[k, R]`` samples of k variables; where both directions of an edge score the same,
-            the earlier variable is the parent.
+        code: ``[k, R]`` samples of k variables. Where both directions of an edge score the same,
+            the order of the variables decides.
 
     Raises:
         MissingExtraError: if pgmpy is not installed.
@@ -31,10 +31,8 @@ def learn_edges(code: Tensor) -> list[tuple[int, int]]:
             raise MissingExtraError(
                 "networks are learned with pgmpy: pip install glassgraph[bayes]"
             ) from error
-        names = [f"v{number:04d}" for number in range(code.size(0))]
-        samples = pd.DataFrame(
-            {name: pd.Categorical(row) for name, row in zip(names, code.tolist(), strict=True)}
-        )
+        # Names are numbers: pgmpy walks through sets of names, and those of words have any order.
+        samples = pd.DataFrame({n: pd.Categorical(row) for n, row in enumerate(code.tolist())})
         search = HillClimbSearch(scoring_method="bic-d", return_type="dag", show_progress=False)
         found = search.fit(samples).causal_graph_.edges()
-    return sorted((names.index(parent), names.index(child)) for parent, child in found)
+    return sorted((int(parent), int(child)) for parent, child in found)

@@ -46,6 +46,7 @@
     if (!view.walks[state.walk]) state.walk = null;
     GG.walks.list(view, state, trace, pick);
     trace(null);
+    GG.network.show(view);
     GG.panels.features(view);
     GG.panels.curve(view);
     GG.panels.legend(view, state);
