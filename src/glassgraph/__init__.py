@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
     from glassgraph.explainers.perturbation.random import Random
     from glassgraph.explainers.perturbation.subgraphx import SubgraphX
+    from glassgraph.explainers.perturbation.zorro import Zorro
     from glassgraph.explainers.registry import explain, methods
+    from glassgraph.explainers.surrogate.graph_lime import GraphLIME
     from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
     from glassgraph.explainers.surrogate.relex import RelEx
 
@@ -71,6 +73,7 @@ _HOMES = {
     "GNNExplainer": "glassgraph.explainers.perturbation.gnn_explainer",
     "GNNLRP": "glassgraph.explainers.decomposition.gnn_lrp",
     "GradCAM": "glassgraph.explainers.gradient.grad_cam",
+    "GraphLIME": "glassgraph.explainers.surrogate.graph_lime",
     "GraphMask": "glassgraph.explainers.perturbation.graph_mask",
     "GuidedBackprop": "glassgraph.explainers.gradient.guided_backprop",
     "HeteroExplanation": "glassgraph.core.explanation",
@@ -87,6 +90,7 @@ _HOMES = {
     "Saliency": "glassgraph.explainers.gradient.saliency",
     "SubgraphX": "glassgraph.explainers.perturbation.subgraphx",
     "Task": "glassgraph.core.task",
+    "Zorro": "glassgraph.explainers.perturbation.zorro",
     "explain": "glassgraph.explainers.registry",
     "methods": "glassgraph.explainers.registry",
 }
@@ -110,6 +114,7 @@ __all__ = [
     "Explanations",
     "GNNExplainer",
     "GradCAM",
+    "GraphLIME",
     "GraphMask",
     "GuidedBackprop",
     "HeteroExplanation",
@@ -125,6 +130,7 @@ __all__ = [
     "Saliency",
     "SubgraphX",
     "Task",
+    "Zorro",
     "__version__",
     "diagnose",
     "errors",

@@ -19,7 +19,7 @@ from tests.laws import literal
 from tests.laws.cases import CASES, TINY, TINY_OF_METHOD, Case, assert_same, scope, scores
 
 OUTSIDE = {name: each for name, each in METHODS.items() if issubclass(each, BlackBoxExplainer)}
-EXPECTED = {"causal_screening", "pgm_explainer", "relex", "subgraphx"}
+EXPECTED = {"causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"}
 
 each_case = pytest.mark.parametrize(
     ("method", "case"),

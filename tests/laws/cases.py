@@ -18,6 +18,7 @@ import glassgraph as gg
 from glassgraph.core.protect import fingerprint
 from glassgraph.core.task import Target
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
+from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS
 
 #: Hyper-parameters that keep a learned method short; laws do not ask for good explanations.
@@ -41,6 +42,7 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
         "samples": 2,
         "depth": 8,
     },
+    "zorro": {"samples": 17, "tau": 1.0, "tolerance": 0.3},
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
@@ -65,6 +67,9 @@ class Scope:
         finds_by_chance: what has no effect can look as if it had one; so on the full graph it also
             scores what lies outside of the field.
         samples_field: it draws parts of the field at random; on the full graph others are drawn.
+        draws_from_all_nodes: its noise has the features of all nodes of the graph, near and far.
+        asks_for_decisions: only what changes the predicted class is evidence; where nothing does,
+            all scores are 0.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -75,6 +80,8 @@ class Scope:
     sees_degrees: bool = False
     finds_by_chance: bool = False
     samples_field: bool = False
+    draws_from_all_nodes: bool = False
+    asks_for_decisions: bool = False
 
     def holds(self, case: Case) -> bool:
         """Whether a case is within it."""
@@ -95,6 +102,10 @@ SCOPE: dict[str, Scope] = {
     "relex": Scope(sees_degrees=True, samples_field=True),
     "causal_screening": Scope(sees_degrees=True),
     "subgraphx": Scope(sees_degrees=True),
+    "graph_lime": Scope(levels=("node",), hetero=(), sees_degrees=True),
+    "zorro": Scope(
+        hetero=(), sees_degrees=True, draws_from_all_nodes=True, asks_for_decisions=True
+    ),
 }
 
 
@@ -297,8 +308,11 @@ def factory(method: type[gg.Explainer], **variant: Any) -> Factory:
 
     make.method = method  # type: ignore[attr-defined]
     # Settings without which a formula speaks of the size of the receptive field.
-    fixed = {"init_scale": 0.7, "influence": False, "num_hops": 3}
-    make.fixed_size = {name: fixed[name] for name in fixed if name in known}  # type: ignore[attr-defined]
+    values = {"init_scale": 0.7, "influence": False}
+    fixed = {name: values[name] for name in values if name in known}
+    if issubclass(method, BlackBoxExplainer):  # on the full graph alone nobody can find it out
+        fixed["num_hops"] = 3
+    make.fixed_size = fixed  # type: ignore[attr-defined]
     return make
 
 
@@ -307,9 +321,9 @@ def traits_of(make: Factory) -> Any:
     return make.method.traits  # type: ignore[attr-defined]
 
 
-def name_of(make: Factory) -> str:
-    """Name of the method that a factory builds."""
-    return make.method.name  # type: ignore[attr-defined]
+def scope_of(make: Factory) -> Scope:
+    """Scope of the method that a factory builds."""
+    return scope(make.method.name)  # type: ignore[attr-defined]
 
 
 def explained(

@@ -29,8 +29,7 @@ from tests.laws.cases import (
     differ,
     explained,
     graph,
-    name_of,
-    scope,
+    scope_of,
     scores,
     traits_of,
 )
@@ -164,7 +163,15 @@ def check_model_matters(make: Factory, case: Case) -> None:
     data = case.data()
     runs = [explained(make(case.model(seed), case), case, data) for seed in (0, 1)]
     is_different = any(differ(scores(one), scores(other)) for one, other in zip(*runs, strict=True))
+    if _nothing_decides(make, [scores(each) for run in runs for each in run]):
+        return
     assert is_different or traits_of(make).family == "baseline"
+
+
+def _nothing_decides(make: Factory, found: list[dict[str, Tensor]]) -> bool:
+    """Whether no input changes a decision, for methods that ask for nothing else."""
+    is_empty = not any(bool(value.any()) for each in found for value in each.values())
+    return is_empty and scope_of(make).asks_for_decisions
 
 
 # Batching
@@ -216,7 +223,7 @@ def check_field_is_full_graph(make: Factory, case: Case) -> None:
     traits = traits_of(make)
     for one, other in zip(cut, full, strict=True):
         expected = scores(other)
-        by_chance = scope(name_of(make)).finds_by_chance
+        by_chance = scope_of(make).finds_by_chance
         if traits.family == "baseline" or traits.is_learned or by_chance:
             expected = _within(one.local, expected)
         if traits.is_amortized and "layer_edge_mask" in expected:
@@ -224,7 +231,7 @@ def check_field_is_full_graph(make: Factory, case: Case) -> None:
             late = scores(one)["layer_edge_mask"] == 0
             expected["layer_edge_mask"][late] = 0
             expected["edge_mask"] = expected["layer_edge_mask"].amax(dim=0)
-        if scope(name_of(make)).samples_field:
+        if scope_of(make).samples_field:
             assert all(torch.isfinite(value).all() for value in expected.values())
             continue
         assert_same(scores(one), expected)
@@ -242,11 +249,14 @@ def _within(local: gg.LocalExplanation, dense: dict[str, Tensor]) -> dict[str, T
 
 
 def check_far_graph_is_irrelevant(make: Factory, case: Case) -> None:
-    """What cannot reach a prediction changes nothing: more nodes, fed by the old ones."""
+    """What cannot reach a prediction changes nothing: more nodes, fed by the old ones.
+
+    Where the features of all nodes matter the nodes are there from the start, alone, and what comes
+    are their edges.
+    """
     if case.level == "graph":
         return
     model, data = case.model(), case.data()
-    near = explained(make(model, case), case, data)
     far = data.clone()
     other = graph(13, 19)
     hanging = torch.stack([torch.arange(11), torch.arange(11) + data.num_nodes])
@@ -258,6 +268,10 @@ def check_far_graph_is_irrelevant(make: Factory, case: Case) -> None:
             far[name] = torch.cat([data[name], data[name][:num_added]])
     if "y" in data:
         far.y = torch.cat([data.y, data.y[:13]])
+    start = data
+    if scope_of(make).draws_from_all_nodes:
+        start = far.edge_subgraph(torch.arange(far.num_edges) < data.num_edges)
+    near = explained(make(model, case), case, start)
     for one, other in zip(near, explained(make(model, case), case, far), strict=True):
         old = {
             name: value[..., : data.num_edges]
@@ -265,7 +279,11 @@ def check_far_graph_is_irrelevant(make: Factory, case: Case) -> None:
             else value[: data.num_nodes]
             for name, value in scores(other).items()
         }
-        assert_same(old, scores(one))
+        own = {
+            name: value if name in ("edge_mask", "layer_edge_mask") else value[: data.num_nodes]
+            for name, value in scores(one).items()
+        }
+        assert_same(old, own)
 
 
 # Permutations
@@ -407,7 +425,7 @@ def _batches(model: nn.Module, case: Case, data: Any) -> list[InstanceBatch]:
 def check_outside_is_zero(make: Factory, case: Case) -> None:
     """Edges that cannot reach the prediction score 0, and every score is finite."""
     model, data = case.model(), case.data()
-    sees_degrees = scope(name_of(make)).sees_degrees
+    sees_degrees = scope_of(make).sees_degrees
     num_layers = 3 if sees_degrees and case.kind == "gcn" else 2
     found = explained(make(model, case), case, data)
     for position, explanation in enumerate(found):
@@ -419,10 +437,11 @@ def check_outside_is_zero(make: Factory, case: Case) -> None:
             seeds = [number] if case.level == "node" else one.edge_label_index[:, number].tolist()
             reach = literal.reach(one.edge_index, seeds, num_layers)
             assert not reach[0].all(), "the case leaves nothing outside"
-        assert explanation.edge_mask.shape == (one.num_edges,)
         for name, value in scores(explanation).items():
             assert torch.isfinite(value).all(), name
-        assert not explanation.edge_mask[~reach[0]].any()
+        if "edge" in traits_of(make).scores:
+            assert explanation.edge_mask.shape == (one.num_edges,)
+            assert not explanation.edge_mask[~reach[0]].any()
         if "layer_edge_mask" in explanation:
             for layer, mask in enumerate(explanation.layer_edge_mask):
                 assert not mask[~reach[layer]].any(), f"layer {layer}"
@@ -434,11 +453,14 @@ def check_planted_edge_is_first(
     """In a hand-built model one edge carries the evidence; it must have the highest score.
 
     Methods that score nodes see no difference between edges into one node: theirs must have the
-    highest score among edges into other nodes.
+    highest score among edges into other nodes. For those that ask for decisions alone the evidence
+    has to pass a threshold, or the decision would not need it.
     """
-    if traits_of(make).family == "baseline":
+    traits = traits_of(make)
+    if traits.family == "baseline" or traits.scores == ("feature",):
         return
-    case, model, data, planted = literal.planted(level)
+    threshold = 0.5 if scope_of(make).asks_for_decisions else 0.0
+    case, model, data, planted = literal.planted(level, threshold)
     (explanation,) = explained(make(model, case, **settings), case, data, [0], refit=True)
     rest = explanation.edge_mask.clone()
     best = float(rest[planted])
@@ -459,6 +481,8 @@ def check_seed_decides(make: Factory, case: Case) -> None:
     )
     for first, second in zip(one, same, strict=True):
         assert all(torch.equal(first[name], second[name]) for name in first)
+    if _nothing_decides(make, one + other):
+        return
     is_different = any(differ(first, second) for first, second in zip(one, other, strict=True))
     assert is_different == traits_of(make).is_random
 
@@ -546,7 +570,8 @@ def check_edge_of_the_world(
     model = case.model().to(dtype)
     (explanation,) = explained(make(model, case), case, data, [0])
     num_layers = 2
-    assert explanation.edge_mask.shape == (len(pairs),)
+    has_edges = "edge" in traits_of(make).scores
+    assert not has_edges or explanation.edge_mask.shape == (len(pairs),)
     for key, value in scores(explanation).items():
         assert value.dtype == dtype, key
         assert torch.isfinite(value).all(), key
@@ -555,5 +580,5 @@ def check_edge_of_the_world(
     if "layer_edge_mask" in explanation:
         assert explanation.layer_edge_mask.shape == (num_layers, len(pairs))
     if case.level == "node" and name == "isolated":
-        assert not explanation.edge_mask.any()
+        assert not has_edges or not explanation.edge_mask.any()
         assert explanation.local.edge_id.numel() == 0

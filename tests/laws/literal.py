@@ -147,14 +147,14 @@ def reach(edge_index: Tensor, seeds: list[int], num_layers: int) -> list[Tensor]
 
 
 class PlantedNet(nn.Module):
-    """Adds up what arrives along edges: ``s[v] = sum x[u]``; logits ``(-s, s)``."""
+    """Adds up what arrives along edges: ``s[v] = sum x[u]``; logits ``(t - s, s - t)``."""
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: str, threshold: float = 0.0) -> None:
         super().__init__()
         from torch_geometric.nn import SimpleConv
 
         self.conv = SimpleConv(aggr="sum")
-        self.level = level
+        self.level, self.threshold = level, threshold
 
     def forward(
         self,
@@ -168,10 +168,11 @@ class PlantedNet(nn.Module):
             s = torch.zeros(int(batch.max()) + 1, 1).to(s).index_add(0, batch, s)
         elif self.level == "edge":
             s = s[edge_label_index[0]] + s[edge_label_index[1]]
+        s = s - self.threshold
         return torch.cat([-s, s], dim=1)
 
 
-def planted(level: str) -> tuple[Case, nn.Module, Data, int]:
+def planted(level: str, threshold: float = 0.0) -> tuple[Case, nn.Module, Data, int]:
     """Edge 4 comes from the only node with a large feature; the others bring next to nothing."""
     ends = torch.tensor([[1, 2, 3, 4, 5, 6, 2], [0, 0, 7, 0, 0, 7, 7]])
     x = torch.full((11, 1), 0.02).double()
@@ -179,4 +180,4 @@ def planted(level: str) -> tuple[Case, nn.Module, Data, int]:
     data = Data(x=x, edge_index=ends)
     if level == "edge":
         data.edge_label_index = torch.tensor([[7], [0]])
-    return Case("gin", level, columns=2), PlantedNet(level), data, 4
+    return Case("gin", level, columns=2), PlantedNet(level, threshold), data, 4

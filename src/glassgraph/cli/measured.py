@@ -16,6 +16,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 MutagRoot = Annotated[
     Path | None, typer.Option(help="Folder of MUTAG's raw files; without it MUTAG is left out.")
 ]
+CoraRoot = Annotated[Path, typer.Option(help="Folder of Cora's files, ind.cora.x and its kind.")]
 Json = Annotated[Path | None, typer.Option(help="Write the rows to this file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 

@@ -14,11 +14,12 @@ from glassgraph.cli.console import (
     say,
     told_warnings,
 )
-from glassgraph.cli.measured import Json, Kept, MutagRoot, Quiet, Threads
+from glassgraph.cli.measured import CoraRoot, Json, Kept, MutagRoot, Quiet, Seed, Threads
 from glassgraph.cli.study_tables import (
     area,
     benzene_table,
     faithfulness_table,
+    graph_lime_table,
     infection_table,
     invariance_table,
     motif_nodes_table,
@@ -26,6 +27,7 @@ from glassgraph.cli.study_tables import (
     star_table,
     subgraphs_table,
     trust_table,
+    zorro_table,
 )
 from glassgraph.errors import OutputError
 
@@ -73,9 +75,7 @@ def star_graphs(
 ) -> None:
     """Table 1 of the GraphMask paper: who finds the edges that a network must look at?"""
     kept = Kept(json, quiet=quiet)
-    check_file_writable(figure)
-    if figure is not None and figure.suffix.lower() not in _FORMATS:
-        raise OutputError(f"cannot write {figure}: the file must end in {', '.join(_FORMATS)}")
+    _check_figure(figure)
     from glassgraph.studies.star_figure import save_figure
     from glassgraph.studies.star_graphs import run_star_graphs
 
@@ -382,6 +382,86 @@ def _motifs_line(row: Mapping[str, Any]) -> str:
         f"{' (inverted)' if row['is_inverted'] else ''}  "
         f"(fit {row['fit_seconds']:.1f} s, explain {each:.1f} ms each)"
     )
+
+
+@reproduce.command()
+@friendly
+def zorro(
+    root: CoraRoot,
+    nodes: Annotated[int, typer.Option(min=1, help="Test nodes that are explained.")] = 20,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="Row of the table, as in the JSON; repeat for several. [default: all]"),
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """RDT-fidelity and sparsity of explanations on Cora, as in ZORRO's paper."""
+    kept = Kept(json, quiet=quiet)
+    from glassgraph.studies.zorro import run_zorro
+
+    def note(own: dict[str, Any]) -> None:
+        lines = []
+        if own["is_met"] is not None:
+            verdict = "is reached" if own["is_met"] else "is NOT reached"
+            lines = [f"{own['row']}: tau {own['tau']} {verdict} at every node"]
+        kept.add([own], *lines)
+
+    with told_warnings():
+        run_zorro(root, nodes, row or None, seed, threads=threads, progress=not quiet, report=note)
+    kept.show(zorro_table(kept.rows))
+
+
+@reproduce.command()
+@friendly
+def graph_lime(
+    root: CoraRoot,
+    nodes: Annotated[int, typer.Option(min=1, help="Test nodes that are explained.")] = 200,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="Row of the table, as in the JSON; repeat for several. [default: all]"),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of training.")] = 300,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    json: Json = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw histograms of what is picked (.png, .svg or .pdf).")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Features of noise that explanations pick on Cora, as in GraphLIME's paper."""
+    kept = Kept(json, quiet=quiet)
+    _check_figure(figure)
+    from glassgraph.studies.graph_lime import missed, run_graph_lime, save_figure
+
+    with told_warnings():
+        run_graph_lime(
+            root,
+            nodes,
+            row or None,
+            seed,
+            epochs,
+            threads=threads,
+            progress=not quiet,
+            report=lambda own: kept.add([own]),
+        )
+    kept.show(graph_lime_table(kept.rows))
+    for line in missed(kept.rows):
+        say(f"missed: {line}")
+    if figure is not None:
+        save_figure(kept.rows, figure)
+        if not quiet:
+            say(f"figure: {figure}")
+
+
+def _check_figure(figure: Path | None) -> None:
+    """Refuse a file for a figure that cannot be written, before anything is measured."""
+    check_file_writable(figure)
+    if figure is not None and figure.suffix.lower() not in _FORMATS:
+        raise OutputError(f"cannot write {figure}: the file must end in {', '.join(_FORMATS)}")
 
 
 def _infection_sizes(nodes: int) -> dict[str, Any]:

@@ -212,6 +212,61 @@ def motifs_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
     return [table, seeds, models]
 
 
+def zorro_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Fidelity and sparsity of masks; see `glassgraph.studies.zorro`."""
+    from glassgraph.studies.zorro import TABLE
+
+    title = (
+        "ZORRO on Cora: RDT-fidelity by the search's own noise (mean, least) and by other noise\n"
+        "valid: the same with zeros; entropies of masks over nodes and features; p: published"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("method", no_wrap=True)
+    for name in ("own", "least", "fresh", "p", "valid", "nodes", "p", "features", "p", "s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        fidelity, of_nodes, of_features = row["published"]
+        table.add_row(
+            TABLE[row["row"]].title,
+            _two(row["search_fidelity"]),
+            _two(row["least_search_fidelity"]),
+            _two(row["fidelity"]),
+            _two(fidelity),
+            _two(row["validity"]),
+            _two(row["node_entropy"]),
+            _two(of_nodes),
+            _two(row["feature_entropy"]),
+            _two(of_features),
+            _two(row["seconds_per_node"]),
+        )
+    return table
+
+
+def graph_lime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Noise that was picked; see `glassgraph.studies.graph_lime`."""
+    from glassgraph.studies.graph_lime import TABLE
+
+    title = "Cora with ten features of noise: how many a method picks; none: nodes without any"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("method", no_wrap=True)
+    for name in ("noise", "none %", "picked", "nodes", "ms"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            TABLE[row["row"]].title,
+            f"{row['mean_noise']:.2f}",
+            f"{100 * row['none']:.1f}",
+            f"{row['picked']:.1f}",
+            str(row["nodes"]),
+            f"{1000 * row['seconds_per_node']:.1f}",
+        )
+    return table
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
 def area(value: float | None) -> str:
     """An area under a curve, or a dash."""
     return "-" if value is None else f"{value:.4f}"

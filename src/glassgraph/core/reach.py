@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.sites import OpaqueWiring
 
 
@@ -37,4 +38,32 @@ def edges_of_nodes(batch: InstanceBatch, node: Tensor) -> Tensor:
         node: ``[n]`` score of each node.
     """
     mean = (node[batch.fields.source] + node[batch.fields.destination]) / 2
-    return mean * reaching_messages(batch).any(dim=0)
+    if batch.wiring.sites:
+        return mean * reaching_messages(batch).any(dim=0)
+    return mean * _reaching_edges(batch)
+
+
+def hops_away(batch: InstanceBatch) -> Tensor:
+    """``[n]`` hops from each node to the prediction, one more than the reach for those beyond it.
+
+    0 everywhere for graph tasks, and for a model that looks at everything.
+    """
+    fields, wiring = batch.fields, batch.wiring
+    is_exact = not batch.is_whole or batch.task.level == "graph"
+    if is_exact or wiring.num_hops >= batch.graph.num_nodes:
+        return fields.distance
+    near = receptive_fields(
+        batch.graph, fields.node[fields.seed], wiring.num_hops, wiring.needs_both_directions
+    )
+    found = torch.full_like(fields.node, wiring.num_hops + 1)
+    found[torch.searchsorted(fields.node, near.node)] = near.distance
+    return found
+
+
+def _reaching_edges(batch: InstanceBatch) -> Tensor:
+    """``[e]`` which edges a model that is only called can look at."""
+    is_inside = hops_away(batch) < batch.wiring.num_hops
+    found = is_inside[batch.fields.destination]
+    if batch.wiring.needs_both_directions:
+        found |= is_inside[batch.fields.source]
+    return found

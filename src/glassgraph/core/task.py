@@ -163,6 +163,40 @@ def predicted_class(task: Task, output: Tensor) -> Tensor:
     return probabilities(task, output).argmax(dim=-1)
 
 
+def decision(task: Task, output: Tensor, targets: Targets) -> Tensor:
+    """What a classifier decides about the explained class, ``[B]`` bool.
+
+    Whether it is the predicted class; with a target ``(a, b)`` whether ``a`` is more probable than
+    ``b``; of several labels whether it is more probable than not.
+    """
+    probability = probabilities(task, output)
+    if targets.contrast is None and (task.mode != "binary_classification" or output.size(1) == 1):
+        return probability.argmax(dim=-1) == targets.chosen
+    value = probability.gather(1, targets.chosen.view(-1, 1)).squeeze(1)
+    if targets.contrast is None:
+        return value > 0.5
+    return value > probability.gather(1, targets.contrast.view(-1, 1)).squeeze(1)
+
+
+def stays(
+    task: Task, output: Tensor, targets: Targets, reference: Tensor, tolerance: float
+) -> Tensor:
+    """Whether outputs say what the reference says, ``[B]`` bool.
+
+    Args:
+        task: the task.
+        output: ``[B, C]`` outputs.
+        targets: the explained classes.
+        reference: ``[B, C]`` what they are held against.
+        tolerance: of a regression, how far the explained output may be off, as a share of its
+            absolute value; a classifier has to come to the same `decision`.
+    """
+    if task.is_classification:
+        return decision(task, output, targets) == decision(task, reference, targets)
+    before = _column(task, reference, targets.chosen)
+    return (_column(task, output, targets.chosen) - before).abs() <= tolerance * before.abs()
+
+
 def resolve_targets(
     task: Task, target: Target, output: Tensor, labels: Callable[[], Tensor]
 ) -> Targets:

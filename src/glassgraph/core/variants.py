@@ -79,9 +79,9 @@ class Variants:
     def __init__(self, batch: InstanceBatch, budget: int) -> None:
         self.batch = batch
         widths = [x.size(1) for x in batch.features if x is not None]
-        width = max(widths, default=1)
-        bytes_per_row = 16 * (width + batch.wiring.width)
-        fits = min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // width, budget // bytes_per_row)
+        self._width = max(widths, default=1)
+        bytes_per_row = 16 * (self._width + batch.wiring.width)
+        fits = min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // self._width, budget // bytes_per_row)
         #: Rows of one pass; one variant at a time where copies do not leave each other alone.
         self.most_rows = max(1, fits)
         self._is_apart: bool | None = False if batch.is_whole else None
@@ -99,7 +99,7 @@ class Variants:
         count = torch.bincount(variant, minlength=instance.numel())
         nodes = self.batch.nodes_per_instance[instance] if self._needs_all_nodes else 2 * count + 2
         found = []
-        for first, last in self._parts(count + nodes):
+        for first, last in self.parts(count + nodes):
             start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             fields = self._with_edges(
                 instance[first:last], variant[start:stop] - first, edge[start:stop]
@@ -118,7 +118,7 @@ class Variants:
         """
         rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
         found = []
-        for first, last in self._parts(rows):
+        for first, last in self.parts(rows):
             start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             fields = self._with_nodes(
                 instance[first:last], variant[start:stop] - first, node[start:stop]
@@ -135,9 +135,12 @@ class Variants:
             fill: gives the features of a part of the variants.
             everywhere: of all nodes of the explained type, variant after variant; of node tasks.
         """
-        rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
+        # Features may be wide: an edge then takes the room of a part of a node.
+        share = min(1.0, self.batch.wiring.width / self._width)
+        edges = (share * self.batch.edges_per_instance).ceil().long()
+        rows = (edges + self.batch.nodes_per_instance)[instance]
         found = []
-        for first, last in self._parts(rows):
+        for first, last in self.parts(rows):
             chosen = instance[first:last]
             copies = self._copies(chosen)
             features = fill(Copies(copies, self.batch, chosen, first))
@@ -152,7 +155,7 @@ class Variants:
     def _needs_all_nodes(self) -> bool:
         return self.batch.is_whole or self.batch.task.level == "graph"
 
-    def _parts(self, rows: Tensor) -> Iterator[tuple[int, int]]:
+    def parts(self, rows: Tensor) -> Iterator[tuple[int, int]]:
         """First and last (exclusive) of the variants that go into each pass."""
         if not rows.numel():
             return

@@ -31,6 +31,8 @@ from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
 from glassgraph.explainers.perturbation.random import Random
 from glassgraph.explainers.perturbation.subgraphx import SubgraphX
+from glassgraph.explainers.perturbation.zorro import Zorro
+from glassgraph.explainers.surrogate.graph_lime import GraphLIME
 from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
 from glassgraph.explainers.surrogate.relex import RelEx
 
@@ -61,6 +63,8 @@ METHODS: dict[str, type[Explainer]] = {
         ExcitationBackprop,
         PGMExplainer,
         RelEx,
+        Zorro,
+        GraphLIME,
     )
 }
 

@@ -1,23 +1,27 @@
 """Explanations in, numbers out. No metric knows a method.
 
-`fidelity` asks the model what happens without, and with nothing but, the best edges; `sparsity`
-says how few edges an explanation needs; `ground_truth_accuracy` holds scores against planted
-edges; `evaluate` puts all of it into one flat row for each method. `node_truth_accuracy` holds
-scores against true nodes.
+`fidelity` asks the model what happens without, and with nothing but, the best edges;
+`rdt_fidelity` replaces the features that an explanation leaves out by noise; `sparsity` says how
+few edges an explanation needs, and `mask_entropy` how far it is spread over nodes and features;
+`ground_truth_accuracy` holds scores against planted edges; `evaluate` puts what is about edges into
+one flat row for each method. `node_truth_accuracy` holds scores against true nodes.
 """
 
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
 from glassgraph.metrics.node_truth import NodeTruthResult, node_truth_accuracy
+from glassgraph.metrics.rdt import RDTFidelityResult, rdt_fidelity
 from glassgraph.metrics.removal import Removal
 from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
-from glassgraph.metrics.sparsity import SparsityResult, sparsity
+from glassgraph.metrics.sparsity import MaskEntropyResult, SparsityResult, mask_entropy, sparsity
 from glassgraph.metrics.truth import GroundTruthResult, ground_truth_accuracy
 
 __all__ = [
     "FidelityResult",
     "GroundTruthResult",
+    "MaskEntropyResult",
     "NodeTruthResult",
+    "RDTFidelityResult",
     "Ranking",
     "Removal",
     "SparsityResult",
@@ -25,7 +29,9 @@ __all__ = [
     "evaluate",
     "fidelity",
     "ground_truth_accuracy",
+    "mask_entropy",
     "node_scores",
     "node_truth_accuracy",
+    "rdt_fidelity",
     "sparsity",
 ]

@@ -43,7 +43,7 @@ from glassgraph.core.columns import LocalExplanation
 from glassgraph.core.explanation import Explanations
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
-from glassgraph.core.task import Call, Targets, Task, probabilities
+from glassgraph.core.task import Call, Targets, Task, decision, probabilities
 from glassgraph.errors import ExplanationFileError, TaskError
 from glassgraph.metrics.removal import Removal, Selection, check_removal, delete, shut
 from glassgraph.metrics.scores import Level, Ranking, rank_edges, read_levels
@@ -176,11 +176,11 @@ def measure(
 ) -> FidelityResult:
     """`fidelity` on what is prepared; call it inside ``protected``."""
     graph = preparation.graph
-    _check_same_data(explanations, graph.num_nodes, graph.num_edges)
+    check_same_data(explanations, graph.num_nodes, graph.num_edges)
     every = [explanations.local(i) for i in range(len(explanations))]
     locals_ = [local for local in every if local.edge_id.numel()]
     instances = preparation.instances([local.index for local in locals_])
-    targets = _targets(locals_, graph.device)
+    targets = explained_targets(locals_, graph.device)
     selection = Selection.of(rank_edges(locals_, graph, ranking), levels)
     num_states = 2 * len(levels)
     drop = torch.zeros(num_states, len(locals_), dtype=torch.float64)
@@ -199,8 +199,8 @@ def measure(
             after = [_explained(batch.task, output, asked) for output in outputs]
             drop[:, at] = torch.stack([before - value for value in after]).double().cpu()
             if batch.task.is_classification:
-                right = _is_right(batch.task, batch.reference, asked)
-                still = [_is_right(batch.task, output, asked) for output in outputs]
+                right = decision(batch.task, batch.reference, asked).double()
+                still = [decision(batch.task, output, asked).double() for output in outputs]
                 lost[:, at] = torch.stack([right - value for value in still]).double().cpu()
     half, count = len(levels), selection.ranked.count.cpu()
     return FidelityResult(
@@ -217,7 +217,8 @@ def measure(
     )
 
 
-def _targets(locals_: Sequence[LocalExplanation], device: torch.device) -> Targets:
+def explained_targets(locals_: Sequence[LocalExplanation], device: torch.device) -> Targets:
+    """The classes that explanations are about."""
     pairs = [
         (local.target, -1) if isinstance(local.target, int) else local.target for local in locals_
     ]
@@ -234,16 +235,7 @@ def _explained(task: Task, output: Tensor, targets: Targets) -> Tensor:
     return value - probability.gather(1, targets.contrast.view(-1, 1)).squeeze(1)
 
 
-def _is_right(task: Task, output: Tensor, targets: Targets) -> Tensor:
-    """``1(y^H = y)``, ``[b]`` as float64."""
-    if targets.contrast is not None:
-        return (_explained(task, output, targets) > 0).double()
-    if task.mode == "binary_classification" and output.size(1) > 1:
-        return (_explained(task, output, targets) > 0.5).double()
-    return (probabilities(task, output).argmax(dim=-1) == targets.chosen).double()
-
-
-def _check_same_data(explanations: Explanations, num_nodes: int, num_edges: int) -> None:
+def check_same_data(explanations: Explanations, num_nodes: int, num_edges: int) -> None:
     """Refuse data of other sizes than those that were explained."""
     graph = explanations.provenance.get("graph", {})
     for name, got in (("num_nodes", num_nodes), ("num_edges", num_edges)):

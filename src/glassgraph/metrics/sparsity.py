@@ -4,8 +4,16 @@
 (masks in [0, 1], with ``t = 0.5``); for others select at a given sparsity instead, as `fidelity`
 does.
 
+`mask_entropy` asks for no threshold: the entropy of a mask that is scaled to sum 1, in nats, for
+the nodes and for the features. A mask of ``k`` equal entries has ``ln k``, and 0 is the sparsest.
+
+.. code-block:: text
+
+    H = - sum_i p_i ln p_i,   p_i = |m_i| / sum_j |m_j|
+
 Yuan, Yu, Gui and Ji, "Explainability in Graph Neural Networks: A Taxonomic Survey" (TPAMI 2022,
-https://arxiv.org/abs/2012.15445).
+https://arxiv.org/abs/2012.15445). Funke, Khosla, Rathee and Anand, "Zorro" (TKDE 2022,
+https://arxiv.org/abs/2105.08621), Definition of sparsity.
 """
 
 from __future__ import annotations
@@ -18,7 +26,7 @@ from torch import Tensor
 
 from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
-from glassgraph.metrics.scores import Ranking, edge_scores
+from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
 
 
 @dataclass(frozen=True)
@@ -69,3 +77,55 @@ def sparsity(
         mean=float(share[has_edges].mean()) if bool(has_edges.any()) else None,
         num_without_edges=int((~has_edges).sum()),
     )
+
+
+@dataclass(frozen=True)
+class MaskEntropyResult:
+    """Entropies of the masks of B instances, in nats.
+
+    Attributes:
+        method: whose explanations they are.
+        nodes: ``[B]`` entropy over nodes; 0 for an empty mask.
+        features: ``[B]`` entropy over features, None for methods that do not score any.
+        mean_nodes, mean_features: the averages; None where there is none.
+    """
+
+    method: str
+    nodes: Tensor
+    features: Tensor | None
+    mean_nodes: float | None
+    mean_features: float | None
+
+
+def mask_entropy(explanations: Explanations) -> MaskEntropyResult:
+    """How far masks are spread over nodes and features.
+
+    A node counts its score (see `glassgraph.metrics.scores.node_scores`), a feature the sum of its
+    absolute scores over the nodes.
+
+    Args:
+        explanations: what is measured.
+
+    Raises:
+        UnknownMetricError: if an explanation has no scores.
+    """
+    nodes, features = [], []
+    for i in range(len(explanations)):
+        local = explanations.local(i)
+        nodes.append(_entropy(node_scores(local, "absolute")))
+        if local.feature_score is not None:
+            features.append(_entropy(local.feature_score.double().abs().nansum(dim=0)))
+    by_node = torch.tensor(nodes, dtype=torch.float64)
+    by_feature = torch.tensor(features, dtype=torch.float64) if features else None
+    return MaskEntropyResult(
+        method=explanations.method,
+        nodes=by_node,
+        features=by_feature,
+        mean_nodes=float(by_node.mean()) if nodes else None,
+        mean_features=None if by_feature is None else float(by_feature.mean()),
+    )
+
+
+def _entropy(mask: Tensor) -> float:
+    share = mask[mask > 0] / mask.sum()
+    return float(-(share * share.log()).sum())

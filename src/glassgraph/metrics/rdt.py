@@ -1,0 +1,214 @@
+r"""RDT-fidelity: is a prediction the same if all that an explanation leaves out is noise?
+
+.. code-block:: text
+
+    F(M) = share of samples Z with   f(Y) says what f(X) says,   Y = M * X + (1 - M) * Z
+
+``Z`` replaces each entry of the features by the same feature of a node drawn anew
+(`glassgraph.core.noise`), and edges stay. "Says" is the decision about the explained class, for a
+regression a value within a tolerance, as in `glassgraph.explainers.perturbation.zorro`.
+
+The mask ``M [n, F]`` in 0 to 1 is what an explanation scores: its features; else its nodes, each
+with all features; else its edges, where a node counts the absolute scores of its edges. Scores are
+taken by absolute value, and divided by the largest where that exceeds 1; nodes outside of the field
+have 0. Masks may be soft, as the authors have it: ``Y`` then lies between ``X`` and ``Z``.
+
+*Validity* is the same with zeros in the place of noise, one sample: ``noise="zero"``.
+
+A method that searches with noise of its own, as ZORRO does, fits that noise. So the seed is
+another one than that of the explanations unless one is given; the explanations' own seed repeats
+what the search saw.
+
+Funke, Khosla, Rathee and Anand, "Zorro: Valid, Sparse, and Stable Explanations in Graph Neural
+Networks" (TKDE 2022, https://arxiv.org/abs/2105.08621).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import ModelCall
+from glassgraph.core.columns import LocalExplanation
+from glassgraph.core.explanation import Explanations
+from glassgraph.core.noise import FeatureNoise, only_features
+from glassgraph.core.prepare import FallbackWarning, Preparation
+from glassgraph.core.protect import protected
+from glassgraph.core.task import Call, Task, stays
+from glassgraph.core.variants import Copies, Variants
+from glassgraph.errors import UnknownMetricError
+from glassgraph.metrics.fidelity import (
+    DEFAULT_MEMORY_BUDGET,
+    check_same_data,
+    explained_targets,
+    recorded_task,
+)
+from glassgraph.metrics.scores import node_scores
+
+#: ``"graph"``: features of other nodes; ``"zero"``: nothing.
+Noise = Literal["graph", "zero"]
+
+
+@dataclass(frozen=True)
+class RDTFidelityResult:
+    """RDT-fidelity of B instances.
+
+    Attributes:
+        method: whose explanations they are.
+        noise: what stands in for what is left out.
+        seed: of the noise.
+        samples: how many.
+        index: ``[B]`` the user's numbers of the instances.
+        fidelity: ``[B]`` share of samples with the same decision.
+        mean: the average, None without instances.
+    """
+
+    method: str
+    noise: Noise
+    seed: int
+    samples: int
+    index: Tensor
+    fidelity: Tensor
+    mean: float | None
+
+
+def rdt_fidelity(
+    explanations: Explanations,
+    model: nn.Module,
+    data: Any,
+    *,
+    task: str | Task | None = None,
+    noise: Noise = "graph",
+    samples: int = 100,
+    seed: int | None = None,
+    tolerance: float = 0.1,
+    call: Call | None = None,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+) -> RDTFidelityResult:
+    """How often a prediction is the same under masks and noise.
+
+    Args:
+        explanations: what is measured; their targets say which class.
+        model: the explained model, or a function; it is only called.
+        data: the explained graph(s), with one type of nodes.
+        task: as in `fidelity`.
+        noise: ``"graph"`` for features of other nodes, ``"zero"`` for zeros (validity).
+        samples: how many times noise is drawn; zeros are one sample.
+        seed: of the noise; None for another one than that of the explanations.
+        tolerance: how far a regression may be off, as a share of its value.
+        call: how to call the model.
+        memory_budget: bytes that one pass may take.
+
+    Raises:
+        UnknownMetricError: for an unknown noise, no samples, or explanations without scores.
+        UnsupportedModelError: if nodes have types, or no floating-point features.
+        ExplanationFileError: if the explanations are of other data.
+        TaskError: if the task has another level than the explanations.
+    """
+    if noise not in get_args(Noise):
+        raise UnknownMetricError(f"noise must be 'graph' or 'zero'; got {noise!r}")
+    if samples < 1:
+        raise UnknownMetricError(f"samples must be at least 1; got {samples}")
+    if not tolerance >= 0:
+        raise UnknownMetricError(f"tolerance must not be negative; got {tolerance}")
+    samples = samples if noise == "graph" else 1
+    if seed is None:
+        seed = int(explanations.provenance.get("seed", 0)) + 1
+    module = model if isinstance(model, nn.Module) else _Called(model)
+    with protected(module), torch.no_grad(), warnings.catch_warnings():
+        # Explaining has told of instances that cannot be cut out; the numbers are right anyhow.
+        warnings.simplefilter("ignore", FallbackWarning)
+        preparation = Preparation.read_from_outside(
+            ModelCall(module, call), recorded_task(explanations, task), data, "auto", None
+        )
+        graph = preparation.graph
+        check_same_data(explanations, graph.num_nodes, graph.num_edges)
+        every = [explanations.local(position) for position in range(len(explanations))]
+        instances = preparation.instances([local.index for local in every])
+        targets = explained_targets(every, graph.device)
+        found = torch.zeros(len(every), dtype=torch.double)
+        batches = preparation.batches(instances, targets.chosen, memory_budget)
+        for position, batch in batches if every else ():
+            batch.targets = targets.take(position)
+            here = [every[at] for at in position.tolist()]
+            drawn = FeatureNoise(batch, seed) if noise == "graph" else None
+            found[position.cpu()] = _measure(
+                batch, _masks(batch, here), drawn, samples, tolerance, memory_budget
+            )
+    return RDTFidelityResult(
+        method=explanations.method,
+        noise=noise,
+        seed=seed,
+        samples=samples,
+        index=instances.index.cpu(),
+        fidelity=found,
+        mean=float(found.mean()) if len(every) else None,
+    )
+
+
+def _measure(
+    batch: InstanceBatch,
+    masks: Tensor,
+    noise: FeatureNoise | None,
+    samples: int,
+    tolerance: float,
+    budget: int,
+) -> Tensor:
+    """RDT-fidelity ``[B]`` of masks ``[n, F]``."""
+    x = only_features(batch, batch.features[0])
+    variants = Variants(batch, budget)
+    found = torch.zeros(batch.num_instances, dtype=torch.double)
+    for number in range(batch.num_instances):
+        node = (batch.node_instance == number).nonzero().view(-1)
+        instance = torch.full((samples,), number, device=batch.device)
+        drawn = x.new_zeros(samples, node.numel(), x.size(1))
+        if noise is not None:
+            drawn = noise.draw(number, node, samples)
+        drawn.lerp_(x[node].expand_as(drawn), masks[node])
+
+        def fill(copies: Copies, features: Tensor = drawn) -> list[Tensor]:
+            (variant,) = copies.variant
+            return [features[int(variant[0]) : int(variant[-1]) + 1].flatten(0, 1)]
+
+        output = variants.with_features(instance, fill)
+        same = stays(
+            batch.task, output, batch.targets.take(instance), batch.reference[instance], tolerance
+        )
+        found[number] = same.double().mean().cpu()
+    return found
+
+
+def _masks(batch: InstanceBatch, explained: Sequence[LocalExplanation]) -> Tensor:
+    """``[n, F]`` the masks of a batch's instances, in 0 to 1."""
+    x = only_features(batch, batch.features[0])
+    found = torch.zeros_like(x)
+    graph, key = batch.graph, batch.node_instance * max(1, batch.graph.num_nodes)
+    key = key + batch.fields.node
+    for number, local in enumerate(explained):
+        score = local.feature_score
+        if score is None:
+            score = node_scores(local, "absolute").view(-1, 1)
+        score = score.abs().to(x)
+        score = score / score.max().clamp_min(1) if score.numel() else score
+        node = local.node_id.to(x.device)
+        if graph.is_split:
+            node = node + graph.by_graph[0].pointer[local.graph]
+        wanted = number * max(1, graph.num_nodes) + node
+        place = torch.searchsorted(key, wanted).clamp_max(key.numel() - 1)
+        is_here = key[place] == wanted
+        found[place[is_here]] = score[is_here].expand(-1, x.size(1))
+    return found
+
+
+class _Called(nn.Module):
+    """A function in the clothes of a module."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.forward = function
