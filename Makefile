@@ -9,6 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
 OUT ?= out
 MUTAG_ROOT ?= ../shared/data/mutag_tud
 BENZENE_ROOT ?= ../shared/data/graph_attribution_molecules/benzene
+CORA_ROOT ?= ../shared/data/planetoid
 DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
 
@@ -59,6 +60,13 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	fi
 	$(BIN)/glassgraph reproduce pgm --json $(OUT)/studies/pgm.json \
 	  $(if $(wildcard $(TRUST_ROOT)),--root $(TRUST_ROOT))
+	@if [ -d "$(CORA_ROOT)" ]; then set -x; \
+	  $(BIN)/glassgraph reproduce zorro --root "$(CORA_ROOT)" --json $(OUT)/studies/zorro.json; \
+	  $(BIN)/glassgraph reproduce graph-lime --root "$(CORA_ROOT)" \
+	    --json $(OUT)/studies/graph-lime.json --figure $(OUT)/studies/graph-lime.png; \
+	else \
+	  echo "Cora left out: no files at $(CORA_ROOT); name their folder with CORA_ROOT=..."; \
+	fi
 	$(BIN)/glassgraph reproduce subgraphs --json $(OUT)/studies/subgraphs.json
 	$(BIN)/glassgraph reproduce invariance --json $(OUT)/studies/invariance.json
 	$(BIN)/glassgraph bench speed --json $(OUT)/studies/speed.json \

@@ -17,6 +17,8 @@ from glassgraph.models.training import accuracy, train
 
 #: Channels of the hidden layer.
 HIDDEN = 16
+#: Initializations of a GAT that are tried.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,28 @@ def gcn(dataset: ExplanationDataset, seed: int, *, progress: bool) -> Citations:
 
 
 def gat(dataset: ExplanationDataset, seed: int, epochs: int, *, progress: bool) -> Citations:
-    """A GAT of two layers, 16 channels in 8 heads, at a learning rate of 0.005."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
-        model = GAT(dataset.num_features, HIDDEN, 2, dataset.num_classes, heads=8, dropout=0.6)
-    train(
-        model,
-        dataset,
-        epochs=epochs,
-        learning_rate=0.005,
-        weight_decay=5e-4,
-        seed=seed,
-        progress=progress,
-    )
-    return Citations(dataset, model, accuracy(model, dataset)["test"])
+    """A GAT of two layers, 16 channels in 8 heads, at a learning rate of 0.005.
+
+    Of three initializations the one with the best validation accuracy is taken.
+    """
+    best: tuple[float, nn.Module] | None = None
+    for attempt in range(_ATTEMPTS):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + attempt)  # noqa: TID251 - inside the forked random state
+            model = GAT(dataset.num_features, HIDDEN, 2, dataset.num_classes, heads=8, dropout=0.6)
+        training = train(
+            model,
+            dataset,
+            epochs=epochs,
+            learning_rate=0.005,
+            weight_decay=5e-4,
+            seed=seed + attempt,
+            progress=progress,
+        )
+        if best is None or training.val_accuracy > best[0]:
+            best = training.val_accuracy, model
+    assert best is not None
+    return Citations(dataset, best[1], accuracy(best[1], dataset)["test"])
 
 
 def load(root: Path | str) -> ExplanationDataset:

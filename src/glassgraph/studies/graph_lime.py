@@ -59,6 +59,7 @@ TABLE: dict[str, Entry] = {
         "GNNExplainer", "gnn_explainer", {"epochs": 200, "feature_mask": "common_attributes"}
     ),
     "saliency": Entry("gradient", "saliency"),
+    "integrated_gradients": Entry("integrated gradients", "integrated_gradients"),
     "random": Entry("random", "random"),
 }
 

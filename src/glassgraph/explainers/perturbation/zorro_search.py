@@ -318,7 +318,7 @@ class _Contest:
             order = torch.argsort(most, descending=True, stable=True)
             if not bool(self._is_open[order[:number]].any()):
                 return order[:number]
-            looked_at = order[: max(number, _TOGETHER)]
+            looked_at = order[: max(number, min(_TOGETHER, order.numel() // 4))]
             is_open = self._is_open[looked_at]
             row, column = (is_open & (is_open.cumsum(dim=1) <= _PORTION)).nonzero(as_tuple=True)
             by_sample = torch.argsort(column, stable=True)
