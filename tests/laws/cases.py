@@ -308,8 +308,7 @@ def factory(method: type[gg.Explainer], **variant: Any) -> Factory:
 
     make.method = method  # type: ignore[attr-defined]
     # Settings without which a formula speaks of the size of the receptive field.
-    values = {"init_scale": 0.7, "influence": False}
-    fixed = {name: values[name] for name in values if name in known}
+    fixed: dict[str, Any] = {"init_scale": 0.7} if "init_scale" in known else {}
     if issubclass(method, BlackBoxExplainer):  # on the full graph alone nobody can find it out
         fixed["num_hops"] = 3
     make.fixed_size = fixed  # type: ignore[attr-defined]

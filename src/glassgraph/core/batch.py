@@ -116,8 +116,16 @@ class InstanceBatch:
     @property
     def features(self) -> list[Tensor | None]:
         """For each node type its floating features ``[n_t, F_t]``, None where there are none."""
+        return self._features_of(self.packed.data)
+
+    @property
+    def graph_features(self) -> list[Tensor | None]:
+        """The same of all nodes of the user's graph."""
+        return self._features_of(self.graph.data)
+
+    def _features_of(self, data: Any) -> list[Tensor | None]:
         found: list[Tensor | None] = []
-        for store in self._node_stores(self.packed.data):
+        for store in self._node_stores(data):
             x = store.get("x", None)
             is_float = isinstance(x, Tensor) and x.is_floating_point() and x.dim() == 2
             found.append(x if is_float else None)

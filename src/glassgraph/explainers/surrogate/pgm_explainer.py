@@ -14,15 +14,18 @@ whose p is below the rounding of 1. The nodes below `significance` are searched 
 blanket of ``t``, and with `network` a Bayesian network is learned over it, in which all of it are
 parents of ``t`` (`pgm_statistics.py`, `pgm_network.py`).
 
-*Nodes.* Predictions of neighbors are read on the receptive field of the explained node, which lacks
-what lies beyond its rim; the paper reads them on the whole graph. With ``influence=False`` a
-neighbor's variable says only whether it was perturbed, the variable of ``t`` only whether it has
-changed: what is tested then is the cause alone, and not whether two predictions change together.
-The explained node is tested by whether its prediction changes with its own features. It is part of
-every explanation (the authors set its p to 0), so it scores as high as the highest. Where the
-explained prediction never changes, all scores are 0; the paper would go on to compare coins with
-coins. *Links* and *graphs* have no predictions at nodes; their variables are those of
-``influence=False``.
+*Nodes.* All nodes explained together share one set of samples, in which every node within twice the
+reach of the model is perturbed or not; so predictions of neighbors are those on the user's graph,
+and many explanations cost little more than one. (The paper draws samples for each explained node,
+and perturbs within its reach alone; what lies beyond cannot change the explained prediction, but it
+adds noise to those of neighbors.) With ``influence=False`` a neighbor's variable says only whether
+it was perturbed, the variable of ``t`` only whether it has changed: what is tested then is the
+cause alone, and not whether two predictions change together. The explained node is tested by
+whether its prediction changes with its own features. It is part of every explanation (the authors
+set its p to 0), so it scores as high as the highest that sends to it. Where the explained
+prediction never changes, all scores are 0; the paper would go on to compare coins with coins.
+*Links* and *graphs* have samples of their own and no predictions at nodes; their variables are
+those of ``influence=False``.
 
 *Graphs.* "Changed" are the R / 8 samples with the largest drops. With `top`, a first round of R / 2
 samples finds the ``4 top`` nodes of smallest p; only those are perturbed in a second round of R,
@@ -32,7 +35,8 @@ differences, and the largest eighth too.
 Differences to the authors' code: its chi-square writes expected counts of all rows but the first
 into the second, and for graphs a second coin leaves half of the nodes that count as perturbed as
 they were; to PyG's, which tests graphs against a column that is not the prediction: neither is
-repeated. ``"uniform"`` draws between the smallest and the largest value of a feature in the field.
+repeated. ``"uniform"`` draws between the smallest and the largest value of a feature. Those, means
+and maxima are taken over the graph (for a link, over its field).
 
 Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural Networks"
 (NeurIPS 2020, https://arxiv.org/abs/2010.05788).
@@ -41,7 +45,7 @@ Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Grap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -50,7 +54,7 @@ from torch import Tensor, nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.columns import Attribution, Table
 from glassgraph.core.reach import edges_of_nodes
-from glassgraph.core.receptive import expand
+from glassgraph.core.receptive import expand, receptive_fields
 from glassgraph.core.task import Task, probabilities
 from glassgraph.core.variants import Variants
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
@@ -89,7 +93,7 @@ class PGMExplainer(BlackBoxExplainer):
         task: the task.
         num_samples: number R of samples.
         perturbation: what features become: ``"randint"`` (0 or 1), ``"scale"`` (multiplied by
-            U(0, 2)), ``"mean"`` or ``"max"`` of the field, ``"zero"``, ``"uniform"``.
+            U(0, 2)), ``"mean"`` or ``"max"`` of the graph, ``"zero"``, ``"uniform"``.
         perturb_probability: how likely a node is perturbed.
         min_drop: how far a probability has to fall; None for 0.1 with nodes and links, and the
             largest eighth with graphs and regressions.
@@ -173,7 +177,11 @@ class PGMExplainer(BlackBoxExplainer):
             raise UnsupportedModelError(
                 "PGM-Explainer perturbs floating-point node features x [N, F]; this graph has none"
             )
-        found = [self._explain(part) for part in _groups(batch, self.memory_budget)]
+        shared = self._shared(batch) if batch.task.level == "node" else None
+        found = [
+            self._explain(part, None if shared is None else shared.of(chosen, part))
+            for chosen, part in _groups(batch, self.memory_budget)
+        ]
         tests = Tests(
             torch.cat([each.tests.statistic for each in found]),
             torch.cat([each.tests.dof for each in found]),
@@ -181,9 +189,7 @@ class PGMExplainer(BlackBoxExplainer):
         )
         node = (tests.surprise if self.score == "surprise" else 1 - tests.p).to(batch.dtype)
         if batch.task.level == "node":
-            best = node.new_zeros(batch.num_instances)
-            best = best.scatter_reduce(0, batch.node_instance, node, "amax")
-            node[batch.fields.seed[:, 0]] = best
+            node = _with_explained(batch, node)
         rows = torch.arange(batch.num_nodes, device=batch.device)
         values = {
             "p": tests.p,
@@ -197,14 +203,13 @@ class PGMExplainer(BlackBoxExplainer):
             tables["network"] = _joined(batch, found)
         return Attribution(edge=edges_of_nodes(batch, node), node=node, tables=tables)
 
-    def _explain(self, batch: InstanceBatch) -> _Found:
-        variants = Variants(batch, self.memory_budget)
-        may_change = None
-        if batch.task.level == "graph" and self.top is not None:
-            first = self._sample(batch, variants, max(2, self.num_samples // 2), 1, None)
-            candidates = _rank(batch, first.tests.p) < _CANDIDATES * self.top
-            may_change = candidates
-        samples = self._sample(batch, variants, self.num_samples, 0, may_change)
+    def _explain(self, batch: InstanceBatch, samples: _Samples | None) -> _Found:
+        if samples is None:
+            may_change = None
+            if batch.task.level == "graph" and self.top is not None:
+                first = self._sample(batch, max(2, self.num_samples // 2), 1, None)
+                may_change = _rank(batch, first.tests.p) < _CANDIDATES * self.top
+            samples = self._sample(batch, self.num_samples, 0, may_change)
         p, owner = samples.tests.p, batch.node_instance
         rank = _rank(batch, p)
         is_dependent = p < self.significance
@@ -227,14 +232,20 @@ class PGMExplainer(BlackBoxExplainer):
         return _Found(samples.tests, is_dependent, is_in, edges)
 
     def _sample(
-        self,
-        batch: InstanceBatch,
-        variants: Variants,
-        num_samples: int,
-        stream: int,
-        may_change: Tensor | None,
+        self, batch: InstanceBatch, num_samples: int, stream: int, may_change: Tensor | None
     ) -> _Samples:
-        drawn = Perturbation(
+        """Samples of links or graphs."""
+        drawn = self._drawn(batch, num_samples, stream, may_change)
+        found = torch.cat(list(drawn.outputs(Variants(batch, self.memory_budget))))
+        drop = self._drop(batch.reference, found, batch.targets.chosen, batch.targets.contrast)
+        target = self._changed(drop.t()).to(torch.int8)
+        code = drawn.is_perturbed.to(torch.int8)
+        return _Samples(code, target, independence_tests(code, target[batch.node_instance]))
+
+    def _drawn(
+        self, batch: InstanceBatch, num_samples: int, stream: int, may_change: Tensor | None
+    ) -> Perturbation:
+        return Perturbation(
             batch,
             self.perturbation,
             self.perturb_probability,
@@ -242,51 +253,45 @@ class PGMExplainer(BlackBoxExplainer):
             self.seed,
             stream,
             may_change,
+            is_shared=batch.task.level == "node",
         )
-        perturbed, owner = drawn.is_perturbed, batch.node_instance
-        if not (self.influence and batch.task.level == "node"):
-            found = torch.cat(list(drawn.outputs(variants)))
-            drop = self._drop(batch.reference, found, batch.targets.chosen, batch.targets.contrast)
-            target = self._changed(drop.t()).to(torch.int8)
-            code = perturbed.to(torch.int8)
-            return _Samples(code, target, independence_tests(code, target[owner]))
-        changed = self._changed_nodes(batch, drawn, variants)
-        code = 2 * perturbed.to(torch.int8) + changed.to(torch.int8)
-        seed = batch.fields.seed[:, 0]
-        other = code[seed][owner]
-        one = code.clone()
-        one[seed], other[seed] = perturbed[seed].to(torch.int8), changed[seed].to(torch.int8)
-        other[~changed[seed].any(dim=1)[owner]] = 0
-        return _Samples(code, code[seed], independence_tests(one, other))
 
-    def _changed_nodes(
-        self, batch: InstanceBatch, drawn: Perturbation, variants: Variants
-    ) -> Tensor:
-        """``[n, R]`` whether the prediction at a node has changed."""
-        kind = (
-            0 if batch.task.node_type is None else batch.graph.type_position(batch.task.node_type)
+    def _shared(self, batch: InstanceBatch) -> _Shared:
+        """Samples for all explained nodes, on everything that their neighbors' predictions need."""
+        around = _surroundings(batch, 2 if self.influence else 1)
+        drawn = self._drawn(around, self.num_samples, 0, None)
+        name = batch.task.node_type
+        nodes = around.packed.node_position[0 if name is None else batch.graph.type_position(name)]
+        asked = torch.searchsorted(
+            around.fields.node[nodes], batch.fields.node[batch.fields.seed[:, 0]].contiguous()
         )
-        nodes = batch.packed.node_position[kind]
-        here = torch.searchsorted(nodes, batch.fields.seed[:, 0])
-        reference = batch.node_output()
-        chance = probabilities(batch.task, reference)
+        reference, targets = around.node_output(), batch.targets
+        # Each node's own class; where there is none, the columns that are explained.
+        column = torch.zeros_like(targets.chosen)
+        classes = probabilities(batch.task, reference).argmax(dim=1).view(1, -1)
         is_several = batch.task.mode == "binary_classification" and reference.size(1) > 1
         if is_several or not batch.task.is_classification:
-            chosen = batch.targets.chosen[batch.node_instance[nodes]]
-        else:
-            chosen = chance.argmax(dim=1)
-            chosen[here] = batch.targets.chosen
-        contrast = None
-        if batch.targets.contrast is not None:
-            contrast = torch.full_like(chosen, -1)
-            contrast[here] = batch.targets.contrast
-        parts = [
-            self._drop(reference, output, chosen, contrast)
-            for output in drawn.outputs(variants, everywhere=True)
-        ]
-        changed = torch.zeros(drawn.is_perturbed.shape, dtype=torch.bool, device=batch.device)
-        changed[nodes] = self._changed(torch.cat(parts).t())
-        return changed
+            columns, column = torch.unique(targets.chosen, return_inverse=True)
+            classes = columns.view(-1, 1).expand(-1, nodes.numel())
+        drops: list[list[Tensor]] = [[] for _ in classes]
+        asked_drops = []
+        for output in drawn.outputs(Variants(around, self.memory_budget), everywhere=True):
+            for found, own in zip(drops, classes, strict=True):
+                found.append(self._drop(reference, output, own, None))
+            explained = reference[asked], output[:, asked]
+            asked_drops.append(self._drop(*explained, targets.chosen, targets.contrast))
+        shape = (len(drops), *drawn.is_perturbed.shape)
+        changed = torch.zeros(shape, dtype=torch.bool, device=batch.device)
+        for number, found in enumerate(drops):
+            changed[number, nodes] = self._changed(torch.cat(found).t())
+        return _Shared(
+            node=around.fields.node,
+            perturbed=drawn.is_perturbed,
+            changed=changed,
+            column=column,
+            target=self._changed(torch.cat(asked_drops).t()),
+            has_influence=self.influence,
+        )
 
     def _drop(
         self, reference: Tensor, output: Tensor, chosen: Tensor, contrast: Tensor | None
@@ -327,6 +332,41 @@ class _Samples:
 
 
 @dataclass(frozen=True)
+class _Shared:
+    """Samples that many explained nodes share.
+
+    Attributes:
+        node: ``[u]`` the user's nodes, ascending.
+        perturbed: ``[u, R]`` which are perturbed.
+        changed: ``[k, u, R]`` whether their prediction has changed, in each of k columns.
+        column: ``[B]`` which of them is meant.
+        target: ``[B, R]`` whether the explained prediction has changed.
+        has_influence: whether variables hold changes of neighbors' predictions.
+    """
+
+    node: Tensor
+    perturbed: Tensor
+    changed: Tensor
+    column: Tensor
+    target: Tensor
+    has_influence: bool
+
+    def of(self, chosen: Tensor, batch: InstanceBatch) -> _Samples:
+        """The samples of some of the instances."""
+        owner, seed = batch.node_instance, batch.fields.seed[:, 0]
+        at = torch.searchsorted(self.node, batch.fields.node.contiguous())
+        perturbed, target = self.perturbed[at].to(torch.int8), self.target[chosen].to(torch.int8)
+        if not self.has_influence:
+            return _Samples(perturbed, target, independence_tests(perturbed, target[owner]))
+        code = 2 * perturbed + self.changed[self.column[chosen][owner], at].to(torch.int8)
+        code[seed] = 2 * perturbed[seed] + target
+        one, other = code.clone(), code[seed][owner]
+        one[seed], other[seed] = perturbed[seed], target
+        other[~target.bool().any(dim=1)[owner]] = 0
+        return _Samples(code, code[seed], independence_tests(one, other))
+
+
+@dataclass(frozen=True)
 class _Found:
     """What was found about a part of the instances, node by node; networks by instance."""
 
@@ -336,18 +376,37 @@ class _Found:
     edges: list[Tensor]
 
 
-def _groups(batch: InstanceBatch, budget: int) -> Iterator[InstanceBatch]:
+def _surroundings(batch: InstanceBatch, times: int) -> InstanceBatch:
+    """One field around all explained nodes, some times as wide as theirs."""
+    if batch.is_whole:
+        return batch
+    seeds = torch.unique(batch.fields.node[batch.fields.seed]).view(1, -1)
+    hops, both = times * batch.wiring.num_hops, batch.wiring.needs_both_directions
+    fields = receptive_fields(batch.graph, seeds, hops, both)
+    one = replace(fields, seed=fields.seed[:, :1].contiguous())
+    return batch.with_fields(one, seeds.new_zeros(1))
+
+
+def _groups(batch: InstanceBatch, budget: int) -> Iterator[tuple[Tensor, InstanceBatch]]:
     """Instances in groups of which one pass can take at least one copy each."""
     most = Variants(batch, budget).most_rows
     rows = (batch.nodes_per_instance + batch.edges_per_instance).tolist()
     first, filled = 0, 0
     for number, own in enumerate([*rows, most + 1]):
         if number > first and filled + own > most:
-            whole = first == 0 and number == batch.num_instances
+            is_all = first == 0 and number == batch.num_instances
             chosen = torch.arange(first, number, device=batch.device)
-            yield batch if whole else batch.take(chosen)
+            yield chosen, batch if is_all else batch.take(chosen)
             first, filled = number, 0
         filled += own
+
+
+def _with_explained(batch: InstanceBatch, score: Tensor) -> Tensor:
+    """Scores ``[n]`` in which explained nodes have the highest of their own and their senders'."""
+    seed, fields = batch.fields.seed[:, 0], batch.fields
+    sent = score[fields.source]
+    heard = score.clone().scatter_reduce(0, fields.destination, sent, "amax")
+    return score.index_copy(0, seed, heard[seed])
 
 
 def _rank(batch: InstanceBatch, p: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class Perturbation:
         seed: of all random numbers.
         stream: different numbers draw different samples.
         may_change: ``[n]`` which nodes are perturbed at all; those with features if None.
+        is_shared: draw the same for a node in all instances that it is part of; then features are
+            those of the user's whole graph, where a mode asks for their mean or their range.
     """
 
     def __init__(
@@ -41,19 +43,18 @@ class Perturbation:
         seed: int,
         stream: int = 0,
         may_change: Tensor | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
-        self.batch, self.mode = batch, mode
-        self._address = random.hash64(
-            seed, batch.key[batch.node_instance], batch.node_address(), stream
-        ).view(-1, 1)
+        self.batch, self.mode, self._is_shared = batch, mode, is_shared
+        key = 0 if is_shared else batch.key[batch.node_instance]
+        self._address = random.hash64(seed, key, batch.node_address(), stream).view(-1, 1)
         sample = torch.arange(num_samples, device=batch.device)
         flags = random.uniform(_COIN, self._address, sample) < probability
         flags &= has_features(batch).view(-1, 1)
         #: ``[n, R]`` whether a node is perturbed in a sample.
         self.is_perturbed = flags if may_change is None else flags & may_change.view(-1, 1)
-        self._levels = [
-            self._level(x, at) for x, at in zip(batch.features, _rows(batch), strict=True)
-        ]
+        self._levels = [self._level(kind, at) for kind, at in enumerate(_rows(batch))]
 
     def outputs(self, variants: Variants, *, everywhere: bool = False) -> Iterator[Tensor]:
         """What the model says of the samples, in order, some of them in each entry.
@@ -118,20 +119,26 @@ class Perturbation:
         bits = (word >> torch.arange(_BITS, device=self.batch.device)) & 1
         return bits.flatten(1)[:, :width]
 
-    def _level(self, x: Tensor | None, at: Tensor) -> tuple[Tensor, ...] | None:
+    def _level(self, kind: int, at: Tensor) -> tuple[Tensor, ...] | None:
         """Per feature what the nodes of an instance have, one row per node; by mode.
 
         ``"mean"``: the mean; ``"max"``: the largest; ``"uniform"``: the smallest and the largest.
         """
         reduced = {"mean": ("mean",), "max": ("amax",), "uniform": ("amin", "amax")}
+        x = self.batch.features[kind]
         if x is None or self.mode not in reduced:
             return None
         owner = self.batch.node_instance[at]
+        known, group = x, owner
+        if self._is_shared:
+            everything = self.batch.graph_features[kind]
+            known = x if everything is None else everything.to(x)
+            group = owner.new_zeros(known.size(0))
         found = []
         for reduce in reduced[self.mode]:
             level = x.new_zeros((self.batch.num_instances, x.size(1)))
-            index = owner.view(-1, 1).expand_as(x)
-            level = level.scatter_reduce(0, index, x, reduce, include_self=False)
+            index = group.view(-1, 1).expand_as(known)
+            level = level.scatter_reduce(0, index, known, reduce, include_self=False)
             found.append(level[owner])
         return tuple(found)
 
