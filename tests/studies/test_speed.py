@@ -14,7 +14,7 @@ from glassgraph.datasets import load_dataset
 from glassgraph.models.gnn import GAT, GCN, GNN, Body
 from glassgraph.studies import speed, speed_models, speed_peers
 from glassgraph.studies.literal import LITERAL, Scores
-from glassgraph.studies.literal_searches import SEARCHES
+from glassgraph.studies.literal_searches import SEARCHES, SETTINGS
 from glassgraph.studies.speed import pooled_auc, run_speed_bench
 from glassgraph.studies.speed_models import trained_model
 from glassgraph.studies.speed_peers import PEERS
@@ -100,6 +100,8 @@ def test_rows_beside_literal_versions(
     untrained: None, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed_peers, "_TIMED_WALKS", 5)
+    for name, value in {"rollouts": 1, "expand_atoms": 2, "samples": 2}.items():
+        monkeypatch.setitem(SETTINGS["subgraphx"], name, value)
     methods = [name for name, peer in PEERS.items() if peer == "literal" and name != "relex"]
     if dataset == "tree-cycles":
         methods.remove("cam")

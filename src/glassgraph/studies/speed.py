@@ -10,6 +10,9 @@ model, since PyG's masks stay on the modules.
 The literal version of GNN-LRP makes a pass for each walk: some walks of each instance are timed,
 and the median is multiplied by the number of all of them. Ours lists all of them.
 
+Searches make few steps, the same on both sides (`literal_searches.SETTINGS`): with their defaults
+a literal version takes minutes for an instance.
+
 The model is the data set's reference model. Attention asks for another one, a GAT, and class
 activation mapping for mean pooling alone: such models are trained for a shorter time.
 
