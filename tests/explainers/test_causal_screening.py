@@ -81,7 +81,7 @@ def replay(case: Case, data: Any, found: Any, pairs: bool = False) -> None:
             best = max(values.values())
             edge = max(here, key=lambda e: values[e])
             assert values[edge] == pytest.approx(best, abs=1e-9)
-            assert steps["log_likelihood"][turn].item() == pytest.approx(best, abs=1e-9)
+            assert steps["value"][turn].item() == pytest.approx(best, abs=1e-9)
             assert steps["effect"][turn].item() == pytest.approx(best - before, abs=1e-9)
             selected += [edge] + (_partner(one, edge, selected) if pairs else [])
             before = best
@@ -141,7 +141,7 @@ def test_the_order_by_hand() -> None:
     found = explainer.explain(data, [0], target=1)[0]
     torch.testing.assert_close(found.edge_mask, torch.tensor([1 / 3, 1.0, 2 / 3]))
     expected = torch.tensor([6.0, 4.0, 0.0]).sigmoid().log()
-    torch.testing.assert_close(found.local.tables["steps"]["log_likelihood"], expected)
+    torch.testing.assert_close(found.local.tables["steps"]["value"], expected)
     short = gg.CausalScreening(model, "node", budget=1, progress=False).explain(data, [0], target=1)
     assert short[0].edge_mask.tolist() == [0.0, 1.0, 0.0]
 

@@ -55,7 +55,8 @@ from glassgraph.explainers.black_box import BlackBoxExplainer
 class CausalScreening(BlackBoxExplainer):
     """Edges in the order in which they raise the prediction most.
 
-    The table ``steps`` says of each step which edge was added, its effect, and the likelihood then.
+    The table ``steps`` says of each step which edge was added (``source``, ``destination``), its
+    ``effect`` and the ``value`` then.
 
     Args:
         model: a module, or any function that returns predictions.
@@ -191,4 +192,4 @@ def _tables(
     instance, item, effect, value = (column[order] for column in columns)
     edge = growth.edge[item, 0]
     ends = {"source": batch.fields.source[edge], "destination": batch.fields.destination[edge]}
-    return {"steps": Table(instance, ends, {"effect": effect, "log_likelihood": value})}
+    return {"steps": Table(instance, ends, {"effect": effect, "value": value})}
