@@ -10,6 +10,7 @@ OUT ?= out
 MUTAG_ROOT ?= ../shared/data/mutag_tud
 BENZENE_ROOT ?= ../shared/data/graph_attribution_molecules/benzene
 CORA_ROOT ?= ../shared/data/planetoid
+TRUST_ROOT ?= ../shared/data/bitcoin_trust
 DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
 
