@@ -135,9 +135,12 @@ class Preparation:
         return resolve_instances(self.graph, self.task, index)
 
     def batches(
-        self, instances: Instances, target: Target, budget: int
+        self, instances: Instances, target: Target, budget: int | None
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
-        """Instance batches within a memory budget, each with the positions it covers."""
+        """Instance batches within a memory budget, each with the positions it covers.
+
+        Without a budget all are in one batch, but for those that fall back to the full graph.
+        """
         if isinstance(target, Tensor) and target.numel() not in (1, len(instances)):
             raise TargetError(
                 f"a target tensor holds one integer class for each of {len(instances)} instances; "
@@ -146,7 +149,7 @@ class Preparation:
         full = None
         if self.checks_in_full():
             full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
-        start, group = 0, self._first_group(budget)
+        start, group = 0, len(instances) if budget is None else self._first_group(budget)
         while start < len(instances):
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
@@ -155,6 +158,8 @@ class Preparation:
                 self._spent += self.cost(batch.num_nodes, batch.num_edges, _COPIES)
                 num_nodes += batch.num_nodes
                 yield covered, batch
+            if budget is None:
+                return
             mean_cost = max(1, self._spent // int(position.numel()))
             most = self._most_side_by_side(num_nodes // int(position.numel()), 4096)
             group = max(1, min(4 * group, budget // mean_cost, most))

@@ -33,7 +33,7 @@ def shared_batches(
     preparation: Preparation,
     instances: Instances,
     target: Target,
-    budget: int,
+    budget: int | None,
     size: int | None = None,
 ) -> Iterator[tuple[Tensor, InstanceBatch]]:
     """Batches of predictions for fitting.
@@ -42,7 +42,7 @@ def shared_batches(
         preparation: model and graph.
         instances: the predictions.
         target: the explained class.
-        budget: bytes that a batch may take.
+        budget: bytes that a batch may take; None for all in one batch whatever it takes.
         size: predictions in a batch, None for as many as fit.
 
     Yields:
@@ -62,7 +62,8 @@ def shared_batches(
             instances,
         )
     graph = preparation.graph
-    fits = preparation.cost(graph.num_nodes, graph.num_edges, _COPIES) <= budget
+    limit = sys.maxsize if budget is None else budget
+    fits = preparation.cost(graph.num_nodes, graph.num_edges, _COPIES) <= limit
     group = size or (len(instances) if fits else _FIRST)
     start = 0
     while start < len(instances):
@@ -72,17 +73,21 @@ def shared_batches(
         yield position, batch
         cost = preparation.cost(batch.num_nodes, batch.num_edges, _COPIES) // position.numel()
         if not fits:
-            group = max(1, min(size or 4 * group, 4 * group, budget // max(1, cost)))
+            group = max(1, min(size or 4 * group, 4 * group, limit // max(1, cost)))
         start = stop
 
 
 def packed_batches(
-    preparation: Preparation, instances: Instances, target: Target, size: int
+    preparation: Preparation, instances: Instances, target: Target, size: int | None
 ) -> Iterator[tuple[Tensor, InstanceBatch]]:
     """Batches for methods that see each prediction on a field of its own: ``size`` in each.
 
-    What falls back to the full graph has a batch to itself. See `shared_batches` for the arguments.
+    What falls back to the full graph has a batch to itself. See `shared_batches` for the arguments;
+    without a ``size`` all are in one batch.
     """
+    if size is None:
+        yield from preparation.batches(instances, target, None)
+        return
     for start in range(0, len(instances), size):
         stop = min(start + size, len(instances))
         own = torch.arange(start, stop, device=preparation.graph.device)
@@ -91,7 +96,11 @@ def packed_batches(
 
 
 def _graphs(
-    preparation: Preparation, instances: Instances, target: Target, budget: int, size: int | None
+    preparation: Preparation,
+    instances: Instances,
+    target: Target,
+    budget: int | None,
+    size: int | None,
 ) -> Iterator[tuple[Tensor, InstanceBatch]]:
     for position, batch in preparation.batches(instances, target, budget):
         if size is None or position.numel() <= size:

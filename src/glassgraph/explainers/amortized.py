@@ -15,13 +15,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from typing_extensions import Self
 
 from glassgraph._version import __version__
 from glassgraph.core.divergence import Divergence
@@ -61,9 +62,10 @@ class HindsightWarning(UserWarning):
     """An amortized method was fitted on what it explains, or on too little to amortize."""
 
 
-#: ``make(preparation, instances, kinds, size)`` yields positions and the lesson on them.
+#: ``make(preparation, instances, kinds, size, is_one)`` yields positions and the lesson on them.
 Make = Callable[
-    [Preparation, Instances, "Sequence[Kind] | None", "int | None"], Iterator[tuple[Tensor, Any]]
+    [Preparation, Instances, "Sequence[Kind] | None", "int | None", bool],
+    Iterator[tuple[Tensor, Any]],
 ]
 
 
@@ -96,7 +98,12 @@ class Lessons(Sequence[Any]):
         if lesson is not None:
             return lesson
         preparation, instances = self._source[number]
-        _, lesson = next(self.make(preparation, instances, self.kinds, len(instances)))
+        position, lesson = next(self.make(preparation, instances, self.kinds, None, True))
+        if len(position) != len(instances):
+            raise FitError(
+                f"a lesson on {len(instances)} predictions came back with {len(position)}: the "
+                "model gives other outputs than before; a larger memory_budget keeps all lessons"
+            )
         return lesson
 
     def __iter__(self) -> Iterator[Any]:
@@ -312,6 +319,7 @@ class AmortizedExplainer(Explainer):
         instances: Instances,
         kinds: Sequence[Kind] | None,
         size: int | None,
+        is_one: bool = False,
     ) -> Iterator[tuple[Tensor, Any]]:
         """Lessons on some predictions, with the positions that each is about.
 
@@ -320,10 +328,10 @@ class AmortizedExplainer(Explainer):
             instances: the predictions.
             kinds: kinds of messages that earlier lessons had, None for the first.
             size: predictions in one lesson, None for as many as fit into the memory budget.
+            is_one: they are those of an earlier lesson and fit: all of them at once.
         """
-        batches = shared_batches(
-            preparation, instances, fit_target(preparation), self.memory_budget, size
-        )
+        budget = None if is_one else self.memory_budget
+        batches = shared_batches(preparation, instances, fit_target(preparation), budget, size)
         found = kinds
         for position, batch in batches:
             lesson = Lesson.read(batch, found)

@@ -35,10 +35,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import Divergence, resolve_divergence

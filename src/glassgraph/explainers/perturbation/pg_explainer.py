@@ -193,10 +193,11 @@ class PGExplainer(AmortizedExplainer):
         instances: Instances,
         kinds: Sequence[Kind] | None,
         size: int | None,
+        is_one: bool = False,
     ) -> Iterator[tuple[Tensor, _Scene]]:
-        size = min(size or self.batch_size or _MOST, _MOST)
+        most = None if is_one else min(size or self.batch_size or _MOST, _MOST)
         for position, batch in packed_batches(
-            preparation, instances, fit_target(preparation), size
+            preparation, instances, fit_target(preparation), most
         ):
             yield position, _Scene.read(batch, self._states)
 

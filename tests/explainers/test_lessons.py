@@ -1,0 +1,94 @@
+"""Lessons beyond the memory budget come back with all of their predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import SimpleConv, global_add_pool
+
+import glassgraph as gg
+from glassgraph.core.protect import protected
+from glassgraph.errors import FitError
+
+METHODS = {
+    "graphmask": gg.GraphMask,
+    "information_bottleneck": gg.InformationBottleneck,
+    "pg_explainer": gg.PGExplainer,
+}
+
+
+class Pooled(nn.Module):
+    """Two classes, from sums over neighbors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = SimpleConv(aggr="sum"), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        return global_add_pool(self.head(self.conv(x, edge_index)).tanh(), batch)
+
+
+class PooledMatrix(Pooled):
+    """The same sums through a dense matrix, of which a batch should hold few nodes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = gg.AdjacencyTap()
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        adjacency = x.new_zeros(x.size(0), x.size(0))
+        adjacency[edge_index[1], edge_index[0]] = 1.0
+        return global_add_pool(self.head(self.conv(adjacency, x)).tanh(), batch)
+
+
+def star(size: int) -> Data:
+    source = torch.arange(1, size)
+    x = torch.randn(size, 3, generator=torch.Generator().manual_seed(size))
+    return Data(x=x, edge_index=torch.stack([source, torch.zeros_like(source)]))
+
+
+#: The large graph is not in the index, but counts where batches are first guessed: too small.
+DATA = [star(3 + number % 5) for number in range(40)] + [star(2000)]
+INDEX = list(range(40))
+
+
+def lessons_of(method: str, model: nn.Module, budget: int) -> Any:
+    size = {"batch_size": None} if method == "pg_explainer" else {}
+    explainer = METHODS[method](model, "graph", memory_budget=budget, progress=False, **size)
+    return explainer, explainer._read_data(DATA, INDEX, [3, 4, 5])[0]
+
+
+@pytest.mark.parametrize("model", [Pooled, PooledMatrix])
+@pytest.mark.parametrize("method", METHODS)
+def test_all_predictions_come_back(method: str, model: type[nn.Module]) -> None:
+    net = model()
+    with protected(net):
+        _, kept = lessons_of(method, net, 1 << 30)
+        _, tight = lessons_of(method, net, 250_000)
+        for lessons in (kept, tight):
+            before = [len(instances) for _, instances in lessons._source]
+            assert sum(before) == len(INDEX)
+            numbers = []
+            lessons._made = [None] * len(lessons)
+            for lesson, size in zip(lessons, before, strict=True):
+                assert lesson.batch.num_predictions == size
+                numbers += lesson.batch.key.tolist()
+            assert sorted(numbers) == INDEX
+
+
+def test_a_lesson_that_comes_back_smaller_is_an_error() -> None:
+    net = Pooled()
+    with protected(net):
+        _, lessons = lessons_of("graphmask", net, 1 << 30)
+        preparation, instances = lessons._source[0]
+        half = instances.take(torch.arange(len(instances) // 2))
+        make = lessons.make
+        lessons.make = lambda _, __, *rest: make(preparation, half, *rest)
+        lessons._made[0] = None
+        with pytest.raises(FitError, match=f"a lesson on {len(instances)} predictions came back"):
+            lessons[0]
