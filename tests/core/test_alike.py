@@ -39,9 +39,9 @@ def test_equal_rows_look_the_same(value: Tensor) -> None:
     [
         {},
         {"edge_index": torch.arange(4)},
-        {"x": torch.rand(3)},
+        {"x": torch.tensor([0.3, 0.1, 0.2])},
         {"name": "x"},
-        {"t": torch.rand(())},
+        {"t": torch.tensor(0.4)},
     ],
     ids=str,
 )
