@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,8 @@ def test_precision_and_recall_by_hand() -> None:
     assert study.precision_at(local, truth, 1) == 1
     assert study.precision_at(local, truth, 2) == 0.5
     assert study.precision_at(local, truth, 3) == pytest.approx(2 / 3)
+    tied = replace(local, node_score=torch.tensor([0.0, 0.9, 0.0, 0.0, 0.0]))
+    assert study.precision_at(tied, truth, 3) == pytest.approx((1 + 2 / 3) / 3)
     motif = torch.tensor([True, True, True, False, False])
     assert study.recall_at(local, motif, 3) == pytest.approx(2 / 3)
     assert study.recall_at(local, motif, 8) == 3 / 8

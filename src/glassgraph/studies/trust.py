@@ -289,14 +289,22 @@ def precision_at(local: LocalExplanation, truth: Tensor, top: int) -> float:
     """Share of right nodes among those with the highest scores, without the explained one."""
     assert local.node_score is not None
     score = local.node_score.masked_fill(local.node_id == local.index, float("-inf"))
-    return float(truth[score.topk(top).indices].double().mean())
+    return _hits(score, truth, top) / top
 
 
 def recall_at(local: LocalExplanation, truth: Tensor, size: int) -> float:
     """Share of a motif of ``size`` nodes among as many nodes, the explained one included."""
     assert local.node_score is not None
     score = local.node_score.masked_fill(local.node_id == local.index, float("inf"))
-    return float(truth[score.topk(min(size, score.numel())).indices].sum()) / size
+    return _hits(score, truth, min(size, score.numel())) / size
+
+
+def _hits(score: Tensor, truth: Tensor, top: int) -> float:
+    """Right nodes among the highest, on average over all orders of equal scores."""
+    border = score.topk(top).values[-1]
+    above, tied = score > border, score == border
+    left = top - int(above.sum())
+    return float(truth[above].sum()) + left * float(truth[tied].double().mean())
 
 
 def _spread(count: int, most: int) -> Tensor:
