@@ -10,7 +10,7 @@ import torch
 from tests.coverage import set_ups
 from tests.coverage.called import Called
 from tests.coverage.checks import others_keep_to_their_limits, scores_are_finite
-from tests.coverage.limits import NO_PARTS, OTHERS, limit
+from tests.coverage.limits import NEEDS_MESSAGES, NO_PARTS, OTHERS, limit
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED
 from tests.coverage.scene import FIVE, scene
 from tests.coverage.set_up import SetUp
@@ -53,8 +53,8 @@ On each of them `tests/coverage` checks, in float64,
    work, the logit they share out is the model's own, and both give each node the same relevance,
    one by rules along the layers, one by summing over all walks;
 7. that models need nothing but to be called: deleting an edge from a receptive field gives what the
-   model says of the user's graph without that edge, and methods that only call a model give finite
-   scores.
+   model says of the user's graph without that edge, and `zorro`, `causal_screening`, `subgraphx`,
+   `graph_lime` (node tasks), `relex` and `pgm_explainer` give finite scores.
 
 **Calls** are message calls of the whole model by message-passing step, **steps** is how many steps
 there are, **hops** how far a prediction looks. *Cut* means that predictions were explained on their
@@ -93,6 +93,15 @@ def page() -> str:
     for title, rows in _TITLES.items():
         parts.append(f"## {title}\n\n{_table([each for each in rows if not each.is_broken])}")
     parts.append("## Why the full graph\n\n" + _list((s.name, s.whole) for s in working if s.whole))
+    parts.append(
+        "## Where no message arrives\n\n"
+        "These aggregations fail on nodes, or graphs, without messages, which methods that delete "
+        "edges show them:\n\n"
+        + _list(
+            (name, f"refused by {', '.join(f'`{each}`' for each in sorted(methods))}")
+            for name, methods in NEEDS_MESSAGES.items()
+        )
+    )
     broken = [(set_up.name, set_up.defect) for set_up in set_ups.SET_UPS if set_up.defect]
     if broken:
         parts.append("## Known defects\n\n" + _list(broken))

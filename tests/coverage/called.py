@@ -106,11 +106,11 @@ class Called:
 
     def attributions(self, method: str) -> list[Attribution] | GlassgraphError:
         """What a method finds, or why it does not."""
-        explainer = self._explainer(method)
         quiet = warnings.catch_warnings()
         with literal.unchanged(self.scene.model), protected(self.scene.model), quiet:
             warnings.simplefilter("ignore")
             try:
+                explainer = self._explainer(method)
                 return [explainer.attribute(batch) for _, batch in self.batches]
             except GlassgraphError as error:
                 return error

@@ -82,9 +82,18 @@ SHOWS_ATTENTION = {
 NO_PARTS = {"HypergraphConv, attention", "MeshCNNConv"}
 
 
+#: Aggregations that fail where no message arrives; methods that try small subgraphs meet that.
+NEEDS_MESSAGES = {
+    "SAGEConv, lstm": {"causal_screening", "relex"},
+    "SAGEConv, gru": {"causal_screening", "relex"},
+    "SAGEConv, median": {"causal_screening", "subgraphx"},
+}
+
+
 def called_limits(set_up: SetUp) -> set[str]:
-    """Methods that only call a model, and that refuse a set-up for what they ask of a task."""
-    return {"graph_lime"} if set_up.level == "graph" else set()
+    """Methods that only call a model, and that refuse a set-up."""
+    found = {"graph_lime"} if set_up.level == "graph" else set()
+    return found | NEEDS_MESSAGES.get(set_up.name, set())
 
 
 def limit(method: str, set_up: SetUp) -> Limit | None:

@@ -72,6 +72,7 @@ def test_enough_set_ups_with_names_of_their_own() -> None:
 def test_every_limit_is_of_a_set_up() -> None:
     names = {set_up.name for set_up in SET_UPS}
     assert names >= set(limits.NO_RULE) | set(limits.NO_WALKS) | limits.SHOWS_ATTENTION
+    assert names >= limits.NO_PARTS | set(limits.NEEDS_MESSAGES)
 
 
 def test_every_layer_of_pyg_is_accounted_for() -> None:

@@ -185,20 +185,22 @@ class Variants:
     def _are_apart(self) -> bool:
         """Whether a model leaves copies alone that lie side by side.
 
-        Every second copy loses its edges and gets other features; the rest must still give their
-        predictions.
+        Every second copy gets other features (without any, it loses its edges); the rest must still
+        give their predictions.
         """
         if self._is_apart is None:
             count = min(8, self.batch.num_instances)
             owner = torch.arange(count, device=self.batch.device).repeat_interleave(2)
             fields = self.batch.fields.take(owner)
-            kept = fields.edge_instance % 2 == 0
-            copies = self.batch.with_fields(_filtered(fields, kept), owner)
-            features = copies.features
-            for x, at in zip(features, copies.node_owners(), strict=True):
-                if x is not None:
-                    x[at % 2 == 1] *= -3
-            output = copies.output(features=features)[::2]
+            if all(x is None for x in self.batch.features):
+                fields = _filtered(fields, fields.edge_instance % 2 == 0)
+            with _on_a_part():
+                copies = self.batch.with_fields(fields, owner)
+                features = copies.features
+                for x, at in zip(features, copies.node_owners(), strict=True):
+                    if x is not None:
+                        x[at % 2 == 1] *= -3
+                output = copies.output(features=features)[::2]
             self._is_apart = bool(rows_agree(output, self.batch.reference[:count]).all())
         return self._is_apart
 
