@@ -42,7 +42,7 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
         "samples": 2,
         "depth": 8,
     },
-    "zorro": {"samples": 17, "tau": 1.0, "tolerance": 0.3},
+    "zorro": {"samples": 7, "tau": 1.0, "tolerance": 0.3},
 }
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53

@@ -61,7 +61,7 @@ def find_reach(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWi
                 return OpaqueWiring(reach=hops, looks_ahead=looks_ahead)
             if all(not bool((fields.distance == hops).any()) for fields in found):
                 break  # there is nothing farther away
-    return OpaqueWiring(reach=farthest, looks_ahead=True)
+    return OpaqueWiring(reach=farthest, looks_ahead=True, sees_everything=True)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.receptive import receptive_fields
+from glassgraph.core.sight import edges_in_sight, sees_all
 from glassgraph.core.sites import OpaqueWiring
 
 
@@ -15,10 +16,11 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
 
     A receptive field knows it by distances (`InstanceBatch.has_message`). On the user's full graph
     (the fall-back) nothing is known of distances, and a message counts if the explained score has a
-    gradient with respect to it. Of a model that is only called, every edge of a field counts.
+    gradient with respect to it. Of a model that is only called, every edge counts that it sees.
     """
     if isinstance(batch.wiring, OpaqueWiring):
-        return batch.ones(layerwise=True).bool()
+        is_seen = edges_in_sight(batch, batch.ones().bool())
+        return is_seen.expand(batch.num_layers, -1)
     sent = batch.has_message()
     if not batch.is_whole or batch.task.level == "graph":
         return sent
@@ -38,9 +40,7 @@ def edges_of_nodes(batch: InstanceBatch, node: Tensor) -> Tensor:
         node: ``[n]`` score of each node.
     """
     mean = (node[batch.fields.source] + node[batch.fields.destination]) / 2
-    if batch.wiring.sites:
-        return mean * reaching_messages(batch).any(dim=0)
-    return mean * _reaching_edges(batch)
+    return mean * reaching_messages(batch).any(dim=0)
 
 
 def hops_away(batch: InstanceBatch) -> Tensor:
@@ -49,21 +49,11 @@ def hops_away(batch: InstanceBatch) -> Tensor:
     0 everywhere for graph tasks, and for a model that looks at everything.
     """
     fields, wiring = batch.fields, batch.wiring
-    is_exact = not batch.is_whole or batch.task.level == "graph"
-    if is_exact or wiring.num_hops >= batch.graph.num_nodes:
+    if not batch.is_whole or sees_all(batch):
         return fields.distance
     near = receptive_fields(
         batch.graph, fields.node[fields.seed], wiring.num_hops, wiring.needs_both_directions
     )
     found = torch.full_like(fields.node, wiring.num_hops + 1)
     found[torch.searchsorted(fields.node, near.node)] = near.distance
-    return found
-
-
-def _reaching_edges(batch: InstanceBatch) -> Tensor:
-    """``[e]`` which edges a model that is only called can look at."""
-    is_inside = hops_away(batch) < batch.wiring.num_hops
-    found = is_inside[batch.fields.destination]
-    if batch.wiring.needs_both_directions:
-        found |= is_inside[batch.fields.source]
     return found

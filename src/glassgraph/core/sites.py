@@ -205,12 +205,14 @@ class OpaqueWiring(Wiring):
     Attributes:
         reach: hops between a prediction and the farthest node that can change it.
         looks_ahead: whether nodes behind outgoing edges can change it, too.
+        sees_everything: whether no part of the graph was found that gives the predictions.
     """
 
     channels: tuple[Channel, ...] = ()
     sites: tuple[Site, ...] = ()
     reach: int = 1
     looks_ahead: bool = False
+    sees_everything: bool = False
 
     @property
     def num_layers(self) -> int:
