@@ -103,6 +103,7 @@ def graph_context(
     task: Task,
     instances: Instances,
     most: int | None,
+    known: dict[int, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Run the model on single graphs, as the user gave them.
 
@@ -112,6 +113,7 @@ def graph_context(
         task: a graph task.
         instances: the graphs to explain.
         most: run at most so many of them (the first, the last, the largest, ...); None for all.
+        known: predictions ``[1, C]`` of graphs that need not be run again; new ones are added.
 
     Returns:
         Positions among the instances, and the prediction ``[k, C]`` of each.
@@ -127,13 +129,15 @@ def graph_context(
     else:
         ends = torch.tensor([0, num - 1], device=graph.device)
         position = torch.unique(torch.cat([ends, size.topk(most - 2).indices]))
-    rows = []
-    for number in instances.graph[position].tolist():
+    numbers = instances.graph[position].tolist()
+    for number in numbers:
+        if number in known:
+            continue
         data = single_graph(graph, number, model_call)
         with torch.no_grad():
             result = run_on(model_call, data)
-        rows.append(without_nan(select_rows(task, result, None, 1)))
-    return position, torch.cat(rows)
+        known[number] = without_nan(select_rows(task, result, None, 1))
+    return position, torch.cat([known[number] for number in numbers])
 
 
 def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:

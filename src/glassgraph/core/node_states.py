@@ -19,7 +19,7 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.states import layer_states, module_states
+from glassgraph.core.states import StateReader, module_states
 from glassgraph.core.task import Target
 
 
@@ -46,6 +46,7 @@ class NodeStates:
 
     def __init__(self, which: str, check: Check) -> None:
         self._which, self._check = which, check
+        self._reader = StateReader()
         self._kept: tuple[TypedGraph, list[tuple[int, int]], Tensor] | None = None
 
     def read(self, batch: InstanceBatch) -> StateTable:
@@ -95,11 +96,10 @@ class NodeStates:
         return StateTable(self._states(around), torch.searchsorted(fields.node, batch.fields.node))
 
     def _states(self, batch: InstanceBatch) -> Tensor:
-        with torch.enable_grad():  # by which the last states are found
-            if self._which == "all":
-                found = layer_states(batch).layers
-            elif self._which == "last":
-                found = layer_states(batch, [batch.num_layers - 1]).layers
-            else:
-                found = module_states(batch, self._which).layers
+        if self._which == "all":
+            found = self._reader.read(batch)
+        elif self._which == "last":
+            found = self._reader.read(batch, [batch.num_layers - 1])
+        else:
+            found = module_states(batch, self._which).layers
         return torch.cat([each.detach().flatten(1) for each in found], dim=1).to(batch.dtype)

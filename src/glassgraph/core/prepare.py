@@ -81,6 +81,7 @@ class Preparation:
     check: Check = "auto"
     _warned: set[str] = field(default_factory=set, repr=False)
     _spent: int = field(default=0, repr=False)
+    _alone: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def read(
@@ -223,7 +224,7 @@ class Preparation:
 
         Graphs are whole either way; only a model that mixes the graphs of a batch can go wrong, so
         a few (``sample``, with predictions ``alone``) are run alone, and all of them only if one of
-        those differs.
+        those differs. What was run alone for an earlier batch is remembered, until it differs.
         """
         placeholder = Targets(torch.zeros_like(chosen.index))
         fields = whole_graphs(self.graph, chosen.graph)
@@ -232,14 +233,15 @@ class Preparation:
             batch.reference = batch.output()
         is_right = torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
         is_right[sample] = rows_agree(batch.reference[sample], alone)
-        if not bool(is_right.all()) and sample.numel() < len(chosen):
+        if not bool(is_right.all()):
+            self._alone.clear()
             sample, alone = self._single_graphs(chosen, None)
             is_right = rows_agree(batch.reference, alone)
         batch.targets = self.targets(chosen, position, target, batch.reference)
         return batch, is_right
 
     def _single_graphs(self, chosen: Instances, most: int | None) -> tuple[Tensor, Tensor]:
-        return graph_context(self.graph, self.model_call, self.task, chosen, most)
+        return graph_context(self.graph, self.model_call, self.task, chosen, most, self._alone)
 
     def assemble(
         self,

@@ -81,7 +81,53 @@ def layer_states(batch: InstanceBatch, layers: Sequence[int] | None = None) -> H
             several modules of the next layer read different states.
     """
     watched = watch_batch(batch, module=_last_module(batch))
-    readable = _readable_layers(batch, watched)
+    position = None if batch.task.level == "node" else last_states(batch, watched)
+    return HiddenStates(watched.output, _choose(batch, watched, position, layers))
+
+
+class StateReader:
+    """Reads `layer_states` for their values alone, in runs without gradients.
+
+    Where in the tail the states before a pooling or before links are is found once, with gradients.
+    It holds for later runs whose tails look alike; once one does not, each is searched.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[int, list[tuple[int, ...]]] | None = None
+        self._varies = False
+
+    def read(self, batch: InstanceBatch, layers: Sequence[int] | None = None) -> list[Tensor]:
+        """The states after some layers, detached; see `layer_states`."""
+        if batch.task.level != "node" and self._known is None:
+            return self._find(batch, layers)
+        watched = watch_batch(batch, module=_last_module(batch), has_gradients=False)
+        position = None
+        if self._known is not None:
+            position, widths = self._known
+            if widths != _widths(watched) or not _has_node_rows(batch, watched.tail[position]):
+                self._known, self._varies = None, True
+                return self._find(batch, layers)
+        return _choose(batch, watched, position, layers)
+
+    def _find(self, batch: InstanceBatch, layers: Sequence[int] | None) -> list[Tensor]:
+        with torch.enable_grad():
+            watched = watch_batch(batch, module=_last_module(batch))
+            position = last_states(batch, watched)
+        if position is not None and not self._varies:
+            self._known = position, _widths(watched)
+        return [each.detach() for each in _choose(batch, watched, position, layers)]
+
+
+def _widths(watched: Watched) -> list[tuple[int, ...]]:
+    """What tails have in common that come from the same functions on other graphs."""
+    return [tuple(each.shape[1:]) for each in watched.tail]
+
+
+def _choose(
+    batch: InstanceBatch, watched: Watched, position: int | None, layers: Sequence[int] | None
+) -> list[Tensor]:
+    """Of some layers, or of all that have any, the states in a run."""
+    readable = _readable_layers(batch, watched, position)
     for layer in layers or ():
         if not 0 <= layer < batch.num_layers:
             raise HyperParameterError(
@@ -94,7 +140,7 @@ def layer_states(batch: InstanceBatch, layers: Sequence[int] | None = None) -> H
         last = batch.num_layers - 1
         raise UnsupportedModelError(_why_unreadable(batch, watched, last, []))
     wanted = sorted(readable) if layers is None else layers
-    return HiddenStates(watched.output, [readable[layer] for layer in wanted])
+    return [readable[layer] for layer in wanted]
 
 
 def module_states(batch: InstanceBatch, name: str) -> HiddenStates:
@@ -121,8 +167,10 @@ def module_states(batch: InstanceBatch, name: str) -> HiddenStates:
     return HiddenStates(watched.output, [states])
 
 
-def watch_batch(batch: InstanceBatch, module: str | None = None) -> Watched:
-    """Run a batch with open gates, all states in autograd's graph.
+def watch_batch(
+    batch: InstanceBatch, module: str | None = None, *, has_gradients: bool = True
+) -> Watched:
+    """Run a batch, with open gates and all states in autograd's graph unless told otherwise.
 
     Raises:
         UnsupportedModelError: on heterogeneous graphs.
@@ -133,9 +181,9 @@ def watch_batch(batch: InstanceBatch, module: str | None = None) -> Watched:
             f"{len(batch.graph.node_types)}. For heterogeneous graphs take a method that looks at "
             "messages, such as edge_gradients"
         )
-    gates = batch.ones().requires_grad_()
-    features = batch.feature_leaves()
-    with torch.enable_grad():
+    gates = batch.ones().requires_grad_() if has_gradients else None
+    features = batch.feature_leaves() if has_gradients else None
+    with torch.set_grad_enabled(has_gradients):
         return watch(
             batch.model_call.model,
             batch.wiring,
@@ -191,8 +239,10 @@ def _doubled(batch: InstanceBatch) -> InstanceBatch:
     return batch.with_fields(doubled, torch.arange(batch.num_instances, device=batch.device))
 
 
-def _readable_layers(batch: InstanceBatch, watched: Watched) -> dict[int, Tensor]:
-    """The states after each layer that has them.
+def _readable_layers(
+    batch: InstanceBatch, watched: Watched, position: int | None
+) -> dict[int, Tensor]:
+    """The states after each layer that has them; of the last one, where they are in the tail.
 
     Raises:
         UnsupportedModelError: if modules of one layer read different states.
@@ -214,7 +264,6 @@ def _readable_layers(batch: InstanceBatch, watched: Watched) -> dict[int, Tensor
     if batch.task.level == "node":
         states = watched.module
     else:
-        position = last_states(batch, watched)
         states = None if position is None else watched.tail[position]
     if states is not None and _has_node_rows(batch, states):
         found[last] = states

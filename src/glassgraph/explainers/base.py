@@ -6,6 +6,7 @@ A method derives from `Explainer`, declares its hyper-parameters in ``__init__``
 
 from __future__ import annotations
 
+import functools
 import inspect
 import platform
 from abc import ABC, abstractmethod
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 import torch_geometric
@@ -25,7 +26,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
 from glassgraph.core.columns import Table
 from glassgraph.core.explanation import Attribution, Explanations, Part
-from glassgraph.core.instances import find_labels
+from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
@@ -35,6 +36,8 @@ from glassgraph.errors import HyperParameterError, Interrupted
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
 DEFAULT_MEMORY_BUDGET = 1 << 30
+#: Of one graph: numbers; of a list: those of each graph.
+_Versions: TypeAlias = "tuple[int | _Versions, ...]"
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Explainer(ABC):
         self.check: Check = check
         self.progress = progress
         self._model_call = ModelCall(self.model, call)
-        self._prepared: tuple[Any, tuple[int, ...], Preparation] | None = None
+        self._prepared: tuple[Any, _Versions, Preparation] | None = None
 
     def _check_model(self, model: Any) -> nn.Module:
         """The model, if the method can explain such a model.
@@ -172,6 +175,18 @@ class Explainer(ABC):
         self._prepared = (data, key, preparation)
         return preparation
 
+    def _prepare_for(self, data: Any, index: Any) -> tuple[Preparation, Instances]:
+        """`prepare`; of a list that it knows, only the graphs to explain are looked through."""
+        if self._prepared is not None and self._prepared[0] is data:
+            _, key, preparation = self._prepared
+            is_list = isinstance(data, (list, tuple)) and len(data) == len(key)
+            if is_list and preparation.task.level == "graph":
+                instances = preparation.instances(index)
+                if all(_versions(data[i]) == key[i] for i in instances.graph.tolist()):
+                    return preparation, instances
+        preparation = self.prepare(data)
+        return preparation, preparation.instances(index)
+
     def open(self, data: Any) -> Preparation:
         """The data and the model with its messages in view, for experiments that shut them."""
         return self.prepare(data)
@@ -205,8 +220,7 @@ class Explainer(ABC):
             GlassgraphError: see `glassgraph.errors`; the message says what to do.
             Interrupted: on Ctrl-C, with what is done in its ``explanations``.
         """
-        preparation = self.prepare(data)
-        instances = preparation.instances(index)
+        preparation, instances = self._prepare_for(data, index)
         header = self._provenance(preparation)
         parts: list[Part] = []
         writer = None
@@ -301,25 +315,26 @@ class Explainer(ABC):
             yield bar
 
 
-def hyper_parameter_names(method: type[Any]) -> list[str]:
+@functools.cache
+def hyper_parameter_names(method: type[Any]) -> tuple[str, ...]:
     """What a method takes by name, the arguments that all methods share included."""
     names: dict[str, None] = {}
     for base in method.__mro__:
         if issubclass(base, Explainer) and "__init__" in vars(base):
             names |= dict.fromkeys(inspect.signature(base.__init__).parameters)
-    return [name for name in names if name not in ("self", "model", "task", "shared")]
+    return tuple(name for name in names if name not in ("self", "model", "task", "shared"))
 
 
-def _versions(data: Any) -> tuple[int, ...]:
+def _versions(data: Any) -> _Versions:
     """Changes whenever a tensor of the data is replaced or written to.
 
     A data set object builds its graphs anew at each access; its identity has to do.
     """
     if isinstance(data, (list, tuple)):
-        return tuple(number for graph in data for number in _versions(graph))
+        return tuple(map(_versions, data))
     found: list[int] = []
     for store in getattr(data, "stores", ()):
-        for value in store.values():
+        for value in store.to_dict().values():
             if isinstance(value, Tensor):
                 found += [id(value), 0 if value.is_inference() else value._version]
     return tuple(found)
