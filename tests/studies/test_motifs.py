@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import global_add_pool
 
 import glassgraph as gg
 from glassgraph.datasets import ExplanationDataset, load_dataset
@@ -21,8 +23,9 @@ from glassgraph.studies.speed import LeftOutWarning
 from tests.cli.helpers import run
 
 KEYS = {
-    "dataset", "method", "seed", "auc", "auc_own", "auc_by_class", "is_inverted", "published",
-    "bar", "fitted", "explained", "fit_seconds", "explain_seconds", "test_accuracy", "evidence",
+    "dataset", "method", "seed", "target", "settings", "auc", "auc_own", "auc_by_class",
+    "is_inverted", "published", "aim", "fitted", "explained", "fit_seconds", "explain_seconds",
+    "test_accuracy", "evidence",
 }  # fmt: skip
 
 
@@ -78,8 +81,81 @@ def test_amortized_methods_never_see_what_is_reported(monkeypatch: pytest.Monkey
     assert torch.equal(seen["explain"], explained)
     assert set(row) == KEYS
     assert (row["fitted"], row["explained"]) == (30, 30)
-    assert (row["published"], row["bar"]) == (0.987, 0.98)
+    assert (row["published"], row["aim"]) == (0.987, 0.98)
     assert row["is_inverted"] == (row["auc"] < 0.5)
+
+
+def few_graphs(name: str, **_: Any) -> ExplanationDataset:
+    """Twenty graphs of each kind, all to be explained."""
+    whole = load_dataset(name, seed=0)
+    numbers = [*range(20), *range(500, 520)]
+    parts = torch.arange(40).split([20, 10, 10])
+    split = dict(zip(("train", "val", "test"), parts, strict=True))
+    graphs = [whole.graphs[number] for number in numbers]
+    return replace(whole, graphs=graphs, explained=torch.arange(40), split=split)
+
+
+class WrongWayRound(nn.Module):
+    """Counts the edges, of which a house has one more, and calls graphs with more class 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torch_geometric.nn import SimpleConv
+
+        self.conv = SimpleConv(aggr="sum")
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        count = global_add_pool(self.conv(torch.ones_like(x[:, :1]), edge_index), batch) - 51
+        return torch.cat([count, -count], dim=1)
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(_: ExplanationDataset, **__: Any) -> TrainedModel:
+        model: Any = WrongWayRound()
+        training: Any = None
+        return TrainedModel(model, {"test": 0.0}, None, True, training)
+
+    monkeypatch.setattr(study, "reference_model", make)
+    monkeypatch.setattr(study, "load_dataset", few_graphs)
+
+
+@pytest.mark.usefixtures("known")
+def test_one_predicted_class_alone() -> None:
+    both = study.Scene.make("ba-2motifs", 0, progress=False)
+    chosen = 1 - torch.cat([graph.y for graph in both.dataset.graphs])
+    index = both.dataset.explained
+    assert torch.equal(study.predicted(both.trained.model, both.dataset, index), chosen)
+    for target in (0, 1):
+        scene = study.Scene.make("ba-2motifs", 0, None, target, progress=False)
+        for name in ("fitted", "explained"):
+            half = getattr(both, name)
+            assert torch.equal(getattr(scene, name), half[chosen[half] == target])
+        (evidence,) = scene.evidence
+        assert (evidence["target"], evidence["count"]) == (target, len(scene.explained))
+        row = scene.measure("pg_explainer", 0, published_settings=True)
+        assert (row["target"], row["settings"], row["aim"]) == (target, "published", None)
+        assert (row["fitted"], row["explained"]) == (len(scene.fitted), len(scene.explained))
+        assert row["auc_by_class"][target] == row["auc"]
+        assert row["auc_by_class"][1 - target] is None
+        assert scene.measure("saliency", 0, published_settings=True)["settings"] == "chosen"
+    with pytest.raises(DatasetError, match="predicts class 2 nowhere"):
+        study.Scene.make("ba-2motifs", 0, None, 2, progress=False)
+
+
+@pytest.mark.usefixtures("known")
+def test_settings_and_class_reach_the_study(tmp_path: Path) -> None:
+    result = run(
+        "reproduce", "motifs", "--dataset", "ba-2motifs", "--method", "pg_explainer",
+        "--seeds", 1, "--target", 1, "--published-settings", "--quiet",
+        "--json", tmp_path / "rows.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert (row["target"], row["settings"]) == (1, "published")
+    assert "class 1 alone" in result.stdout
+    with pytest.raises(DatasetError, match="tree-cycles is a single graph"):
+        study.run_motifs(["tree-cycles"], ["saliency"], target=0)
 
 
 class OneLocal(list[Any]):
@@ -201,10 +277,10 @@ def test_a_method_that_does_not_apply_is_left_out() -> None:
 
 
 def test_every_setting_is_known() -> None:
-    for method, datasets in study.SETTINGS.items():
+    for method, datasets in [*study.SETTINGS.items(), *study.PUBLISHED_SETTINGS.items()]:
         assert set(datasets) <= set(study.DATASETS)
         for name, settings in datasets.items():
             level = "node" if name in study.GENERATED[:4] else "graph"
             model = GCN(3, 4, 2, level)
             gg.explainers.registry.make_explainer(method, model, level, **settings)
-    assert set(study.BARS) == set(study.PUBLISHED["pg_explainer"]) == set(study.DATASETS[:6])
+    assert set(study.AIMS) == set(study.PUBLISHED["pg_explainer"]) == set(study.DATASETS[:6])

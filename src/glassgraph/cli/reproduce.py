@@ -344,6 +344,13 @@ def motifs(
         int | None,
         typer.Option(min=1, help="Most predictions to explain. [default: half, fewer if slow]"),
     ] = None,
+    target: Annotated[
+        int | None,
+        typer.Option(min=0, help="Fit and explain graphs of this predicted class alone."),
+    ] = None,
+    published_settings: Annotated[
+        bool, typer.Option("--published-settings", help="Settings of the authors' notebooks.")
+    ] = False,
     threads: Threads = 1,
     root: Annotated[
         Path | None,
@@ -367,6 +374,8 @@ def motifs(
             range(seeds),
             data_seed=data_seed,
             instances=instances,
+            target=target,
+            published_settings=published_settings,
             root=root,
             threads=threads,
             progress=not quiet,
