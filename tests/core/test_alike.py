@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassgraph.core.alike import looks
+from glassgraph.core.outside.alike import looks
 
 ROWS = torch.tensor([4, 9, 2, 7])
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassgraph.core.altered_rows import Alterations, AlteredRows
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.outside.altered_rows import Alterations, AlteredRows
+from glassgraph.core.outside.rim import readable_nodes, with_one_rim_node
 from glassgraph.core.protect import protected
-from glassgraph.core.rim import readable_nodes, with_one_rim_node
 from glassgraph.explainers.perturbation.zorro import Zorro
 from tests.laws import literal
 from tests.laws.cases import CASES, Case

@@ -13,8 +13,8 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution, Explanations, Table
+from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.core.receptive import expand
-from glassgraph.core.variants import Copies, Variants
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer

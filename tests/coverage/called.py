@@ -11,10 +11,10 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution
+from glassgraph.core.outside.variants import Variants
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.receptive import expand
-from glassgraph.core.variants import Variants
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.base import hyper_parameter_names
 from glassgraph.explainers.black_box import BlackBoxExplainer

@@ -11,9 +11,9 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCNConv, SimpleConv
 
 import glassgraph as gg
-from glassgraph.core.noise import FeatureNoise
+from glassgraph.core.outside.noise import FeatureNoise
+from glassgraph.core.outside.rim import readable_nodes
 from glassgraph.core.protect import protected
-from glassgraph.core.rim import readable_nodes
 from glassgraph.core.task import stays
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.zorro import UnreachedWarning, Zorro

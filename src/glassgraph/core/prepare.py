@@ -33,9 +33,9 @@ from glassgraph.core.context import (
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances, find_links, labels_of, resolve_instances
 from glassgraph.core.intercept import Intervention
+from glassgraph.core.outside.probing import find_reach
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
-from glassgraph.core.probing import find_reach
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import OpaqueWiring, Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets

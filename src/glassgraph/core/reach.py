@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.outside.sight import edges_in_sight, sees_all
 from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.sight import edges_in_sight, sees_all
 from glassgraph.core.sites import OpaqueWiring
 
 

@@ -23,7 +23,7 @@ class BlackBoxExplainer(Explainer):
     """Base class of methods that call a model and do nothing else with it.
 
     How far a prediction looks, and with it what has to be searched, is found by calling the model
-    on parts of the graph (`glassgraph.core.probing`).
+    on parts of the graph (`glassgraph.core.outside.probing`).
 
     Args:
         model: a module, or any function of a graph's attributes (or of the graph) that returns

@@ -5,8 +5,8 @@ r"""RDT-fidelity: is a prediction the same if all that an explanation leaves out
     F(M) = share of samples Z with   f(Y) says what f(X) says,   Y = M * X + (1 - M) * Z
 
 ``Z`` replaces each entry of the features by the same feature of a node drawn anew
-(`glassgraph.core.noise`), and edges stay. "Says" is the decision about the explained class, for a
-regression a value within a tolerance, as in `glassgraph.explainers.perturbation.zorro`.
+(`glassgraph.core.outside.noise`), and edges stay. "Says" is the decision about the explained class,
+for a regression a value within a tolerance, as in `glassgraph.explainers.perturbation.zorro`.
 
 The mask ``M [n, F]`` in 0 to 1 is what an explanation scores: its features; else its nodes, each
 with all features; else its edges, where a node counts the absolute scores of its edges. Scores are
@@ -37,11 +37,11 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
 from glassgraph.core.columns import LocalExplanation
 from glassgraph.core.explanation import Explanations
-from glassgraph.core.noise import FeatureNoise, only_features
+from glassgraph.core.outside.noise import FeatureNoise, only_features
+from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Call, Task, stays
-from glassgraph.core.variants import Copies, Variants
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.fidelity import (
     DEFAULT_MEMORY_BUDGET,

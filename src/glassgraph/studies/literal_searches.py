@@ -16,8 +16,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.core import random
-from glassgraph.core.alike import looks
 from glassgraph.core.edges import parallel_rank
+from glassgraph.core.outside.alike import looks
 from glassgraph.models.gnn import GNN
 from glassgraph.studies.literal import Scores, forward
 

@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution, Table
-from glassgraph.core.growth import Growth
+from glassgraph.core.outside.growth import Growth
 from glassgraph.core.subsets import alike_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from glassgraph.core.bits import members
+from glassgraph.core.outside.bits import members
 
 
 @dataclass

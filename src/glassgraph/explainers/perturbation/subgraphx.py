@@ -38,12 +38,12 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.bits import to_masks
-from glassgraph.core.coalitions import Coalitions
 from glassgraph.core.explanation import Attribution, Table
-from glassgraph.core.node_sets import Building
+from glassgraph.core.outside.bits import to_masks
+from glassgraph.core.outside.coalitions import Coalitions
+from glassgraph.core.outside.node_sets import Building
+from glassgraph.core.outside.sight import edges_in_sight
 from glassgraph.core.receptive import expand
-from glassgraph.core.sight import edges_in_sight
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Traits

@@ -5,7 +5,7 @@ r"""ZORRO: which nodes and which of their features are enough, whatever the othe
     F(V, S) = share of samples Z with   f(Y) says what f(X) says,   Y = X on V x S, Z elsewhere
 
 A mask keeps the features ``S`` of the nodes ``V``; all other entries are noise, each drawn from the
-same feature of all nodes of the user's graph(s) (`glassgraph.core.noise`). Edges stay. An
+same feature of all nodes of the user's graph(s) (`glassgraph.core.outside.noise`). Edges stay. An
 explanation is a mask with *RDT-fidelity* ``F`` of at least `tau`, found by a greedy search for a
 small one.
 
@@ -47,12 +47,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.altered_rows import AlteredRows
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution, Table
-from glassgraph.core.noise import FeatureNoise, only_features
+from glassgraph.core.outside.altered_rows import AlteredRows
+from glassgraph.core.outside.noise import FeatureNoise, only_features
+from glassgraph.core.outside.rim import readable_nodes, with_one_rim_node
 from glassgraph.core.reach import edges_of_nodes
-from glassgraph.core.rim import readable_nodes, with_one_rim_node
 from glassgraph.core.task import Task, stays
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Traits

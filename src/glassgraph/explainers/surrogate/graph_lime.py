@@ -49,9 +49,9 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import own_data, run_on, without_nan
 from glassgraph.core.explanation import Attribution
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.noise import only_features
+from glassgraph.core.outside.noise import only_features
+from glassgraph.core.outside.rim import readable_nodes
 from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.rim import readable_nodes
 from glassgraph.core.task import Task, as_matrix, probabilities, score
 from glassgraph.errors import HyperParameterError, TaskError
 from glassgraph.explainers.base import Traits

@@ -53,10 +53,10 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.columns import Attribution, Table
+from glassgraph.core.outside.variants import Variants
 from glassgraph.core.reach import edges_of_nodes
 from glassgraph.core.receptive import expand, receptive_fields
 from glassgraph.core.task import Task, probabilities
-from glassgraph.core.variants import Variants
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.variants import Copies, Variants
+from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.errors import HyperParameterError
 
 #: What the features of a perturbed node become.

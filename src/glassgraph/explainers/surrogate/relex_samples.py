@@ -14,7 +14,7 @@ from torch import Tensor
 
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.variants import Variants
+from glassgraph.core.outside.variants import Variants
 
 _RATE, _COIN, _START = 1, 2, 3
 

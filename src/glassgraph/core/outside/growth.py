@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random
-from glassgraph.core.alike import LABELS, edge_looks, node_looks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
+from glassgraph.core.outside.alike import LABELS, edge_looks, node_looks
+from glassgraph.core.outside.sight import edges_in_sight
+from glassgraph.core.outside.variants import Variants
 from glassgraph.core.receptive import expand
-from glassgraph.core.sight import edges_in_sight
-from glassgraph.core.variants import Variants
 
 #: Edges of candidates' graphs that are listed at once.
 _EDGES_AT_ONCE = 1 << 20

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.core.receptive import expand
-from glassgraph.core.variants import Copies, Variants
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 
 #: How a node goes: its features become zero, or its edges are deleted.

@@ -20,9 +20,9 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
+from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.core.reach import hops_away
 from glassgraph.core.receptive import Fields, expand
-from glassgraph.core.variants import Copies, Variants
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.bits import to_masks, to_sets, union, within
-from glassgraph.core.node_sets import Building, NodeSets
-from glassgraph.core.sight import edges_in_sight, nodes_in_sight
+from glassgraph.core.outside.bits import to_masks, to_sets, union, within
+from glassgraph.core.outside.node_sets import Building, NodeSets
+from glassgraph.core.outside.sight import edges_in_sight, nodes_in_sight
 
 
 class Coalitions:

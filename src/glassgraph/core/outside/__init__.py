@@ -1,0 +1,1 @@
+"""Models that are only called: how far they look, and what they say of changed input."""
