@@ -49,9 +49,10 @@ On each of them `tests/coverage` checks, in float64,
    attributes, caches, output;
 6. that methods which read more of a model than its messages either give finite scores or refuse,
    naming what they do not know: `lrp` (and `excitation_backprop`, whose rules meet the same
-   operations), `gnn_lrp`, `grad_cam`, `guided_backprop` and `attention`. Where `lrp` and `gnn_lrp`
-   work, the logit they share out is the model's own, and both give each node the same relevance,
-   one by rules along the layers, one by summing over all walks;
+   operations), `gnn_lrp`, `grad_cam`, `guided_backprop`, `attention` and `pg_explainer` (fitted for
+   two epochs). Where `lrp` and `gnn_lrp` work, the logit they share out is the model's own, and
+   both give each node the same relevance, one by rules along the layers, one by summing over all
+   walks;
 7. that models need nothing but to be called: deleting an edge from a receptive field gives what the
    model says of the user's graph without that edge, and `zorro`, `causal_screening`, `subgraphx`,
    `graph_lime` (node tasks), `relex` and `pgm_explainer` give finite scores.

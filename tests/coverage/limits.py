@@ -15,6 +15,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "grad_cam": {"relu": False},
     "guided_backprop": {},
     "attention": {},
+    "pg_explainer": {"epochs": 2},
 }
 
 

@@ -17,6 +17,7 @@ from glassgraph.core.explanation import Attribution, Explanations
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.errors import GlassgraphError
+from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
 from tests.coverage import literal
@@ -177,11 +178,14 @@ class Scene:
         For each batch the instances it covers, and their scores.
         """
         found: dict[str, list[tuple[Tensor, Attribution]] | GlassgraphError] = {}
-        with self._untouched(), protected(self.model):
+        with self._untouched(), protected(self.model), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FallbackWarning)
             batches = self.batches()
             for method in OTHERS:
                 explainer = self._explainer(method)
                 try:
+                    if isinstance(explainer, AmortizedExplainer):
+                        explainer.fit(self.data, index=self.index)
                     found[method] = [(at, explainer.attribute(batch)) for at, batch in batches]
                 except GlassgraphError as error:
                     found[method] = error
