@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from glassgraph.core.outside.called import as_module
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.sites import find_channels
@@ -51,14 +52,7 @@ class BlackBoxExplainer(Explainer):
         self.num_hops = num_hops
 
     def _check_model(self, model: Any) -> nn.Module:
-        if isinstance(model, nn.Module):
-            return model
-        if not callable(model):
-            raise HyperParameterError(
-                "model must be a torch.nn.Module or a function that returns predictions; got "
-                f"{type(model).__name__}"
-            )
-        return _Called(model)
+        return as_module(model)
 
     def _preparation_of(self, data: Any) -> Preparation:
         return Preparation.read_from_outside(
@@ -74,11 +68,3 @@ class BlackBoxExplainer(Explainer):
         find_channels(self.model)
         with protected(self.model):
             return Preparation.read(self.model, self._model_call, self.task, data, self.check)
-
-
-class _Called(nn.Module):
-    """A function in the clothes of a module."""
-
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.forward = function

@@ -37,6 +37,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
 from glassgraph.core.columns import LocalExplanation
 from glassgraph.core.explanation import Explanations
+from glassgraph.core.outside.called import as_module
 from glassgraph.core.outside.noise import FeatureNoise, only_features
 from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.core.prepare import FallbackWarning, Preparation
@@ -120,7 +121,7 @@ def rdt_fidelity(
     samples = samples if noise == "graph" else 1
     if seed is None:
         seed = int(explanations.provenance.get("seed", 0)) + 1
-    module = model if isinstance(model, nn.Module) else _Called(model)
+    module = as_module(model)
     with protected(module), torch.no_grad(), warnings.catch_warnings():
         # Explaining has told of instances that cannot be cut out; the numbers are right anyhow.
         warnings.simplefilter("ignore", FallbackWarning)
@@ -204,11 +205,3 @@ def _masks(batch: InstanceBatch, explained: Sequence[LocalExplanation]) -> Tenso
         is_here = key[place] == wanted
         found[place[is_here]] = score[is_here].expand(-1, x.size(1))
     return found
-
-
-class _Called(nn.Module):
-    """A function in the clothes of a module."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.forward = function
