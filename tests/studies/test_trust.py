@@ -18,8 +18,6 @@ from glassgraph.errors import DatasetError, UnknownMethodError
 from glassgraph.studies import trust as study
 from tests.cli.helpers import run
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "bitcoin_trust"
-
 ROWS = [(7, 5, 10), (9, 5, -2), (5, 9, -3), (30, 9, -10), (30, 7, 4), (7, 30, 1), (9, 30, -1)]
 
 
@@ -151,12 +149,11 @@ def test_motif_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row["published"] == 95.4
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the networks are not here")
-def test_the_networks_have_their_known_sizes() -> None:
+def test_the_networks_have_their_known_sizes(shared: Path) -> None:
     for name, nodes, edges, negative in (
         ("bitcoin-alpha", 3783, 24186, 1536),
         ("bitcoin-otc", 5881, 35592, 3563),
     ):
-        graph: Data = trust(name, SHARED).graphs[0]
+        graph: Data = trust(name, shared / "data" / "bitcoin_trust").graphs[0]
         assert (graph.num_nodes, graph.num_edges) == (nodes, edges)
         assert int((graph.edge_weight < 0).sum()) == negative

@@ -98,14 +98,7 @@ class Variants:
         """
         count = torch.bincount(variant, minlength=instance.numel())
         nodes = self.batch.nodes_per_instance[instance] if self._needs_all_nodes else 2 * count + 2
-        found = []
-        for first, last in self.parts(count + nodes):
-            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
-            fields = self._with_edges(
-                instance[first:last], variant[start:stop] - first, edge[start:stop]
-            )
-            found.append(self._output(fields, instance[first:last]))
-        return self._joined(found)
+        return self._run(instance, variant, edge, count + nodes, self._with_edges)
 
     @torch.no_grad()
     def on_nodes(self, instance: Tensor, variant: Tensor, node: Tensor) -> Tensor:
@@ -117,14 +110,7 @@ class Variants:
             node: ``[p]`` the node it keeps, among the nodes of the batch, ascending in a variant.
         """
         rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
-        found = []
-        for first, last in self.parts(rows):
-            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
-            fields = self._with_nodes(
-                instance[first:last], variant[start:stop] - first, node[start:stop]
-            )
-            found.append(self._output(fields, instance[first:last]))
-        return self._joined(found)
+        return self._run(instance, variant, node, rows, self._with_nodes)
 
     @torch.no_grad()
     def with_features(self, instance: Tensor, fill: Fill, *, everywhere: bool = False) -> Tensor:
@@ -170,6 +156,23 @@ class Variants:
             last = max(first + 1, last)
             yield first, last
             first = last
+
+    def _run(
+        self,
+        instance: Tensor,
+        variant: Tensor,
+        kept: Tensor,
+        rows: Tensor,
+        build: Callable[[Tensor, Tensor, Tensor], Fields],
+    ) -> Tensor:
+        """Outputs of variants that keep some edges or nodes, as many in a pass as fit."""
+        found = []
+        for first, last in self.parts(rows):
+            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
+            chosen = instance[first:last]
+            fields = build(chosen, variant[start:stop] - first, kept[start:stop])
+            found.append(self._output(fields, chosen))
+        return self._joined(found)
 
     def _joined(self, found: list[Tensor]) -> Tensor:
         return torch.cat(found) if found else self.batch.reference[:0]
