@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from glassgraph.cli.study_tables import graph_lime_table
+from glassgraph.cli.reproduce.graph_lime import graph_lime_table
 from glassgraph.errors import HyperParameterError, OutputError
 from glassgraph.studies import graph_lime as study
 from tests.cli.helpers import run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glassgraph.cli.study_tables import zorro_table
+from glassgraph.cli.reproduce.zorro import zorro_table
 from glassgraph.errors import DatasetError, HyperParameterError
 from glassgraph.studies import zorro as study
 from tests.cli.helpers import run

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.table import Table
 
 from glassgraph.cli.console import (
@@ -17,6 +16,7 @@ from glassgraph.cli.console import (
 )
 from glassgraph.cli.measured import Json, Kept, MutagRoot, Quiet, Seed, Threads
 from glassgraph.cli.parse import parse_names
+from glassgraph.cli.table import titled_table
 from glassgraph.errors import CommandError
 
 bench = typer.Typer(
@@ -245,12 +245,9 @@ def _tables(rows: list[dict[str, Any]], repeats: int, threads: int) -> Iterator[
 
 
 def _table(rows: list[dict[str, Any]], title: str, peer: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    for name in ("dataset", "method"):
-        table.add_column(name, no_wrap=True)
     last = "AUC ours/PyG/saliency" if peer == "PyG" else "difference"
-    for name in ("n", "ours ms", "PyG ms" if peer == "PyG" else "peer ms", "ratio", last):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("n", "ours ms", "PyG ms" if peer == "PyG" else "peer ms", "ratio", last)
+    table = titled_table(title, ("dataset", "method"), numbers)
     for row in rows:
         areas = [_number(row, f"{side}_auc", "{:.3f}") for side in ("ours", "peer", "saliency")]
         table.add_row(
@@ -267,10 +264,11 @@ def _table(rows: list[dict[str, Any]], title: str, peer: str) -> Table:
 
 def _cost_table(rows: Sequence[Mapping[str, Any]], bar: float) -> Table:
     title = f"milliseconds of an iteration; GraphMask / model is to be at most {bar:g}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("dataset", no_wrap=True)
-    for name in ("n", "messages", "model", "GraphMask", "ratio", "met", "unmasked", "ratio+"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = titled_table(
+        title,
+        ("dataset",),
+        ("n", "messages", "model", "GraphMask", "ratio", "met", "unmasked", "ratio+"),
+    )
     for row in rows:
         table.add_row(
             str(row["dataset"]),
@@ -291,10 +289,9 @@ def _pg_explainer_table(rows: Sequence[Mapping[str, Any]], bar: float) -> Table:
         f"PGExplainer beside PyG's, seconds of one processor; ratios are to be at least {bar:g}\n"
         "one: with one prediction in a step, as PyG"
     )
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("dataset", no_wrap=True)
-    for name in ("n", "fit s", "PyG s", "ratio", "one", "ms each", "PyG ms", "ratio"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = titled_table(
+        title, ("dataset",), ("n", "fit s", "PyG s", "ratio", "one", "ms each", "PyG ms", "ratio")
+    )
     for row in rows:
         table.add_row(
             str(row["dataset"]),

@@ -18,6 +18,8 @@ from glassgraph.errors import GlassgraphError, Interrupted, OutputError
 
 #: Exit codes: a mistake of the user's; an interrupt (128 + SIGINT, as shells count).
 MISTAKE, INTERRUPTED = 2, 130
+#: Formats that matplotlib writes without more packages.
+_FORMATS = (".pdf", ".png", ".svg")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,3 +138,14 @@ def check_file_writable(path: Path | None) -> None:
             path.open("r+b").close()
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_figure_writable(figure: Path | None) -> None:
+    """As `check_file_writable` for a figure, if there is one.
+
+    Raises:
+        OutputError: if it could not be written, or not in this format.
+    """
+    check_file_writable(figure)
+    if figure is not None and figure.suffix.lower() not in _FORMATS:
+        raise OutputError(f"cannot write {figure}: the file must end in {', '.join(_FORMATS)}")

@@ -1,4 +1,4 @@
-"""The tables of metrics that ``glassgraph explain`` prints; each fits 80 columns."""
+"""Tables that commands print; those of metrics fit 80 columns."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ _TRUTH = (
     ("average_precision", "AP"),
     ("precision_at_k", "P@k"),
 )
+
+
+def titled_table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
+    """An empty table.
+
+    Args:
+        title: said above it; may have several lines.
+        names: columns of words, to the left.
+        numbers: columns of numbers, to the right.
+    """
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def metrics_tables(rows: Rows, name: str, removal: str) -> Iterator[tuple[str, Table]]:
