@@ -59,3 +59,10 @@ class Kept:
             out().print(table)
         if self._json is not None and not self._quiet:
             say(f"rows: {self._json}")
+
+
+def without_mutag(datasets: Sequence[str], root: Path | None) -> list[str]:
+    """All data sets, but for MUTAG where its files are not named."""
+    if root is None:
+        say("mutag is left out: give --root, the folder of its raw files")
+    return [name for name in datasets if root is not None or name != "mutag"]

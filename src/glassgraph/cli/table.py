@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -33,6 +34,12 @@ def titled_table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Ta
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def number(row: Mapping[str, Any], name: str, form: str, scale: float = 1) -> str:
+    """A number of a row in a form, or a dash."""
+    value = row.get(name)
+    return "-" if value is None else form.format(scale * value)
 
 
 def metrics_tables(rows: Rows, name: str, removal: str) -> Iterator[tuple[str, Table]]:
