@@ -12,7 +12,7 @@ from tests.coverage.called import Called
 from tests.coverage.checks import others_keep_to_their_limits, scores_are_finite
 from tests.coverage.limits import NEEDS_MESSAGES, NO_PARTS, OTHERS, limit
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED
-from tests.coverage.scene import FIVE, scene
+from tests.coverage.scene import SIX, scene
 from tests.coverage.set_up import SetUp
 
 _TITLES = {
@@ -25,7 +25,7 @@ _TITLES = {
     "Mixtures, whole-graph tasks and layers of one's own": set_ups.MIXED,
 }
 
-#: Columns of methods beside the five; excitation_backprop refuses what lrp refuses.
+#: Columns of methods beside the six; excitation_backprop refuses what lrp refuses.
 _SHOWN = [name for name in OTHERS if name != "excitation_backprop"]
 
 _HEAD = """\
@@ -89,7 +89,7 @@ the one whose mask is ignored.
 def page() -> str:
     """The text of ``docs/coverage.md``."""
     working = [set_up for set_up in set_ups.SET_UPS if not set_up.is_broken]
-    methods = ", ".join(f"`{name}`" for name in FIVE[:-1]) + f" and `{FIVE[-1]}`"
+    methods = ", ".join(f"`{name}`" for name in SIX[:-1]) + f" and `{SIX[-1]}`"
     parts = [_HEAD.format(working=len(working), methods=methods)]
     for title, rows in _TITLES.items():
         parts.append(f"## {title}\n\n{_table([each for each in rows if not each.is_broken])}")
@@ -121,7 +121,7 @@ def page() -> str:
 
 
 def _table(rows: list[SetUp]) -> str:
-    names = ["set-up", "calls", "steps", "hops", "explained on", "five methods"]
+    names = ["set-up", "calls", "steps", "hops", "explained on", "six methods"]
     names += [*(f"`{name}`" for name in _SHOWN), "from outside"]
     head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n"
     return head + "".join(_row(each) for each in rows)

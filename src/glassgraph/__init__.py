@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.gradient.grad_cam import GradCAM
     from glassgraph.explainers.gradient.guided_backprop import GuidedBackprop
     from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
+    from glassgraph.explainers.gradient.positive_gradients import PositiveGradients
     from glassgraph.explainers.gradient.saliency import Saliency
     from glassgraph.explainers.perturbation.attention import Attention
     from glassgraph.explainers.perturbation.causal_screening import CausalScreening
@@ -85,6 +86,7 @@ _HOMES = {
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
     "PGExplainer": "glassgraph.explainers.perturbation.pg_explainer",
     "PGMExplainer": "glassgraph.explainers.surrogate.pgm_explainer",
+    "PositiveGradients": "glassgraph.explainers.gradient.positive_gradients",
     "Random": "glassgraph.explainers.perturbation.random",
     "RelEx": "glassgraph.explainers.surrogate.relex",
     "Saliency": "glassgraph.explainers.gradient.saliency",
@@ -125,6 +127,7 @@ __all__ = [
     "Occlusion",
     "PGExplainer",
     "PGMExplainer",
+    "PositiveGradients",
     "Random",
     "RelEx",
     "Saliency",

@@ -11,7 +11,7 @@ from torch import Tensor
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
 from tests.coverage.called import METHODS_OUTSIDE, Called
 from tests.coverage.limits import NO_PARTS, OTHERS, called_limits, limit
-from tests.coverage.scene import FIVE, Scene
+from tests.coverage.scene import SIX, Scene
 
 
 def close(found: Tensor, expected: Tensor, rounding: float) -> bool:
@@ -21,12 +21,12 @@ def close(found: Tensor, expected: Tensor, rounding: float) -> bool:
 
 
 def scores_are_finite(scene: Scene) -> None:
-    """All five methods give a finite score for each of the user's edges; no hook is left.
+    """All six methods give a finite score for each of the user's edges; no hook is left.
 
     `Scene.explain` also holds the model's parameters, buffers, flags, hooks, attributes and output
     against what they were.
     """
-    for method in FIVE:
+    for method in SIX:
         masks = scene.masks(method)
         assert len(masks) == len(scene.index)
         for edges, mask in zip(scene.edges, masks, strict=True):
@@ -42,7 +42,7 @@ def wiring_is_known(scene: Scene) -> None:
     assert wiring.num_hops == set_up.layers
     assert all(site.is_mapped for site in wiring.sites)
     assert scene.is_whole == [bool(set_up.whole)] * len(scene.index)
-    for method in FIVE:
+    for method in SIX:
         assert bool(scene.warned(method)) == bool(set_up.whole), method
 
 
@@ -99,9 +99,9 @@ def target_matters(scene: Scene) -> None:
 
 
 def together_is_one_by_one(scene: Scene) -> None:
-    """Explaining several instances at once is explaining each alone, for all five methods."""
+    """Explaining several instances at once is explaining each alone, for all six methods."""
     alone = scene.masks_alone()
-    for method in FIVE:
+    for method in SIX:
         for mask, own in zip(scene.masks(method), alone[method], strict=True):
             assert close(mask, own, max(scene.set_up.rounding, 1e-10)), method
 

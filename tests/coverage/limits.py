@@ -1,4 +1,4 @@
-"""What methods beside the five cannot explain, and how they say so."""
+"""What methods beside the six cannot explain, and how they say so."""
 
 from __future__ import annotations
 

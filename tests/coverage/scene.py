@@ -26,7 +26,14 @@ from tests.coverage.set_up import SetUp
 from tests.coverage.set_ups import SET_UPS
 
 #: The methods that every set-up is explained with.
-FIVE = ("random", "saliency", "edge_gradients", "occlusion", "gnn_explainer")
+SIX = (
+    "random",
+    "saliency",
+    "edge_gradients",
+    "positive_gradients",
+    "occlusion",
+    "gnn_explainer",
+)
 #: Hyper-parameters that keep a learned method short.
 SHORT: dict[str, dict[str, Any]] = {"gnn_explainer": {"epochs": 3}}
 BUDGET = 1 << 30
@@ -123,14 +130,14 @@ class Scene:
         return [each.edge_mask for each in self.explain(method, **options)]
 
     def masks_alone(self) -> dict[str, list[Tensor]]:
-        """For each of the five methods the dense edge mask of each instance, in calls of its own.
+        """For each of the six methods the dense edge mask of each instance, in calls of its own.
 
         All methods are given the same batches of one instance.
         """
         found: dict[str, list[Tensor]] = {}
         with self._untouched(), self._only_fallbacks():
-            preparation = _KeptBatches.of(self._explainer(FIVE[0]).prepare(self.data))
-            for method in FIVE:
+            preparation = _KeptBatches.of(self._explainer(SIX[0]).prepare(self.data))
+            for method in SIX:
                 explainer = self._explainer(method)
                 explainer.prepare = lambda _: preparation  # type: ignore[method-assign]
                 alone = [explainer.explain(self.data, index=[index])[0] for index in self.index]

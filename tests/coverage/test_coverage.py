@@ -1,4 +1,4 @@
-"""Every convolution of PyG, explained by five methods and held against a literal version.
+"""Every convolution of PyG, explained by six methods and held against a literal version.
 
 What further methods make of it is held against `tests.coverage.limits`.
 """

@@ -35,7 +35,11 @@ def start(explainer: gg.GNNExplainer, data: object, index: int, case: Case) -> d
     if scale is None:
         scale = math.sqrt(2.0) * math.sqrt(2.0 / (2.0 * batch.num_nodes))
     key = int(batch.key[0])
-    noise = random.normal(SEED, torch.tensor(key), batch.edge_address())
+    address = batch.edge_address()
+    if explainer.layerwise:
+        above = [random.hash64(layer, address) for layer in range(1, batch.num_layers)]
+        address = torch.stack([address, *above])
+    noise = random.normal(SEED, torch.tensor(key), address)
     address = batch.node_address().view(-1, 1)
     width = batch.packed.data.x.size(1)
 
@@ -73,7 +77,7 @@ def learn(
     logits: dict[str, Tensor],
     local: gg.LocalExplanation,
 ) -> tuple[Tensor, Tensor]:
-    """Masks of one instance on the user's graph: ``[E]`` and (dense) ``[N, F]``."""
+    """Masks of one instance on the user's graph: ``[E]`` or ``[2, E]``, and (dense) ``[N, F]``."""
     plain = literal.predict_one(model, case, data).detach()
     chosen = literal.target(case, plain, data, row)
     edge = logits["edge"].clone().requires_grad_()
@@ -81,13 +85,17 @@ def learn(
     optimizer = torch.optim.Adam([edge, feature], lr=explainer.learning_rate)
     live: list[Tensor] = []
     for _ in range(explainer.epochs):
-        gates = torch.ones(data.num_edges).double().index_put((local.edge_id,), edge.sigmoid())
+        rows = []
+        for layer in (0, 1):
+            own = edge[layer] if explainer.layerwise else edge
+            every = torch.ones(data.num_edges).double()
+            rows.append(every.index_put((local.edge_id,), own.sigmoid()))
         x = data.x
         if explainer.feature_mask == "common_attributes":
             x = x * feature.sigmoid()
         elif explainer.feature_mask != "none":
             x = x.index_put((local.node_id,), x[local.node_id] * feature.sigmoid())
-        output = literal.gated(model, case, data, gates.expand(2, -1), x)
+        output = literal.gated(model, case, data, torch.stack(rows), x)
         loss = prediction_loss(case, output, plain, row, chosen)
         if not live:
             first = torch.autograd.grad(loss, [edge, feature], retain_graph=True, allow_unused=True)
@@ -109,8 +117,8 @@ def learn(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    edge_mask = torch.zeros(data.num_edges).double()
-    edge_mask[local.edge_id] = edge.detach().sigmoid() * live[0]
+    edge_mask = torch.zeros(*edge.shape[:-1], data.num_edges).double()
+    edge_mask[..., local.edge_id] = edge.detach().sigmoid() * live[0]
     dense = torch.zeros_like(data.x)
     if explainer.feature_mask != "none":
         dense[local.node_id] = (feature.detach().sigmoid() * live[1]).expand_as(
@@ -139,6 +147,12 @@ def compare(case: Case, **settings: object) -> None:
         one, row = literal.one_graph(case, data, position)
         logits = start(explainer, data, case.index[position], case)
         edge, feature = learn(model, case, one, row, explainer, logits, explanation.local)
+        if explainer.layerwise:
+            by_layer = explanation.layer_edge_mask
+            torch.testing.assert_close(by_layer, edge, rtol=1e-8, atol=1e-10)
+            edge = (edge[0] + edge[1]) / 2
+        else:
+            assert "layer_edge_mask" not in explanation
         torch.testing.assert_close(explanation.edge_mask, edge, rtol=1e-8, atol=1e-10)
         if explainer.feature_mask == "none":
             assert "node_mask" not in explanation
@@ -152,6 +166,53 @@ def compare(case: Case, **settings: object) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_instances_learned_together_equal_a_plain_loop_over_each(case: Case) -> None:
     compare(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_mask_for_each_layer_equals_a_plain_loop(case: Case) -> None:
+    compare(case, layerwise=True, feature_mask="none", edge_size=0.05)
+
+
+def test_layers_that_cannot_reach_the_prediction_score_zero() -> None:
+    """A path 0 -> 1 -> 2 into node 2: its last edge is needed at layer 1, the first at layer 0."""
+    torch.manual_seed(3)
+    data = Data(x=torch.rand(3, 5).double() + 0.5, edge_index=torch.tensor([[0, 1], [1, 2]]))
+    convs = nn.ModuleList([GraphConv(5, 7), GraphConv(7, 3)]).double().eval()
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convs = convs
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            return self.convs[1](self.convs[0](x, edge_index), edge_index)
+
+    explainer = gg.GNNExplainer(Net(), layerwise=True, epochs=5, progress=False)
+    (found,) = explainer.explain(data, [2])
+    assert (found.layer_edge_mask > 0).tolist() == [[True, True], [False, True]]
+    torch.testing.assert_close(found.edge_mask, found.layer_edge_mask.sum(dim=0) / 2)
+
+
+@pytest.mark.parametrize("feature_mask", ["attributes", "none"])
+def test_with_one_layer_a_mask_for_each_layer_is_the_one_mask(feature_mask: str) -> None:
+    case = Case("gin", "node")
+    torch.manual_seed(4)
+    model, data = GraphConv(5, 3).double().eval(), case.data()
+    one, each = (
+        gg.GNNExplainer(
+            model,
+            epochs=7,
+            layerwise=layerwise,
+            feature_mask=feature_mask,
+            seed=SEED,
+            progress=False,
+        ).explain(data, case.index)
+        for layerwise in (False, True)
+    )
+    for plain, layered in zip(one, each, strict=True):
+        assert plain.edge_mask.any()
+        assert torch.equal(plain.edge_mask, layered.edge_mask)
+        assert torch.equal(layered.layer_edge_mask, plain.edge_mask.unsqueeze(0))
 
 
 @pytest.mark.parametrize("kind", ["common_attributes", "attributes", "object", "none"])
@@ -194,6 +255,7 @@ def test_hyper_parameters_change_the_result() -> None:
         "feature_size": 0.1,
         "feature_entropy": 0.7,
         "feature_mask": "object",
+        "layerwise": True,
         "init_mean": 0.7,
         "init_scale": 0.1,
         "seed": 1,

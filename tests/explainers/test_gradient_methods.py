@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, SGConv
 
 import glassgraph as gg
+from glassgraph.errors import HyperParameterError
 from tests.laws import literal
 from tests.laws.cases import CASES, Case, explained
 
@@ -59,6 +60,46 @@ def test_edge_gradients_are_gradients_of_the_score(case: Case) -> None:
         (gradient,) = torch.autograd.grad(literal_score(model, case, one, row, gates), gates)
         close(explanation.layer_edge_mask, gradient)
         close(explanation.edge_mask, gradient[0] + gradient[1])
+
+
+@each_case
+def test_positive_gradients_are_ones_and_zeros(case: Case) -> None:
+    """1 where ``dy / dz > epsilon``: of one gate for all layers, and of one for each layer."""
+    epsilon = 0.02
+    model, data = case.model(), case.data()
+    explainer = gg.PositiveGradients(model, case.task(), epsilon=epsilon, progress=False)
+    found = explained(explainer, case, data)
+    assert found.threshold == 0.5
+    for position, explanation in enumerate(found):
+        one, row = literal.one_graph(case, data, position)
+        gates = torch.ones(2, one.num_edges).double().requires_grad_()
+        (gradient,) = torch.autograd.grad(literal_score(model, case, one, row, gates), gates)
+        shared = torch.ones(one.num_edges).double().requires_grad_()
+        score = literal_score(model, case, one, row, shared.expand(2, -1))
+        (total,) = torch.autograd.grad(score, shared)
+        assert torch.equal(explanation.layer_edge_mask, (gradient > epsilon).double())
+        assert torch.equal(explanation.edge_mask, (total > epsilon).double())
+
+
+def test_a_mask_speaks_for_the_class_it_is_asked_about() -> None:
+    """One logit, target 0 and 1: what raises the one lowers the other, with no sign to multiply."""
+    case = Case("gin", "node", "binary_classification", "raw", None, 1)
+    model, data = case.model(), case.data()
+    no, yes = (
+        gg.PositiveGradients(model, case.task(), progress=False).explain(data, [4], target)[0]
+        for target in (0, 1)
+    )
+    gradient = gg.EdgeGradients(model, case.task(), progress=False).explain(data, [4], 1)[0]
+    assert yes.edge_mask.any()
+    assert no.edge_mask.any()
+    assert torch.equal(yes.edge_mask, (gradient.edge_mask > 0).double())
+    assert torch.equal(no.edge_mask, (gradient.edge_mask < 0).double())
+
+
+@pytest.mark.parametrize("epsilon", [-0.1, float("nan"), float("inf")])
+def test_epsilon_out_of_range(epsilon: float) -> None:
+    with pytest.raises(HyperParameterError, match="epsilon.*got"):
+        gg.PositiveGradients(Case("gin", "node").model(), epsilon=epsilon)
 
 
 @pytest.mark.parametrize("case", CASES[::4], ids=str)

@@ -257,6 +257,17 @@ class InstanceBatch:
             )
         )
 
+    def gate_gradients(self, gates: Tensor) -> Tensor:
+        """Derivative of each instance's explained score with respect to its own gates.
+
+        Args:
+            gates: ``[e]`` or ``[L, e]``, where the derivative is taken; it has the same shape.
+        """
+        leaf = gates.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = self.gradients(self.score(leaf), [leaf])
+        return gradient
+
     def node_owners(self) -> list[Tensor]:
         """For each node type, which instance each of its nodes belongs to."""
         return [self.node_instance[position] for position in self.packed.node_position]

@@ -20,6 +20,7 @@ from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
 from glassgraph.explainers.gradient.grad_cam import GradCAM
 from glassgraph.explainers.gradient.guided_backprop import GuidedBackprop
 from glassgraph.explainers.gradient.integrated_gradients import IntegratedGradients
+from glassgraph.explainers.gradient.positive_gradients import PositiveGradients
 from glassgraph.explainers.gradient.saliency import Saliency
 from glassgraph.explainers.perturbation.attention import Attention
 from glassgraph.explainers.perturbation.causal_screening import CausalScreening
@@ -47,6 +48,7 @@ METHODS: dict[str, type[Explainer]] = {
         Saliency,
         GuidedBackprop,
         EdgeGradients,
+        PositiveGradients,
         IntegratedGradients,
         CAM,
         GradCAM,

@@ -14,8 +14,6 @@ https://arxiv.org/abs/2508.01048).
 
 from __future__ import annotations
 
-import torch
-
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.base import Explainer, Traits
@@ -38,7 +36,5 @@ class EdgeGradients(Explainer):
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one backward pass."""
-        gates = batch.ones(layerwise=True).requires_grad_()
-        with torch.enable_grad():
-            (layer_edge,) = batch.gradients(batch.score(gates), [gates])
+        layer_edge = batch.gate_gradients(batch.ones(layerwise=True))
         return Attribution(edge=layer_edge.sum(dim=0), layer_edge=layer_edge)

@@ -11,6 +11,13 @@ messages of that edge at every layer. ``M`` starts at ``init_mean + init_scale *
 ``init_scale = sqrt(2) * sqrt(2 / (2 n))`` for a receptive field of n nodes, ``F`` at zero (at
 ``0.1 * N(0, 1)`` where every node has its own).
 
+``layerwise=True`` learns a mask for each layer, ``M[l, e]`` on the messages of edge ``e`` at layer
+``l``, all of them together; the penalties then run over (layer, edge) pairs, and the score of an
+edge is its mean over the layers. Layer 0 starts where the single mask starts, so both are the same
+for a model with one layer. The authors of the layerwise version train in a schedule instead: masks
+join layer by layer, for as many rounds of ``epochs`` as there are layers, while those that have not
+joined are held at zeros and ones.
+
 All masks of a batch are one flat tensor, their losses are summed, and Adam works on each element
 by itself: what an instance learns is what it would learn alone. The penalties have closed
 gradients, ``s'(M) * (edge_size - edge_entropy * M / e)``, so autograd runs through the model only.
@@ -32,7 +39,9 @@ for a fixed prediction, is left out; their code computes the feature entropy but
 it is added with its coefficient, as in PyG.
 
 Ying, Bourgeois, You, Zitnik and Leskovec, "GNNExplainer: Generating Explanations for Graph Neural
-Networks" (NeurIPS 2019, https://arxiv.org/abs/1903.03894).
+Networks" (NeurIPS 2019, https://arxiv.org/abs/1903.03894). Layerwise masks: He, Rafiey, Mishne and
+Wang, "Explaining GNN Explanations with Edge Gradients" (KDD 2025,
+https://arxiv.org/abs/2508.01048).
 """
 
 from __future__ import annotations
@@ -68,6 +77,7 @@ class GNNExplainer(Explainer):
         feature_entropy: weight of the mean entropy of feature mask values.
         feature_mask: ``"attributes"`` (one value per node and feature), ``"common_attributes"``
             (per feature), ``"object"`` (per node) or ``"none"``.
+        layerwise: learn an edge mask for each layer instead of one for all.
         init_mean: mean of the initial edge mask logits.
         init_scale: their standard deviation; None for the published one (see the module).
         **shared: see `Explainer`.
@@ -79,7 +89,7 @@ class GNNExplainer(Explainer):
     name = "gnn_explainer"
     traits = Traits(
         family="perturbation",
-        scores=("edge", "node", "feature"),
+        scores=("edge", "layer edge", "node", "feature"),
         is_learned=True,
         is_amortized=False,
         is_black_box=False,
@@ -100,6 +110,7 @@ class GNNExplainer(Explainer):
         feature_size: float = 1.0,
         feature_entropy: float = 0.1,
         feature_mask: FeatureMask = "attributes",
+        layerwise: bool = False,
         init_mean: float = 0.0,
         init_scale: float | None = None,
         **shared: Any,
@@ -121,6 +132,7 @@ class GNNExplainer(Explainer):
         self.feature_size = feature_size
         self.feature_entropy = feature_entropy
         self.feature_mask = feature_mask
+        self.layerwise = layerwise
         self.init_mean = init_mean
         self.init_scale = init_scale
 
@@ -132,19 +144,21 @@ class GNNExplainer(Explainer):
         logits = [mask.logits for mask in masks]
         optimizer = torch.optim.Adam(logits, lr=self.learning_rate, fused=True)
         with torch.enable_grad():
-            score = batch.score(edge.logits.sigmoid(), features.masked())
+            score = batch.score(edge.gates(), features.masked())
             for mask, gradient in zip(masks, batch.gradients(score, logits), strict=True):
                 mask.settle(gradient)
         for epoch in range(self.epochs):
             with torch.enable_grad():
-                loss = batch.loss(edge.logits.sigmoid(), features.masked())
+                loss = batch.loss(edge.gates(), features.masked())
                 gradients = batch.gradients(loss, logits)
             for mask, gradient in zip(masks, gradients, strict=True):
                 mask.logits.grad = gradient.add_(mask.penalty_gradient()) if epoch else gradient
             optimizer.step()
         scores = features.scores()
+        layer_edge = edge.scores().view(edge.num_masks, -1)
         return Attribution(
-            edge=edge.scores(),
+            edge=layer_edge.mean(dim=0),
+            layer_edge=layer_edge if self.layerwise else None,
             node=None if scores is None else batch.mean_features(scores),
             feature=scores,
         )
@@ -202,15 +216,19 @@ class _Mask:
 
 
 class _EdgeMask(_Mask):
-    """One value for each edge."""
+    """One value for each edge, or for each edge at each layer, layer after layer."""
 
     def __init__(self, batch: InstanceBatch, settings: GNNExplainer) -> None:
-        owner = batch.edge_instance
+        self.num_masks = batch.num_layers if settings.layerwise else 1
+        owner = batch.edge_instance.repeat(self.num_masks)
+        address = batch.edge_address()
+        higher = [random.hash64(layer, address) for layer in range(1, self.num_masks)]
+        address = torch.cat([address, *higher])
         if settings.init_scale is None:
             scale = math.sqrt(2.0) * batch.nodes_per_instance[owner].double().rsqrt()
         else:
             scale = torch.full_like(owner, 1, dtype=torch.double) * settings.init_scale
-        noise = random.normal(settings.seed, batch.key[owner], batch.edge_address())
+        noise = random.normal(settings.seed, batch.key[owner], address)
         super().__init__(
             (settings.init_mean + scale * noise).to(batch.dtype),
             owner,
@@ -219,6 +237,11 @@ class _EdgeMask(_Mask):
             settings.edge_entropy,
             size_is_sum=True,
         )
+
+    def gates(self) -> Tensor:
+        """Mask values ``[e]``, or ``[L, e]``."""
+        value = self.logits.sigmoid()
+        return value if self.num_masks == 1 else value.view(self.num_masks, -1)
 
 
 class _FeatureMasks:
