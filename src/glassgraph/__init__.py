@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.surrogate.graph_lime import GraphLIME
     from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
     from glassgraph.explainers.surrogate.relex import RelEx
+    from glassgraph.metrics.compare import Comparison, Similarity, compare, compare_all
 
 #: Where each public name lives. Looked up on first use, so that importing the package, and the
 #: command line's help, do not wait for torch.
@@ -65,6 +66,7 @@ _HOMES = {
     "Attribution": "glassgraph.core.explanation",
     "CAM": "glassgraph.explainers.gradient.cam",
     "CausalScreening": "glassgraph.explainers.perturbation.causal_screening",
+    "Comparison": "glassgraph.metrics.compare",
     "EdgeGradients": "glassgraph.explainers.gradient.edge_gradients",
     "ErasureSearch": "glassgraph.explainers.perturbation.erasure_search",
     "ExcitationBackprop": "glassgraph.explainers.decomposition.excitation_backprop",
@@ -90,9 +92,12 @@ _HOMES = {
     "Random": "glassgraph.explainers.perturbation.random",
     "RelEx": "glassgraph.explainers.surrogate.relex",
     "Saliency": "glassgraph.explainers.gradient.saliency",
+    "Similarity": "glassgraph.metrics.compare",
     "SubgraphX": "glassgraph.explainers.perturbation.subgraphx",
     "Task": "glassgraph.core.task",
     "Zorro": "glassgraph.explainers.perturbation.zorro",
+    "compare": "glassgraph.metrics.compare",
+    "compare_all": "glassgraph.metrics.compare",
     "explain": "glassgraph.explainers.registry",
     "methods": "glassgraph.explainers.registry",
 }
@@ -108,6 +113,7 @@ __all__ = [
     "Attention",
     "Attribution",
     "CausalScreening",
+    "Comparison",
     "EdgeGradients",
     "ErasureSearch",
     "ExcitationBackprop",
@@ -131,10 +137,13 @@ __all__ = [
     "Random",
     "RelEx",
     "Saliency",
+    "Similarity",
     "SubgraphX",
     "Task",
     "Zorro",
     "__version__",
+    "compare",
+    "compare_all",
     "diagnose",
     "errors",
     "explain",

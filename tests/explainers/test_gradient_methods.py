@@ -98,7 +98,7 @@ def test_a_mask_speaks_for_the_class_it_is_asked_about() -> None:
 
 @pytest.mark.parametrize("epsilon", [-0.1, float("nan"), float("inf")])
 def test_epsilon_out_of_range(epsilon: float) -> None:
-    with pytest.raises(HyperParameterError, match="epsilon.*got"):
+    with pytest.raises(HyperParameterError, match=r"epsilon.*got"):
         gg.PositiveGradients(Case("gin", "node").model(), epsilon=epsilon)
 
 

@@ -66,7 +66,8 @@ def test_traits_keep_their_word(method: str) -> None:
     traits = METHODS[method].traits
     assert traits.family in FAMILIES
     assert set(traits.scores) <= SCORES
-    settings = {"layerwise": True} if method in ("occlusion", "erasure_search", "gnn_explainer") else {}
+    on_demand = ("occlusion", "erasure_search", "gnn_explainer")
+    settings = {"layerwise": True} if method in on_demand else {}
     if method in ("cam", "grad_cam"):
         settings = {"relu": True}
     case = own_case(method)

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.explanation import Explanations
-from glassgraph.diagnose.decisions import Rule, ScoreTable, in_order
+from glassgraph.diagnose.decisions import Rule, ScoreTable
 from glassgraph.diagnose.rerun import Rerun
 from glassgraph.errors import (
     ExplanationFileError,
@@ -41,6 +41,7 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.base import Explainer
 from glassgraph.metrics import Ranking
+from glassgraph.metrics.vectors import in_order
 
 
 def fleiss_kappa(masks: Tensor) -> float:

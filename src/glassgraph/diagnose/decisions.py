@@ -25,6 +25,7 @@ from glassgraph.core.columns import Part
 from glassgraph.core.explanation import Explanations
 from glassgraph.errors import HyperParameterError, UnknownMetricError
 from glassgraph.metrics import Ranking
+from glassgraph.metrics.vectors import one_per_edge
 
 #: What a shut message becomes: the explainer's own baseline (zero where it has none), or zero.
 Replacement = Literal["own", "zero"]
@@ -105,27 +106,7 @@ def _scores(part: Part, is_layerwise: bool, method: str) -> Tensor:
     """Scores ``[R, e]`` of a part."""
     if is_layerwise and part.layer_edge_score is not None:
         return part.layer_edge_score
-    if part.edge_score is not None:
-        return part.edge_score.unsqueeze(0)
-    node = part.node_score
-    if node is None and part.feature_score is not None:
-        node = part.feature_score.nansum(dim=1)
-    if node is None:
-        raise UnknownMetricError(f"the explanations of {method} have no scores to measure")
-    width = int(part.node.max()) + 1 if part.node.numel() else 1
-    key, order = (part.node_instance * width + part.node).sort()
-    ends = torch.stack([part.source, part.destination])
-    found = order[torch.searchsorted(key, part.edge_instance * width + ends)]
-    return node[found].double().mean(dim=0, keepdim=True)
-
-
-def in_order(explanations: Explanations, name: str) -> Tensor:
-    """One of the columns that have a row for each instance, in the order of the explanations."""
-    parts = explanations.own_parts()
-    nothing = torch.empty(0, dtype=torch.long)
-    order = torch.argsort(torch.cat([nothing, *(part.position for part in parts)]))
-    values = [getattr(part, name) for part in parts]
-    return torch.cat(values)[order] if values else nothing
+    return one_per_edge(part, method).unsqueeze(0)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.task import Target, Targets, Task
-from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable, in_order
+from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
 from glassgraph.explainers.base import Explainer
+from glassgraph.metrics.vectors import in_order
 
 #: What `Piece.effect` measures, in its order.
 EFFECTS = ("changed", "divergence", "score_change", "accuracy")

@@ -4,9 +4,11 @@
 `rdt_fidelity` replaces the features that an explanation leaves out by noise; `sparsity` says how
 few edges an explanation needs, and `mask_entropy` how far it is spread over nodes and features;
 `ground_truth_accuracy` holds scores against planted edges; `evaluate` puts what is about edges into
-one flat row for each method. `node_truth_accuracy` holds scores against true nodes.
+one flat row for each method. `node_truth_accuracy` holds scores against true nodes. `compare` and
+`compare_all` hold explanations against each other.
 """
 
+from glassgraph.metrics.compare import MEASURES, Comparison, Similarity, compare, compare_all
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
 from glassgraph.metrics.node_truth import NodeTruthResult, node_truth_accuracy
@@ -17,6 +19,8 @@ from glassgraph.metrics.sparsity import MaskEntropyResult, SparsityResult, mask_
 from glassgraph.metrics.truth import GroundTruthResult, ground_truth_accuracy
 
 __all__ = [
+    "MEASURES",
+    "Comparison",
     "FidelityResult",
     "GroundTruthResult",
     "MaskEntropyResult",
@@ -24,7 +28,10 @@ __all__ = [
     "RDTFidelityResult",
     "Ranking",
     "Removal",
+    "Similarity",
     "SparsityResult",
+    "compare",
+    "compare_all",
     "edge_scores",
     "evaluate",
     "fidelity",

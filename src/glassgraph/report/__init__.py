@@ -1,6 +1,7 @@
 """Figures and the self-contained HTML report; reads explanations and records only."""
 
 from glassgraph.report.figures import plot_curve, plot_explanation
+from glassgraph.report.heat_map import plot_similarity
 from glassgraph.report.html import render_report, write_report
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike, RunLike
@@ -11,6 +12,7 @@ __all__ = [
     "RunLike",
     "plot_curve",
     "plot_explanation",
+    "plot_similarity",
     "render_report",
     "write_report",
 ]

@@ -18,7 +18,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from glassgraph.errors import OutputError
+from glassgraph.metrics.compare import Similarity
 from glassgraph.report.curve import curves_html, unmet_html
+from glassgraph.report.heat_map import similarities_html
 from glassgraph.report.payload import build_payload
 from glassgraph.report.protocols import RunLike
 
@@ -43,6 +45,7 @@ def write_report(
     runs: Sequence[RunLike],
     metrics: Sequence[Mapping[str, object]] = (),
     title: str = DEFAULT_TITLE,
+    similarities: Sequence[Similarity] = (),
 ) -> Path:
     """Write the report and return its path.
 
@@ -54,12 +57,13 @@ def write_report(
             order.
         metrics: one flat row per method, its keys being the columns.
         title: shown on the page and in the browser's tab.
+        similarities: heat maps of how alike the methods are, see `glassgraph.compare_all`.
 
     Raises:
         OutputError: if the file cannot be written.
         ReportError: if there is no run, or the runs do not belong together.
     """
-    text = render_report(runs, metrics, title)
+    text = render_report(runs, metrics, title, similarities)
     target = Path(path)
     if target.is_dir() or target.suffix.lower() not in {".html", ".htm"}:
         target = target / "report.html"
@@ -78,6 +82,7 @@ def render_report(
     runs: Sequence[RunLike],
     metrics: Sequence[Mapping[str, object]] = (),
     title: str = DEFAULT_TITLE,
+    similarities: Sequence[Similarity] = (),
 ) -> str:
     """The report as the text of an HTML document; the arguments are those of `write_report`."""
     payload = build_payload(runs, metrics, title)
@@ -91,6 +96,7 @@ def render_report(
         "STYLE": _asset("style.css"),
         "ALERTS": unmet_html(runs),
         "CURVES": curves_html(runs),
+        "SIMILARITIES": similarities_html(similarities),
         "DATA": embed_json(payload),
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
