@@ -6,6 +6,7 @@ an explanation testable, with hard decisions: a message is retained, or it is sh
 * `drop_retained`: do the retained messages matter, and the shut ones not?
 * `layer_knockout`: does the model use the layers that the method says it uses?
 * `hindsight`: would the method explain the opposite answer just as happily?
+* `gradient_signs`: does an edge gradient keep its sign on the way to a shut message?
 * `seed_agreement` and `fleiss_kappa`: does another seed tell another story?
 
 ``docs/diagnostics.md`` says how to read them.
@@ -14,15 +15,19 @@ an explanation testable, with hard decisions: a message is retained, or it is sh
 from glassgraph.diagnose.agreement import SeedAgreement, fleiss_kappa, seed_agreement
 from glassgraph.diagnose.decisions import Replacement
 from glassgraph.diagnose.drop_retained import drop_retained
+from glassgraph.diagnose.gradient_signs import GradientPath, GradientSigns, gradient_signs
 from glassgraph.diagnose.hindsight import HindsightResult, hindsight
 from glassgraph.diagnose.layer_knockout import layer_knockout
 
 __all__ = [
+    "GradientPath",
+    "GradientSigns",
     "HindsightResult",
     "Replacement",
     "SeedAgreement",
     "drop_retained",
     "fleiss_kappa",
+    "gradient_signs",
     "hindsight",
     "layer_knockout",
     "seed_agreement",
