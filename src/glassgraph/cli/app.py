@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from glassgraph.cli.bench import bench
+from glassgraph.cli.compare import compare
 from glassgraph.cli.explain import explain
 from glassgraph.cli.methods import methods
 from glassgraph.cli.reproduce import reproduce
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command()(explain)
+app.command()(compare)
 app.command()(methods)
 app.add_typer(bench, name="bench")
 app.add_typer(reproduce, name="reproduce")

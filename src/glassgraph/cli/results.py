@@ -15,6 +15,7 @@ from glassgraph.errors import GlassgraphError
 
 if TYPE_CHECKING:
     from glassgraph.core.explanation import Explanations
+    from glassgraph.metrics import Similarity
 
 Row = dict[str, object]
 
@@ -105,7 +106,8 @@ def write(
         names = {run.method for run in reported}
         shown = [_without(row, "complete") for row in rows if row["method"] in names]
         title = f"Glassgraph: {source.name}"
-        files["report"] = write_report(folder / "report.html", reported, shown, title)
+        heat_maps = _similarities(reported)
+        files["report"] = write_report(folder / "report.html", reported, shown, title, heat_maps)
     files["metrics"] = folder / "metrics.json"
     record = {
         "glassgraph": glassgraph.__version__,
@@ -129,6 +131,17 @@ def write(
             out().print(table)
     for name, path in files.items():
         out().print(f"{name}: {path}", markup=False, soft_wrap=True)
+
+
+def _similarities(runs: list[Explanations]) -> list[Similarity]:
+    """How alike the methods are; without the matrices if they cannot be compared."""
+    from glassgraph.metrics import similarities
+
+    try:
+        return similarities({run.method: run for run in runs})
+    except GlassgraphError as error:
+        say(f"Warning: the methods could not be compared: {error}", style="yellow")
+        return []
 
 
 def _without(row: Row, key: str) -> Row:

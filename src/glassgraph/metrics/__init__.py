@@ -8,7 +8,14 @@ one flat row for each method. `node_truth_accuracy` holds scores against true no
 `compare_all` hold explanations against each other.
 """
 
-from glassgraph.metrics.compare import MEASURES, Comparison, Similarity, compare, compare_all
+from glassgraph.metrics.compare import (
+    MEASURES,
+    Comparison,
+    Similarity,
+    compare,
+    compare_all,
+    similarities,
+)
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
 from glassgraph.metrics.node_truth import NodeTruthResult, node_truth_accuracy
@@ -40,5 +47,6 @@ __all__ = [
     "node_scores",
     "node_truth_accuracy",
     "rdt_fidelity",
+    "similarities",
     "sparsity",
 ]

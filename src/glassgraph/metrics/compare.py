@@ -30,7 +30,7 @@ from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics import likeness
 from glassgraph.metrics.scores import Ranking
-from glassgraph.metrics.vectors import Aligned, Run, ScoreLevel, Vectors, align
+from glassgraph.metrics.vectors import Aligned, Run, ScoreLevel, Vectors, align, has_layers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -337,6 +337,23 @@ def compare_all(
         top_k=top_k,
         pairs={pair.names: pair for pair in pairs},
     )
+
+
+def similarities(
+    runs: Mapping[str, Explanations], *, top_k: int = 10, ranking: Ranking = "signed", seed: int = 0
+) -> list[Similarity]:
+    """What a report shows: the matrix of edges, then that of layers for the runs that score them.
+
+    A matrix with fewer than two runs is left out. Arguments and errors are those of `compare_all`.
+    """
+    layered = {name: run for name, run in runs.items() if has_layers(run)}
+    levels: list[tuple[ScoreLevel, Mapping[str, Explanations]]]
+    levels = [("edge", runs), ("layer", layered)]
+    return [
+        compare_all(each, level=level, top_k=top_k, ranking=ranking, seed=seed)
+        for level, each in levels
+        if len(each) > 1
+    ]
 
 
 def _with_references(aligned: Aligned, seed: int) -> Aligned:

@@ -76,6 +76,11 @@ class Vectors:
         return found
 
 
+def has_layers(run: Explanations) -> bool:
+    """Whether every edge has a score at every layer."""
+    return bool(run.parts) and all(part.layer_edge_score is not None for part in run.parts)
+
+
 def _of_many(run: Explanations, level: ScoreLevel, name: str) -> Vectors:
     parts = run.own_parts()
     empty = torch.empty(0, dtype=torch.long)

@@ -73,7 +73,7 @@ def similarities_html(similarities: Sequence[Similarity]) -> str:
         f"{''.join(_table(each, measure) for measure in MEASURES)}</div>"
         for each in similarities
     )
-    references = similarities[0].references
+    references = list(dict.fromkeys(name for each in similarities for name in each.references))
     note = ""
     if references:
         named = " and ".join(f"<i>{html.escape(name)}</i>" for name in references)

@@ -96,6 +96,7 @@ def render_report(
         "STYLE": _asset("style.css"),
         "ALERTS": unmet_html(runs),
         "CURVES": curves_html(runs),
+        "SIMILARITY_LINK": '<a href="#similarity-section">Similarity</a>' if similarities else "",
         "SIMILARITIES": similarities_html(similarities),
         "DATA": embed_json(payload),
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
