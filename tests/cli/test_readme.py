@@ -44,6 +44,17 @@ def test_the_code_on_relevance_runs() -> None:
     assert names["explanation"].walks.shape == (5, 4)
 
 
+@pytest.mark.parametrize("page", ["compare", "diagnostics"])
+def test_the_code_on_edge_gradients_runs(page: str, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(reference, "_DEFAULTS", {"node": {"epochs": 20}})
+    monkeypatch.setattr(reference, "ATTEMPTS", 1)
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (code,) = (code for code in blocks("python", text) if "load_dataset" in code)
+    exec(compile(code, f"{page}.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "all ones" in printed if page == "compare" else printed.count("GradientSigns(") == 4
+
+
 def commands() -> list[list[str]]:
     lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
     return [shlex.split(line)[1:] for line in lines if line.startswith("glassgraph ")]

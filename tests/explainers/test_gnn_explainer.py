@@ -370,3 +370,29 @@ def test_from_the_same_start_pyg_learns_the_same_masks(
     expected = theirs.node_mask.expand_as(ours.node_mask)
     field = ours.local.node_id
     torch.testing.assert_close(ours.node_mask[field], expected[field], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_the_opposite_class_gives_signed_evidence(columns: int) -> None:
+    """Masks for a class minus masks against it: signs of the gradient, with nothing but targets."""
+    value = torch.tensor([0.0, 2.0, -2.0, 3.0, -1.0, 1.0])
+    data = Data(
+        x=value.view(-1, 1).double(), edge_index=torch.stack([torch.arange(1, 6), torch.zeros(5)])
+    )
+    data.edge_index = data.edge_index.long()
+    conv = GraphConv(1, columns, bias=False).double().eval()
+    with torch.no_grad():
+        conv.lin_root.weight.zero_()
+        conv.lin_rel.weight.copy_(torch.tensor([[1.0], [-1.0], [-1.0]])[:columns])
+    mode = "binary_classification" if columns == 1 else "multiclass_classification"
+    settings = {"mode": mode, "progress": False}
+    masked = gg.GNNExplainer(
+        conv, epochs=200, learning_rate=0.1, edge_size=0.001, edge_entropy=0.0,
+        feature_mask="none", **settings,
+    )  # fmt: skip
+    one, other = (1, 0) if columns == 1 else (0, 1)
+    plus, minus = (masked.explain(data, [0], target)[0].edge_mask for target in (one, other))
+    gradient = gg.EdgeGradients(conv, **settings).explain(data, [0], one)[0].edge_mask
+    assert torch.equal((plus - minus).sign(), gradient.sign())
+    assert torch.equal(gradient.sign(), value[1:].sign().double())
+    assert (plus - minus).abs().min() > 0.5
