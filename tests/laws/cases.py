@@ -45,9 +45,6 @@ TINY_OF_METHOD: dict[str, dict[str, Any]] = {
     "zorro": {"samples": 7, "tau": 1.0, "tolerance": 0.3},
 }
 
-#: Settings with which ones and zeros tell strong evidence from weak.
-SIFTING: dict[str, dict[str, Any]] = {"positive_gradients": {"epsilon": 0.05}}
-
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
 KINDS = ("gcn", "gat", "gin", "rgcn")
 LEVELS = ("node", "graph", "edge")

@@ -24,7 +24,6 @@ from glassgraph.explainers.surrogate.graph_lime import ConstantPredictionWarning
 from tests.laws import literal
 from tests.laws.cases import (
     FEATURES,
-    SIFTING,
     Case,
     Factory,
     assert_same,
@@ -462,7 +461,6 @@ def check_planted_edge_is_first(
     if traits.family == "baseline" or traits.scores == ("feature",):
         return
     threshold = 0.5 if scope_of(make).asks_for_decisions else 0.0
-    settings = {**SIFTING.get(make.method.name, {}), **settings}  # type: ignore[attr-defined]
     case, model, data, planted = literal.planted(level, threshold)
     (explanation,) = explained(make(model, case, **settings), case, data, [0], refit=True)
     rest = explanation.edge_mask.clone()
