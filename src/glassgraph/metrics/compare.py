@@ -18,7 +18,7 @@ https://arxiv.org/abs/2508.01048) compare explainers by the mean cosine of their
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
@@ -28,7 +28,7 @@ from torch import Tensor
 from glassgraph.core import random
 from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
-from glassgraph.metrics import likeness
+from glassgraph.metrics.likeness import Ranked, cosine, likeness
 from glassgraph.metrics.scores import Ranking
 from glassgraph.metrics.vectors import Aligned, Run, ScoreLevel, Vectors, align, has_layers
 
@@ -176,7 +176,8 @@ def compare(
     """
     _check(level, top_k, ranking)
     aligned = align([Vectors.read(run, level) for run in (a, b)], level)
-    return _compare(aligned, 0, 1, level, top_k, ranking)
+    (found,) = _pairs(aligned, [(0, 1)], level, top_k, ranking)
+    return found
 
 
 def _check(level: str, top_k: int, ranking: str) -> None:
@@ -188,32 +189,42 @@ def _check(level: str, top_k: int, ranking: str) -> None:
         raise UnknownMetricError(f"ranking must be 'signed' or 'absolute'; got {ranking!r}")
 
 
-def _compare(
-    aligned: Aligned, i: int, j: int, level: ScoreLevel, top_k: int, ranking: Ranking
-) -> Comparison:
+def _pairs(
+    aligned: Aligned,
+    numbers: Iterable[tuple[int, int]],
+    level: ScoreLevel,
+    top_k: int,
+    ranking: Ranking,
+) -> list[Comparison]:
+    """Some pairs of runs."""
     count, segment = aligned.num_instances, aligned.instance
-    a, b = aligned.value[i], aligned.value[j]
-    ranked = (a.abs(), b.abs()) if ranking == "absolute" else (a, b)
-    layer_cosine = None
-    if level == "layer":
-        rows = segment + count * aligned.layer
-        by_layer = likeness.cosine(a, b, rows, count * aligned.num_layers)
-        layer_cosine = by_layer.view(aligned.num_layers, count)
-    return Comparison(
-        names=(aligned.names[i], aligned.names[j]),
-        level=level,
-        top_k=top_k,
-        index=aligned.index,
-        graph=aligned.graph,
-        entries=torch.bincount(segment, minlength=count),
-        cosine=likeness.cosine(a, b, segment, count),
-        spearman=likeness.spearman(*ranked, segment, count),
-        jaccard=likeness.jaccard(*ranked, segment, count, top_k),
-        signs=likeness.signs(a, b, segment, count),
-        layer_cosine=layer_cosine,
-        is_same_model=bool(aligned.is_same_model[i, j]),
-        num_other_targets=int((~aligned.same_target[i, j]).sum()),
-    )
+    entries = torch.bincount(segment, minlength=count)
+    is_absolute = ranking == "absolute"
+    runs = [
+        Ranked.of(value, segment, count, top_k, is_absolute=is_absolute) for value in aligned.value
+    ]
+    found = []
+    for i, j in numbers:
+        layer_cosine = None
+        if level == "layer":
+            rows = segment + count * aligned.layer
+            values = aligned.value[i], aligned.value[j]
+            by_layer = cosine(*values, rows, count * aligned.num_layers)
+            layer_cosine = by_layer.view(aligned.num_layers, count)
+        pair = Comparison(
+            names=(aligned.names[i], aligned.names[j]),
+            level=level,
+            top_k=top_k,
+            index=aligned.index,
+            graph=aligned.graph,
+            entries=entries,
+            **likeness(runs[i], runs[j], segment, count, top_k),
+            layer_cosine=layer_cosine,
+            is_same_model=bool(aligned.is_same_model[i, j]),
+            num_other_targets=int((~aligned.same_target[i, j]).sum()),
+        )
+        found.append(pair)
+    return found
 
 
 @dataclass(frozen=True)
@@ -329,7 +340,7 @@ def compare_all(
     if baselines:
         aligned = _with_references(aligned, seed)
     numbers = itertools.combinations_with_replacement(range(len(aligned.names)), 2)
-    pairs = [_compare(aligned, i, j, level, top_k, ranking) for i, j in numbers]
+    pairs = _pairs(aligned, numbers, level, top_k, ranking)
     return Similarity(
         names=aligned.names,
         references=aligned.names[len(runs) :],

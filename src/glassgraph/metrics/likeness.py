@@ -23,67 +23,73 @@ https://doi.org/10.2307/1412159).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 
-def cosine(a: Tensor, b: Tensor, segment: Tensor, count: int) -> Tensor:
-    """Cosine of each segment, ``[count]``.
+@dataclass(frozen=True)
+class Ranked:
+    """Vectors of scores, one for each segment, with what the measures read of them.
 
-    Args:
-        a: ``[m]``.
-        b: ``[m]``.
-        segment: ``[m]`` which pair an entry belongs to.
-        count: number of pairs.
+    Attributes:
+        value: ``[m]`` scores.
+        rank: ``[m]`` ranks within the segment, less their mean.
+        best: ``[m]`` how far an entry is among the best of its segment, in [0, 1].
+    """
+
+    value: Tensor
+    rank: Tensor
+    best: Tensor
+
+    @staticmethod
+    def of(
+        value: Tensor, segment: Tensor, count: int, top_k: int, *, is_absolute: bool = False
+    ) -> Ranked:
+        """Rank some scores.
+
+        Args:
+            value: ``[m]`` scores in float64.
+            segment: ``[m]`` which vector an entry belongs to.
+            count: number of vectors.
+            top_k: how many are the best.
+            is_absolute: rank by the size of a score.
+        """
+        below, tied = _below_and_tied(value.abs() if is_absolute else value, segment, count)
+        size = _sums(torch.ones_like(value), segment, count)[segment]
+        best = ((top_k - (size - below - tied)) / tied).clamp(0, 1)
+        return Ranked(value, below + tied / 2 - size / 2, best)
+
+
+def likeness(a: Ranked, b: Ranked, segment: Tensor, count: int, top_k: int) -> dict[str, Tensor]:
+    """All measures of each segment, ``[count]``, by name; see `Ranked.of` for the arguments.
 
     Example:
-        >>> one, segment = torch.ones(2).double(), torch.zeros(2).long()
-        >>> cosine(one, torch.tensor([3.0, -4.0]).double(), segment, 1).tolist()
-        [-0.141...]
+        >>> segment = torch.zeros(3, dtype=torch.long)
+        >>> one, other = torch.tensor([[3.0, 2, 1], [4.0, -1, 2]]).double()
+        >>> vectors = [Ranked.of(each, segment, 1, top_k=1) for each in (one, other)]
+        >>> {name: value.item() for name, value in likeness(*vectors, segment, 1, 1).items()}
+        {'cosine': 0.699..., 'spearman': 0.5, 'jaccard': 1.0, 'signs': 0.666...}
     """
+    size = _sums(torch.ones_like(a.value), segment, count)
+    both = _sums(torch.minimum(a.best, b.best), segment, count)
+    either = _sums(torch.maximum(a.best, b.best), segment, count)
+    counts = ((a.value != 0) | (b.value != 0)).double()
+    equal = (a.value.sign() == b.value.sign()).double() * counts
+    return {
+        "cosine": cosine(a.value, b.value, segment, count),
+        "spearman": cosine(a.rank, b.rank, segment, count),
+        "jaccard": torch.where(size > top_k, both / either, float("nan")),
+        "signs": _sums(equal, segment, count) / _sums(counts, segment, count),
+    }
+
+
+def cosine(a: Tensor, b: Tensor, segment: Tensor, count: int) -> Tensor:
+    """Cosine of each segment, ``[count]``, of entries ``[m]``."""
     a, b = (each / _largest(each, segment, count)[segment] for each in (a, b))
     norms = [_sums(each * each, segment, count).sqrt() for each in (a, b)]
     return (_sums(a * b, segment, count) / (norms[0] * norms[1])).clamp(-1, 1)
-
-
-def spearman(a: Tensor, b: Tensor, segment: Tensor, count: int) -> Tensor:
-    """Spearman's rank correlation of each segment, ``[count]``; arguments as in `cosine`."""
-    size = _sums(torch.ones_like(a), segment, count)
-    centered = []
-    for each in (a, b):
-        below, tied = _below_and_tied(each, segment, count)
-        centered.append(below + tied / 2 - size[segment] / 2)  # twice these are whole numbers
-    one, other = centered
-    spread = _sums(one * one, segment, count) * _sums(other * other, segment, count)
-    return (_sums(one * other, segment, count) / spread.sqrt()).clamp(-1, 1)
-
-
-def jaccard(a: Tensor, b: Tensor, segment: Tensor, count: int, top_k: int) -> Tensor:
-    """Overlap of the best entries of each segment, ``[count]``; arguments as in `cosine`.
-
-    Args:
-        a: see `cosine`.
-        b: see `cosine`.
-        segment: see `cosine`.
-        count: see `cosine`.
-        top_k: how many of the best.
-    """
-    size = _sums(torch.ones_like(a), segment, count)
-    chosen = []
-    for each in (a, b):
-        below, tied = _below_and_tied(each, segment, count)
-        above = size[segment] - below - tied
-        chosen.append(((top_k - above) / tied).clamp(0, 1))
-    both = _sums(torch.minimum(*chosen), segment, count)
-    either = _sums(torch.maximum(*chosen), segment, count)
-    return torch.where(size > top_k, both / either, float("nan"))
-
-
-def signs(a: Tensor, b: Tensor, segment: Tensor, count: int) -> Tensor:
-    """Agreement of signs of each segment, ``[count]``; arguments as in `cosine`."""
-    counts = ((a != 0) | (b != 0)).double()
-    equal = (a.sign() == b.sign()).double() * counts
-    return _sums(equal, segment, count) / _sums(counts, segment, count)
 
 
 def _sums(value: Tensor, segment: Tensor, count: int) -> Tensor:

@@ -13,6 +13,9 @@ The gradient is that of the explained score. For a model with one logit and clas
 minus the logit, so that the sign is right for both classes; the authors' code multiplies by the
 sign of the predicted logit instead. There epsilon is 0 or 0.001, depending on the experiment.
 
+A gradient that cancels to zero may come out as rounding, of either sign; a small epsilon settles
+that.
+
 He, Rafiey, Mishne and Wang, "Explaining GNN Explanations with Edge Gradients" (KDD 2025,
 https://arxiv.org/abs/2508.01048).
 """
