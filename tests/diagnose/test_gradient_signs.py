@@ -204,6 +204,41 @@ def test_batches_are_irrelevant(path: str) -> None:
     assert alone == one.shares[1]
 
 
+@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.parametrize("layerwise", [False, True])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_model_that_cannot_be_cut(path: str, layerwise: bool) -> None:
+    """It looks at all nodes: on the full graph, one prediction and one edge at a time."""
+    case = Case("gin", "node")
+    inner, data = case.model(), case.data()
+
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            return self.inner(x + 0.01 * x.size(0), edge_index)
+
+    found = gradient_signs(
+        Wide(), data, index=[4, 9], path=path, layerwise=layerwise, steps=3, progress=False
+    )
+    shifted = data.clone()
+    shifted.x = data.x + 0.01 * data.num_nodes
+    plain = gradient_signs(
+        inner, shifted, index=[4, 9], path=path, layerwise=layerwise, steps=3, progress=False
+    )
+    assert found.num_signed.tolist() == plain.num_signed.tolist()
+    assert found.num_flips.tolist() == plain.num_flips.tolist()
+    one, other = (each.frame().query("sign != 0") for each in (found, plain))
+    columns = ["index", "edge_id", *(["layer"] if layerwise else []), "sign", "flip_at"]
+    one, other = (
+        each[columns].sort_values(columns[:-2]).fillna(-1).to_numpy().tolist()
+        for each in (one, other)
+    )
+    assert one == other
+
+
 def test_nothing_to_follow() -> None:
     case = Case("gin", "node")
     found = gradient_signs(case.model(), case.data(), index=[], progress=False)

@@ -381,6 +381,8 @@ def test_missing_or_broken_scores() -> None:
         gg.compare(a, a, level="layer")
     with pytest.raises(UnknownMetricError, match=r"1 scores of .* NaN"):
         gg.compare(a, scored({3: [1.0, NAN]}, model, data))
+    with pytest.raises(UnknownMetricError, match=r"two single ones.*explanations\[:1\]"):
+        gg.compare(a, a[0])
     with pytest.raises(UnknownMetricError, match="made by Glassgraph"):
         gg.compare(Data(), Data())  # type: ignore[arg-type]
     for wrong in ({"level": "node"}, {"top_k": 0}, {"top_k": True}, {"ranking": "size"}):

@@ -175,6 +175,10 @@ def compare(
         [1.0, 1.0]
     """
     _check(level, top_k, ranking)
+    if isinstance(a, Explanations) != isinstance(b, Explanations):
+        raise UnknownMetricError(
+            "compare two sets of explanations, or two single ones; a set of one is explanations[:1]"
+        )
     aligned = align([Vectors.read(run, level) for run in (a, b)], level)
     (found,) = _pairs(aligned, [(0, 1)], level, top_k, ranking)
     return found
