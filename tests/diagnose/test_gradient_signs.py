@@ -239,6 +239,34 @@ def test_a_model_that_cannot_be_cut(path: str, layerwise: bool) -> None:
     assert one == other
 
 
+@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+def test_predictions_that_cannot_be_cut_stand_where_they_were_asked_for() -> None:
+    """Nodes with a positive feature look at all nodes; they are followed after the others."""
+    case = Case("gin", "node")
+    inner, data = case.model(), case.data()
+
+    class Partly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            wide = 0.1 * x.size(0) * (x[:, :1] > 0)
+            return self.inner(x, edge_index) * (1 + wide)
+
+    is_wide = data.x[:, 0] > 0
+    index = [*is_wide.nonzero().view(-1)[:2].tolist(), *(~is_wide).nonzero().view(-1)[:2].tolist()]
+    together = gradient_signs(Partly(), data, index=index, steps=3, progress=False).frame()
+    for position, node in enumerate(index):
+        own = together[together.position == position].reset_index(drop=True)
+        assert (own["index"] == node).all()
+        alone = gradient_signs(Partly(), data, index=[node], steps=3, progress=False).frame()
+        merged = own.merge(alone, on="edge_id", suffixes=("", "_alone")).query("gradient != 0")
+        assert len(merged)
+        assert merged.gradient.tolist() == pytest.approx(merged.gradient_alone.tolist())
+        assert merged.sign.tolist() == merged.sign_alone.tolist()
+
+
 def test_nothing_to_follow() -> None:
     case = Case("gin", "node")
     found = gradient_signs(case.model(), case.data(), index=[], progress=False)

@@ -186,17 +186,18 @@ def gradient_signs(
     )
     found = tracker.explain(data, index, target)
     rows = found.num_layers if layerwise else 1
-    nothing = torch.empty(2 * rows, 0)
     parts = found.own_parts()
-    columns = torch.cat([nothing, *(_scores(part.layer_edge_score) for part in parts)], dim=1)
     positions = [part.position[part.edge_instance] for part in parts]
-    gradient, flip_at = columns[:rows], columns[rows:].double()
+    position, order = torch.cat([torch.empty(0, dtype=torch.long), *positions]).sort(stable=True)
+    columns = [torch.empty(2 * rows, 0), *(_scores(part.layer_edge_score) for part in parts)]
+    column = torch.cat(columns, dim=1)[:, order]
+    gradient, flip_at = column[:rows], column[rows:].double()
     return GradientSigns(
         path=path,
         layerwise=layerwise,
         steps=steps,
         index=in_order(found, "index"),
-        position=torch.cat([torch.empty(0, dtype=torch.long), *positions]),
+        position=position,
         gradient=gradient,
         sign=_signs(gradient, epsilon).long(),
         flip_at=(flip_at * steps).round() / steps,  # as it was before it took the model's dtype

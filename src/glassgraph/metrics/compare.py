@@ -5,11 +5,12 @@ Spearman's rank correlation, overlap of the best entries, agreement of signs. `c
 for every pair of several sets. `glassgraph.metrics.likeness` defines the measures,
 `glassgraph.metrics.vectors` what they run over.
 
-A similarity is worth what it exceeds. On small graphs, where most edges have a positive score, a
-mask of ones and uniform random numbers are already at a cosine of 0.6 to 0.9 to anything, so
-`compare_all` puts both beside the methods. The mask of ones covers the edges that every run has; at
-the level of layers, the messages that some run scores other than 0. Random numbers are uniform in
-(0, 1) on the same entries and depend on the seed, the prediction and the endpoints of the edge.
+A similarity is worth what it exceeds. Masks that are mostly positive have a high cosine to anything
+else that is, also to a mask of ones and to uniform random numbers (see ``docs/compare.md``),
+so `compare_all` puts both beside the methods. The mask of ones covers the edges that every run has:
+the receptive field, or the whole graph for a prediction that could not be cut out of it. At the
+level of layers it covers the messages that some run scores other than 0. Random numbers are uniform
+in (0, 1) on the same entries and depend on the seed, the prediction and the endpoints of the edge.
 
 He, Rafiey, Mishne and Wang, "Explaining GNN Explanations with Edge Gradients" (KDD 2025,
 https://arxiv.org/abs/2508.01048) compare explainers by the mean cosine of their masks.
