@@ -28,12 +28,15 @@ if TYPE_CHECKING:
         HeteroExplanation,
         LocalExplanation,
     )
+    from glassgraph.core.model_explanation import ModelExplanation
     from glassgraph.core.sites import MessageTap
     from glassgraph.core.task import Task
     from glassgraph.explainers.base import Explainer
     from glassgraph.explainers.decomposition.excitation_backprop import ExcitationBackprop
     from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
     from glassgraph.explainers.decomposition.lrp import LRP
+    from glassgraph.explainers.generation import graph_rules
+    from glassgraph.explainers.generation.xgnn import XGNN
     from glassgraph.explainers.gradient.cam import CAM
     from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
     from glassgraph.explainers.gradient.grad_cam import GradCAM
@@ -85,6 +88,7 @@ _HOMES = {
     "LRP": "glassgraph.explainers.decomposition.lrp",
     "LocalExplanation": "glassgraph.core.explanation",
     "MessageTap": "glassgraph.core.sites",
+    "ModelExplanation": "glassgraph.core.model_explanation",
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
     "PGExplainer": "glassgraph.explainers.perturbation.pg_explainer",
     "PGMExplainer": "glassgraph.explainers.surrogate.pgm_explainer",
@@ -95,6 +99,7 @@ _HOMES = {
     "Similarity": "glassgraph.metrics.compare",
     "SubgraphX": "glassgraph.explainers.perturbation.subgraphx",
     "Task": "glassgraph.core.task",
+    "XGNN": "glassgraph.explainers.generation.xgnn",
     "Zorro": "glassgraph.explainers.perturbation.zorro",
     "compare": "glassgraph.metrics.compare",
     "compare_all": "glassgraph.metrics.compare",
@@ -103,12 +108,17 @@ _HOMES = {
 }
 
 #: Rooms that are looked into by name: ``gg.rules.Gamma``.
-_ROOMS = {"diagnose": "glassgraph.diagnose", "rules": "glassgraph.core.rules"}
+_ROOMS = {
+    "diagnose": "glassgraph.diagnose",
+    "graph_rules": "glassgraph.explainers.generation.graph_rules",
+    "rules": "glassgraph.core.rules",
+}
 
 __all__ = [
     "CAM",
     "GNNLRP",
     "LRP",
+    "XGNN",
     "AdjacencyTap",
     "Attention",
     "Attribution",
@@ -130,6 +140,7 @@ __all__ = [
     "IntegratedGradients",
     "LocalExplanation",
     "MessageTap",
+    "ModelExplanation",
     "Occlusion",
     "PGExplainer",
     "PGMExplainer",
@@ -147,6 +158,7 @@ __all__ = [
     "diagnose",
     "errors",
     "explain",
+    "graph_rules",
     "methods",
     "rules",
 ]

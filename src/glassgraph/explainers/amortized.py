@@ -9,7 +9,6 @@ other model.
 
 from __future__ import annotations
 
-import json
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
-from glassgraph._version import __version__
 from glassgraph.core.divergence import Divergence
 from glassgraph.core.explanation import Explanations
 from glassgraph.core.instances import Instances
@@ -38,17 +34,14 @@ from glassgraph.errors import (
     InstanceError,
     Interrupted,
     NotFittedError,
-    OutputError,
 )
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.fitted_file import read_fitted, write_fitted
 from glassgraph.explainers.gates import Kind, Lesson
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Changes whenever older files can no longer be read.
-FORMAT = 1
-_KEY = "glassgraph_explainer"
 #: Share of the predictions that `fit` holds back where no validation set is given; of a small set
 #: more, up to the second share, until there are so many: a handful passes a solution by luck.
 _HELD_BACK, _MOST_HELD_BACK, _FEW = 0.25, 0.4, 50
@@ -348,13 +341,7 @@ class AmortizedExplainer(Explainer):
             OutputError: if the file cannot be written.
         """
         self._require_fit()
-        path = Path(path)
-        header = {
-            "format": FORMAT,
-            "glassgraph": __version__,
-            "method": self.name,
-            "model": type(self.model).__name__,
-            "model_fingerprint": fingerprint(self.model),
+        about = {
             "task": vars(self.task),
             "hyper_parameters": {
                 name: value
@@ -365,12 +352,7 @@ class AmortizedExplainer(Explainer):
             "history": self._rows,
             "about": self._about(),
         }
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(self._tensors(), path, metadata={_KEY: json.dumps(header)})
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"cannot write {path}: {error}") from error
-        return path
+        return write_fitted(Path(path), self.name, self.model, self._tensors(), about)
 
     @classmethod
     def load(
@@ -389,26 +371,7 @@ class AmortizedExplainer(Explainer):
             ExplainerFileError: if the file is damaged, of another method or format, or of another
                 model (other weights, another number of layers).
         """
-        tensors, header = _read_file(Path(path))
-        if header["method"] != cls.name:
-            raise ExplainerFileError(
-                f"{path} holds {header['method']!r}, not {cls.name!r}; load it with its own class"
-            )
-        found = fingerprint(model)
-        if header["model_fingerprint"] != found:
-            raise ExplainerFileError(
-                f"{path} was fitted for a {header['model']} with fingerprint "
-                f"{header['model_fingerprint']}; this {type(model).__name__} has {found}: other "
-                "weights, or other layers. What was learned about one model says nothing of "
-                "another; fit again"
-            )
-        if header["glassgraph"] != __version__:
-            warnings.warn(
-                f"{path} was written by glassgraph {header['glassgraph']}, this is {__version__}; "
-                "results may differ slightly",
-                UserWarning,
-                stacklevel=2,
-            )
+        tensors, header = read_fitted(Path(path), cls.name, model)
         settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
         explainer = cls(model, Task(**header["task"]), call=call, **settings)
         explainer._rows = header["history"]
@@ -443,23 +406,3 @@ def _split_lessons(lessons: Lessons) -> tuple[Lessons, Lessons]:
         part._made, part._source = lessons._made[span], lessons._source[span]
         parts.append(part)
     return parts[0], parts[1]
-
-
-def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if not path.is_file():
-        raise ExplainerFileError(f"there is no file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if _KEY not in metadata:
-                raise ExplainerFileError(f"{path} holds no fitted explainer of glassgraph")
-            header = json.loads(metadata[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise ExplainerFileError(f"{path} is damaged: {error}") from error
-    if header.get("format") != FORMAT:
-        raise ExplainerFileError(
-            f"{path} has format {header.get('format')}, this version of glassgraph reads {FORMAT} "
-            f"(it was written by {header.get('glassgraph')}); fit again, or use that version"
-        )
-    return tensors, header

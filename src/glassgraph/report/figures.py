@@ -67,7 +67,7 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
     simple = nx.Graph()
     simple.add_nodes_from(graph)
     simple.add_edges_from(zip(source, destination, strict=True))
-    position = _positions(nx, simple)
+    position = positions(nx, simple)
     twoway = set(zip(source, destination, strict=True))
 
     def draw(edges: list[int], **look: Any) -> None:
@@ -196,7 +196,7 @@ def _edge_scores(local: LocalLike, num_edges: int) -> Tensor:
     return torch.zeros(num_edges) if scores is None else scores.nan_to_num(0.0, 0.0, 0.0)
 
 
-def _positions(nx: Any, graph: Any) -> dict[int, Any]:
+def positions(nx: Any, graph: Any) -> dict[int, Any]:
     """Kamada-Kawai for what a reader can follow, a seeded spring layout for what is large."""
     if len(graph) == 0:
         return {}

@@ -1,0 +1,1 @@
+"""Methods that explain a model by generating graphs for it."""

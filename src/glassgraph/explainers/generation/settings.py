@@ -1,0 +1,73 @@
+"""Values of XGNN's hyper-parameters: whether they make sense, and how a file tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from glassgraph.errors import HyperParameterError
+from glassgraph.explainers.generation.graph_rules import Rule
+
+_WORDS = {
+    "rollout_value": ("best", "last"),
+    "roll_back": ("worse", "negative"),
+    "keep": ("best", "last"),
+    "optimizer": ("adam", "sgd"),
+}
+_AT_LEAST = {
+    "max_nodes": 2,
+    "iterations": 1,
+    "episodes": 1,
+    "max_steps": 1,
+    "num_rollouts": 0,
+    "rollout_steps": 0,
+}
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Check words and ranges.
+
+    Raises:
+        HyperParameterError: names the first that is wrong.
+    """
+    for name, lowest in _AT_LEAST.items():
+        if settings[name] is not None or name in ("max_nodes", "iterations", "episodes"):
+            at_least(name, settings[name], lowest)
+    for name, words in _WORDS.items():
+        if settings[name] not in words:
+            raise HyperParameterError(
+                f"{name} must be {' or '.join(map(repr, words))}; got {settings[name]!r}"
+            )
+    if not settings["learning_rate"] > 0:
+        raise HyperParameterError(f"learning_rate is positive; got {settings['learning_rate']}")
+    for name in ("entropy", "rule_weight", "rollout_weight", "slack"):
+        if not settings[name] >= 0:
+            raise HyperParameterError(f"{name} is not negative; got {settings[name]}")
+    if not -(2**63) <= int(settings["seed"]) < 2**63:
+        raise HyperParameterError(f"seed must be a 64-bit integer; got {settings['seed']}")
+
+
+def at_least(name: str, value: Any, lowest: int) -> int:
+    """An integer that is large enough.
+
+    Raises:
+        HyperParameterError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise HyperParameterError(f"{name} is an integer of at least {lowest}; got {value!r}")
+    return value
+
+
+def told(value: Any) -> Any:
+    """A value as JSON can hold it; functions by their names."""
+    if isinstance(value, Rule):
+        return value.to_json() or value.name
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [told(each) for each in value]
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return value
