@@ -10,7 +10,12 @@ import torch
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, UnknownMethodError
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.registry import METHODS, find_method, make_explainer
+from glassgraph.explainers.registry import (
+    METHODS,
+    MODEL_METHODS,
+    find_method,
+    make_explainer,
+)
 from tests.laws.cases import (
     CASES,
     TINY_OF_METHOD,
@@ -39,6 +44,15 @@ def test_every_method_is_public_and_under_its_own_name() -> None:
         assert find_method(name) is method
 
 
+def test_methods_for_models_are_public_and_point_the_way() -> None:
+    for name, method in MODEL_METHODS.items():
+        assert method.name == name
+        assert getattr(gg, method.__name__) is method
+        assert method.__name__ in gg.__all__
+        with pytest.raises(UnknownMethodError, match=rf"gg\.{method.__name__}\(model, .*fit"):
+            gg.explain(CASE.model(), CASE.data(), name)
+
+
 def test_an_unknown_method() -> None:
     with pytest.raises(UnknownMethodError, match=r"no method 'gnnexplainer'.*gnn_explainer"):
         gg.explain(CASE.model(), CASE.data(), "gnnexplainer")
@@ -52,7 +66,10 @@ def test_an_unknown_hyper_parameter(method: str) -> None:
 
 def test_the_table_of_methods() -> None:
     table = gg.methods()
-    assert list(table.index) == list(METHODS)
+    assert list(table.index) == [*METHODS, *MODEL_METHODS]
+    assert set(table.loc[list(METHODS), "explains"]) == {"predictions"}
+    assert table.loc["xgnn", "explains"] == "model"
+    assert table.loc["xgnn", "family"] == "generation"
     row = table.loc["gnn_explainer"]
     assert row["class"] == "GNNExplainer"
     assert row["family"] == "perturbation"
@@ -137,7 +154,7 @@ def test_provenance_tells_how_it_was_made() -> None:
 
 
 def test_every_public_argument_is_documented() -> None:
-    for method in METHODS.values():
+    for method in [*METHODS.values(), *MODEL_METHODS.values()]:
         text = method.__doc__ or ""
         for name in inspect.signature(method.__init__).parameters:
             if name not in ("self", "shared") and method.__init__ is not Explainer.__init__:

@@ -24,11 +24,13 @@ def methods(
 
     rows = list_methods().reset_index().to_dict(orient="records")
     table = Table(title=f"{len(rows)} methods", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("method", "family", "scores", "traits", "source"):
+    for name in ("method", "family", "explains", "scores", "traits", "source"):
         table.add_column(name, no_wrap=name == "method", overflow="fold")
     for row in rows:
         traits = ", ".join(mark for mark in _MARKS if row[mark])
-        table.add_row(row["method"], row["family"], row["scores"], traits, row["source"])
+        table.add_row(
+            row["method"], row["family"], row["explains"], row["scores"], traits, row["source"]
+        )
     out().print(table)
     if json is not None:
         write_json(json, rows)

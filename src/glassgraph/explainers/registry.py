@@ -15,6 +15,7 @@ from glassgraph.explainers.base import Explainer, hyper_parameter_names
 from glassgraph.explainers.decomposition.excitation_backprop import ExcitationBackprop
 from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
 from glassgraph.explainers.decomposition.lrp import LRP
+from glassgraph.explainers.generation.xgnn import XGNN
 from glassgraph.explainers.gradient.cam import CAM
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
 from glassgraph.explainers.gradient.grad_cam import GradCAM
@@ -70,13 +71,22 @@ METHODS: dict[str, type[Explainer]] = {
     )
 }
 
+#: Methods that explain a model, not its predictions: no data, ``fit(target_class)``, ``explain(n)``.
+MODEL_METHODS: dict[str, type[XGNN]] = {XGNN.name: XGNN}
+
 
 def find_method(name: str) -> type[Explainer]:
-    """The class of a method.
+    """The class of a method that explains predictions.
 
     Raises:
         UnknownMethodError: if there is none of that name.
     """
+    if name in MODEL_METHODS:
+        own = MODEL_METHODS[name].__name__
+        raise UnknownMethodError(
+            f"{name} explains a model, not predictions on data; write gg.{own}(model, "
+            f"node_types=..., max_nodes=...).fit(target_class=...).explain(n=10)"
+        )
     if name not in METHODS:
         raise UnknownMethodError(f"there is no method {name!r}; there are {', '.join(METHODS)}")
     return METHODS[name]
@@ -87,13 +97,14 @@ def methods() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for name, method in METHODS.items():
+    for name, method in {**METHODS, **MODEL_METHODS}.items():
         traits = method.traits
         rows.append(
             {
                 "method": name,
                 "class": method.__name__,
                 "family": traits.family,
+                "explains": "model" if name in MODEL_METHODS else "predictions",
                 "scores": ", ".join(traits.scores),
                 "learned": traits.is_learned,
                 "amortized": traits.is_amortized,

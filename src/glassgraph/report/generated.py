@@ -15,18 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["COLORS", "plot_generated"]
 
-#: Of node types, in order; they begin again after the last.
+#: Of node types, in order, as in the reports; they begin again after the last.
 COLORS = (
-    "#8a93a6",
-    "#4755d8",
-    "#d64550",
-    "#1d9a6c",
-    "#8b4fc4",
-    "#f0923b",
-    "#9c5f3c",
-    "#0fa28e",
-    "#c2479d",
-    "#b4a12a",
+    "#7aa6d8",
+    "#e3a857",
+    "#6fb89a",
+    "#c58bc9",
+    "#9aa3b2",
+    "#d98080",
+    "#8f8fdc",
+    "#b7b25a",
 )
 _COLUMNS = 5
 
@@ -65,12 +63,12 @@ def plot_generated(explanation: ModelExplanation, position: int | None = None) -
             ax=axes,
             node_size=260,
             node_color=[COLORS[kind % len(COLORS)] for kind in kinds],
-            edgecolors="white",
+            edgecolors="#aab3c4",
         )
         if len(explanation.node_types) > 1:
             names = {node: explanation.node_types[kind] for node, kind in enumerate(kinds)}
             nx.draw_networkx_labels(
-                graph, place, labels=names, ax=axes, font_size=8, font_color="white"
+                graph, place, labels=names, ax=axes, font_size=8, font_color="#171b26"
             )
         axes.set_title(f"p = {float(explanation.probability[number]):.3f}", fontsize=9)
         axes.margins(0.15)

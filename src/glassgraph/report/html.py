@@ -63,7 +63,11 @@ def write_report(
         OutputError: if the file cannot be written.
         ReportError: if there is no run, or the runs do not belong together.
     """
-    text = render_report(runs, metrics, title, similarities)
+    return write_page(path, render_report(runs, metrics, title, similarities))
+
+
+def write_page(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a page, complete or not at all; its arguments and errors are those of `write_report`."""
     target = Path(path)
     if target.is_dir() or target.suffix.lower() not in {".html", ".htm"}:
         target = target / "report.html"
@@ -87,21 +91,44 @@ def render_report(
     """The report as the text of an HTML document; the arguments are those of `write_report`."""
     payload = build_payload(runs, metrics, title)
     payload["vendor"] = json.loads(_asset("vendor.json"))
-    scripts = [_asset(name) for name in SCRIPTS]
+    link = '<a href="#similarity-section">Similarity</a>' if similarities else ""
+    more = {
+        "ALERTS": unmet_html(runs),
+        "CURVES": curves_html(runs),
+        "SIMILARITY_LINK": link,
+        "SIMILARITIES": similarities_html(similarities),
+    }
+    return render_page("page.html", title, payload, SCRIPTS, more)
+
+
+def render_page(
+    template: str,
+    title: str,
+    payload: Mapping[str, object],
+    names: Sequence[str],
+    more: Mapping[str, str],
+) -> str:
+    """Fill a page: title, policy, style, data and scripts, and further parts by name.
+
+    Args:
+        template: the page's asset, with ``@@NAME@@`` where a part goes.
+        title: of the page.
+        payload: data for the scripts.
+        names: assets of the scripts, in order.
+        more: HTML of further parts.
+    """
+    scripts = [_asset(name) for name in names]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     parts = {
         "TITLE": html.escape(title),
         "POLICY": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:",
         "STYLE": _asset("style.css"),
-        "ALERTS": unmet_html(runs),
-        "CURVES": curves_html(runs),
-        "SIMILARITY_LINK": '<a href="#similarity-section">Similarity</a>' if similarities else "",
-        "SIMILARITIES": similarities_html(similarities),
         "DATA": embed_json(payload),
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
+        **more,
     }
-    pieces = _asset("page.html").split("@@")
+    pieces = _asset(template).split("@@")
     return "".join(parts[p] if odd % 2 else p for odd, p in enumerate(pieces))
 
 
