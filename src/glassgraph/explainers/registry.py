@@ -71,7 +71,7 @@ METHODS: dict[str, type[Explainer]] = {
     )
 }
 
-#: Methods that explain a model, not its predictions: no data, ``fit(target_class)``, ``explain(n)``.
+#: Methods that explain a model, not its predictions: they take no data.
 MODEL_METHODS: dict[str, type[XGNN]] = {XGNN.name: XGNN}
 
 
@@ -97,12 +97,13 @@ def methods() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for name, method in {**METHODS, **MODEL_METHODS}.items():
-        traits = method.traits
+    described = [(name, method.__name__, method.traits) for name, method in METHODS.items()]
+    described += [(name, method.__name__, method.traits) for name, method in MODEL_METHODS.items()]
+    for name, class_name, traits in described:
         rows.append(
             {
                 "method": name,
-                "class": method.__name__,
+                "class": class_name,
                 "family": traits.family,
                 "explains": "model" if name in MODEL_METHODS else "predictions",
                 "scores": ", ".join(traits.scores),

@@ -67,7 +67,7 @@ def write_report(
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a page, complete or not at all; its arguments and errors are those of `write_report`."""
+    """Write a page, complete or not at all; path and errors are those of `write_report`."""
     target = Path(path)
     if target.is_dir() or target.suffix.lower() not in {".html", ".htm"}:
         target = target / "report.html"

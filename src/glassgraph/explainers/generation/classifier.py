@@ -64,6 +64,7 @@ class Classifier:
         self.task = task
         self.features = features
         self.decorate = decorate
+        self.num_classes = 0
         self._call = ModelCall(model, call)
         floating = [each for each in model.parameters() if each.is_floating_point()]
         self.dtype = floating[0].dtype if floating else torch.get_default_dtype()
@@ -110,15 +111,15 @@ class Classifier:
         Raises:
             ModelOutputError: if there is not one row per graph.
         """
-        found = []
+        found = [torch.zeros(0, self.num_classes, dtype=self.dtype, device=self.device)]
         for first in range(0, len(graphs), GRAPHS_AT_ONCE):
             part = graphs.take(slice(first, first + GRAPHS_AT_ONCE))
             output = as_matrix(self._call(self.inputs(part)), len(part), "graph")
             found.append(probabilities(self.task, output))
-        return torch.cat(found)
+        return torch.cat(found[1:] or found)
 
-    def probe(self, graphs: Graphs) -> int:
-        """Ask about a few graphs, together and alone; the number of classes.
+    def probe(self, graphs: Graphs) -> None:
+        """Ask about a few graphs, together and alone; `num_classes` is known from then on.
 
         Raises:
             ModelCallError: if the model fails on such graphs, most often for the feature width.
@@ -146,7 +147,7 @@ class Classifier:
             )
         if not torch.isfinite(together).all():
             raise UnsupportedModelError("the model's probabilities of small graphs are not finite")
-        return together.size(1)
+        self.num_classes = together.size(1)
 
     def _told(self) -> str:
         if not callable(self.features):

@@ -80,21 +80,24 @@ class Episodes:
         return self.steps[-1].after if self.steps else self.begin
 
     def best(self, slack: float) -> tuple[Graphs, Tensor]:
-        """Of each episode the last graph nearly as probable as its best, and the step it came by.
+        """Of each episode the graph that it gives, and the step it came by.
 
-        Episodes without an accepted step give what they began with, step 0.
+        Of the graphs nearly as probable as the best those with the most nodes, of these the first,
+        which has the fewest edges. Without an accepted step it is the beginning, step 0.
         """
         graphs = self.begin
-        taken = torch.zeros_like(graphs.size)
+        taken, size = torch.zeros_like(graphs.size), torch.zeros_like(graphs.size)
         value = torch.full((len(self.steps), len(graphs)), -math.inf, device=taken.device).double()
         for number, step in enumerate(self.steps):
             found = step.probability.double().masked_fill(~step.is_accepted, -math.inf)
             value[number, step.row] = found
-        highest = value.amax(dim=0)
+        highest = value.amax(dim=0) if self.steps else value
         for number, step in enumerate(self.steps):
             is_near = (value[number] >= highest - slack) & value[number].isfinite()
-            graphs = step.after.where(is_near, graphs)
-            taken = torch.where(is_near, number + 1, taken)
+            is_chosen = is_near & (step.after.size > size)
+            graphs = step.after.where(is_chosen, graphs)
+            size = torch.where(is_chosen, graphs.size, size)
+            taken = torch.where(is_chosen, number + 1, taken)
         return graphs, taken
 
 

@@ -29,9 +29,10 @@ back to the settings of the authors' code (divelab/DIG, ``dig/xgraph/XGNN``):
 * A step is rolled back if it is paid less than nothing and less than the state it left
   (``roll_back="worse"``). Published: less than nothing, which no first step passes where small
   graphs are far from the class.
-* What an episode gives is the largest of its most probable graphs (``keep="best"``, ``slack``).
-  Published: the last. The generator has no action to stop with, so that goes on adding edges while
-  the class is more probable than by chance. The trace has all steps.
+* What an episode gives is the best of its graphs (``keep="best"``): of those within ``slack`` of its
+  highest probability the one with the most nodes, then the fewest edges. Published: the last. The
+  generator has no action to stop with, so that goes on adding edges while the class is more
+  probable than by chance. The trace has all steps.
 * Roll-outs look V steps ahead (``rollout_steps``). Published: to the end of the episode.
 * Episodes run side by side, the mean reward of the others is a baseline, and entropy is rewarded a
   little (``episodes``, ``baseline``, ``entropy``). Published: one episode, none of it.
@@ -97,7 +98,8 @@ from glassgraph.explainers.generation.wandering import wander
 if TYPE_CHECKING:
     import pandas as pd
 
-_STREAM_EXPLAIN, _STREAM_WANDER, _STREAM_START = -1, -2, -3
+#: Iterations count from 0; what is drawn outside of them has these addresses.
+STREAM_EXPLAIN, STREAM_WANDER, STREAM_START = -1, -2, -3
 _STEPS_PER_NODE = 3
 _MOMENTUM, _WEIGHT_DECAY, _ADAM_BETAS, _CLIP = 0.9, 5e-4, (0.9, 0.99), 100.0
 
@@ -142,8 +144,8 @@ class XGNN:
         roll_back: steps are rolled back if their reward is ``"negative"``, or negative and
             ``"worse"`` than before.
         keep: an episode gives its ``"best"`` or its ``"last"`` graph.
-        slack: graphs whose probability is lower than the best by no more than this are as good; the
-            last of them is taken, which is the largest.
+        slack: graphs whose probability is lower than the best by no more than this are as good; of
+            them the one with the most nodes is taken, and with the fewest edges.
         baseline: subtract the mean reward of the other episodes.
         entropy: weight of the entropy of both distributions.
         optimizer: ``"adam"`` or ``"sgd"`` (momentum 0.9, weight decay 5e-4).
@@ -248,8 +250,8 @@ class XGNN:
         self._rules = [rule.bind(self.node_types) for rule in self.rules]
         self._classifier = Classifier(self.model, self.task, features, decorate, call)
         starts = read_start(start, self.node_types, max_nodes, self._classifier.device)
-        self._starts = with_a_first_move(starts, self._rules)
-        self.num_classes = self._probe()
+        self.starts = with_a_first_move(starts, self._rules)
+        self._probe()
         self.target_class: int | None = None
         self._policy: Policy | None = None
         self._rows: list[dict[str, Any]] = []
@@ -280,9 +282,9 @@ class XGNN:
             FitError: if the loss is not finite.
             Interrupted: on Ctrl-C; the generator keeps what it had learned.
         """
-        growth = self._growth(target_class)
+        growth = self.growth(target_class)
         self.target_class, self._rows = growth.target, []
-        self._policy = self._make_policy()
+        self._policy = self.make_policy()
         try:
             with protected(self.model), torch.enable_grad():
                 self._learn(growth, self._policy)
@@ -292,15 +294,7 @@ class XGNN:
         return self
 
     def _learn(self, growth: Growth, policy: Policy) -> None:
-        parameters = list(policy.parameters())
-        rate = self.learning_rate
-        optimizer: torch.optim.Optimizer
-        if self.optimizer == "adam":
-            optimizer = torch.optim.Adam(parameters, lr=rate, betas=_ADAM_BETAS)
-        else:
-            optimizer = torch.optim.SGD(
-                parameters, lr=rate, momentum=_MOMENTUM, weight_decay=_WEIGHT_DECAY
-            )
+        optimizer = self.make_optimizer(policy)
 
         def learn(choice: Choice, reward: Tensor) -> None:
             loss = policy_loss(choice, reward, self.baseline, self.entropy)
@@ -308,7 +302,7 @@ class XGNN:
                 raise FitError(f"the loss of xgnn is {float(loss)}; try a lower learning_rate")
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(parameters, _CLIP)
+            nn.utils.clip_grad_norm_(policy.parameters(), _CLIP)
             optimizer.step()
 
         rounds = range(self.iterations)
@@ -336,8 +330,8 @@ class XGNN:
         growth, policy = self._fitted(), self._policy
         assert policy is not None
         with protected(self.model):
-            begin = self._begin(settings.at_least("n", n, 1), _STREAM_EXPLAIN)
-            episodes = growth.grow(policy, begin, _STREAM_EXPLAIN)
+            begin = self._begin(settings.at_least("n", n, 1), STREAM_EXPLAIN)
+            episodes = growth.grow(policy, begin, STREAM_EXPLAIN)
             graphs, taken = (
                 episodes.best(self.slack) if self.keep == "best" else (episodes.last, None)
             )
@@ -366,8 +360,8 @@ class XGNN:
         Raises:
             NotFittedError: without a class, before `fit`.
         """
-        growth = self._fitted() if target_class is None else self._growth(target_class)
-        begin = self._begin(settings.at_least("n", n, 1), _STREAM_WANDER)
+        growth = self._fitted() if target_class is None else self.growth(target_class)
+        begin = self._begin(settings.at_least("n", n, 1), STREAM_WANDER)
         nodes = torch.full((n,), self.max_nodes, device=begin.node_type.device)
         edges = torch.full_like(nodes, -1)
         if like is not None and len(like):
@@ -429,39 +423,44 @@ class XGNN:
         if "rules" not in shared:
             known["rules"] = [from_json(rule) for rule in known["rules"]]
         xgnn = cls(model, **{**known, **shared})
-        xgnn._policy = xgnn._make_policy()
+        xgnn._policy = xgnn.make_policy()
         xgnn._policy.load_state_dict(tensors)
         xgnn.target_class, xgnn._rows = int(header["target"]), header["history"]
         return xgnn
 
     # Helpers
 
-    def _probe(self) -> int:
-        """Ask the model about some small graphs; the number of classes."""
+    def _probe(self) -> None:
+        """Ask the model about some small graphs, as many beginnings as graphs after a move."""
         with protected(self.model):
-            row, start, end = self._starts.moves().nonzero(as_tuple=True)
+            row, start, end = self.starts.moves().nonzero(as_tuple=True)
             first = slice(0, 2)
-            grown = self._starts.take(row[first]).after(start[first], end[first])
-            return self._classifier.probe(Graphs.join([self._starts.take(first), grown]))
+            grown = self.starts.take(row[first]).after(start[first], end[first])
+            self._classifier.probe(Graphs.join([self.starts.take(first), grown]))
 
     def _begin(self, count: int, iteration: int) -> Graphs:
         """``count`` beginnings, each drawn from those that are possible."""
-        row = torch.arange(count, device=self._starts.node_type.device)
-        number = uniform(self.seed, _STREAM_START, iteration, row)
-        return self._starts.take((number * len(self._starts)).long())
+        row = torch.arange(count, device=self.starts.node_type.device)
+        number = uniform(self.seed, STREAM_START, iteration, row)
+        return self.starts.take((number * len(self.starts)).long())
 
-    def _growth(self, target_class: int) -> Growth:
-        is_number = isinstance(target_class, int) and not isinstance(target_class, bool)
-        if not is_number or not 0 <= target_class < self.num_classes:
+    def growth(self, target_class: int) -> Growth:
+        """How graphs grow towards a class.
+
+        Raises:
+            TargetError: if there is no such class.
+        """
+        classes = range(self._classifier.num_classes)
+        if not isinstance(target_class, int) or target_class not in classes:
             raise TargetError(
-                f"target_class {target_class!r} is out of range: the model has {self.num_classes} "
+                f"target_class {target_class!r} is out of range: the model has {len(classes)} "
                 "classes, from 0"
             )
         return Growth(
             classifier=self._classifier,
             rules=self._rules,
             target=target_class,
-            chance=0.5 if self.task.mode == "binary_classification" else 1 / self.num_classes,
+            chance=0.5 if self.task.mode == "binary_classification" else 1 / len(classes),
             rewards=Rewards(
                 self.num_rollouts,
                 self.rollout_weight,
@@ -483,9 +482,17 @@ class XGNN:
                 "xgnn learns to generate before it explains: call .fit(target_class=...), or load "
                 "a file"
             )
-        return self._growth(self.target_class)
+        return self.growth(self.target_class)
 
-    def _make_policy(self) -> Policy:
+    def make_optimizer(self, policy: Policy) -> torch.optim.Optimizer:
+        """Of the policy's weights."""
+        weights, rate = list(policy.parameters()), self.learning_rate
+        if self.optimizer == "adam":
+            return torch.optim.Adam(weights, lr=rate, betas=_ADAM_BETAS)
+        return torch.optim.SGD(weights, lr=rate, momentum=_MOMENTUM, weight_decay=_WEIGHT_DECAY)
+
+    def make_policy(self) -> Policy:
+        """An untrained policy."""
         generator = torch.Generator().manual_seed(self.seed)
         where = self._classifier
         return Policy(len(self.node_types), generator, where.dtype, where.device)
