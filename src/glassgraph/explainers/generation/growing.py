@@ -132,8 +132,7 @@ class Growth:
     ) -> Episodes:
         """Run an episode from each graph; ``learn(choice, reward)`` is called after every step."""
         episodes, state = Episodes(begin), begin
-        dtype = self.classifier.dtype
-        value = torch.full((len(begin),), -math.inf, dtype=dtype, device=begin.node_type.device)
+        value = torch.full_like(begin.size, -math.inf, dtype=torch.double)
         for step in range(self.max_steps):
             allowed = self.allowed(state)
             row = _where(allowed.flatten(1).any(dim=1))
@@ -152,7 +151,7 @@ class Growth:
             if self.roll_back == "worse":
                 is_accepted = is_accepted | (reward >= value[row])
             is_accepted = is_accepted & is_valid
-            value[row] = torch.where(is_accepted, reward, value[row])
+            value[row] = torch.where(is_accepted, reward.double(), value[row])
             state = state.put(row, after.where(is_accepted, before))
             episodes.steps.append(
                 Recorded(

@@ -29,9 +29,9 @@ back to the settings of the authors' code (divelab/DIG, ``dig/xgraph/XGNN``):
 * A step is rolled back if it is paid less than nothing and less than the state it left
   (``roll_back="worse"``). Published: less than nothing, which no first step passes where small
   graphs are far from the class.
-* What an episode gives is the best of its graphs (``keep="best"``): of those within ``slack`` of its
-  highest probability the one with the most nodes, then the fewest edges. Published: the last. The
-  generator has no action to stop with, so that goes on adding edges while the class is more
+* What an episode gives is the best of its graphs (``keep="best"``): of those within ``slack`` of
+  its highest probability the one with the most nodes, then the fewest edges. Published: the last.
+  The generator has no action to stop with, so that goes on adding edges while the class is more
   probable than by chance. The trace has all steps.
 * Roll-outs look V steps ahead (``rollout_steps``). Published: to the end of the episode.
 * Episodes run side by side, the mean reward of the others is a baseline, and entropy is rewarded a
@@ -253,13 +253,13 @@ class XGNN:
         self.starts = with_a_first_move(starts, self._rules)
         self._probe()
         self.target_class: int | None = None
-        self._policy: Policy | None = None
+        self.policy: Policy | None = None
         self._rows: list[dict[str, Any]] = []
 
     @property
     def is_fitted(self) -> bool:
         """Whether there is a generator to explain with."""
-        return self._policy is not None and bool(self._rows)
+        return self.policy is not None and bool(self._rows)
 
     @property
     def hyper_parameters(self) -> dict[str, Any]:
@@ -284,10 +284,10 @@ class XGNN:
         """
         growth = self.growth(target_class)
         self.target_class, self._rows = growth.target, []
-        self._policy = self.make_policy()
+        self.policy = self.make_policy()
         try:
             with protected(self.model), torch.enable_grad():
-                self._learn(growth, self._policy)
+                self._learn(growth, self.policy)
         except KeyboardInterrupt as interrupt:
             done = f"{len(self._rows)} of {self.iterations} iterations are done"
             raise Interrupted(f"interrupted while fitting xgnn: {done}") from interrupt
@@ -299,7 +299,10 @@ class XGNN:
         def learn(choice: Choice, reward: Tensor) -> None:
             loss = policy_loss(choice, reward, self.baseline, self.entropy)
             if not torch.isfinite(loss):
-                raise FitError(f"the loss of xgnn is {float(loss)}; try a lower learning_rate")
+                raise FitError(
+                    "the loss of xgnn is not finite: the model's probabilities are not, or "
+                    "learning_rate is too high"
+                )
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(policy.parameters(), _CLIP)
@@ -327,7 +330,7 @@ class XGNN:
         Raises:
             NotFittedError: before `fit`.
         """
-        growth, policy = self._fitted(), self._policy
+        growth, policy = self._fitted(), self.policy
         assert policy is not None
         with protected(self.model):
             begin = self._begin(settings.at_least("n", n, 1), STREAM_EXPLAIN)
@@ -382,7 +385,7 @@ class XGNN:
             NotFittedError: before `fit`.
             OutputError: if the file cannot be written.
         """
-        growth, policy = self._fitted(), self._policy
+        growth, policy = self._fitted(), self.policy
         assert policy is not None
         functions = [n for n in ("features", "decorate", "call") if callable(getattr(self, n))]
         if any(rule.to_json() is None for rule in self.rules):
@@ -423,8 +426,8 @@ class XGNN:
         if "rules" not in shared:
             known["rules"] = [from_json(rule) for rule in known["rules"]]
         xgnn = cls(model, **{**known, **shared})
-        xgnn._policy = xgnn.make_policy()
-        xgnn._policy.load_state_dict(tensors)
+        xgnn.policy = xgnn.make_policy()
+        xgnn.policy.load_state_dict(tensors)
         xgnn.target_class, xgnn._rows = int(header["target"]), header["history"]
         return xgnn
 
