@@ -74,15 +74,19 @@ class Literal:
             for iteration in range(own.iterations):
                 states = self._begin(own.episodes, iteration)
                 values = [-math.inf] * len(states)
+                refused = [0] * len(states)
                 for step in range(growth.max_steps):
                     losses, rewards, entropies = [], [], []
                     for row in range(len(states)):
+                        if growth.patience is not None and refused[row] >= growth.patience:
+                            continue
                         told = self._step(growth, states, values, iteration, row, step)
                         if told is not None:
-                            _, log, entropy = told
+                            moved, log, entropy = told
+                            refused[row] = 0 if moved.is_accepted else refused[row] + 1
                             losses.append(log)
                             entropies.append(entropy)
-                            rewards.append(told[0].reward)
+                            rewards.append(moved.reward)
                     if not losses:
                         break
                     loss = self._loss(losses, rewards, entropies)
@@ -101,8 +105,15 @@ class Literal:
         with protected(self.xgnn.model):
             for row in range(n):
                 values = [-math.inf] * n
-                steps = []
+                steps: list[Moved] = []
                 for step in range(growth.max_steps):
+                    last = steps[-growth.patience :] if growth.patience else []
+                    if (
+                        last
+                        and len(last) == growth.patience
+                        and not any(each.is_accepted for each in last)
+                    ):
+                        break
                     told = self._step(growth, states, values, STREAM_EXPLAIN, row, step)
                     if told is None:
                         break

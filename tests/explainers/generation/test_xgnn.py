@@ -120,14 +120,15 @@ def not_three_of_a_kind(node_type: Tensor, edge_index: Tensor) -> bool:
         {"mask_moves": False, "optimizer": "sgd", "baseline": False},
         {"rollout_value": "last", "roll_back": "negative", "start": "A", "keep": "last"},
         {**gg.XGNN.published, "max_steps": 6},
+        {"patience": 2, "max_steps": 9, "rules": [not_three_of_a_kind], "mask_moves": False},
         {"num_rollouts": 0, "entropy": 0.1, "rollout_steps": 1},
     ],
-    ids=["default", "unmasked", "last", "published", "no-rollouts"],
+    ids=["default", "unmasked", "last", "published", "patience", "no-rollouts"],
 )
 def test_equals_the_literal_version(settings: dict[str, Any]) -> None:
     rules = [gg.graph_rules.MaxDegree({"A": 2}), not_three_of_a_kind]
     few = {"iterations": 2, "episodes": 3, "num_rollouts": 2, "max_steps": 5, "seed": 5}
-    xgnn = ring_finder(rules=rules, **{**few, **settings}).fit(1)
+    xgnn = ring_finder(**{"rules": rules, **few, **settings}).fit(1)
     literal = Literal(xgnn).fit(1)
     assert xgnn.policy is not None
     pairs = zip(xgnn.policy.parameters(), literal.policy.parameters(), strict=True)
@@ -151,6 +152,15 @@ def test_all_graphs_of_a_step_are_one_call() -> None:
     xgnn.fit(1)
     assert len(calls) <= 4 + 1, "one call a step, and one for the history"
     assert max(calls) > 4 * 3
+
+
+def test_an_episode_ends_when_nothing_is_kept_for_a_while() -> None:
+    def only_two(node_type: Tensor, edge_index: Tensor) -> bool:
+        return len(node_type) == 2
+
+    for patience, steps in ((2, 3), (4, 5), (None, 12)):
+        xgnn = ring_finder(rules=[only_two], patience=patience).fit(1)
+        assert {len(graph.steps) for graph in xgnn.explain(3).graphs} == {steps}
 
 
 # Randomness
@@ -428,6 +438,7 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
         ({"episodes": True}, "episodes"),
         ({"num_rollouts": -1}, "num_rollouts"),
         ({"max_steps": 0}, "max_steps"),
+        ({"patience": 0}, "patience"),
         ({"learning_rate": 0.0}, "learning_rate is positive"),
         ({"entropy": -0.1}, "entropy is not negative"),
         ({"slack": -1.0}, "slack"),

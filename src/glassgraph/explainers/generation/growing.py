@@ -114,6 +114,7 @@ class Growth:
         max_steps: T.
         mask_moves: offer only moves that keep the rules, as far as rules know in advance.
         roll_back: ``"negative"`` or ``"worse"``.
+        patience: steps rolled back in a row that end an episode; None for no end.
         seed: seed of all numbers.
     """
 
@@ -125,6 +126,7 @@ class Growth:
     max_steps: int
     mask_moves: bool
     roll_back: RollBack
+    patience: int | None
     seed: int
 
     def grow(
@@ -133,9 +135,13 @@ class Growth:
         """Run an episode from each graph; ``learn(choice, reward)`` is called after every step."""
         episodes, state = Episodes(begin), begin
         value = torch.full_like(begin.size, -math.inf, dtype=torch.double)
+        refused = torch.zeros_like(begin.size)
         for step in range(self.max_steps):
             allowed = self.allowed(state)
-            row = _where(allowed.flatten(1).any(dim=1))
+            goes_on = allowed.flatten(1).any(dim=1)
+            if self.patience is not None:
+                goes_on &= refused < self.patience
+            row = _where(goes_on)
             if not row.numel():
                 break
             before = state.take(row)
@@ -151,6 +157,7 @@ class Growth:
             if self.roll_back == "worse":
                 is_accepted = is_accepted | (reward >= value[row])
             is_accepted = is_accepted & is_valid
+            refused[row] = torch.where(is_accepted, 0, refused[row] + 1)
             value[row] = torch.where(is_accepted, reward.double(), value[row])
             state = state.put(row, after.where(is_accepted, before))
             episodes.steps.append(

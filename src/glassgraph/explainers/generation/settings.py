@@ -23,6 +23,7 @@ _AT_LEAST = {
     "max_steps": 1,
     "num_rollouts": 0,
     "rollout_steps": 0,
+    "patience": 1,
 }
 
 

@@ -29,6 +29,8 @@ back to the settings of the authors' code (divelab/DIG, ``dig/xgraph/XGNN``):
 * A step is rolled back if it is paid less than nothing and less than the state it left
   (``roll_back="worse"``). Published: less than nothing, which no first step passes where small
   graphs are far from the class.
+* An episode ends when nothing has been kept for a while (``patience``). Published: it does not, and
+  learns at dead ends, where every action is punished, as much as anywhere else.
 * What an episode gives is the best of its graphs (``keep="best"``): of those within ``slack`` of
   its highest probability the one with the most nodes, then the fewest edges. Published: the last.
   The generator has no action to stop with, so that goes on adding edges while the class is more
@@ -143,6 +145,7 @@ class XGNN:
         mask_moves: do not offer moves that break rules.
         roll_back: steps are rolled back if their reward is ``"negative"``, or negative and
             ``"worse"`` than before.
+        patience: steps rolled back in a row that end an episode; None for no end.
         keep: an episode gives its ``"best"`` or its ``"last"`` graph.
         slack: graphs whose probability is lower than the best by no more than this are as good; of
             them the one with the most nodes is taken, and with the fewest edges.
@@ -189,6 +192,7 @@ class XGNN:
         "step_reward": 0.1,
         "mask_moves": False,
         "roll_back": "negative",
+        "patience": None,
         "keep": "last",
         "baseline": False,
         "entropy": 0.0,
@@ -220,6 +224,7 @@ class XGNN:
         step_reward: float = 0.0,
         mask_moves: bool = True,
         roll_back: RollBack = "worse",
+        patience: int | None = 5,
         keep: Literal["best", "last"] = "best",
         slack: float = 0.01,
         baseline: bool = True,
@@ -240,7 +245,8 @@ class XGNN:
         self.rollout_value, self.rollout_weight = rollout_value, rollout_weight
         self.rollout_penalty, self.rule_weight = rollout_penalty, rule_weight
         self.step_reward, self.mask_moves = step_reward, mask_moves
-        self.roll_back, self.keep, self.slack = roll_back, keep, slack
+        self.roll_back, self.patience = roll_back, patience
+        self.keep, self.slack = keep, slack
         self.baseline, self.entropy = baseline, entropy
         self.optimizer, self.learning_rate = optimizer, learning_rate
         self.seed, self.progress = seed, progress
@@ -476,6 +482,7 @@ class XGNN:
             max_steps=self.max_steps or _STEPS_PER_NODE * self.max_nodes,
             mask_moves=self.mask_moves,
             roll_back=self.roll_back,
+            patience=self.patience,
             seed=self.seed,
         )
 
