@@ -15,6 +15,7 @@ from glassgraph.explainers.base import Explainer, hyper_parameter_names
 from glassgraph.explainers.decomposition.excitation_backprop import ExcitationBackprop
 from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
 from glassgraph.explainers.decomposition.lrp import LRP
+from glassgraph.explainers.generation.model_explainer import ModelExplainer
 from glassgraph.explainers.generation.xgnn import XGNN
 from glassgraph.explainers.gradient.cam import CAM
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
@@ -72,7 +73,7 @@ METHODS: dict[str, type[Explainer]] = {
 }
 
 #: Methods that explain a model, not its predictions: they take no data.
-MODEL_METHODS: dict[str, type[XGNN]] = {XGNN.name: XGNN}
+MODEL_METHODS: dict[str, type[ModelExplainer]] = {XGNN.name: XGNN}
 
 
 def find_method(name: str) -> type[Explainer]:

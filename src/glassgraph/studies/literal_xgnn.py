@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from glassgraph.core.protect import protected
 from glassgraph.core.random import uniform
+from glassgraph.explainers.generation.ground import STREAM_EXPLAIN, STREAM_START
 from glassgraph.explainers.generation.growing import Growth
 from glassgraph.explainers.generation.policy import Policy
 from glassgraph.explainers.generation.states import Graphs
-from glassgraph.explainers.generation.xgnn import STREAM_EXPLAIN, STREAM_START, XGNN
+from glassgraph.explainers.generation.xgnn import XGNN
 
 
 @dataclass(frozen=True)

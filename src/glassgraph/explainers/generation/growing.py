@@ -8,16 +8,15 @@ episode does not depend on the others beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from glassgraph.core.random import uniform
-from glassgraph.explainers.generation.classifier import Classifier
-from glassgraph.explainers.generation.graph_rules import Rule
+from glassgraph.explainers.generation.ground import Episodes, Ground, Recorded, keeps
 from glassgraph.explainers.generation.policy import Choice, Policy
 from glassgraph.explainers.generation.states import Graphs
 
@@ -40,94 +39,22 @@ class Rewards:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One step of those episodes that went on.
-
-    Attributes:
-        row: ``[b]`` which episodes.
-        start, end: ``[b]`` moves.
-        is_valid, is_accepted: ``[b]``.
-        probability: ``[b]`` of the target, NaN where the graph breaks a rule.
-        reward: ``[b]``.
-        after: all B graphs after the step.
-    """
-
-    row: Tensor
-    start: Tensor
-    end: Tensor
-    is_valid: Tensor
-    is_accepted: Tensor
-    probability: Tensor
-    reward: Tensor
-    after: Graphs
-
-
-@dataclass
-class Episodes:
-    """B graphs that grew, from where they began.
-
-    Attributes:
-        begin: the graphs at the beginning.
-        steps: what happened.
-    """
-
-    begin: Graphs
-    steps: list[Recorded] = field(default_factory=list)
-
-    @property
-    def last(self) -> Graphs:
-        """The graphs at the end."""
-        return self.steps[-1].after if self.steps else self.begin
-
-    def best(self, slack: float) -> tuple[Graphs, Tensor]:
-        """Of each episode the graph that it gives, and the step it came by.
-
-        Of the graphs nearly as probable as the best those with the most nodes, of these the first,
-        which has the fewest edges. Without an accepted step it is the beginning, step 0.
-        """
-        graphs = self.begin
-        taken, size = torch.zeros_like(graphs.size), torch.zeros_like(graphs.size)
-        value = torch.full((len(self.steps), len(graphs)), -math.inf, device=taken.device).double()
-        for number, step in enumerate(self.steps):
-            found = step.probability.double().masked_fill(~step.is_accepted, -math.inf)
-            value[number, step.row] = found
-        highest = value.amax(dim=0) if self.steps else value
-        for number, step in enumerate(self.steps):
-            is_near = (value[number] >= highest - slack) & value[number].isfinite()
-            is_chosen = is_near & (step.after.size > size)
-            graphs = step.after.where(is_chosen, graphs)
-            size = torch.where(is_chosen, graphs.size, size)
-            taken = torch.where(is_chosen, number + 1, taken)
-        return graphs, taken
-
-
-@dataclass(frozen=True)
-class Growth:
+class Growth(Ground):
     """How graphs grow towards a class.
 
     Attributes:
-        classifier: the explained model.
-        rules: bound rules.
-        target: the class.
-        chance: 1/l, what the probability is held against.
         rewards: what steps are paid.
         max_steps: T.
         mask_moves: offer only moves that keep the rules, as far as rules know in advance.
         roll_back: ``"negative"`` or ``"worse"``.
         patience: steps rolled back in a row that end an episode; None for no end.
-        seed: seed of all numbers.
     """
 
-    classifier: Classifier
-    rules: Sequence[Rule]
-    target: int
-    chance: float
     rewards: Rewards
     max_steps: int
     mask_moves: bool
     roll_back: RollBack
     patience: int | None
-    seed: int
 
     def grow(
         self, policy: Policy, begin: Graphs, iteration: int, learn: Learn | None = None
@@ -170,14 +97,6 @@ class Growth:
     def allowed(self, graphs: Graphs) -> Tensor:
         """Moves that are offered, ``[B, V, V + K]``."""
         return self.legal(graphs) if self.mask_moves else graphs.candidates()
-
-    def legal(self, graphs: Graphs) -> Tensor:
-        """Moves that keep every rule that knows in advance."""
-        moves = graphs.moves()
-        for rule in self.rules:
-            if rule.foresees:
-                moves = moves & rule.moves(graphs)
-        return moves
 
     def is_valid(self, before: Graphs, after: Graphs, start: Tensor, end: Tensor) -> Tensor:
         """Whether moves are possible and the graphs after them keep all rules, ``[B]``."""
@@ -263,16 +182,6 @@ class Growth:
         which = torch.arange(2, device=episode.device)
         episode, rollout = episode[:, None, None], rollout[:, None, None]
         return uniform(self.seed, iteration, episode, step, rollout, substep, which)
-
-
-def keeps(rules: Sequence[Rule], graphs: Graphs) -> Tensor:
-    """Whether graphs keep all rules, ``[B]``; later rules are asked where earlier ones hold."""
-    kept = torch.ones(len(graphs), dtype=torch.bool, device=graphs.node_type.device)
-    for rule in rules:
-        where = _where(kept)
-        if where.numel():
-            kept[where] = rule.holds(graphs.take(where))
-    return kept
 
 
 def _where(condition: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ _WORDS = {
     "optimizer": ("adam", "sgd"),
 }
 _AT_LEAST = {
-    "max_nodes": 2,
     "iterations": 1,
     "episodes": 1,
     "max_steps": 1,
@@ -34,7 +33,7 @@ def check(settings: Mapping[str, Any]) -> None:
         HyperParameterError: names the first that is wrong.
     """
     for name, lowest in _AT_LEAST.items():
-        if settings[name] is not None or name in ("max_nodes", "iterations", "episodes"):
+        if settings[name] is not None or name in ("iterations", "episodes", "num_rollouts"):
             at_least(name, settings[name], lowest)
     for name, words in _WORDS.items():
         if settings[name] not in words:
@@ -46,8 +45,17 @@ def check(settings: Mapping[str, Any]) -> None:
     for name in ("entropy", "rule_weight", "rollout_weight", "slack"):
         if not settings[name] >= 0:
             raise HyperParameterError(f"{name} is not negative; got {settings[name]}")
-    if not -(2**63) <= int(settings["seed"]) < 2**63:
-        raise HyperParameterError(f"seed must be a 64-bit integer; got {settings['seed']}")
+
+
+def check_shared(max_nodes: Any, seed: Any) -> None:
+    """Check what all methods share.
+
+    Raises:
+        HyperParameterError: if there is no room for an edge, or the seed has too many bits.
+    """
+    at_least("max_nodes", max_nodes, 2)
+    if not -(2**63) <= int(seed) < 2**63:
+        raise HyperParameterError(f"seed must be a 64-bit integer; got {seed}")
 
 
 def at_least(name: str, value: Any, lowest: int) -> int:

@@ -10,26 +10,26 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.core.model_explanation import GeneratedGraph, Step
-from glassgraph.explainers.generation.growing import Episodes, Growth, Recorded, keeps
+from glassgraph.explainers.generation.ground import Episodes, Ground, Recorded, keeps
 from glassgraph.explainers.generation.states import Graphs
 
 
 @torch.no_grad()
 def generated(
-    growth: Growth, episodes: Episodes, graphs: Graphs, taken: Tensor | None
+    ground: Ground, episodes: Episodes, graphs: Graphs, taken: Tensor | None
 ) -> tuple[GeneratedGraph, ...]:
     """Results, the most probable first.
 
     Args:
-        growth: how they grew.
+        ground: where they grew.
         episodes: what happened.
         graphs: the graph that each episode gives.
         taken: ``[B]`` the number of steps that led to it; None for all steps.
     """
-    classifier = growth.classifier
+    classifier = ground.classifier
     probabilities = classifier(graphs).cpu()
-    origin = classifier(episodes.begin)[:, growth.target].tolist()
-    kept = keeps(growth.rules, graphs).tolist()
+    origin = classifier(episodes.begin)[:, ground.target].tolist()
+    kept = keeps(ground.rules, graphs).tolist()
     steps: list[list[Step]] = [[] for _ in range(len(graphs))]
     passed = [0] * len(graphs)
     sizes = episodes.begin.size.tolist()
@@ -42,7 +42,7 @@ def generated(
     for row in range(len(graphs)):
         results.append(
             GeneratedGraph(
-                data=_data(growth, graphs, row),
+                data=_data(ground, graphs, row),
                 probabilities=probabilities[row],
                 keeps_rules=kept[row],
                 origin=_origin(episodes.begin, row),
@@ -51,17 +51,17 @@ def generated(
                 taken=passed[row],
             )
         )
-    order = probabilities[:, growth.target].argsort(descending=True, stable=True).tolist()
+    order = probabilities[:, ground.target].argsort(descending=True, stable=True).tolist()
     return tuple(results[row] for row in order)
 
 
 @torch.no_grad()
-def with_probabilities(growth: Growth, episodes: Episodes) -> Episodes:
+def with_probabilities(ground: Ground, episodes: Episodes) -> Episodes:
     """Episodes in which nobody asked the model, with its answers after every valid step."""
     asked = [each.after.take(each.row[each.is_valid]) for each in episodes.steps if len(each.row)]
     if not asked:
         return episodes
-    answers = growth.classifier(Graphs.join(asked))[:, growth.target].split(list(map(len, asked)))
+    answers = ground.classifier(Graphs.join(asked))[:, ground.target].split(list(map(len, asked)))
     steps = []
     for each, answer in zip(episodes.steps, answers, strict=True):
         probability = each.probability.to(answer.dtype).masked_scatter(each.is_valid, answer)
@@ -93,9 +93,9 @@ def _read(recorded: Recorded, sizes: list[int], room: int) -> list[tuple[int, St
     return found
 
 
-def _data(growth: Growth, graphs: Graphs, row: int) -> Data:
+def _data(ground: Ground, graphs: Graphs, row: int) -> Data:
     """A graph as the model is given it, without what says which graph of a batch a node is in."""
-    packed = growth.classifier.inputs(graphs.take(slice(row, row + 1)))
+    packed = ground.classifier.inputs(graphs.take(slice(row, row + 1)))
     tensors = {
         name: value.detach().cpu()
         for name, value in packed.to_dict().items()

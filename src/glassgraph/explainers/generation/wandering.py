@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.random import uniform
-from glassgraph.explainers.generation.growing import Episodes, Growth, Recorded, keeps
+from glassgraph.explainers.generation.ground import STREAM_WANDER, Episodes, Ground, Recorded, keeps
 from glassgraph.explainers.generation.policy import invert
 from glassgraph.explainers.generation.states import Graphs
 
@@ -16,14 +16,13 @@ from glassgraph.explainers.generation.states import Graphs
 _ATTEMPTS = 100
 #: Moves that are tried on the way, for each that is needed.
 _PATIENCE = 20
-_STREAM = -2
 
 
-def wander(growth: Growth, begin: Graphs, nodes: Tensor, edges: Tensor) -> tuple[Episodes, Graphs]:
+def wander(ground: Ground, begin: Graphs, nodes: Tensor, edges: Tensor) -> tuple[Episodes, Graphs]:
     """Grow graphs by moves drawn uniformly from the legal ones.
 
     Args:
-        growth: rules and seed.
+        ground: rules and seed.
         begin: ``B`` beginnings.
         nodes: ``[B]`` nodes that each is to have.
         edges: ``[B]`` edges that each is to have; -1 to stop as soon as it has its nodes.
@@ -38,19 +37,19 @@ def wander(growth: Growth, begin: Graphs, nodes: Tensor, edges: Tensor) -> tuple
     for attempt in range(_ATTEMPTS):
         for step in range(tries):
             room = _room(state, nodes, edges)
-            moves = growth.legal(state) & room
+            moves = ground.legal(state) & room
             is_open = moves.flatten(1).any(dim=1)
             row = left[is_open[left]]
             if not row.numel():
                 break
             before, offered = state.take(row), moves[row]
-            number = uniform(growth.seed, _STREAM, row, attempt, step)
+            number = uniform(ground.seed, STREAM_WANDER, row, attempt, step)
             flat = invert(offered.flatten(1).double(), number)
             start = flat // offered.size(2)
             end = flat % offered.size(2)
             after = before.after(start, end)
             none = torch.full_like(number, math.nan)
-            is_valid = keeps(growth.rules, after)
+            is_valid = keeps(ground.rules, after)
             state = state.put(row, after.where(is_valid, before))
             found.append(Recorded(row, start, end, is_valid, is_valid, none, none, state))
         is_short = (state.size < nodes) | (state.num_edges < edges)
