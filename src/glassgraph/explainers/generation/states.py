@@ -144,6 +144,6 @@ class Graphs:
 
     def keys(self) -> list[bytes]:
         """One key per graph, equal if and only if nodes and edges are, in this order."""
-        types = self.node_type.cpu().numpy()
+        types = self.node_type.to(torch.int16).cpu().numpy()
         edges = self.adjacency.cpu().numpy()
         return [a.tobytes() + b.tobytes() for a, b in zip(types, edges, strict=True)]
