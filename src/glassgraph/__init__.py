@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     from glassgraph.explainers.surrogate.graph_lime import GraphLIME
     from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
     from glassgraph.explainers.surrogate.relex import RelEx
-    from glassgraph.metrics.compare import Comparison, Similarity, compare, compare_all
+    from glassgraph.metrics.compare import Comparison, compare
+    from glassgraph.metrics.similarity import Similarity, compare_all
 
 #: Where each public name lives. Looked up on first use, so that importing the package, and the
 #: command line's help, do not wait for torch.
@@ -96,13 +97,13 @@ _HOMES = {
     "Random": "glassgraph.explainers.perturbation.random",
     "RelEx": "glassgraph.explainers.surrogate.relex",
     "Saliency": "glassgraph.explainers.gradient.saliency",
-    "Similarity": "glassgraph.metrics.compare",
+    "Similarity": "glassgraph.metrics.similarity",
     "SubgraphX": "glassgraph.explainers.perturbation.subgraphx",
     "Task": "glassgraph.core.task",
     "XGNN": "glassgraph.explainers.generation.xgnn",
     "Zorro": "glassgraph.explainers.perturbation.zorro",
     "compare": "glassgraph.metrics.compare",
-    "compare_all": "glassgraph.metrics.compare",
+    "compare_all": "glassgraph.metrics.similarity",
     "explain": "glassgraph.explainers.registry",
     "methods": "glassgraph.explainers.registry",
 }

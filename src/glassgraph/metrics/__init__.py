@@ -8,20 +8,14 @@ one flat row for each method. `node_truth_accuracy` holds scores against true no
 `compare_all` hold explanations against each other.
 """
 
-from glassgraph.metrics.compare import (
-    MEASURES,
-    Comparison,
-    Similarity,
-    compare,
-    compare_all,
-    similarities,
-)
+from glassgraph.metrics.compare import MEASURES, Comparison, compare
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
 from glassgraph.metrics.node_truth import NodeTruthResult, node_truth_accuracy
 from glassgraph.metrics.rdt import RDTFidelityResult, rdt_fidelity
 from glassgraph.metrics.removal import Removal
 from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
+from glassgraph.metrics.similarity import Similarity, compare_all, similarities
 from glassgraph.metrics.sparsity import MaskEntropyResult, SparsityResult, mask_entropy, sparsity
 from glassgraph.metrics.truth import GroundTruthResult, ground_truth_accuracy
 

@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from glassgraph.metrics.compare import MEASURES, Comparison, Similarity
+from glassgraph.metrics.compare import MEASURES, Comparison
+from glassgraph.metrics.similarity import Similarity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from glassgraph.errors import OutputError
-from glassgraph.metrics.compare import Similarity
+from glassgraph.metrics.similarity import Similarity
 from glassgraph.report.curve import curves_html, unmet_html
 from glassgraph.report.heat_map import similarities_html
 from glassgraph.report.payload import build_payload
