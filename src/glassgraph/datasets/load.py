@@ -6,6 +6,7 @@ from pathlib import Path
 from glassgraph.datasets.base import ExplanationDataset
 from glassgraph.datasets.benzene import benzene
 from glassgraph.datasets.infection import infection
+from glassgraph.datasets.is_acyclic import is_acyclic
 from glassgraph.datasets.molecules import mutag, mutagenicity
 from glassgraph.datasets.motifs import ba_2motifs, ba_community, ba_shapes, tree_cycles, tree_grid
 from glassgraph.datasets.star_graphs import star_graphs
@@ -19,11 +20,13 @@ GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
     "ba-2motifs": ba_2motifs,
     "star-graphs": star_graphs,
     "infection": infection,
+    "is-acyclic": is_acyclic,
 }
 #: Why there is nothing to perturb.
 WITHOUT_PERTURBATION = {
     "star-graphs": "a star has no other edges",
     "infection": "its edges are random already",
+    "is-acyclic": "another edge would close a cycle",
 }
 FROM_FILES: dict[str, Callable[..., ExplanationDataset]] = {
     "mutag": mutag,
@@ -51,7 +54,7 @@ def load_dataset(
             or of the file of "benzene" (see `datasets.benzene`).
         seed: Seed of a generated graph and of the split.
         perturbation: Random extra edges of a motif graph, as a share of its edges; None takes the
-            published value (0.01, and 0 for "ba-2motifs"). "star-graphs" and "infection" take none.
+            published value (0.01, and 0 for "ba-2motifs"); the other generated ones take none.
         download: Let PyG fetch missing raw files of "mutag" or "mutagenicity".
 
     Raises:
