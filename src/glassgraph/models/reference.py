@@ -2,7 +2,7 @@
 
 An explanation can only be held against the planted motif where the model has learned the motif, so
 each such data set has a bar of test accuracy: 0.95, 0.90 for ba-community, 0.99 for star-graphs and
-infection, 0.95 for benzene.
+infection, 0.978 (as published) for is-acyclic, 0.95 for benzene.
 
 - ba-shapes, tree-cycles, tree-grid: the papers' node model, three layers of 20 channels that sum
   over the neighbors, L2-normalized and concatenated (Ying et al., "GNNExplainer", 2019).
@@ -17,6 +17,9 @@ infection, 0.95 for benzene.
   and a sum over the nodes. Colors weighted by the question are enough; no more layers are needed.
 - benzene: three R-GCN layers with sums, averaged over the atoms and read out linearly. A GIN, which
   does not see the kinds of bonds, stayed around 0.9 on validation molecules.
+- is-acyclic: a GIN that sums over the nodes. Whether a graph has a cycle is a sum, and the paper's
+  GCN with a mean over the nodes stayed between 0.92 and 1 on validation graphs. Gradients are
+  clipped, as sums over many nodes are large at first.
 - mutagenicity: a GIN with sum and maximum; no bar.
 
 An attempt is good enough with the bar's validation accuracy and a training accuracy halfway between
@@ -26,7 +29,7 @@ report.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -136,6 +139,17 @@ _RECIPES = {
         0.95,
         {"epochs": 15, "patience": 5, "learning_rate": 0.005},
     ),
+    "is-acyclic": _Recipe(
+        {"kind": "gin", "hidden_channels": 32, "body": {"pool": ("add",)}},
+        0.978,
+        {
+            "epochs": 150,
+            "patience": 150,
+            "learning_rate": 0.005,
+            "batch_size": 32,
+            "clip": 1.0,
+        },
+    ),
     "mutag": _Recipe(
         _PUBLISHED_GRAPH, None, {"epochs": 300, "patience": 100, "learning_rate": 0.003}
     ),
@@ -164,13 +178,12 @@ def reference_model(dataset: Classified, seed: int = 0, progress: bool = True) -
     Raises:
         HyperParameterError: if the split has no train or no validation part.
     """
-    recipe = _RECIPES.get(dataset.name, _OTHER[dataset.level])
+    recipe, settings = _recipe(dataset), training_settings(dataset)
     attempts = []
     for attempt in range(ATTEMPTS):
         attempt_seed = ATTEMPTS * seed + attempt
-        model = _initialize(dataset, recipe, attempt_seed)
-        options = {**_DEFAULTS[dataset.level], **recipe.training}
-        training = train(model, dataset, seed=attempt_seed, progress=progress, **options)  # type: ignore[arg-type]
+        model = untrained_model(dataset, attempt_seed)
+        training = train(model, dataset, seed=attempt_seed, progress=progress, **settings)
         attempts.append((_rank(training, recipe.required), model, training))
         if _is_enough(training, recipe.required):
             break
@@ -196,19 +209,35 @@ def _rank(training: Training, required: float | None) -> tuple[float, ...]:
     return enough, training.val_accuracy, training.train_accuracy, -training.val_loss
 
 
-def _initialize(dataset: Classified, recipe: _Recipe, seed: int) -> GNN:
+def untrained_model(dataset: Classified, seed: int = 0) -> GNN:
+    """The reference model of a data set before it is trained.
+
+    Args:
+        dataset: as in `reference_model`.
+        seed: Seed of initialization; the caller's random state is not touched.
+    """
+    architecture = _recipe(dataset).architecture
     relations: dict[str, object] = {}
-    if recipe.architecture["kind"] == "rgcn":
+    if architecture["kind"] == "rgcn":
         highest = max(int(graph.edge_type.max()) for graph in dataset.graphs if graph.num_edges)
         relations["num_relations"] = 1 + highest
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
         return build_model(
             {
-                **recipe.architecture,
+                **architecture,
                 **relations,
                 "level": dataset.level,
                 "in_channels": dataset.num_features,
                 "out_channels": dataset.num_classes,
             }
         )
+
+
+def training_settings(dataset: Classified) -> dict[str, Any]:
+    """What `glassgraph.models.train` is given for the reference model of a data set."""
+    return {**_DEFAULTS[dataset.level], **_recipe(dataset).training}
+
+
+def _recipe(dataset: Classified) -> _Recipe:
+    return _RECIPES.get(dataset.name, _OTHER[dataset.level])

@@ -16,6 +16,7 @@ from glassgraph.cli.reproduce.motifs import motifs
 from glassgraph.cli.reproduce.pgm import pgm
 from glassgraph.cli.reproduce.star_graphs import star_graphs
 from glassgraph.cli.reproduce.subgraphs import subgraphs
+from glassgraph.cli.reproduce.xgnn import xgnn
 from glassgraph.cli.reproduce.zorro import zorro
 
 reproduce = typer.Typer(help="Repeat experiments of papers.", no_args_is_help=True)
@@ -37,5 +38,6 @@ for _command in (
     motifs,
     zorro,
     graph_lime,
+    xgnn,
 ):
     reproduce.command()(_command)
