@@ -1,22 +1,23 @@
 """Which graphs does a classifier take for the best of a class? Is_Acyclic and MUTAG, as in XGNN.
 
 Yuan, Tang, Hu and Ji, "XGNN: Towards Model-Level Explanations of Graph Neural Networks" (KDD 2020,
-https://arxiv.org/abs/2006.02587) train a classifier on each data set and a generator for a class and
-a largest number of nodes. What is published are drawings, with probabilities close to 1: cyclic
+https://arxiv.org/abs/2006.02587) train a classifier on each data set and a generator for a class
+and a largest number of nodes. What is published are drawings, with probabilities close to 1: cyclic
 graphs have a cycle, acyclic ones have none, and mutagenic molecules show rings of carbon and NO2.
 
 Here the same is counted: of ten graphs for each class and size the mean probability of the class,
 how many have a cycle, how many are valid, and which of the two motifs the best one has. Validity is
 looked up once more on the finished graphs, atom by atom, not taken from the generator.
 
-Tiny graphs are far from the data, and a classifier may find any of them convincing. So random graphs
-of the same numbers of nodes and edges, grown under the same rules, stand beside. And the classifier
-of Is_Acyclic is asked about every connected graph of 3 to 7 nodes that there is, 992 of them, nearly
-none of which it has seen.
+Tiny graphs are far from the data, and a classifier may find any of them convincing. So random
+graphs of the same numbers of nodes and edges, grown under the same rules, stand beside. And the
+classifier of Is_Acyclic is asked about every connected graph of 3 to 7 nodes that there is, 994 of
+them, nearly none of which it has seen.
 
 The classifier is trained once for each seed, as every reference model: on the training part of the
-data, its epoch chosen on the validation part. On MUTAG with its 188 molecules a single test part says
-little, so accuracy is measured by cross-validation too, see `glassgraph.studies.cross_validation`.
+data, its epoch chosen on the validation part. On MUTAG with its 188 molecules a single test part
+says little, so accuracy is measured by cross-validation too, see
+`glassgraph.studies.cross_validation`.
 """
 
 from __future__ import annotations
@@ -325,9 +326,7 @@ def _folds_row(
         **found,
         "published": problem.accuracy,
         "required": problem.required,
-        "missed": [
-            f"{dataset.name}: accuracy {found['mean']:.3f} by cross-validation ({protocol})"
-        ]
+        "missed": [f"{dataset.name}: accuracy {found['mean']:.3f} by cross-validation ({protocol})"]
         if is_short
         else [],
     }
