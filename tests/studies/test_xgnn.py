@@ -139,7 +139,14 @@ def test_bars_by_hand() -> None:
         found = study.missed_bars({**row, **change})
         assert words in found[0]
         assert found[0].startswith("mutag, seed 1, mutagenic, at most 7 nodes: ")
-    toy = {**row, "dataset": "is-acyclic", "random_probability": 1.0, "best_motifs": []}
+    assert study.missed_bars({**row, "probability": 0.1, "max_nodes": 6}) == []
+    toy = {
+        **row,
+        "dataset": "is-acyclic",
+        "max_nodes": 3,
+        "random_probability": 1.0,
+        "best_motifs": [],
+    }
     assert study.missed_bars({**toy, "target": 1, "with_cycle": 0.0}) == []
     assert study.missed_bars({**toy, "target": 0, "with_cycle": 1.0}) == []
     for target, share in ((1, 0.1), (0, 0.9)):

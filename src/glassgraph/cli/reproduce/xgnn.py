@@ -163,7 +163,7 @@ def _generators(rows: Sequence[Mapping[str, Any]]) -> Table:
 
     table = titled_table(
         f"XGNN: probability of the class, mean of {NUMBER} graphs (published: figures, close to 1)"
-        "\nleast: of a seed; random: as many nodes; matched: and as many edges; cycle, valid: %"
+        "\nleast: of a seed; random: 100 of as many nodes; matched: and edges; cycle, valid: %"
         "\nmotif: % of seeds whose best molecule has a carbon ring or NO2",
         ("class",),
         ("nodes", "mean", "least", "random", "matched", "cycle", "valid", "motif", "fit s"),
