@@ -70,6 +70,9 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	fi
 	$(BIN)/glassgraph reproduce subgraphs --json $(OUT)/studies/subgraphs.json
 	$(BIN)/glassgraph reproduce invariance --json $(OUT)/studies/invariance.json
+	$(BIN)/glassgraph reproduce xgnn --json $(OUT)/studies/xgnn.json \
+	  --figure $(OUT)/studies/xgnn.png --html $(OUT)/studies/xgnn \
+	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 	$(BIN)/glassgraph bench speed --json $(OUT)/studies/speed.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 	$(BIN)/glassgraph bench walks --json $(OUT)/studies/walks.json

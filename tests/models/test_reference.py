@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from glassgraph.datasets import from_pyg, load_dataset
 from glassgraph.datasets.infection import infection
+from glassgraph.datasets.is_acyclic import is_acyclic
 from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.models import accuracy, reference_model
 from glassgraph.models import reference as recipes
@@ -120,3 +121,13 @@ def test_benzene_gets_a_model_that_sees_bonds_and_pools_what_is_not_negative(tmp
     assert trained.model.architecture["kind"] == "rgcn"
     assert (body["pool"], body["concat"], body["activate_last"]) == (["mean"], False, True)
     assert trained.required == 0.95
+
+
+def test_trees_are_told_from_graphs_with_cycles_on_smaller_graphs(monkeypatch):
+    settings = {"epochs": 15, "patience": 15, "learning_rate": 0.01, "batch_size": 8, "clip": 1.0}
+    shortened(monkeypatch, "is-acyclic", **settings)
+    monkeypatch.setattr(recipes, "ATTEMPTS", 1)
+    trained = reference_model(is_acyclic(0, 102, (3, 11)), progress=False)
+    assert trained.model.architecture["body"]["pool"] == ["add"]
+    assert trained.required == 0.978
+    assert trained.accuracy["train"] >= 0.85

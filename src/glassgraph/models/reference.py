@@ -29,7 +29,7 @@ report.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -178,12 +178,13 @@ def reference_model(dataset: Classified, seed: int = 0, progress: bool = True) -
     Raises:
         HyperParameterError: if the split has no train or no validation part.
     """
-    recipe, settings = _recipe(dataset), training_settings(dataset)
+    recipe = _RECIPES.get(dataset.name, _OTHER[dataset.level])
     attempts = []
     for attempt in range(ATTEMPTS):
         attempt_seed = ATTEMPTS * seed + attempt
-        model = untrained_model(dataset, attempt_seed)
-        training = train(model, dataset, seed=attempt_seed, progress=progress, **settings)
+        model = _initialize(dataset, recipe, attempt_seed)
+        options = {**_DEFAULTS[dataset.level], **recipe.training}
+        training = train(model, dataset, seed=attempt_seed, progress=progress, **options)  # type: ignore[arg-type]
         attempts.append((_rank(training, recipe.required), model, training))
         if _is_enough(training, recipe.required):
             break
@@ -209,35 +210,19 @@ def _rank(training: Training, required: float | None) -> tuple[float, ...]:
     return enough, training.val_accuracy, training.train_accuracy, -training.val_loss
 
 
-def untrained_model(dataset: Classified, seed: int = 0) -> GNN:
-    """The reference model of a data set before it is trained.
-
-    Args:
-        dataset: as in `reference_model`.
-        seed: Seed of initialization; the caller's random state is not touched.
-    """
-    architecture = _recipe(dataset).architecture
+def _initialize(dataset: Classified, recipe: _Recipe, seed: int) -> GNN:
     relations: dict[str, object] = {}
-    if architecture["kind"] == "rgcn":
+    if recipe.architecture["kind"] == "rgcn":
         highest = max(int(graph.edge_type.max()) for graph in dataset.graphs if graph.num_edges)
         relations["num_relations"] = 1 + highest
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
         return build_model(
             {
-                **architecture,
+                **recipe.architecture,
                 **relations,
                 "level": dataset.level,
                 "in_channels": dataset.num_features,
                 "out_channels": dataset.num_classes,
             }
         )
-
-
-def training_settings(dataset: Classified) -> dict[str, Any]:
-    """What `glassgraph.models.train` is given for the reference model of a data set."""
-    return {**_DEFAULTS[dataset.level], **_recipe(dataset).training}
-
-
-def _recipe(dataset: Classified) -> _Recipe:
-    return _RECIPES.get(dataset.name, _OTHER[dataset.level])

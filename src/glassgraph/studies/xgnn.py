@@ -17,10 +17,14 @@ nodes and edges decide the class, so there the second say nothing. And the class
 is asked about every connected graph of 3 to 7 nodes that there is, 994 of them, nearly none of
 which it has seen.
 
-The classifier is trained once for each seed, as every reference model: on the training part of the
-data, its epoch chosen on the validation part. On MUTAG with its 188 molecules a single test part
-says little, so accuracy is measured by cross-validation too, see
-`glassgraph.studies.cross_validation`.
+The classifier is trained once for each seed, on the training part of the data, its epoch chosen on
+the validation part. That of Is_Acyclic is the reference model. That of MUTAG sums over neighbors
+and pools by mean, sum and maximum, with weight decay: of the set-ups tried it had the best accuracy
+on inner validation folds, see docs/xgnn.md. Without decay, what a network says of iodine (one atom
+in all data) and bromine (two) is what it was initialized with, and that is what a generator finds.
+
+On MUTAG with its 188 molecules a single test part says little, so accuracy is measured by
+cross-validation too, see `glassgraph.studies.cross_validation`.
 """
 
 from __future__ import annotations
@@ -47,8 +51,7 @@ from glassgraph.datasets.molecules import MUTAG_ATOMS
 from glassgraph.errors import DatasetError, HyperParameterError
 from glassgraph.explainers.generation import graph_rules
 from glassgraph.explainers.generation.xgnn import XGNN
-from glassgraph.models import TrainedModel, reference_model
-from glassgraph.models.reference import training_settings, untrained_model
+from glassgraph.models import GNN, accuracy, build_model, reference_model, train
 from glassgraph.studies.cross_validation import PROTOCOLS, cross_validate, summary
 from glassgraph.studies.literal_xgnn import Literal
 from glassgraph.studies.motifs import find_files
@@ -103,6 +106,21 @@ PROBLEMS: dict[str, Problem] = {
         accuracy=0.963,
         required=0.90,
     ),
+}
+
+
+#: Layers and readout of the classifier of MUTAG, and its training.
+MUTAG_MODEL: dict[str, Any] = {
+    "kind": "gcn",
+    "hidden_channels": 20,
+    "normalize": False,
+    "body": {"concat": True, "pool": ("mean", "add", "max")},
+}
+MUTAG_TRAINING: dict[str, Any] = {
+    "epochs": 100,
+    "patience": 100,
+    "learning_rate": 0.01,
+    "weight_decay": 0.002,
 }
 
 
@@ -198,34 +216,39 @@ def _check(name: str, sizes: Sequence[int] | None, targets: Sequence[int] | None
 
 @dataclass(frozen=True)
 class Scene:
-    """A data set and its classifier."""
+    """A data set, its classifier, and how accurate that is in each part of the data."""
 
     name: str
     seed: int
     dataset: ExplanationDataset
-    trained: TrainedModel
+    model: nn.Module
+    accuracy: dict[str, float]
     progress: bool = False
 
     @staticmethod
     def make(name: str, seed: int, folder: Path | None, *, progress: bool = False) -> Scene:
         """Load and train."""
         dataset = load_dataset(name, root=folder, seed=seed)
-        trained = reference_model(dataset, seed=seed, progress=progress)
-        return Scene(name, seed, dataset, trained, progress)
+        if name == "is-acyclic":
+            trained = reference_model(dataset, seed=seed, progress=progress)
+            return Scene(name, seed, dataset, trained.model, trained.accuracy, progress)
+        model = mutag_model(seed)
+        train(model, dataset, seed=seed, progress=progress, **MUTAG_TRAINING)
+        return Scene(name, seed, dataset, model, accuracy(model, dataset), progress)
 
     def row(self) -> dict[str, Any]:
         """What is known of the classifier."""
-        problem, reached = PROBLEMS[self.name], self.trained.accuracy["test"]
+        problem, reached = PROBLEMS[self.name], self.accuracy["test"]
         is_judged = self.name == "is-acyclic"  # MUTAG by cross-validation
         missed = [f"{self.name}, seed {self.seed}: test accuracy {reached:.3f}"]
         return {
             "kind": "classifier",
             "dataset": self.name,
             "seed": self.seed,
-            "accuracy": self.trained.accuracy,
+            "accuracy": self.accuracy,
             "published": problem.accuracy,
             "required": problem.required if is_judged else None,
-            "small": small_accuracy(self.trained.model) if is_judged else None,
+            "small": small_accuracy(self.model) if is_judged else None,
             "missed": missed if is_judged and reached < problem.required else [],
         }
 
@@ -233,7 +256,7 @@ class Scene:
         """XGNN for this classifier."""
         rules = [graph_rules.Valence()] if self.name == "mutag" else []
         return XGNN(
-            self.trained.model,
+            self.model,
             max_nodes=max_nodes,
             rules=rules,
             seed=self.seed,
@@ -307,6 +330,14 @@ class Scene:
         }
 
 
+def mutag_model(seed: int) -> GNN:
+    """The classifier of MUTAG before training; the caller's random state is not touched."""
+    channels = {"in_channels": len(MUTAG_ATOMS), "out_channels": 2, "level": "graph"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
+        return build_model({**MUTAG_MODEL, **channels})
+
+
 def _folds_row(
     dataset: ExplanationDataset, protocol: Any, seeds: Sequence[int], progress: bool
 ) -> dict[str, Any]:
@@ -314,8 +345,8 @@ def _folds_row(
     runs = [
         cross_validate(
             dataset,
-            partial(untrained_model, dataset),
-            training_settings(dataset),
+            mutag_model,
+            MUTAG_TRAINING,
             number=FOLDS,
             seed=seed,
             protocol=protocol,

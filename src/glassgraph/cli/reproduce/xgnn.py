@@ -120,9 +120,11 @@ def xgnn_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
 
 def _classifiers(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = titled_table(
-        "XGNN, classifiers: accuracy on test graphs; small: on all connected graphs of 3-7 nodes\n"
-        "by: what chooses the epoch ('test' is optimistic); std: of folds; least: of a seed\n"
-        "published: how it was measured is not said",
+        "XGNN, classifiers: accuracy on test graphs\n"
+        "published: how it was measured is not said\n"
+        "by: what chooses the epoch ('test' is optimistic)\n"
+        "std: of folds; least: of a seed\n"
+        "small: on all connected graphs of 3-7 nodes",
         ("data", "measured by"),
         ("published", "mean", "std", "least", "small"),
     )
@@ -162,9 +164,10 @@ def _generators(rows: Sequence[Mapping[str, Any]]) -> Table:
     from glassgraph.studies.xgnn import NUMBER, summarize
 
     table = titled_table(
-        f"XGNN: probability of the class, mean of {NUMBER} graphs (published: figures, close to 1)"
-        "\nleast: of a seed; random: 100 of as many nodes; matched: and edges; cycle, valid: %"
-        "\nmotif: % of seeds whose best molecule has a carbon ring or NO2",
+        f"XGNN: probability of the class, mean of {NUMBER} graphs\n"
+        "published: figures, with probabilities close to 1\n"
+        "least: of a seed; random: as many nodes; matched: and as many edges\n"
+        "% of graphs: cycle, valid; of best molecules: ring of carbon or NO2 (motif)",
         ("class",),
         ("nodes", "mean", "least", "random", "matched", "cycle", "valid", "motif", "fit s"),
     )
@@ -187,7 +190,7 @@ def _generators(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _speed(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = titled_table(
-        "XGNN: seconds for a step's roll-outs, side by side and one at a time",
+        "XGNN: seconds for a step's roll-outs",
         ("data",),
         ("nodes", "roll-outs", "together", "one by one", "times"),
     )
