@@ -59,7 +59,7 @@ from glassgraph.studies.timing import num_threads
 
 #: Graphs for each class and size, random ones beside them, folds, and iterations of a fit (the
 #: method's own are 50).
-NUMBER, RANDOM, FOLDS, ITERATIONS = 10, 100, 10, 15
+NUMBER, RANDOM, FOLDS, ITERATIONS = 10, 100, 10, 30
 #: Roll-outs side by side when their speed is measured.
 _EPISODES, _ROLLOUTS = 16, 10
 #: What every mean probability is to reach, the share of it that random molecules may have, seconds
