@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import networkx as nx
 import pytest
@@ -232,6 +232,23 @@ def test_molecules_and_cross_validation(
     assert max(map(len, result.stdout.splitlines())) <= 80
     line = next(line for line in result.stdout.splitlines() if "2, by test" in line)
     assert line.split()[-5:] == ["0.963", "0.875", "0.125", "0.875", "-"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_reference_model_of_molecules(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reference(dataset: ExplanationDataset, **_: Any) -> TrainedModel:
+        assert dataset.name == "mutag"
+        model, training = cast(Any, Nitro()), cast(Any, None)
+        return TrainedModel(model, {"val": 0.5, "test": 0.25}, None, True, training)
+
+    monkeypatch.setattr(study, "reference_model", reference)
+    monkeypatch.setattr(study, "mutag_model", None)
+    outcomes = study.run_xgnn(
+        ["mutag"], [0], root=shared / "data", max_nodes=[3], iterations=1, reference=True,
+        progress=False,
+    )  # fmt: skip
+    assert [outcome.row["kind"] for outcome in outcomes] == ["classifier", "generator", "speed"]
+    assert outcomes[0].row["accuracy"]["test"] == 0.25
 
 
 def test_what_does_not_exist_is_told_before_anything_is_trained(tmp_path: Path) -> None:

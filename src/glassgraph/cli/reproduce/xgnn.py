@@ -45,6 +45,12 @@ def xgnn(
     fold_seeds: Annotated[
         int, typer.Option(min=0, help="Repetitions of ten-fold cross-validation on MUTAG.")
     ] = 3,
+    reference_model: Annotated[
+        bool,
+        typer.Option(
+            "--reference-model", help="Explain the reference model of MUTAG, without weight decay."
+        ),
+    ] = False,
     threads: Threads = 1,
     json: Json = None,
     figure: Annotated[
@@ -79,6 +85,7 @@ def xgnn(
             targets=target or None,
             iterations=iterations,
             fold_seeds=range(fold_seeds),
+            reference=reference_model,
             threads=threads,
             progress=not quiet,
             report=note,
