@@ -251,6 +251,21 @@ def test_the_reference_model_of_molecules(shared: Path, monkeypatch: pytest.Monk
     assert outcomes[0].row["accuracy"]["test"] == 0.25
 
 
+def test_common_atoms_keep_their_columns() -> None:
+    scene = study.Scene("mutag", 0, cast(Any, None), Nitro(), {}, common_atoms=True)
+    xgnn = scene.explainer(3, iterations=1)
+    xgnn.fit(1)
+    drawn = xgnn.random(20)
+    total = {"C": -3.0, "N": 9.0, "O": 9.0, "Cl": -9.0}
+    seen = set()
+    for position, graph in enumerate(drawn):
+        kinds = [kind for _, kind in drawn.to_networkx(position).nodes(data="type")]
+        seen |= set(kinds)
+        logit = torch.tensor(2 * sum(total[kind] for kind in kinds))
+        assert float(graph.probabilities[1]) == pytest.approx(float(logit.sigmoid()), abs=1e-6)
+    assert seen == set(study.COMMON_ATOMS)
+
+
 def test_what_does_not_exist_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no problem 'cora'"):
         study.run_xgnn(["cora"])
@@ -260,6 +275,8 @@ def test_what_does_not_exist_is_told_before_anything_is_trained(tmp_path: Path) 
         study.run_xgnn(targets=[2])
     with pytest.raises(HyperParameterError, match="max_nodes must be at least 3, got 2"):
         study.run_xgnn(max_nodes=[2])
+    with pytest.raises(HyperParameterError, match="about mutag, not is-acyclic"):
+        study.run_xgnn(["is-acyclic"], common_atoms=True)
     result = run("reproduce", "xgnn", "--dataset", "mutag", "--root", tmp_path / "none", "--quiet")
     assert result.exit_code == 2
     assert "root must be the folder of MUTAG_A.txt" in result.stderr

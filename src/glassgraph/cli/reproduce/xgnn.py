@@ -51,6 +51,9 @@ def xgnn(
             "--reference-model", help="Explain the reference model of MUTAG, without weight decay."
         ),
     ] = False,
+    common_atoms: Annotated[
+        bool, typer.Option("--common-atoms", help="Molecules of C, N, O and Cl alone.")
+    ] = False,
     threads: Threads = 1,
     json: Json = None,
     figure: Annotated[
@@ -86,6 +89,7 @@ def xgnn(
             iterations=iterations,
             fold_seeds=range(fold_seeds),
             reference=reference_model,
+            common_atoms=common_atoms,
             threads=threads,
             progress=not quiet,
             report=note,
