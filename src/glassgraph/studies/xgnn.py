@@ -57,9 +57,8 @@ from glassgraph.studies.literal_xgnn import Literal
 from glassgraph.studies.motifs import find_files
 from glassgraph.studies.timing import num_threads
 
-#: Graphs for each class and size, random ones beside them, folds, and iterations of a fit (the
-#: method's own are 50).
-NUMBER, RANDOM, FOLDS, ITERATIONS = 10, 100, 10, 30
+#: Graphs for each class and size, random ones beside them, folds, and iterations of a fit.
+NUMBER, RANDOM, FOLDS, ITERATIONS = 10, 100, 10, 50
 #: Roll-outs side by side when their speed is measured.
 _EPISODES, _ROLLOUTS = 16, 10
 #: What every mean probability is to reach, the share of it that random molecules may have, seconds

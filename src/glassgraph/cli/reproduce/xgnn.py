@@ -41,7 +41,7 @@ def xgnn(
         list[int] | None,
         typer.Option(help="Class; repeat for several. [default: 0 and 1, mutag 1]"),
     ] = None,
-    iterations: Annotated[int, typer.Option(min=1, help="Iterations of a fit.")] = 30,
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations of a fit.")] = 50,
     fold_seeds: Annotated[
         int, typer.Option(min=0, help="Repetitions of ten-fold cross-validation on MUTAG.")
     ] = 3,
