@@ -163,3 +163,16 @@ def test_true_edges_have_one_row_per_node() -> None:
     )
     with pytest.raises(DatasetError, match="true_edges must have 3 rows"):
         gg.datasets.from_pyg([graph], "node", name="mine")
+
+
+def test_undirected_graphs_have_every_edge_in_both_directions() -> None:
+    data = infection(seed=3, **SMALL, directed=False).graphs[0]
+    key, back = (a * 291 + b for a, b in (data.edge_index, data.edge_index.flip(0)))
+    assert torch.equal(key, back.sort().values)
+    assert not (data.edge_index[0] == data.edge_index[1]).any()
+    assert abs(len(key) - 3 * 97 * 96 * 0.03) < 8 * (3 * 97 * 96 * 0.03) ** 0.5
+    graph = nx.Graph(data.edge_index.t().tolist())
+    graph.add_nodes_from(range(291))
+    infected = set(data.x[:, 1].nonzero().view(-1).tolist())
+    length = nx.multi_source_dijkstra_path_length(graph, infected)
+    assert data.y.tolist() == [min(5, length.get(node, 5)) for node in range(291)]

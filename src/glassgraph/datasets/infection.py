@@ -6,7 +6,8 @@ He, Rafiey, Mishne and Wang, "Explaining GNN Explanations with Edge Gradients" (
 https://arxiv.org/abs/2508.01048): directed Erdos-Renyi graphs of 1,000 nodes, each ordered pair
 joined with probability 0.004, 50 nodes infected. A node's label is the length of the shortest
 directed path that leads to it from an infected node, at most `max_path + 1`, which also stands for
-"no path at all": 0 for infected nodes, 1 to 4, and 5. Features are one-hot: healthy, infected.
+"no path at all": 0 for infected nodes, 1 to 4, and 5. Features are one-hot: healthy, infected. The
+graphs of He et al. are undirected: pairs of nodes are joined, in both directions.
 
 What a network has to find is known where the answer has one cause. Two notions of that, both here:
 
@@ -43,8 +44,10 @@ def infection(
     edge_probability: float = 0.004,
     num_infected: int = 50,
     max_path: int = 4,
+    *,
+    directed: bool = True,
 ) -> ExplanationDataset:
-    """Directed random graphs whose labels are distances from infected nodes.
+    """Random graphs whose labels are distances from infected nodes.
 
     Beside `x [N, 2]`, `y [N]` and the masks above, the graph holds `true_path [N, max_path + 1]`,
     the nodes of the unique path from the source to the node itself, and `true_edges [N, max_path]`,
@@ -54,9 +57,10 @@ def infection(
         seed: Seed of the graphs and of the validation part.
         num_graphs: Graphs, the last of them for test; 2 or more.
         num_nodes: Nodes of each graph.
-        edge_probability: Share of ordered pairs of nodes that are joined.
+        edge_probability: Share of pairs of nodes that are joined.
         num_infected: Infected nodes of each graph.
         max_path: The longest distance with a label of its own; there are `max_path + 2` classes.
+        directed: Whether pairs are ordered; otherwise edges run both ways.
 
     Raises:
         DatasetError: if a number is out of range.
@@ -73,7 +77,8 @@ def infection(
     edges, infected = [], []
     for number in range(num_graphs):
         joined = torch.from_numpy(rng.random((num_nodes, num_nodes)) < edge_probability)
-        edges.append(number * num_nodes + joined.fill_diagonal_(False).nonzero().t())
+        joined = joined.fill_diagonal_(False) if directed else joined.triu(1) | joined.triu(1).t()
+        edges.append(number * num_nodes + joined.nonzero().t())
         chosen = torch.from_numpy(rng.permutation(num_nodes)[:num_infected])
         infected.append(number * num_nodes + chosen.sort().values)
     size = num_graphs * num_nodes
