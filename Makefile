@@ -11,6 +11,7 @@ MUTAG_ROOT ?= ../shared/data/mutag_tud
 BENZENE_ROOT ?= ../shared/data/graph_attribution_molecules/benzene
 CORA_ROOT ?= ../shared/data/planetoid
 TRUST_ROOT ?= ../shared/data/bitcoin_trust
+DATA_ROOT ?= ../shared/data
 DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
 
@@ -53,6 +54,9 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	$(BIN)/glassgraph reproduce star-graphs --json $(OUT)/studies/star-graphs.json \
 	  --figure $(OUT)/studies/star-graphs.png
 	$(BIN)/glassgraph reproduce infection --json $(OUT)/studies/infection.json
+	$(BIN)/glassgraph reproduce edge-gradients --no-matrices \
+	  --json $(OUT)/studies/edge-gradients.json --html $(OUT)/studies/edge-gradients \
+	  $(if $(wildcard $(DATA_ROOT)/sst_trees),--root $(DATA_ROOT))
 	@if [ -d "$(BENZENE_ROOT)" ]; then set -x; \
 	  $(BIN)/glassgraph reproduce benzene --root "$(BENZENE_ROOT)" \
 	    --json $(OUT)/studies/benzene.json; \

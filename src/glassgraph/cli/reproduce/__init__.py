@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from glassgraph.cli.reproduce.benzene import benzene
+from glassgraph.cli.reproduce.edge_gradients import edge_gradients
 from glassgraph.cli.reproduce.graph_lime import graph_lime
 from glassgraph.cli.reproduce.graphmask_faithfulness import graphmask_faithfulness
 from glassgraph.cli.reproduce.infection import infection
@@ -31,6 +32,7 @@ for _command in (
     star_graphs,
     graphmask_faithfulness,
     infection,
+    edge_gradients,
     benzene,
     pgm,
     invariance,
