@@ -15,9 +15,11 @@ points ``w = 0, 1 / steps, ..., 1``. Edges with ``g_e(1) = 0`` have no sign to k
 counted.
 
 "Alone" is the condition of the paper's Proposition 4.2 to the letter: where no edge flips, and
-penalties are small, GNNExplainer's mask tends to `glassgraph.PositiveGradients`. "Together" is what
-the authors measure, with the same points. For a model that is linear in its messages a layerwise
-gate alone never flips, for ``y`` is affine in it; all together may, as ``y`` is a polynomial.
+penalties are small, GNNExplainer's mask tends to `glassgraph.PositiveGradients`. For a model that
+is linear in its messages a layerwise gate alone never flips, for ``y`` is affine in it; all
+together may, as ``y`` is a polynomial. The authors' code measures something else with the same
+points: it moves one gate at a time, counts an edge once its gradient differs in sign for any of the
+gates moved, and passes all gates through a sigmoid, so that they lie between 0.5 and 0.73.
 
 He, Rafiey, Mishne and Wang, "Explaining GNN Explanations with Edge Gradients" (KDD 2025,
 https://arxiv.org/abs/2508.01048).
@@ -161,8 +163,8 @@ def gradient_signs(
         task: ``"node"``, ``"graph"``, ``"edge"`` or a `glassgraph.Task`.
         index: what to explain, see `Explainer.explain`.
         target: the explained class, see `Explainer.explain`.
-        path: ``"together"``: all gates move, as the authors measure; ``"alone"``: one gate moves,
-            as the proposition asks; it takes a copy of the prediction for each of its edges.
+        path: ``"together"``: all gates move; ``"alone"``: one gate moves, as the proposition
+            asks; it takes a copy of the prediction for each of its edges.
         layerwise: a gate for each edge at each layer, instead of one for all layers.
         steps: the gradient is taken at ``0, 1 / steps, ..., 1``.
         epsilon: a gradient no larger than this counts as zero.
