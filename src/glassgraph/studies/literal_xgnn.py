@@ -67,7 +67,7 @@ class Literal:
     calls: int = 0
 
     def fit(self, target: int) -> Literal:
-        """Train as `XGNN.fit` does."""
+        """Train as `XGNN.fit` does with ``weights="last"``."""
         own, growth = self.xgnn, self.xgnn.growth(target)
         self.policy = own.make_policy()
         optimizer = own.make_optimizer(self.policy)

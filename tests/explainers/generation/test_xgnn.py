@@ -102,6 +102,20 @@ def test_of_equally_good_graphs_the_most_nodes_and_the_fewest_edges() -> None:
         assert max(sizes_before) < 4
 
 
+def test_the_generator_is_that_of_the_best_two_iterations_in_a_row() -> None:
+    few = {"episodes": 3, "num_rollouts": 2, "max_steps": 5, "learning_rate": 0.3}
+    best = ring_finder(iterations=6, **few).fit(1)
+    reached = best.history["probability"].tolist()
+    sums = [sum(reached[max(0, i - 1) : i + 1]) for i in range(6)]
+    chosen = max(i for i in range(6) if sums[i] == max(sums))
+    assert chosen < 5, "else the last generator would do as well"
+    until = ring_finder(iterations=chosen + 1, weights="last", **few).fit(1)
+    last = ring_finder(iterations=6, weights="last", **few).fit(1)
+    pairs = [list(xgnn.policy.state_dict().values()) for xgnn in (best, until, last)]
+    assert all(torch.equal(one, other) for one, other in zip(pairs[0], pairs[1], strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(pairs[0], pairs[2], strict=True))
+
+
 # Beside the literal version
 
 
@@ -128,7 +142,8 @@ def not_three_of_a_kind(node_type: Tensor, edge_index: Tensor) -> bool:
 def test_equals_the_literal_version(settings: dict[str, Any]) -> None:
     rules = [gg.graph_rules.MaxDegree({"A": 2}), not_three_of_a_kind]
     few = {"iterations": 2, "episodes": 3, "num_rollouts": 2, "max_steps": 5, "seed": 5}
-    xgnn = ring_finder(**{"rules": rules, **few, **settings}).fit(1)
+    last = {"weights": "last"}  # which iteration to go back to is not part of the literal version
+    xgnn = ring_finder(**{"rules": rules, **few, **last, **settings}).fit(1)
     literal = Literal(xgnn).fit(1)
     pairs = zip(xgnn.policy.parameters(), literal.policy.parameters(), strict=True)
     assert max(float((one - other).abs().max().detach()) for one, other in pairs) < 1e-6

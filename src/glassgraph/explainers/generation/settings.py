@@ -14,6 +14,7 @@ _WORDS = {
     "rollout_value": ("best", "last"),
     "roll_back": ("worse", "negative"),
     "keep": ("best", "last"),
+    "weights": ("best", "last"),
     "optimizer": ("adam", "sgd"),
 }
 _AT_LEAST = {
