@@ -17,6 +17,7 @@ from glassgraph.datasets.is_acyclic import is_acyclic
 from glassgraph.errors import DatasetError, HyperParameterError
 from glassgraph.models import TrainedModel
 from glassgraph.studies import xgnn as study
+from glassgraph.studies import xgnn_bars, xgnn_graphs
 from tests.cli.helpers import run
 
 
@@ -74,29 +75,32 @@ def molecule(atoms: str, bonds: list[tuple[int, int]]) -> nx.Graph[int]:
 
 def test_motifs_cycles_and_valences_by_hand() -> None:
     ring = [(0, 1), (1, 2), (2, 0)]
-    assert study.motifs(molecule("C C C", ring)) == ["carbon ring"]
-    assert study.motifs(molecule("C N C", ring)) == []  # a ring, not of carbon alone
-    assert study.motifs(molecule("C N O O", [(0, 1), (1, 2), (1, 3)])) == ["NO2"]
-    assert study.motifs(molecule("C N O O C", [(0, 1), (1, 2), (1, 3), (3, 4)])) == []
+    assert xgnn_graphs.motifs(molecule("C C C", ring)) == ["carbon ring"]
+    assert xgnn_graphs.motifs(molecule("C N C", ring)) == []  # a ring, not of carbon alone
+    assert xgnn_graphs.motifs(molecule("C N O O", [(0, 1), (1, 2), (1, 3)])) == ["NO2"]
+    assert xgnn_graphs.motifs(molecule("C N O O C", [(0, 1), (1, 2), (1, 3), (3, 4)])) == []
     nitrobenzene = molecule(
         "C C C C C C N O O", [*((i, (i + 1) % 6) for i in range(6)), (0, 6), (6, 7), (6, 8)]
     )
-    assert study.motifs(nitrobenzene) == ["carbon ring", "NO2"]
-    assert study.has_cycle(nitrobenzene)
-    assert not study.has_cycle(nx.path_graph(7))
-    assert study.has_cycle(nx.disjoint_union(nx.path_graph(4), nx.cycle_graph(3)))
-    assert study.is_valid(nitrobenzene, is_molecule=True)
+    assert xgnn_graphs.motifs(nitrobenzene) == ["carbon ring", "NO2"]
+    assert xgnn_graphs.has_cycle(nitrobenzene)
+    assert not xgnn_graphs.has_cycle(nx.path_graph(7))
+    assert xgnn_graphs.has_cycle(nx.disjoint_union(nx.path_graph(4), nx.cycle_graph(3)))
+    assert xgnn_graphs.is_valid(nitrobenzene, is_molecule=True)
     two_neighbors = molecule("C F C", [(0, 1), (1, 2)])  # fluorine
-    assert not study.is_valid(two_neighbors, is_molecule=True)
-    assert study.is_valid(two_neighbors, is_molecule=False)
-    assert not study.is_valid(nx.empty_graph(2), is_molecule=False)
+    assert not xgnn_graphs.is_valid(two_neighbors, is_molecule=True)
+    assert xgnn_graphs.is_valid(two_neighbors, is_molecule=False)
+    assert not xgnn_graphs.is_valid(nx.empty_graph(2), is_molecule=False)
 
 
 def test_every_small_graph_is_asked_about() -> None:
-    graphs = study.small_graphs()
+    graphs = xgnn_graphs.small_graphs()
     assert len(graphs) == 2 + 6 + 21 + 112 + 853  # connected graphs of 3 to 7 nodes (OEIS A001349)
     assert sum(int(graph.y) for graph in graphs) == 1 + 2 + 3 + 6 + 11  # trees (A000055)
-    right, wrong = study.small_accuracy(Counts(), 5), study.small_accuracy(Counts(-1.0), 5)
+    right, wrong = (
+        xgnn_graphs.small_accuracy(Counts(), 5),
+        xgnn_graphs.small_accuracy(Counts(-1.0), 5),
+    )
     sizes = {3, 4, 5}
     assert right == {name: dict.fromkeys(sizes, 1.0) for name in ("cyclic", "acyclic")}
     assert wrong == {name: dict.fromkeys(sizes, 0.0) for name in ("cyclic", "acyclic")}
@@ -131,7 +135,7 @@ def test_bars_by_hand() -> None:
         "probability": 0.95, "random_probability": 0.475, "fit_seconds": 60.0, "valid": 1.0,
         "best_motifs": ["NO2"], "with_cycle": 0.3,
     }  # fmt: skip
-    assert study.missed_bars(row) == []
+    assert xgnn_bars.missed_bars(row) == []
     for change, words in (
         ({"probability": 0.949}, "probability 0.949"),
         ({"random_probability": 0.476}, "random graphs reach 0.476"),
@@ -139,10 +143,10 @@ def test_bars_by_hand() -> None:
         ({"valid": 0.9}, "90% valid"),
         ({"best_motifs": []}, "no known motif"),
     ):
-        found = study.missed_bars({**row, **change})
+        found = xgnn_bars.missed_bars({**row, **change})
         assert words in found[0]
         assert found[0].startswith("mutag, seed 1, mutagenic, at most 7 nodes: ")
-    assert study.missed_bars({**row, "probability": 0.1, "max_nodes": 6}) == []
+    assert xgnn_bars.missed_bars({**row, "probability": 0.1, "max_nodes": 6}) == []
     toy = {
         **row,
         "dataset": "is-acyclic",
@@ -150,10 +154,10 @@ def test_bars_by_hand() -> None:
         "random_probability": 1.0,
         "best_motifs": [],
     }
-    assert study.missed_bars({**toy, "target": 1, "with_cycle": 0.0}) == []
-    assert study.missed_bars({**toy, "target": 0, "with_cycle": 1.0}) == []
+    assert xgnn_bars.missed_bars({**toy, "target": 1, "with_cycle": 0.0}) == []
+    assert xgnn_bars.missed_bars({**toy, "target": 0, "with_cycle": 1.0}) == []
     for target, share in ((1, 0.1), (0, 0.9)):
-        (line,) = study.missed_bars({**toy, "target": target, "with_cycle": share})
+        (line,) = xgnn_bars.missed_bars({**toy, "target": target, "with_cycle": share})
         assert f"{share:.0%} with a cycle" in line
 
 
@@ -173,7 +177,7 @@ def test_means_over_seeds() -> None:
         "with_cycle": 1.0, "valid": 1.0, "fit_seconds": 3.0, "best_motifs": ["NO2"],
     }  # fmt: skip
     other = {**row, "probability": 0.5, "best_motifs": [], "fit_seconds": 5.0}
-    (found,) = study.summarize([row, {"kind": "speed"}, other])
+    (found,) = xgnn_bars.summarize([row, {"kind": "speed"}, other])
     assert (found["probability"], found["least"], found["seeds"]) == (0.75, 0.5, 2)
     assert (found["best_with_motif"], found["fit_seconds"]) == (0.5, 4.0)
 

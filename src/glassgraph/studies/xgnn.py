@@ -29,9 +29,8 @@ cross-validation too, see `glassgraph.studies.cross_validation`.
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,13 +39,9 @@ from typing import Any
 import networkx as nx
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
-from torch_geometric.utils import degree, to_undirected
 
 from glassgraph.core.model_explanation import ModelExplanation
-from glassgraph.core.protect import protected
 from glassgraph.datasets import ExplanationDataset, load_dataset
-from glassgraph.datasets.is_acyclic import ACYCLIC, CYCLIC
 from glassgraph.datasets.molecules import MUTAG_ATOMS
 from glassgraph.errors import DatasetError, HyperParameterError
 from glassgraph.explainers.generation import graph_rules
@@ -56,58 +51,13 @@ from glassgraph.studies.cross_validation import PROTOCOLS, cross_validate, summa
 from glassgraph.studies.literal_xgnn import Literal
 from glassgraph.studies.motifs import find_files
 from glassgraph.studies.timing import num_threads
+from glassgraph.studies.xgnn_bars import PROBLEMS, SPEED_UP, missed_bars
+from glassgraph.studies.xgnn_graphs import has_cycle, is_valid, motifs, small_accuracy
 
 #: Graphs for each class and size, random ones beside them, folds, and iterations of a fit.
 NUMBER, RANDOM, FOLDS, ITERATIONS = 10, 100, 10, 50
 #: Roll-outs side by side when their speed is measured.
 _EPISODES, _ROLLOUTS = 16, 10
-#: What every mean probability is to reach, the share of it that random molecules may have, seconds
-#: of a fit, and the speed-up.
-PROBABILITY, RANDOM_SHARE, FIT_SECONDS, SPEED_UP = 0.95, 0.5, 60.0, 5.0
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is explained.
-
-    Attributes:
-        classes: the explained classes and what they are called.
-        max_nodes: largest numbers of nodes, a generator for each.
-        judged: those that have bars.
-        settings: arguments of `glassgraph.XGNN`.
-        accuracy: published, of the classifier; how it was measured is not said.
-        required: what the accuracy is to reach.
-    """
-
-    classes: Mapping[int, str]
-    max_nodes: Sequence[int]
-    judged: Sequence[int]
-    settings: Mapping[str, Any]
-    accuracy: float
-    required: float
-
-
-PROBLEMS: dict[str, Problem] = {
-    "is-acyclic": Problem(
-        classes={CYCLIC: "cyclic", ACYCLIC: "acyclic"},
-        max_nodes=(3, 4, 5, 6),
-        judged=(3, 4, 5, 6),
-        settings={"node_types": 1, "features": "degree"},
-        accuracy=0.978,
-        required=0.978,
-    ),
-    "mutag": Problem(
-        classes={1: "mutagenic"},
-        max_nodes=(4, 5, 6, 7),
-        judged=(7,),
-        # The authors' molecules begin with carbon.
-        settings={"node_types": MUTAG_ATOMS, "start": "C"},
-        accuracy=0.963,
-        required=0.90,
-    ),
-}
-
-
 #: Layers and readout of the classifier of MUTAG, and its training.
 MUTAG_MODEL: dict[str, Any] = {
     "kind": "gcn",
@@ -121,8 +71,6 @@ MUTAG_TRAINING: dict[str, Any] = {
     "learning_rate": 0.01,
     "weight_decay": 0.002,
 }
-
-
 #: Atoms that at least ten molecules of MUTAG have; eight have F, two Br and one I.
 COMMON_ATOMS = ("C", "N", "O", "Cl")
 
@@ -400,133 +348,9 @@ def _folds_row(
     }
 
 
-# What is in a graph
-
-
-def has_cycle(graph: nx.Graph[int]) -> bool:
-    """Whether there are more edges than a forest of so many trees has."""
-    trees = nx.number_connected_components(graph)
-    return bool(graph.number_of_edges() > len(graph) - trees)
-
-
-def motifs(molecule: nx.Graph[int]) -> list[str]:
-    """Which of the known motifs of mutagens a molecule has: a carbon ring, NO2."""
-    kind = nx.get_node_attributes(molecule, "type")
-    found = []
-    if has_cycle(molecule.subgraph([atom for atom in molecule if kind[atom] == "C"])):
-        found.append("carbon ring")
-    for atom in molecule:
-        ends = [
-            other for other in molecule[atom] if kind[other] == "O" and molecule.degree(other) == 1
-        ]
-        if kind[atom] == "N" and len(ends) == 2:
-            found.append("NO2")
-            break
-    return found
-
-
-def is_valid(graph: nx.Graph[int], *, is_molecule: bool) -> bool:
-    """Connected and without loops, and no atom has more neighbors than its valence."""
-    if not nx.is_connected(graph) or any(graph.has_edge(node, node) for node in graph):
-        return False
-    limits = graph_rules.VALENCES
-    return not is_molecule or all(
-        graph.degree(node) <= limits[kind] for node, kind in graph.nodes(data="type")
-    )
-
-
 def _share(holds: Callable[[nx.Graph[int]], object], graphs: Sequence[nx.Graph[int]]) -> float:
     return sum(bool(holds(graph)) for graph in graphs) / len(graphs)
 
 
 def _told(graph: nx.Graph[int]) -> str:
     return f"{len(graph)} nodes, {graph.number_of_edges()} edges"
-
-
-def small_graphs(most: int = 7) -> list[Data]:
-    """Every connected graph of 3 to so many nodes (7 at most), with degrees and its class."""
-    found = []
-    for graph in nx.graph_atlas_g():
-        if 3 <= len(graph) <= most and nx.is_connected(graph):
-            edge_index = to_undirected(torch.tensor(list(graph.edges)).t(), num_nodes=len(graph))
-            label = CYCLIC if has_cycle(graph) else ACYCLIC
-            x = degree(edge_index[0], len(graph)).view(-1, 1)
-            found.append(Data(x=x, edge_index=edge_index, y=torch.tensor([label])))
-    return found
-
-
-@torch.no_grad()
-def small_accuracy(model: nn.Module, most: int = 7) -> dict[str, dict[int, float]]:
-    """The share of right answers on `small_graphs`, by class and number of nodes."""
-    graphs = small_graphs(most)
-    batch = Batch.from_data_list(graphs)
-    with protected(model):
-        output = model(batch.x, batch.edge_index, batch=batch.batch)
-    is_right = (torch.as_tensor(output).argmax(dim=1) == batch.y).double()
-    size = torch.tensor([int(graph.num_nodes or 0) for graph in graphs])
-    return {
-        name: {
-            nodes: float(is_right[(size == nodes) & (batch.y == label)].mean())
-            for nodes in range(3, most + 1)
-        }
-        for label, name in PROBLEMS["is-acyclic"].classes.items()
-    }
-
-
-# The bars
-
-
-def missed_bars(row: Mapping[str, Any]) -> list[str]:
-    """Which bars a generator misses, in words; none where its size has no bars."""
-    if row["max_nodes"] not in PROBLEMS[row["dataset"]].judged:
-        return []
-    where = f"{row['dataset']}, seed {row['seed']}, {row['name']}, at most {row['max_nodes']} nodes"
-    checks = {
-        f"probability {row['probability']:.3f}": row["probability"] >= PROBABILITY,
-        f"fit in {row['fit_seconds']:.0f} s": row["fit_seconds"] <= FIT_SECONDS,
-        f"{row['valid']:.0%} valid": row["valid"] == 1,
-    }
-    if row["dataset"] == "is-acyclic":
-        asked = float(row["target"] == CYCLIC)
-        checks[f"{row['with_cycle']:.0%} with a cycle"] = row["with_cycle"] == asked
-    elif row["target"] == 1:
-        checks["the best has no known motif"] = bool(row["best_motifs"])
-        checks[f"random graphs reach {row['random_probability']:.3f}"] = (
-            row["random_probability"] <= RANDOM_SHARE * row["probability"]
-        )
-    return [f"{where}: {words}" for words, is_met in checks.items() if not is_met]
-
-
-def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Generator rows over their seeds: means, and the least mean probability of a seed."""
-    groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row["kind"] == "generator":
-            key = row["dataset"], row["name"], row["max_nodes"]
-            groups.setdefault(key, []).append(row)
-    found = []
-    for (dataset, name, size), own in groups.items():
-        averaged = {
-            key: statistics.fmean(row[key] for row in own)
-            for key in (
-                "probability",
-                "random_probability",
-                "matched_probability",
-                "with_cycle",
-                "valid",
-                "fit_seconds",
-            )
-        }
-        has_motif = [bool(row["best_motifs"]) for row in own]
-        found.append(
-            {
-                "dataset": dataset,
-                "name": name,
-                "max_nodes": size,
-                "seeds": len(own),
-                **averaged,
-                "least": min(row["probability"] for row in own),
-                "best_with_motif": statistics.fmean(has_motif) if dataset == "mutag" else None,
-            }
-        )
-    return found

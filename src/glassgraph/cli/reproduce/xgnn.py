@@ -70,7 +70,8 @@ def xgnn(
     check_figure_writable(figure)
     if html is not None:
         check_writable(html)
-    from glassgraph.studies.xgnn import PROBLEMS, run_xgnn
+    from glassgraph.studies.xgnn import run_xgnn
+    from glassgraph.studies.xgnn_bars import PROBLEMS
     from glassgraph.studies.xgnn_figure import save_figure
 
     def note(outcome: Outcome) -> None:
@@ -172,7 +173,8 @@ def _classifiers(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _generators(rows: Sequence[Mapping[str, Any]]) -> Table:
-    from glassgraph.studies.xgnn import NUMBER, summarize
+    from glassgraph.studies.xgnn import NUMBER
+    from glassgraph.studies.xgnn_bars import summarize
 
     table = titled_table(
         f"XGNN: probability of the class, mean of {NUMBER} graphs\n"
