@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
-from torch_geometric.nn import GAT, GCN, GIN, SGConv
+from torch_geometric.datasets import InfectionDataset
+from torch_geometric.datasets.graph_generator import ERGraph
+from torch_geometric.loader import DataLoader
+from torch_geometric.nn import GAT, GCN, GIN, GraphSAGE, SGConv
 
 from glassgraph.datasets.infection import infection
 from glassgraph.datasets.negative_evidence import negative_evidence
 from glassgraph.errors import DatasetError
+from glassgraph.studies import edge_gradient_infection as infected
 from glassgraph.studies import edge_gradient_models as models
 from glassgraph.studies import edge_gradient_scenes as scenes
 from glassgraph.studies.edge_gradient_models import (
@@ -125,13 +129,42 @@ def test_infection_is_trained_graph_by_graph() -> None:
     dataset = infection(
         1, num_graphs=3, num_nodes=60, edge_probability=0.05, num_infected=5, directed=False
     )
-    one, same = (scenes._infection_network(dataset, 2, epochs=20) for _ in range(2))
-    untrained = scenes._infection_network(dataset, 2, epochs=0)
+    one, same = (infected.infection_network(dataset, 2, epochs=20) for _ in range(2))
+    untrained = infected.infection_network(dataset, 2, epochs=0)
     assert one.accuracy == same.accuracy
     assert one.accuracy["train"] > untrained.accuracy["train"]
     before = torch.random.get_rng_state()
-    scenes._infection_network(dataset, 3, epochs=1)
+    infected.infection_network(dataset, 3, epochs=1)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_infection_drawn_by_pyg_is_that_of_the_authors_script() -> None:
+    """Written out in the order of the script, which clips gradients before there are any."""
+    state = torch.random.get_rng_state()
+    graph, network = infected.infection_of_pyg(3, 3, 40, 0.1, 4, epochs=2)
+    assert torch.equal(state, torch.random.get_rng_state())
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        drawn = InfectionDataset(
+            graph_generator=ERGraph(num_nodes=40, edge_prob=0.1),
+            num_graphs=3,
+            num_infected_nodes=4,
+            max_path_length=4,
+        )
+        loader = DataLoader(drawn[:2], shuffle=True)
+        model = GraphSAGE(2, hidden_channels=20, num_layers=4, out_channels=6, aggr="sum")
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.005, weight_decay=3e-4)
+        for _ in range(2):
+            model.train()
+            for data in loader:
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(data.x, data.edge_index), data.y)
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+                loss.backward()
+                optimizer.step()
+    assert torch.equal(graph.edge_index, drawn[-1].edge_index)
+    pairs = zip(network.model.parameters(), model.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_masks_start_as_in_pyg_and_settings_are_the_published_ones() -> None:

@@ -128,6 +128,12 @@ def test_infection_and_sentences_have_their_rows(
     assert rows[0]["gnn_explainer"]["epochs"] == 7
     assert rows[0]["edge"]["cosine"] != rows[1]["edge"]["cosine"]
     assert 0 <= rows[0]["flips_alone"] <= 1
+    (row,) = study.run_edge_gradients(
+        ["infection-pyg"], instances=6, explainer_epochs=7, progress=False, **INFECTED
+    )
+    assert (row["dataset"], row["model"], row["layers"]) == ("infection-pyg", "sage", 4)
+    assert row["published"]["learned_positive"] == ".8472"
+    assert row["gnn_explainer"]["init_scale"] == pytest.approx(math.sqrt(2 / 60))
     monkeypatch.setattr(study, "_ALONE", 1)
     rows = study.run_edge_gradients(
         ["sentiment"], ["gat"], (2,), root=write_trees(tmp_path), recipe=QUICK, progress=False

@@ -7,6 +7,9 @@
     distances from infected nodes on undirected graphs, and four layers of GraphSAGE with sums, as
     in the authors' script: 100 epochs with a step for each of the four graphs; the last weights are
     explained. Explained are nodes of the test graph that have a neighbor.
+``infection-pyg``
+    the same, drawn by PyG in the order of the authors' script from the global seed: with seed 0 on
+    the CPU it is their own graph and, but for rounding, their own network. Explained is every node.
 ``cora``, ``citeseer``
     papers, and networks of 1 to 5 layers. The authors take split 0 of Geom-GCN (48/32/20 %); here
     a split of these sizes is drawn, by class. Explained are test nodes that have a neighbor.
@@ -29,9 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch_geometric.nn import GraphSAGE
+from torch import Tensor
 
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.datasets.base import graph_labels, stratified_split
@@ -41,7 +42,7 @@ from glassgraph.datasets.negative_evidence import negative_evidence
 from glassgraph.datasets.planetoid import planetoid
 from glassgraph.datasets.sentiment_trees import sentiment_trees
 from glassgraph.errors import DatasetError
-from glassgraph.models.training import accuracy
+from glassgraph.studies.edge_gradient_infection import infection_network, infection_of_pyg
 from glassgraph.studies.edge_gradient_models import (
     RECIPES,
     Kind,
@@ -49,10 +50,9 @@ from glassgraph.studies.edge_gradient_models import (
     Recipe,
     layered_network,
     negative_evidence_network,
-    seeded,
 )
 
-GENERATED = ("negative-evidence", "negative-evidence-3", "infection")
+GENERATED = ("negative-evidence", "negative-evidence-3", "infection", "infection-pyg")
 #: Where the files of the others lie in the folder that is given.
 FROM_FILES = {
     "cora": "planetoid",
@@ -74,6 +74,7 @@ INSTANCES: Mapping[str, int | None] = {
     "negative-evidence": None,
     "negative-evidence-3": None,
     "infection": 200,
+    "infection-pyg": None,
     "cora": 20,
     "citeseer": 20,
     "mutag": 20,
@@ -223,8 +224,14 @@ def _generated(
         graph = data.graphs[0]
         num_nodes = int((graph.node_graph == 0).sum())
         index = _some(_with_neighbors(data), most, seed, name)
-        network = _infection_network(data, seed)
+        network = infection_network(data, seed)
         return _scene(name, "sage", 4, seed, data, index, network, num_nodes)
+    if name == "infection-pyg":
+        graph, network = infection_of_pyg(seed, **sizes)
+        index = _some(torch.arange(int(graph.num_nodes or 0)), most, seed, name)
+        settings = {"feature_mask": "none", "init_scale": math.sqrt(2.0 / len(graph.y))}
+        shared = {"seed": seed, "progress": False}
+        return Scene(name, "sage", 4, seed, graph, index, "node", network, shared, settings)
     data = negative_evidence(seed, **{"num_colors": 3 if name.endswith("-3") else 2, **sizes})
     return _scene(
         name,
@@ -238,26 +245,6 @@ def _generated(
         gnn_explainer=_SATURATED,
         epsilon=0.001,
     )
-
-
-def _infection_network(data: ExplanationDataset, seed: int, epochs: int = 100) -> Network:
-    """The authors' loop: a step for each graph in a random order, no validation."""
-    graph = data.graphs[0]
-    num_graphs = int(graph.node_graph.max()) + 1
-    parts = [graph.subgraph(graph.node_graph == number) for number in range(num_graphs - 1)]
-    model: nn.Module = seeded(
-        seed,
-        lambda: GraphSAGE(data.num_features, 20, 4, data.num_classes, aggr="sum"),
-    )
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.005, weight_decay=3e-4)
-    order = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
-        for number in torch.randperm(len(parts), generator=order).tolist():
-            part = parts[number]
-            optimizer.zero_grad()
-            functional.cross_entropy(model(part.x, part.edge_index), part.y).backward()
-            optimizer.step()
-    return Network(model.eval(), accuracy(model, data), epochs)
 
 
 def _from_files(name: str, seed: int, root: Path | str | None) -> ExplanationDataset:
