@@ -69,6 +69,8 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	  $(BIN)/glassgraph reproduce zorro --root "$(CORA_ROOT)" --json $(OUT)/studies/zorro.json; \
 	  $(BIN)/glassgraph reproduce graph-lime --root "$(CORA_ROOT)" \
 	    --json $(OUT)/studies/graph-lime.json --figure $(OUT)/studies/graph-lime.png; \
+	  $(BIN)/glassgraph bench occlusion --root "$(CORA_ROOT)" \
+	    --json $(OUT)/studies/occlusion.json; \
 	else \
 	  echo "Cora left out: no files at $(CORA_ROOT); name their folder with CORA_ROOT=..."; \
 	fi
