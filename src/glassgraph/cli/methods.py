@@ -24,13 +24,12 @@ def methods(
 
     rows = list_methods().reset_index().to_dict(orient="records")
     table = Table(title=f"{len(rows)} methods", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("method", "family", "explains", "scores", "traits", "source"):
+    for name in ("method", "family", "scores", "traits", "source"):
         table.add_column(name, no_wrap=name == "method", overflow="fold")
     for row in rows:
         traits = ", ".join(mark for mark in _MARKS if row[mark])
-        table.add_row(
-            row["method"], row["family"], row["explains"], row["scores"], traits, row["source"]
-        )
+        scores = row["scores"] or f"the {row['explains']}"
+        table.add_row(row["method"], row["family"], scores, traits, row["source"])
     out().print(table)
     if json is not None:
         write_json(json, rows)

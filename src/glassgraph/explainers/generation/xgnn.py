@@ -129,7 +129,7 @@ class XGNN(ModelExplainer):
         is_black_box=True,
         is_signed=False,
         is_random=True,
-        source="Yuan, Tang, Hu & Ji, KDD 2020, https://arxiv.org/abs/2006.02587",
+        source="Yuan et al. 2020, arXiv:2006.02587",
     )
     #: Hyper-parameters as in the authors' code.
     published: ClassVar[dict[str, Any]] = {
