@@ -293,6 +293,24 @@ def every_mode_and_target() -> list[Case]:
     return found
 
 
+def every_other(cases: Sequence[Case]) -> list[Any]:
+    """`within_scope`, but half of it: a method takes every other case, the next one those between.
+
+    Levels begin in turn with the first and the second, so that a method has each mode, return type
+    and kind of target at one level at least.
+    """
+    rank = {method: number for number, method in enumerate(METHODS)}
+    turn: dict[int, int] = {}
+    for level in LEVELS:
+        own = [case for case in cases if case.level == level]
+        turn |= {id(case): number + LEVELS.index(level) for number, case in enumerate(own)}
+    return [
+        each
+        for each in within_scope(cases)
+        if (rank[each.values[0]] + turn[id(each.values[1])]) % 2 == 0
+    ]
+
+
 #: Builds an explainer for a model and a case; keyword arguments override its settings.
 Factory = Callable[..., gg.Explainer]
 

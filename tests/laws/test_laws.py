@@ -15,6 +15,7 @@ from tests.laws.cases import (
     LEVELS,
     Case,
     every_mode_and_target,
+    every_other,
     factory,
     scope,
     within_scope,
@@ -105,9 +106,23 @@ def test_model_unchanged_after_failure(method: str, case: Case, error) -> None:
     checks.check_model_unchanged_after_failure(FACTORIES[method], case, error)
 
 
-@each_method(every_mode_and_target())
+@pytest.mark.parametrize(("method", "case"), every_other(every_mode_and_target()))
 def test_together_is_alone_in_every_mode_and_for_every_target(method: str, case: Case) -> None:
     checks.check_together_is_alone(FACTORIES[method], case)
+
+
+def test_every_other_case_has_every_mode_and_target() -> None:
+    def question(case: Case) -> tuple[object, ...]:
+        return case.mode, case.return_type, case.target, case.columns
+
+    walked = [each.values for each in every_other(every_mode_and_target())]
+    for method in FACTORIES:
+        wanted = [case for case in every_mode_and_target() if scope(method).holds(case)]
+        own = [case for name, case in walked if name == method]
+        assert {case.level for case in own} == {case.level for case in wanted}
+        if len({case.level for case in wanted}) > 1:
+            assert set(map(question, own)) == set(map(question, wanted))
+    assert {str(case) for _, case in walked} == set(map(str, every_mode_and_target()))
 
 
 @each_case
