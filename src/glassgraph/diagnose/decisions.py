@@ -25,7 +25,7 @@ from glassgraph.core.columns import Part
 from glassgraph.core.explanation import Explanations
 from glassgraph.errors import HyperParameterError, UnknownMetricError
 from glassgraph.metrics import Ranking
-from glassgraph.metrics.vectors import one_per_edge
+from glassgraph.metrics.vectors import edges_of_part
 
 #: What a shut message becomes: the explainer's own baseline (zero where it has none), or zero.
 Replacement = Literal["own", "zero"]
@@ -106,7 +106,7 @@ def _scores(part: Part, is_layerwise: bool, method: str) -> Tensor:
     """Scores ``[R, e]`` of a part."""
     if is_layerwise and part.layer_edge_score is not None:
         return part.layer_edge_score
-    return one_per_edge(part, method).unsqueeze(0)
+    return edges_of_part(part, method).unsqueeze(0)
 
 
 @dataclass(frozen=True)

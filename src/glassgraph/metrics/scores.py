@@ -18,14 +18,14 @@ edge that the user's ``edge_index`` lists first, so the same scores always selec
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from glassgraph.core.columns import LocalExplanation
+from glassgraph.core.columns import LocalExplanation, Part
 from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import ExplanationFileError, UnknownMetricError
 
@@ -107,16 +107,30 @@ def _ranked(score: Tensor, local: LocalExplanation, what: str, ranking: Ranking)
 
 
 def _one_per_edge(local: LocalExplanation) -> Tensor:
-    if local.edge_score is not None:
-        return local.edge_score
-    if local.layer_edge_score is not None:
-        return local.layer_edge_score.amax(dim=0)
-    node = local.node_score
-    if node is None and local.feature_score is not None:
-        node = local.feature_score.nansum(dim=1)
-    if node is None:
+    score = one_per_edge(local, lambda: local.edge_index)
+    if score is None:
         raise UnknownMetricError(f"instance {local.index} has no scores to measure")
-    return node[local.edge_index].double().mean(dim=0)
+    return score
+
+
+def one_per_edge(found: LocalExplanation | Part, ends: Callable[[], Tensor]) -> Tensor | None:
+    """One score for each edge, ``[e]``: its own, that of its best layer, or the mean of its ends.
+
+    Args:
+        found: scores of one explanation, or of several.
+        ends: ``[2, e]`` rows of the node scores that belong to the ends of each edge.
+
+    Returns:
+        None if there are no scores.
+    """
+    if found.edge_score is not None:
+        return found.edge_score
+    if found.layer_edge_score is not None:
+        return found.layer_edge_score.amax(dim=0)
+    node = found.node_score
+    if node is None and found.feature_score is not None:
+        node = found.feature_score.nansum(dim=1)
+    return None if node is None else node[ends()].double().mean(dim=0)
 
 
 @dataclass(frozen=True)

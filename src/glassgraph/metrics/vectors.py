@@ -21,7 +21,7 @@ from glassgraph.core.columns import LocalExplanation, Part
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.explanation import Explanation, Explanations, HeteroExplanation
 from glassgraph.errors import ExplanationFileError, InstanceError, UnknownMetricError
-from glassgraph.metrics.scores import edge_scores
+from glassgraph.metrics.scores import edge_scores, one_per_edge
 
 #: One score for each edge, or one for each edge at each layer.
 ScoreLevel = Literal["edge", "layer"]
@@ -88,7 +88,7 @@ def _of_many(run: Explanations, level: ScoreLevel, name: str) -> Vectors:
     scores = [torch.empty(rows, 0, dtype=torch.float64)]
     for part in parts:
         if level == "edge":
-            scores.append(one_per_edge(part, name).double().unsqueeze(0))
+            scores.append(edges_of_part(part, name).double().unsqueeze(0))
         elif part.layer_edge_score is None:
             raise _no_layers(name)
         else:
@@ -163,26 +163,23 @@ def _no_layers(name: str) -> UnknownMetricError:
     )
 
 
-def one_per_edge(part: Part, method: str) -> Tensor:
+def edges_of_part(part: Part, method: str) -> Tensor:
     """One score for each edge of a part, ``[e]``, as `edge_scores` reads one explanation.
 
     Raises:
         UnknownMetricError: if there are no scores.
     """
-    if part.edge_score is not None:
-        return part.edge_score
-    if part.layer_edge_score is not None:
-        return part.layer_edge_score.amax(dim=0)
-    node = part.node_score
-    if node is None and part.feature_score is not None:
-        node = part.feature_score.nansum(dim=1)
-    if node is None:
+
+    def ends() -> Tensor:
+        width = int(part.node.max()) + 1 if part.node.numel() else 1
+        key, order = (part.node_instance * width + part.node).sort()
+        both = torch.stack([part.source, part.destination])
+        return order[torch.searchsorted(key, part.edge_instance * width + both)]
+
+    score = one_per_edge(part, ends)
+    if score is None:
         raise UnknownMetricError(f"the explanations of {method} have no scores to measure")
-    width = int(part.node.max()) + 1 if part.node.numel() else 1
-    key, order = (part.node_instance * width + part.node).sort()
-    ends = torch.stack([part.source, part.destination])
-    found = order[torch.searchsorted(key, part.edge_instance * width + ends)]
-    return node[found].double().mean(dim=0)
+    return score
 
 
 def in_order(explanations: Explanations, name: str) -> Tensor:

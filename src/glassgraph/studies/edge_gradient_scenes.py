@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.datasets import ExplanationDataset
+from glassgraph.datasets import ExplanationDataset, from_pyg
 from glassgraph.datasets.base import graph_labels, stratified_split
 from glassgraph.datasets.infection import infection
 from glassgraph.datasets.molecules import mutag
@@ -228,10 +228,9 @@ def _generated(
         return _scene(name, "sage", 4, seed, data, index, network, num_nodes)
     if name == "infection-pyg":
         graph, network = infection_of_pyg(seed, **sizes)
-        index = _some(torch.arange(int(graph.num_nodes or 0)), most, seed, name)
-        settings = {"feature_mask": "none", "init_scale": math.sqrt(2.0 / len(graph.y))}
-        shared = {"seed": seed, "progress": False}
-        return Scene(name, "sage", 4, seed, graph, index, "node", network, shared, settings)
+        data = from_pyg([graph], "node", name=name)
+        index = _some(torch.arange(len(graph.y)), most, seed, name)
+        return _scene(name, "sage", 4, seed, data, index, network)
     data = negative_evidence(seed, **{"num_colors": 3 if name.endswith("-3") else 2, **sizes})
     return _scene(
         name,
