@@ -56,11 +56,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         report(ROW)
         return [ROW]
 
-    module = ModuleType("glassgraph.studies.speed")
+    module = ModuleType("glassgraph_studies.bench.speed.experiment")
     module.run_speed_bench = study  # type: ignore[attr-defined]
     module.DATASETS = ("tree-cycles", "mutag")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "glassgraph.studies.speed", module)
-    monkeypatch.setattr("glassgraph.studies.speed_peers.PEERS", PEERS)
+    monkeypatch.setitem(sys.modules, "glassgraph_studies.bench.speed.experiment", module)
+    monkeypatch.setattr("glassgraph_studies.reference.peers.PEERS", PEERS)
     return options
 
 
@@ -124,7 +124,7 @@ def test_bench_shows_a_table_for_each_peer(
         "max_difference": 3e-7,
     }
     rows = [ROW, literal]
-    study = sys.modules["glassgraph.studies.speed"]
+    study = sys.modules["glassgraph_studies.bench.speed.experiment"]
     monkeypatch.setattr(study, "run_speed_bench", lambda report, **_: [report(row) for row in rows])
     text = run("bench", "speed", "--quiet").stdout
     assert "beside PyG" in text
@@ -162,7 +162,7 @@ def test_bench_walks_writes_its_rows(tmp_path: Path) -> None:
 def test_the_study_takes_what_the_command_gives() -> None:
     import inspect
 
-    from glassgraph.studies.speed import run_speed_bench
+    from glassgraph_studies.bench.speed.experiment import run_speed_bench
 
     names = set(inspect.signature(run_speed_bench).parameters)
     assert {"datasets", "methods", "instances", "repeats", "threads", "seed", "root"} <= names
