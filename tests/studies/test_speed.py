@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 
 import glassgraph as gg
-from glassgraph.core.explanation import LocalExplanation
 from glassgraph.datasets import load_dataset
 from glassgraph.models.gnn import GAT, GCN, GNN, Body
+from glassgraph.results.explanation import LocalExplanation
 from glassgraph.studies import speed, speed_models, speed_peers
 from glassgraph.studies.literal import LITERAL, Scores
 from glassgraph.studies.literal_searches import SEARCHES, SETTINGS

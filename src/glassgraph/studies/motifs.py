@@ -47,7 +47,6 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from glassgraph.core.explanation import Explanations, LocalExplanation
 from glassgraph.core.protect import protected
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.errors import (
@@ -63,6 +62,7 @@ from glassgraph.explainers.perturbation.random import Random
 from glassgraph.explainers.registry import find_method, make_explainer
 from glassgraph.metrics.scores import edge_scores
 from glassgraph.models import TrainedModel, reference_model
+from glassgraph.results.explanation import Explanations, LocalExplanation
 from glassgraph.studies.speed import LeftOutWarning
 from glassgraph.studies.timing import num_threads
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.explanation import LocalExplanation
 from glassgraph.models.gnn import GNN
+from glassgraph.results.explanation import LocalExplanation
 from glassgraph.studies.literal import LITERAL, Scores, walk_relevance
 from glassgraph.studies.literal_pgm import pgm_explainer
 from glassgraph.studies.literal_relex import LiteralRelEx
