@@ -1,4 +1,4 @@
-"""Only ``core`` registers hooks on a model (import-linter cannot see a method call)."""
+"""Which rooms register hooks on a model (import-linter cannot see a method call)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 import glassgraph
 
 PACKAGE = Path(glassgraph.__file__).parent
+#: Messages, hidden states between layers, modified backward passes.
+HOOKING_ROOMS = ("core", "hidden", "relevance")
 REGISTERS_HOOK = re.compile(r"register_\w+_hook")
 
 
@@ -21,17 +23,23 @@ def hook_registrations(source: str) -> Iterator[int]:
             yield node.lineno
 
 
-def test_only_core_registers_hooks() -> None:
+def test_only_three_rooms_register_hooks() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        if path.relative_to(PACKAGE).parts[0] != "core"
+        if path.relative_to(PACKAGE).parts[0] not in HOOKING_ROOMS
         for line in hook_registrations(path.read_text(encoding="utf-8"))
     ]
-    assert found == [], "touch a model through glassgraph.core.intercept instead"
+    assert found == [], "touch a model through glassgraph.core, hidden or relevance instead"
 
 
 def test_the_check_sees_a_hook() -> None:
     source = "layer = model.conv\nhandle = layer.register_message_forward_hook(print)\n"
     assert list(hook_registrations(source)) == [2]
     assert list(hook_registrations("module.register_buffer('z', z)")) == []
+
+
+def test_each_of_these_rooms_does() -> None:
+    for room in HOOKING_ROOMS:
+        sources = [path.read_text(encoding="utf-8") for path in (PACKAGE / room).rglob("*.py")]
+        assert any(next(hook_registrations(source), None) for source in sources), room

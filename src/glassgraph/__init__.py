@@ -19,16 +19,8 @@ from glassgraph._version import __version__
 
 if TYPE_CHECKING:
     from glassgraph import diagnose
-    from glassgraph.core import rules
+    from glassgraph import relevance as rules
     from glassgraph.core.adjacency import AdjacencyTap
-    from glassgraph.core.explanation import (
-        Attribution,
-        Explanation,
-        Explanations,
-        HeteroExplanation,
-        LocalExplanation,
-    )
-    from glassgraph.core.model_explanation import ModelExplanation
     from glassgraph.core.sites import MessageTap
     from glassgraph.core.task import Task
     from glassgraph.explainers.base import Explainer
@@ -61,13 +53,21 @@ if TYPE_CHECKING:
     from glassgraph.explainers.surrogate.relex import RelEx
     from glassgraph.metrics.compare import Comparison, compare
     from glassgraph.metrics.similarity import Similarity, compare_all
+    from glassgraph.results.explanation import (
+        Attribution,
+        Explanation,
+        Explanations,
+        HeteroExplanation,
+        LocalExplanation,
+    )
+    from glassgraph.results.model_explanation import ModelExplanation
 
 #: Where each public name lives. Looked up on first use, so that importing the package, and the
 #: command line's help, do not wait for torch.
 _HOMES = {
     "AdjacencyTap": "glassgraph.core.adjacency",
     "Attention": "glassgraph.explainers.perturbation.attention",
-    "Attribution": "glassgraph.core.explanation",
+    "Attribution": "glassgraph.results.explanation",
     "CAM": "glassgraph.explainers.gradient.cam",
     "CausalScreening": "glassgraph.explainers.perturbation.causal_screening",
     "Comparison": "glassgraph.metrics.compare",
@@ -75,21 +75,21 @@ _HOMES = {
     "ErasureSearch": "glassgraph.explainers.perturbation.erasure_search",
     "ExcitationBackprop": "glassgraph.explainers.decomposition.excitation_backprop",
     "Explainer": "glassgraph.explainers.base",
-    "Explanation": "glassgraph.core.explanation",
-    "Explanations": "glassgraph.core.explanation",
+    "Explanation": "glassgraph.results.explanation",
+    "Explanations": "glassgraph.results.explanation",
     "GNNExplainer": "glassgraph.explainers.perturbation.gnn_explainer",
     "GNNLRP": "glassgraph.explainers.decomposition.gnn_lrp",
     "GradCAM": "glassgraph.explainers.gradient.grad_cam",
     "GraphLIME": "glassgraph.explainers.surrogate.graph_lime",
     "GraphMask": "glassgraph.explainers.perturbation.graph_mask",
     "GuidedBackprop": "glassgraph.explainers.gradient.guided_backprop",
-    "HeteroExplanation": "glassgraph.core.explanation",
+    "HeteroExplanation": "glassgraph.results.explanation",
     "InformationBottleneck": "glassgraph.explainers.perturbation.information_bottleneck",
     "IntegratedGradients": "glassgraph.explainers.gradient.integrated_gradients",
     "LRP": "glassgraph.explainers.decomposition.lrp",
-    "LocalExplanation": "glassgraph.core.explanation",
+    "LocalExplanation": "glassgraph.results.explanation",
     "MessageTap": "glassgraph.core.sites",
-    "ModelExplanation": "glassgraph.core.model_explanation",
+    "ModelExplanation": "glassgraph.results.model_explanation",
     "Occlusion": "glassgraph.explainers.perturbation.occlusion",
     "PGExplainer": "glassgraph.explainers.perturbation.pg_explainer",
     "PGMExplainer": "glassgraph.explainers.surrogate.pgm_explainer",
@@ -112,7 +112,7 @@ _HOMES = {
 _ROOMS = {
     "diagnose": "glassgraph.diagnose",
     "graph_rules": "glassgraph.explainers.generation.graph_rules",
-    "rules": "glassgraph.core.rules",
+    "rules": "glassgraph.relevance",
 }
 
 __all__ = [

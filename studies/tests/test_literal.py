@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.nn import SimpleConv, global_add_pool
 
-from glassgraph.core.explanation import LocalExplanation
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models.gnn import GAT, GCN, GIN, GNN, SAGE, Body
+from glassgraph.results.explanation import LocalExplanation
 from glassgraph_studies.reference.passes import LITERAL, forward, walk_relevance
 from glassgraph_studies.reference.pgm import pgm_explainer
 from glassgraph_studies.reference.pyg import PyGPeer

@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 
 import glassgraph as gg
-from glassgraph.core.explanation import LocalExplanation
 from glassgraph.datasets import load_dataset
 from glassgraph.models.gnn import GAT, GCN, GNN, Body
+from glassgraph.results.explanation import LocalExplanation
 from glassgraph_studies.bench.speed import experiment as speed
 from glassgraph_studies.bench.speed import models as speed_models
 from glassgraph_studies.bench.speed.experiment import pooled_auc, run_speed_bench

@@ -90,7 +90,7 @@ def test_traffic_is_what_plain_hooks_hear(kind: str) -> None:
         ((_, batch),) = shared_batches(
             preparation, preparation.instances([2, 7, 11]), None, 1 << 30, None
         )
-        traffic = batch.traffic()
+        messages = batch.messages()
         has_message = batch.has_message()
 
     heard: list[tuple[Tensor, Tensor]] = []
@@ -113,8 +113,8 @@ def test_traffic_is_what_plain_hooks_hear(kind: str) -> None:
     for handle in handles:
         handle.remove()
 
-    assert len(traffic) == len(heard)
-    for each, (ends, message) in zip(traffic, heard, strict=True):
+    assert len(messages) == len(heard)
+    for each, (ends, message) in zip(messages, heard, strict=True):
         if each.layer == 0:
             assert each.widths == WIDTHS[kind]
         rows = {tuple(pair): row for row, pair in enumerate(ends.t().tolist())}
@@ -139,7 +139,7 @@ def test_a_baseline_for_each_row_replaces_each_message_by_its_own(kind: str) -> 
             preparation, preparation.instances([2, 7, 11]), None, 1 << 30, None
         )
         baselines: list[Tensor | None] = [None] * len(batch.wiring.sites)
-        for each in batch.traffic():
+        for each in batch.messages():
             baselines[each.site] = each.baseline(each.message)
         shut = batch.ones(layerwise=True) * 0
         found = batch.output(shut, baselines=baselines)

@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from glassgraph.black_box.probing import prepare_black_box
+from glassgraph.black_box.variants import Variants
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.outside.variants import Variants
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.receptive import expand
@@ -19,6 +19,7 @@ from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.base import hyper_parameter_names
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS, make_explainer
+from glassgraph.results.explanation import Attribution
 from tests.coverage import literal
 from tests.coverage.scene import BUDGET, Scene
 from tests.laws.cases import TINY, TINY_OF_METHOD
@@ -53,7 +54,7 @@ class Called:
         call = make_explainer("random", self.scene.model, self.scene.set_up.level)._model_call
         task = make_explainer("random", self.scene.model, self.scene.set_up.level).task
         with literal.unchanged(self.scene.model), protected(self.scene.model):
-            return Preparation.read_from_outside(call, task, self.scene.data, "auto", None)
+            return prepare_black_box(call, task, self.scene.data, "auto", None)
 
     @cached_property
     def batches(self) -> list[tuple[Tensor, InstanceBatch]]:

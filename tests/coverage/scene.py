@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution, Explanations
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
+from glassgraph.results.explanation import Attribution, Explanations
 from tests.coverage import literal
 from tests.coverage.limits import OTHERS
 from tests.coverage.set_up import SetUp

@@ -20,8 +20,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import conv as convs
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+from glassgraph.results.explanation import Attribution
 from tests import coverage_matrix
 from tests.coverage import checks, limits, literal
 from tests.coverage.models import WIDTH, without_edges

@@ -12,8 +12,8 @@ from torch_geometric.nn import GINConv, MessagePassing, global_add_pool
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.base import Traits
+from glassgraph.results.explanation import Attribution
 from tests.metrics.scenes import Sum
 
 FEATURES, HIDDEN, CLASSES = 5, 7, 3

@@ -15,11 +15,11 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 import glassgraph as gg
 from glassgraph import GNNLRP, LRP
-from glassgraph.core.explanation import Explanations
-from glassgraph.core.rules.rules import Gamma
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.decomposition import gnn_lrp
-from tests.core.walk_scenes import HOMOGENEOUS, graph, literal_walks, model_of
+from glassgraph.relevance.rules import Gamma
+from glassgraph.results.explanation import Explanations
+from tests.relevance.walk_scenes import HOMOGENEOUS, graph, literal_walks, model_of
 
 GAMMAS = (2.0, 0.5)
 

@@ -16,7 +16,6 @@ from torch_geometric.nn import MessagePassing, global_add_pool
 
 import glassgraph as gg
 from glassgraph.core import random
-from glassgraph.core.node_states import NodeStates
 from glassgraph.core.protect import protected
 from glassgraph.errors import (
     FitError,
@@ -26,6 +25,7 @@ from glassgraph.errors import (
     UnsupportedModelError,
 )
 from glassgraph.explainers.gates import visits
+from glassgraph.hidden.node_states import NodeStates
 from glassgraph.learn.edge_scorer import EdgeScorer
 
 WIDTHS = (5, 7, 3)

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.datasets.motifs import ba_shapes
 from glassgraph.explainers.registry import METHODS, make_explainer
 from glassgraph.models.gnn import GAT, GCN, Body
+from glassgraph.results.explanation import Attribution
 
 INSTANCES, AT_LEAST = 60, 40
 #: One or few forward and backward passes for all instances.

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import SimpleConv, global_add_pool
 
 import glassgraph as gg
-from glassgraph.core.outside.bits import members, to_masks, to_sets, union, within
+from glassgraph.black_box.bits import members, to_masks, to_sets, union, within
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.subgraph_search import Rules, Tree
 from glassgraph.models.gnn import GCN, Body

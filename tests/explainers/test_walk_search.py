@@ -11,7 +11,6 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.nn import GINConv, GraphSAGE
 
-from glassgraph.core.walks import Step, WalkGraph, WalkLayer
 from glassgraph.errors import HyperParameterError, WalkError
 from glassgraph.explainers.decomposition import walk_search
 from glassgraph.explainers.decomposition.walk_lists import (
@@ -28,7 +27,8 @@ from glassgraph.explainers.decomposition.walk_search import (
     best_walks,
     search_walks,
 )
-from tests.core.walk_scenes import KINDS, graph, model_of, read
+from glassgraph.relevance.walks import Step, WalkGraph, WalkLayer
+from tests.relevance.walk_scenes import KINDS, graph, model_of, read
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 

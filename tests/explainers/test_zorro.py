@@ -11,8 +11,8 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCNConv, SimpleConv
 
 import glassgraph as gg
-from glassgraph.core.outside.noise import FeatureNoise
-from glassgraph.core.outside.rim import readable_nodes
+from glassgraph.black_box.boundary import readable_nodes
+from glassgraph.black_box.noise import FeatureNoise
 from glassgraph.core.protect import protected
 from glassgraph.core.task import stays
 from glassgraph.errors import HyperParameterError, UnsupportedModelError

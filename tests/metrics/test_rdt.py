@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 import glassgraph as gg
-from glassgraph.core.outside.noise import FeatureNoise
+from glassgraph.black_box.noise import FeatureNoise
 from glassgraph.errors import UnknownMetricError
 from glassgraph.explainers.perturbation.zorro import Zorro
 from glassgraph.metrics import mask_entropy, rdt_fidelity

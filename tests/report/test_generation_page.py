@@ -14,7 +14,7 @@ import glassgraph as gg
 from glassgraph.errors import OutputError
 from glassgraph.report import ReportError, plot_generated, write_generation_report
 from glassgraph.report.generation_page import render_generation_report
-from tests.core.test_model_explanation import explanation
+from tests.results.test_model_explanation import explanation
 
 
 def payload_of(text: str) -> dict[str, Any]:

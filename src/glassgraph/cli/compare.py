@@ -18,8 +18,8 @@ from glassgraph.cli.explain import Ranking
 from glassgraph.errors import CommandError
 
 if TYPE_CHECKING:
-    from glassgraph.core.explanation import Explanations
     from glassgraph.metrics import Comparison, Similarity
+    from glassgraph.results.explanation import Explanations
 
 _HEADER = "explanations.json"
 
@@ -71,8 +71,8 @@ def compare(
         raise CommandError(
             f"compare needs at least two folders of explanations; got {', '.join(folders)}"
         )
-    from glassgraph.core.explanation import Explanations
     from glassgraph.metrics import compare_all
+    from glassgraph.results.explanation import Explanations
 
     loaded = {name: Explanations.load(path) for name, path in folders.items()}
     compared = loaded

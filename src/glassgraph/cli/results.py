@@ -14,8 +14,8 @@ from glassgraph.cli.table import metrics_tables
 from glassgraph.errors import GlassgraphError
 
 if TYPE_CHECKING:
-    from glassgraph.core.explanation import Explanations
     from glassgraph.metrics import Similarity
+    from glassgraph.results.explanation import Explanations
 
 Row = dict[str, object]
 

@@ -1,1 +1,1 @@
-"""The waist of Glassgraph: the only package that registers hooks on a model; knows no method."""
+"""The waist of Glassgraph: reaches into a model, packs instances; knows no method, no result."""

@@ -20,15 +20,13 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import Cutter, Intervention
+from glassgraph.core.messages import SiteMessages, read_messages
+from glassgraph.core.modified_backward import ModifiedBackward
 from glassgraph.core.pack import Packed, pack
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
-from glassgraph.core.rules.modified import ModifiedBackward
-from glassgraph.core.rules.places import RuleAt
-from glassgraph.core.rules.tape import Tape
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
-from glassgraph.core.traffic import Traffic, read_traffic
 
 
 @dataclass
@@ -158,7 +156,7 @@ class InstanceBatch:
             gates: ``[e]`` or ``[L, e]``, None for all open.
             features: replaces `features`, None to leave a type alone.
             baselines: for each site what a shut message becomes (zero if None), broadcastable to
-                its messages; see `Traffic.baseline`.
+                its messages; see `SiteMessages.baseline`.
             cutter: replaces the states of senders at each site, see `Intervention.run`.
         """
         data = self._data_with(features)
@@ -168,7 +166,7 @@ class InstanceBatch:
     def node_output(self, features: Sequence[Tensor | None] | None = None) -> Tensor:
         """What the model returns for every node of the explained type, ``[n_t, C]``; node tasks.
 
-        Nodes at the rim of a field lack some of their surroundings.
+        Nodes at the boundary of a field lack some of their surroundings.
 
         Args:
             features: replaces `features`, None to leave a type alone.
@@ -187,13 +185,13 @@ class InstanceBatch:
                     store["x"] = x
         return data
 
-    def traffic(self) -> list[Traffic]:
+    def messages(self) -> list[SiteMessages]:
         """What each site sends in an unchanged run, one entry per site that can be gated."""
         with torch.no_grad():
-            _, heard = self.intervention.listen(lambda: self.model_call(self.packed.data))
+            _, recorded = self.intervention.record(lambda: self.model_call(self.packed.data))
         num_nodes = None if self.graph.is_heterogeneous else self.num_nodes
         plans = self.intervention.plans
-        return read_traffic(self.wiring, plans, heard, self.num_edges, num_nodes)
+        return read_messages(self.wiring, plans, recorded, self.num_edges, num_nodes)
 
     def has_message(self) -> Tensor:
         """``[L, e]`` whether an edge has a message at a layer that can reach the prediction."""
@@ -232,10 +230,6 @@ class InstanceBatch:
         with backward:
             output = self.output(gates, features, baselines, cutter)
             return backward.score(self.task, output, self.targets)
-
-    def tape(self, rule_at: RuleAt, **options: Any) -> Tape:
-        """Rules of relevance propagation for one run of `score`; see `Tape` for the options."""
-        return Tape(self.model_call.model, rule_at, self.wiring.layers_of_modules(), **options)
 
     def loss(
         self,

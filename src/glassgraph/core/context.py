@@ -3,7 +3,7 @@
 A `Context` is one run of the model without gates, on the full graph or, where that would cost too
 much, on the surroundings of the receptive fields. Packed predictions are compared with its output;
 its constant arguments (GCN's normalized weights, for one) stand in for those that a receptive field
-would get wrong at its rim.
+would get wrong at its boundary.
 """
 
 from __future__ import annotations

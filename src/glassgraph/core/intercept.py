@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.adjacency import Product
-from glassgraph.core.rules.seams import gated
+from glassgraph.core.gate_op import gated
 from glassgraph.core.sites import Channel, Record, Wiring, refuse_fused, tensors_in
 
 #: ``before(channel, edge_index, size, arguments)`` may return replacements for the last three.
@@ -246,7 +246,7 @@ class SitePlan:
 
 
 @dataclass
-class Heard:
+class RecordedMessages:
     """What one site sent in a run with open gates.
 
     Attributes:
@@ -285,7 +285,7 @@ class Intervention:
         self._gates: Sequence[Tensor] | None = None
         self._with_one: dict[int, Tensor] = {}
         self._baselines: Sequence[Tensor | None] | None = None
-        self._heard: list[Heard | None] | None = None
+        self._recorded: list[RecordedMessages | None] | None = None
         self._cutter: Cutter | None = None
         self._given: list[tuple[Tensor, Mapping[str, Any]] | None] = [None] * len(wiring.channels)
 
@@ -320,18 +320,18 @@ class Intervention:
         with attached(channels, self._before, self._change, shut=self._shut, lift=lift):
             return call()
 
-    def listen(self, call: Callable[[], Tensor]) -> tuple[Tensor, list[Heard]]:
+    def record(self, call: Callable[[], Tensor]) -> tuple[Tensor, list[RecordedMessages]]:
         """Call the model with all gates open, and keep what each site sent.
 
         Returns:
             The output, and for each site its kept rows, messages and arguments.
         """
-        self._heard = [None] * len(self._plans)
+        self._recorded = [None] * len(self._plans)
         try:
             output = self.run(call, None)
-            return output, [heard for heard in self._heard if heard is not None]
+            return output, [recorded for recorded in self._recorded if recorded is not None]
         finally:
-            self._heard = None
+            self._recorded = None
 
     @property
     def plans(self) -> Sequence[SitePlan]:
@@ -362,8 +362,8 @@ class Intervention:
             raise PlanMismatch(f"{self._wiring.channels[channel].name} was called once more")
         self._current[channel] = position
         plan = self._plans[position]
-        if self._heard is not None:
-            self._heard[position] = Heard(position, edge_index, dict(arguments))
+        if self._recorded is not None:
+            self._recorded[position] = RecordedMessages(position, edge_index, dict(arguments))
         # Behind a pooling layer gates may change which edges are left; nothing is gated there.
         if plan.row_edge is not None and edge_index.size(1) != plan.num_rows:
             raise PlanMismatch(
@@ -381,8 +381,8 @@ class Intervention:
             changed[name] = changed[name].index_select(0, plan.keep)
         kept = plan.edge_index if plan.edge_index is not None else edge_index[:, plan.keep]
         self._given[channel] = kept, changed
-        if self._heard is not None:
-            self._heard[position] = Heard(position, kept, changed)
+        if self._recorded is not None:
+            self._recorded[position] = RecordedMessages(position, kept, changed)
         return kept, size, changed
 
     def _lift(self, channel: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -404,10 +404,10 @@ class Intervention:
     def _change(self, channel: int, messages: Tensor) -> Tensor:
         position = self._current[channel]
         plan = self._plans[position]
-        if self._heard is not None:
-            heard = self._heard[position]
-            assert heard is not None
-            heard.messages = messages.movedim(self._wiring.channels[channel].row_dim, 0)
+        if self._recorded is not None:
+            recorded = self._recorded[position]
+            assert recorded is not None
+            recorded.messages = messages.movedim(self._wiring.channels[channel].row_dim, 0)
         if self._cutter is not None:
             self._cutter.sent(position, messages)
         if self._gates is None or plan.row_edge is None:

@@ -2,7 +2,7 @@
 
 The packed graph is observed once; every site's rows are matched to edges, rows that cannot reach
 the prediction are left out, and arguments that depend on the graph alone are replaced by those of
-the user's full graph, so that degrees at the rim of a receptive field are what they were.
+the user's full graph, so that degrees at the boundary of a receptive field are what they were.
 """
 
 from __future__ import annotations

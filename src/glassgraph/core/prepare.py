@@ -10,7 +10,7 @@ a time, and the user is told once.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,11 +33,10 @@ from glassgraph.core.context import (
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances, find_links, labels_of, resolve_instances
 from glassgraph.core.intercept import Intervention
-from glassgraph.core.outside.probing import find_reach
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import OpaqueWiring, Wiring
+from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.errors import ModelCallError, TargetError, TaskError
@@ -104,10 +103,14 @@ class Preparation:
         return preparation
 
     @staticmethod
-    def read_from_outside(
-        model_call: ModelCall, task: Task, data: Any, check: Check, num_hops: int | None
+    def with_wiring(
+        model_call: ModelCall,
+        task: Task,
+        data: Any,
+        check: Check,
+        find_wiring: Callable[[TypedGraph, Task], Wiring],
     ) -> Preparation:
-        """Check the data, and find out how far a model looks by calling it alone.
+        """Check the data, of a model whose wiring is found in another way than by tracing it.
 
         Call it inside ``protected(model)``.
 
@@ -116,16 +119,13 @@ class Preparation:
             task: the task.
             data: the user's graph(s).
             check: how packed predictions are checked.
-            num_hops: how far the model looks, None to find out.
+            find_wiring: what the model looks at, on the checked graph.
 
         Raises:
             GlassgraphError: for a malformed graph, or a call that fails.
         """
         graph, task = _read_graph(data, task)
-        wiring = OpaqueWiring(reach=num_hops or 1)
-        if num_hops is None and task.level != "graph":
-            wiring = find_reach(model_call, graph, task)
-        return Preparation(model_call, task, graph, wiring, check)
+        return Preparation(model_call, task, graph, find_wiring(graph, task), check)
 
     def instances(self, index: Any) -> Instances:
         """Check and resolve what to explain; None means everything.

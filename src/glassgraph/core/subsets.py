@@ -115,7 +115,7 @@ def _within(batch: InstanceBatch) -> Tensor:
     return torch.arange(batch.num_edges, device=batch.device) - first[batch.edge_instance]
 
 
-def alike_edges(batch: InstanceBatch) -> Tensor:
+def twin_edges(batch: InstanceBatch) -> Tensor:
     """``[e]`` a group for each edge: parallel edges of one type with equal attributes share one.
 
     A model that does not go by the order of edges cannot tell them apart.

@@ -30,7 +30,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.diagnose.decisions import Rule, ScoreTable
 from glassgraph.diagnose.rerun import Rerun
 from glassgraph.errors import (
@@ -42,6 +41,7 @@ from glassgraph.errors import (
 from glassgraph.explainers.base import Explainer
 from glassgraph.metrics import Ranking
 from glassgraph.metrics.vectors import in_order
+from glassgraph.results.explanation import Explanations
 
 
 def fleiss_kappa(masks: Tensor) -> float:

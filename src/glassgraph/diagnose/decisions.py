@@ -21,11 +21,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from glassgraph.core.columns import Part
-from glassgraph.core.explanation import Explanations
 from glassgraph.errors import HyperParameterError, UnknownMetricError
 from glassgraph.metrics import Ranking
 from glassgraph.metrics.vectors import edges_of_part
+from glassgraph.results.explanation import Explanations
+from glassgraph.results.records import Part
 
 #: What a shut message becomes: the explainer's own baseline (zero where it has none), or zero.
 Replacement = Literal["own", "zero"]

@@ -37,12 +37,12 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies, repeat_instances
-from glassgraph.core.explanation import Attribution, Explanations
 from glassgraph.core.task import Target, Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
 from glassgraph.metrics.vectors import in_order
+from glassgraph.results.explanation import Attribution, Explanations
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -34,7 +34,6 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import task as tasks
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.task import Target, Targets
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable, count, rank
 from glassgraph.diagnose.rerun import Piece, Rerun, item_noise, predictions
@@ -42,6 +41,7 @@ from glassgraph.errors import InstanceError, TargetError, TaskError
 from glassgraph.explainers.base import Explainer
 from glassgraph.metrics import Ranking
 from glassgraph.metrics.vectors import in_order
+from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
     import pandas as pd

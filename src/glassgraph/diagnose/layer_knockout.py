@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.task import Target
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.diagnose.rerun import EFFECTS, Piece, Rerun
 from glassgraph.errors import InstanceError
 from glassgraph.explainers.base import Explainer
 from glassgraph.metrics import Ranking
+from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,6 @@ from glassgraph.core import random
 from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import divergence, resolve_divergence
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import fingerprint, protected
@@ -30,6 +29,7 @@ from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
 from glassgraph.explainers.base import Explainer
 from glassgraph.metrics.vectors import in_order
+from glassgraph.results.explanation import Explanations
 
 #: What `Piece.effect` measures, in its order.
 EFFECTS = ("changed", "divergence", "score_change", "accuracy")

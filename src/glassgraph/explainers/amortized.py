@@ -22,7 +22,6 @@ from torch.utils.data import DataLoader
 from typing_extensions import Self
 
 from glassgraph.core.divergence import Divergence
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import fingerprint, protected
@@ -38,6 +37,7 @@ from glassgraph.errors import (
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
 from glassgraph.explainers.gates import Kind, Lesson
+from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,15 +24,15 @@ from tqdm.auto import tqdm
 from glassgraph._version import __version__
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
-from glassgraph.core.columns import Table
-from glassgraph.core.explanation import Attribution, Explanations, Part
 from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
-from glassgraph.core.store import Writer
 from glassgraph.core.task import Call, Mode, ReturnType, Target, Task, probabilities
 from glassgraph.errors import HyperParameterError, Interrupted
+from glassgraph.results.explanation import Attribution, Explanations, Part
+from glassgraph.results.records import Table
+from glassgraph.results.store import Writer
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
 DEFAULT_MEMORY_BUDGET = 1 << 30

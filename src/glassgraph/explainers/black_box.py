@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from glassgraph.core.outside.called import as_module
+from glassgraph.black_box.callable_module import as_module
+from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.sites import find_channels
@@ -24,7 +25,7 @@ class BlackBoxExplainer(Explainer):
     """Base class of methods that call a model and do nothing else with it.
 
     How far a prediction looks, and with it what has to be searched, is found by calling the model
-    on parts of the graph (`glassgraph.core.outside.probing`).
+    on parts of the graph (`glassgraph.black_box.probing`).
 
     Args:
         model: a module, or any function of a graph's attributes (or of the graph) that returns
@@ -55,9 +56,7 @@ class BlackBoxExplainer(Explainer):
         return as_module(model)
 
     def _preparation_of(self, data: Any) -> Preparation:
-        return Preparation.read_from_outside(
-            self._model_call, self.task, data, self.check, self.num_hops
-        )
+        return prepare_black_box(self._model_call, self.task, data, self.check, self.num_hops)
 
     def open(self, data: Any) -> Preparation:
         """Look into the model after all, for experiments that shut its messages.

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.traffic import MatrixTraffic, Traffic
+from glassgraph.core.messages import MatrixMessages, SiteMessages
 from glassgraph.errors import FitError, GraphError
 from glassgraph.learn.bilinear_scorer import BilinearScorer
 from glassgraph.learn.message_scorer import MessageScorer
@@ -55,10 +55,10 @@ class Kind:
         return f"layer{self.layer}_site{self.sites[0]}"
 
 
-def find_kinds(traffic: Sequence[Traffic]) -> list[Kind]:
+def find_kinds(messages: Sequence[SiteMessages]) -> list[Kind]:
     """Group sites by layer and widths, the last layer first."""
     found: dict[tuple[int, tuple[int, int, int], bool], list[int]] = {}
-    for each in traffic:
+    for each in messages:
         key = (each.layer, each.widths, each.matrix is not None)
         found.setdefault(key, []).append(each.site)
     kinds = [
@@ -125,7 +125,7 @@ class Lesson:
     count: Tensor | None
     kinds: Sequence[Kind]
     _inputs: list[_Inputs]
-    _traffic: list[Traffic]
+    _messages: list[SiteMessages]
     _source: Tensor | None = None  # of `collect`
 
     @staticmethod
@@ -135,9 +135,9 @@ class Lesson:
         Raises:
             GraphError: if the messages have other widths than the gates were made for.
         """
-        traffic = batch.traffic()
-        kinds = kinds or find_kinds(traffic)
-        by_site = {each.site: each for each in traffic}
+        messages = batch.messages()
+        kinds = kinds or find_kinds(messages)
+        by_site = {each.site: each for each in messages}
         has_message = batch.has_message().reshape(-1)
         where = has_message.nonzero().view(-1)
         if not where.numel():
@@ -166,7 +166,7 @@ class Lesson:
             count=None if is_single else count.clamp_min(1).to(batch.dtype),
             kinds=kinds,
             _inputs=inputs,
-            _traffic=[_without_numbers(each) for each in traffic],
+            _messages=[_without_numbers(each) for each in messages],
             _source=_source(inputs, is_single),
         )
 
@@ -207,7 +207,7 @@ class Lesson:
     def site_values(self, values: dict[int, Tensor]) -> list[Tensor | None]:
         """Baselines for `InstanceBatch.output` from flat values of each site."""
         found: list[Tensor | None] = [None] * len(self.batch.wiring.sites)
-        for each in self._traffic:
+        for each in self._messages:
             if each.site in values:
                 found[each.site] = each.baseline(values[each.site])
         return found
@@ -234,7 +234,7 @@ class Lesson:
 
     def rows(self) -> Iterable[tuple[int, Tensor]]:
         """For each site, the batch's edge behind each of its messages."""
-        return ((each.site, each.edge) for each in self._traffic)
+        return ((each.site, each.edge) for each in self._messages)
 
 
 def _source(inputs: Sequence[_Inputs], is_single: bool) -> Tensor | None:
@@ -256,22 +256,22 @@ def _source(inputs: Sequence[_Inputs], is_single: bool) -> Tensor | None:
 
 
 def _read_inputs(
-    traffic: Sequence[Traffic], dtype: torch.dtype, kept: Tensor, slot: Tensor
+    messages: Sequence[SiteMessages], dtype: torch.dtype, kept: Tensor, slot: Tensor
 ) -> _Inputs:
-    matrices = [each.matrix for each in traffic if each.matrix is not None]
+    matrices = [each.matrix for each in messages if each.matrix is not None]
     if matrices:
         return _read_matrices(matrices, dtype, kept, slot)
     inputs = torch.cat(
-        [torch.cat([each.sender, each.receiver, each.message], dim=1) for each in traffic]
+        [torch.cat([each.sender, each.receiver, each.message], dim=1) for each in messages]
     )
     relation = None
-    if len(traffic) > 1:
-        size = torch.tensor([each.edge.numel() for each in traffic], device=inputs.device)
+    if len(messages) > 1:
+        size = torch.tensor([each.edge.numel() for each in messages], device=inputs.device)
         relation = torch.repeat_interleave(size)
     if not bool(kept.all()):
         inputs, relation = inputs[kept], None if relation is None else relation[kept]
     inputs = inputs.to(dtype)
-    total = inputs[:, inputs.size(1) - traffic[0].widths[2] :].sum(dim=0)
+    total = inputs[:, inputs.size(1) - messages[0].widths[2] :].sum(dim=0)
     return _without_copies(_Inputs(inputs, relation, slot, total, inputs.size(0)))
 
 
@@ -301,7 +301,7 @@ def _without_copies(found: _Inputs) -> _Inputs:
 
 
 def _read_matrices(
-    matrices: Sequence[MatrixTraffic], dtype: torch.dtype, kept: Tensor, slot: Tensor
+    matrices: Sequence[MatrixMessages], dtype: torch.dtype, kept: Tensor, slot: Tensor
 ) -> _Inputs:
     """Node states ``[N, S]`` once, or once for each matrix ``[R, N, S]`` where they differ."""
     states = matrices[0].states
@@ -322,9 +322,9 @@ def _read_matrices(
     return _Inputs(states.to(dtype), None, slot, total, sender.numel(), pair, values.to(dtype))
 
 
-def _without_numbers(traffic: Traffic) -> Traffic:
-    empty = traffic.message.new_empty((0, 0))
-    return replace(traffic, sender=empty, receiver=empty, message=empty, matrix=None)
+def _without_numbers(messages: SiteMessages) -> SiteMessages:
+    empty = messages.message.new_empty((0, 0))
+    return replace(messages, sender=empty, receiver=empty, message=empty, matrix=None)
 
 
 class MessageGates(nn.Module):

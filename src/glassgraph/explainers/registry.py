@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.task import Call, Target, Task
 from glassgraph.errors import HyperParameterError, UnknownMethodError
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
@@ -38,6 +37,7 @@ from glassgraph.explainers.perturbation.zorro import Zorro
 from glassgraph.explainers.surrogate.graph_lime import GraphLIME
 from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
 from glassgraph.explainers.surrogate.relex import RelEx
+from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, get_args
 import torch
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.likeness import Ranked, cosine, likeness
 from glassgraph.metrics.scores import Ranking
 from glassgraph.metrics.vectors import Aligned, Run, ScoreLevel, Vectors, align
+from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
     import pandas as pd

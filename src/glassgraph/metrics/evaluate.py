@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Call, Task
 from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET, measure, prepare
 from glassgraph.metrics.removal import Removal, check_removal
 from glassgraph.metrics.scores import Ranking, read_levels
 from glassgraph.metrics.truth import ground_truth_accuracy
+from glassgraph.results.explanation import Explanations
 
 Row = dict[str, object]
 

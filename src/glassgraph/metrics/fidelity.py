@@ -39,14 +39,14 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.call import ModelCall
-from glassgraph.core.columns import LocalExplanation
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Call, Targets, Task, decision, probabilities
 from glassgraph.errors import ExplanationFileError, TaskError
 from glassgraph.metrics.removal import Removal, Selection, check_removal, delete, shut
 from glassgraph.metrics.scores import Level, Ranking, rank_edges, read_levels
+from glassgraph.results.explanation import Explanations
+from glassgraph.results.records import LocalExplanation
 
 #: Memory that one batch of instances may take, in bytes.
 DEFAULT_MEMORY_BUDGET = 1 << 30

@@ -18,9 +18,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from glassgraph.core.columns import LocalExplanation
-from glassgraph.core.explanation import Explanations
 from glassgraph.metrics.scores import Ranking, node_scores
+from glassgraph.results.explanation import Explanations
+from glassgraph.results.records import LocalExplanation
 
 
 @dataclass(frozen=True)

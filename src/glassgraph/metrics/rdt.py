@@ -5,7 +5,7 @@ r"""RDT-fidelity: is a prediction the same if all that an explanation leaves out
     F(M) = share of samples Z with   f(Y) says what f(X) says,   Y = M * X + (1 - M) * Z
 
 ``Z`` replaces each entry of the features by the same feature of a node drawn anew
-(`glassgraph.core.outside.noise`), and edges stay. "Says" is the decision about the explained class,
+(`glassgraph.black_box.noise`), and edges stay. "Says" is the decision about the explained class,
 for a regression a value within a tolerance, as in `glassgraph.explainers.perturbation.zorro`.
 
 The mask ``M [n, F]`` in 0 to 1 is what an explanation scores: its features; else its nodes, each
@@ -33,14 +33,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from glassgraph.black_box.callable_module import as_module
+from glassgraph.black_box.noise import FeatureNoise, only_features
+from glassgraph.black_box.probing import prepare_black_box
+from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
-from glassgraph.core.columns import LocalExplanation
-from glassgraph.core.explanation import Explanations
-from glassgraph.core.outside.called import as_module
-from glassgraph.core.outside.noise import FeatureNoise, only_features
-from glassgraph.core.outside.variants import Copies, Variants
-from glassgraph.core.prepare import FallbackWarning, Preparation
+from glassgraph.core.prepare import FallbackWarning
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Call, Task, stays
 from glassgraph.errors import UnknownMetricError
@@ -51,6 +50,8 @@ from glassgraph.metrics.fidelity import (
     recorded_task,
 )
 from glassgraph.metrics.scores import node_scores
+from glassgraph.results.explanation import Explanations
+from glassgraph.results.records import LocalExplanation
 
 #: ``"graph"``: features of other nodes; ``"zero"``: nothing.
 Noise = Literal["graph", "zero"]
@@ -125,7 +126,7 @@ def rdt_fidelity(
     with protected(module), torch.no_grad(), warnings.catch_warnings():
         # Explaining has told of instances that cannot be cut out; the numbers are right anyhow.
         warnings.simplefilter("ignore", FallbackWarning)
-        preparation = Preparation.read_from_outside(
+        preparation = prepare_black_box(
             ModelCall(module, call), recorded_task(explanations, task), data, "auto", None
         )
         graph = preparation.graph

@@ -25,9 +25,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from glassgraph.core.columns import LocalExplanation, Part
 from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import ExplanationFileError, UnknownMetricError
+from glassgraph.results.records import LocalExplanation, Part
 
 #: ``"signed"``: evidence against the prediction comes last; ``"absolute"``: by size alone.
 Ranking = Literal["signed", "absolute"]

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from glassgraph.core import random
-from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.compare import MEASURES, Comparison, check_arguments, compare_pairs
 from glassgraph.metrics.scores import Ranking
 from glassgraph.metrics.vectors import Aligned, ScoreLevel, Vectors, align, has_layers
+from glassgraph.results.drawing import plot_similarity
+from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +94,6 @@ class Similarity:
 
     def plot(self, measure: str = "cosine", ax: Axes | None = None) -> Axes:
         """Draw the matrix as a heat map; returns the matplotlib axes."""
-        from glassgraph.report import plot_similarity
-
         return plot_similarity(self, measure, ax)
 
     def __repr__(self) -> str:

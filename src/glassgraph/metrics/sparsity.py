@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
+from glassgraph.results.explanation import Explanations
 
 
 @dataclass(frozen=True)

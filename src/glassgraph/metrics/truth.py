@@ -26,9 +26,9 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.scores import Ranking, edge_scores
+from glassgraph.results.explanation import Explanations
 
 
 @dataclass(frozen=True)

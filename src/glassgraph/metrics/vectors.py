@@ -17,11 +17,11 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from glassgraph.core.columns import LocalExplanation, Part
 from glassgraph.core.edges import parallel_rank
-from glassgraph.core.explanation import Explanation, Explanations, HeteroExplanation
 from glassgraph.errors import ExplanationFileError, InstanceError, UnknownMetricError
 from glassgraph.metrics.scores import edge_scores, one_per_edge
+from glassgraph.results.explanation import Explanation, Explanations, HeteroExplanation
+from glassgraph.results.records import LocalExplanation, Part
 
 #: One score for each edge, or one for each edge at each layer.
 ScoreLevel = Literal["edge", "layer"]

@@ -11,7 +11,7 @@ from glassgraph.report.payload import ReportError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from glassgraph.core.model_explanation import ModelExplanation
+    from glassgraph.results.model_explanation import ModelExplanation
 
 __all__ = ["COLORS", "plot_generated"]
 

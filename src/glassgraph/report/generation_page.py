@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from glassgraph.core.model_explanation import GeneratedGraph, ModelExplanation
 from glassgraph.report.html import render_page, write_page
 from glassgraph.report.payload import ReportError
+from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
 __all__ = ["build_generation_payload", "render_generation_report", "write_generation_report"]
 

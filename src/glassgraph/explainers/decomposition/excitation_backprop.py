@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.rules.places import Place
-from glassgraph.core.rules.rules import Excitation
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError, NegativeActivationError
 from glassgraph.explainers.base import Explainer, Traits
 from glassgraph.explainers.decomposition.propagation import Relevance, attribution
+from glassgraph.relevance.module_scope import ModuleScope
+from glassgraph.relevance.rules import Excitation
+from glassgraph.results.explanation import Attribution
 
 #: How far below zero, in parts of the largest size, an activation may be by rounding.
 _ROUNDING = 1e-6
@@ -108,12 +108,12 @@ def _log(value: Tensor) -> Tensor:
     return torch.where(value > 0, value, 1.0).log()
 
 
-def _refuse_negative(activations: Tensor, place: Place) -> None:
+def _refuse_negative(activations: Tensor, scope: ModuleScope) -> None:
     if activations.numel() == 0:
         return
     lowest = float(activations.detach().min())
     if lowest < -_ROUNDING * float(activations.detach().abs().max()):
-        where = place.modules[-1] if place.modules else ""
+        where = scope.modules[-1] if scope.modules else ""
         raise NegativeActivationError(
             f"excitation backpropagation needs activations that are not negative; the weights of "
             f"{where or 'the model'} read {lowest:.3g}. Pass negative='allow' to count products of "

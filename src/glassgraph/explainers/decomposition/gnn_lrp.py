@@ -3,7 +3,7 @@
 The relevance of a walk ``(n_0, ..., n_L)`` is the part of the logit that LRP finds for the features
 of ``n_0`` if at each layer ``p`` it follows what ``n_{p+1}`` received from ``n_p`` alone. Relevance
 is handed down with the gamma rule, ``rho(w) = w + gamma max(0, w)``; at gamma = 0 the walks are the
-terms of the product of Jacobians. `glassgraph.core.walks` says how all walks follow from a few
+terms of the product of Jacobians. `glassgraph.relevance.walks` says how all walks follow from a few
 backward passes, without one for each.
 
 Edges get the relevance of all walks that pass them at a layer, nodes that of all walks that start
@@ -26,19 +26,20 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.protect import protected
-from glassgraph.core.rules.places import Place
-from glassgraph.core.rules.rules import Gamma, Rule, Zero
 from glassgraph.core.task import Target, Task
-from glassgraph.core.walk_reader import TooLarge, read_walks
-from glassgraph.core.walks import WalkGraph
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.base import Explainer, Traits
 from glassgraph.explainers.decomposition.walk_lists import Walks, all_walks, ranked, score_walks
 from glassgraph.explainers.decomposition.walk_paths import best_paths
 from glassgraph.explainers.decomposition.walk_search import best_walks
 from glassgraph.explainers.decomposition.walk_subgraphs import greedy_order, subgraph_relevance
+from glassgraph.relevance.module_scope import ModuleScope
+from glassgraph.relevance.rules import Gamma, Rule, Zero
+from glassgraph.relevance.tape import Tape
+from glassgraph.relevance.walk_reader import TooLarge, read_walks
+from glassgraph.relevance.walks import WalkGraph
+from glassgraph.results.explanation import Attribution
 
 Search = Literal["exact", "longest", "amp_ave"]
 
@@ -255,7 +256,7 @@ class GNNLRP(Explainer):
 
     def _read(self, batch: InstanceBatch) -> Iterator[tuple[InstanceBatch, WalkGraph]]:
         """The walk graphs of a batch, in as few pieces as memory allows, in order."""
-        backward = batch.tape(_Schedule(self._gammas(batch.num_layers)))
+        backward = Tape.on(batch, _Schedule(self._gammas(batch.num_layers)))
         is_single = batch.num_instances == 1
         budget = max(self.memory_budget, _MOST_BYTES) if is_single else self.memory_budget
         try:
@@ -330,8 +331,8 @@ class _Schedule:
     def __init__(self, gammas: list[float]) -> None:
         self._rules: list[Rule] = [Gamma(each) if each else Zero() for each in gammas]
 
-    def __call__(self, place: Place) -> Rule:
-        return self._rules[min(place.depth, len(self._rules) - 1)]
+    def __call__(self, scope: ModuleScope) -> Rule:
+        return self._rules[min(scope.depth, len(self._rules) - 1)]
 
 
 def _flat_nodes(batch: InstanceBatch, nodes: Any) -> Tensor:

@@ -1,6 +1,6 @@
 """Layer-wise relevance propagation: the logit, handed back layer by layer to what it was made of.
 
-For every linear stretch ``z_k = sum_j a_j w_jk + b_k`` of the model (weights, sum over neighbors,
+For every linear segment ``z_k = sum_j a_j w_jk + b_k`` of the model (weights, sum over neighbors,
 normalization, bias, batch normalization: one linear map),
 
     R_j = sum_k  a_j rho(w_jk) / (sum_j a_j rho(w_jk) + rho(b_k))  R_k
@@ -31,14 +31,14 @@ from typing import Any
 from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.rules.input_rules import InputRule
-from glassgraph.core.rules.names import as_rule
-from glassgraph.core.rules.rules import Rule
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits
 from glassgraph.explainers.decomposition.propagation import Composite, Relevance, attribution
+from glassgraph.relevance.input_rules import InputRule
+from glassgraph.relevance.rule_names import as_rule
+from glassgraph.relevance.rules import Rule
+from glassgraph.results.explanation import Attribution
 
 
 class LRP(Explainer):

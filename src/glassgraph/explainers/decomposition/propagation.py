@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.rules.input_rules import InputRule
-from glassgraph.core.rules.names import as_rule
-from glassgraph.core.rules.places import Place, RuleAt
-from glassgraph.core.rules.rules import Rule
-from glassgraph.core.rules.tape import Tape
 from glassgraph.errors import HyperParameterError
+from glassgraph.relevance.input_rules import InputRule
+from glassgraph.relevance.module_scope import ModuleScope, RuleAt
+from glassgraph.relevance.rule_names import as_rule
+from glassgraph.relevance.rules import Rule
+from glassgraph.relevance.tape import Tape
+from glassgraph.results.explanation import Attribution
 
 
 class Relevance:
@@ -24,7 +24,7 @@ class Relevance:
 
     Args:
         batch: the instances.
-        rule_at: the rule of each place.
+        rule_at: the rule of each scope.
         input_rule: the rule of the first weights, see `InputRule`.
         options: see `Tape`.
 
@@ -46,7 +46,8 @@ class Relevance:
         leaves = [x for x in self._features if x is not None]
         self._probes = [torch.ones_like(x).requires_grad_() for x in leaves] if input_rule else []
         with torch.enable_grad():
-            self.tape: Tape = batch.tape(
+            self.tape: Tape = Tape.on(
+                batch,
                 rule_at,
                 inputs=list(zip(leaves, self._probes, strict=False)),
                 input_rule=input_rule,
@@ -135,9 +136,9 @@ class Composite:
             )
         return rule
 
-    def __call__(self, place: Place) -> Rule:
-        """The rule at a place."""
-        for name, kind in zip(reversed(place.modules), reversed(place.types), strict=True):
+    def __call__(self, scope: ModuleScope) -> Rule:
+        """The rule in a scope."""
+        for name, kind in zip(reversed(scope.modules), reversed(scope.types), strict=True):
             for key, rule in self.modules.items():
                 if isinstance(key, str):
                     is_meant = fnmatch.fnmatchcase(name, key)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.walks import WalkGraph
+from glassgraph.relevance.walks import WalkGraph
 
 
 @dataclass(frozen=True)

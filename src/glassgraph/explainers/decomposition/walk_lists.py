@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.receptive import expand
-from glassgraph.core.walks import WalkGraph
 from glassgraph.errors import WalkError
 from glassgraph.explainers.decomposition.walk_halves import (
     Halves,
@@ -17,6 +16,7 @@ from glassgraph.explainers.decomposition.walk_halves import (
     last_halves,
     prepend,
 )
+from glassgraph.relevance.walks import WalkGraph
 
 #: Numbers that one piece of work may hold at once.
 _CHUNK = 1 << 24

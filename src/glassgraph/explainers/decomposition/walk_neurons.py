@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.paths import best_of_each
-from glassgraph.core.walks import Step, WalkGraph
+from glassgraph.relevance.walks import Step, WalkGraph
+from glassgraph.results.paths import best_of_each
 
 #: Numbers that one piece of work may hold at once.
 _CHUNK = 1 << 24

@@ -19,12 +19,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from glassgraph.core import paths
-from glassgraph.core.paths import Moves, best_of_each
-from glassgraph.core.walks import WalkGraph
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.decomposition.walk_halves import last_halves, prepend
 from glassgraph.explainers.decomposition.walk_lists import Walks, ranked
+from glassgraph.relevance.walks import WalkGraph
+from glassgraph.results import paths
+from glassgraph.results.paths import Moves, best_of_each
 
 Search = Literal["longest", "amp_ave"]
 

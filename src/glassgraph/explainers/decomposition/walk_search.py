@@ -19,8 +19,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.paths import best_of_each
-from glassgraph.core.walks import WalkGraph, WalkLayer
 from glassgraph.explainers.decomposition.walk_halves import (
     Halves,
     append,
@@ -31,6 +29,8 @@ from glassgraph.explainers.decomposition.walk_halves import (
 )
 from glassgraph.explainers.decomposition.walk_lists import Walks, all_walks, ranked
 from glassgraph.explainers.decomposition.walk_paths import longest_paths
+from glassgraph.relevance.walks import WalkGraph, WalkLayer
+from glassgraph.results.paths import best_of_each
 
 #: Numbers that all halves of one side may hold.
 _MOST_NUMBERS = 1 << 25

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glassgraph.core.walks import WalkGraph
+from glassgraph.relevance.walks import WalkGraph
 
 
 def subgraph_relevance(walks: WalkGraph, inside: Tensor, alpha: float = 0.0) -> Tensor:

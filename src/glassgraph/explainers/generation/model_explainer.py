@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from glassgraph._version import __version__
-from glassgraph.core.model_explanation import GeneratedGraph, ModelExplanation
-from glassgraph.core.outside.called import as_module
+from glassgraph.black_box.callable_module import as_module
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.random import uniform
 from glassgraph.core.task import Call, Mode, ReturnType, Task
@@ -46,6 +45,7 @@ from glassgraph.explainers.generation.ground import (
 from glassgraph.explainers.generation.states import Graphs
 from glassgraph.explainers.generation.traces import generated, with_probabilities
 from glassgraph.explainers.generation.wandering import wander
+from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
 if TYPE_CHECKING:
     import pandas as pd

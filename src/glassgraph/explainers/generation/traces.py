@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.model_explanation import GeneratedGraph, Step
 from glassgraph.explainers.generation.ground import Episodes, Ground, Recorded, keeps
 from glassgraph.explainers.generation.states import Graphs
+from glassgraph.results.model_explanation import GeneratedGraph, Step
 
 
 @torch.no_grad()

@@ -61,7 +61,6 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from glassgraph.core.model_explanation import GeneratedGraph
 from glassgraph.errors import FitError
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.generation import settings
@@ -70,6 +69,7 @@ from glassgraph.explainers.generation.growing import Growth, Rewards, RollBack, 
 from glassgraph.explainers.generation.model_explainer import ModelExplainer
 from glassgraph.explainers.generation.policy import Choice, Policy
 from glassgraph.explainers.generation.traces import generated
+from glassgraph.results.model_explanation import GeneratedGraph
 
 _STEPS_PER_NODE = 3
 _MOMENTUM, _WEIGHT_DECAY, _ADAM_BETAS, _CLIP = 0.9, 5e-4, (0.9, 0.99), 100.0

@@ -14,7 +14,7 @@ classes (a, b) has the weights ``w^a - w^b``. Before the ReLU, ``S`` sums to ``N
 (mean), or to ``y^c - b^c`` (sum).
 
 ``H`` and ``e`` are found by what they are, not by names: ``e`` is the mean or the sum of ``H``
-(`glassgraph.core.readout`), ``w`` its gradient, and two further runs, with other numbers in the
+(`glassgraph.hidden.readout`), ``w`` its gradient, and two further runs, with other numbers in the
 place of ``e`` and other messages, must give what the linear head says they give. Any affine map is
 a linear head here, also one of several layers without a nonlinearity between them.
 
@@ -32,12 +32,12 @@ from torch import Tensor, nn
 
 from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.reach import edges_of_nodes
-from glassgraph.core.readout import Pooling, find_pooling, is_close
+from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.hidden.readout import Pooling, find_pooling, is_close
+from glassgraph.results.explanation import Attribution
 
 _INSTEAD = "; grad_cam explains any model"
 

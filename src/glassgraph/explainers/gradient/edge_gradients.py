@@ -15,8 +15,8 @@ https://arxiv.org/abs/2508.01048).
 from __future__ import annotations
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.results.explanation import Attribution
 
 
 class EdgeGradients(Explainer):

@@ -15,7 +15,7 @@ reaches the explained nodes alone. There the default is not averaged, and the me
 all layers (Faber et al., "gradXact"). If averaging is asked for, it runs over the nodes whose
 gradient is not zero: those whose states the prediction depends on. All others score 0.
 
-After which activation, and what layer names mean, see `glassgraph.core.states`: states are taken
+After which activation, and what layer names mean, see `glassgraph.hidden.states`: states are taken
 where the next layer, the pooling or the links read them.
 
 Selvaraju et al., "Grad-CAM" (ICCV 2017, https://arxiv.org/abs/1610.02391); on graphs Pope, Kolouri,
@@ -33,12 +33,12 @@ from torch import Tensor, nn
 
 from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.reach import edges_of_nodes
-from glassgraph.core.states import HiddenStates, layer_states, module_states
+from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.hidden.states import HiddenStates, layer_states, module_states
+from glassgraph.results.explanation import Attribution
 
 
 class GradCAM(Explainer):

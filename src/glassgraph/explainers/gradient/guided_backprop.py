@@ -20,11 +20,11 @@ from typing import Any
 from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.rules.guided import Guided
 from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer, Traits
 from glassgraph.explainers.gradient.input_gradients import of_input_gradients
+from glassgraph.relevance.guided import Guided
+from glassgraph.results.explanation import Attribution
 
 
 class GuidedBackprop(Explainer):

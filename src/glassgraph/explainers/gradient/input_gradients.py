@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.rules.modified import ModifiedBackward
+from glassgraph.core.modified_backward import ModifiedBackward
+from glassgraph.results.explanation import Attribution
 
 
 def of_input_gradients(

@@ -42,11 +42,11 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import repeat_instances
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Target, Task
 from glassgraph.errors import GraphError, HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.results.explanation import Attribution
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,9 +17,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.base import Explainer, Traits
 from glassgraph.explainers.gradient.input_gradients import of_input_gradients
+from glassgraph.results.explanation import Attribution
 
 
 class Saliency(Explainer):

@@ -22,20 +22,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.attention import read_attention
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
-from glassgraph.core.reach import reaching_messages
+from glassgraph.core.reachability import reaching_messages
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.hidden.attention import read_attention
+from glassgraph.results.explanation import Attribution
 
 
 class Attention(Explainer):
     """Attention weights of GAT-like layers, the largest (or mean) over heads and layers.
 
     Args:
-        model: a model with layers that show their attention, see `glassgraph.core.attention`.
+        model: a model with layers that show their attention, see `glassgraph.hidden.attention`.
         task: the task.
         reduce: over heads, layers and parallel layers: ``"max"`` or ``"mean"``.
         **shared: see `Explainer`.

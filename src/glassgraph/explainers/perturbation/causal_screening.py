@@ -41,15 +41,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glassgraph.black_box.growth import Growth
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution, Table
-from glassgraph.core.outside.growth import Growth
-from glassgraph.core.subsets import alike_edges
+from glassgraph.core.subsets import twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.results.explanation import Attribution, Table
 
 
 class CausalScreening(BlackBoxExplainer):
@@ -176,7 +176,7 @@ def _scores(batch: InstanceBatch, growth: Growth, turn: Tensor) -> Tensor:
     last = last.scatter_reduce(0, growth.instance, turn, "amax")[growth.instance]
     score = ((last + 1 - turn).to(batch.dtype) / last.clamp_min(1)).masked_fill(turn == 0, 0)
     edge = growth.spread(score)
-    alike = alike_edges(batch)
+    alike = twin_edges(batch)
     mean = torch.zeros_like(edge).scatter_reduce(0, alike, edge, "mean", include_self=False)
     return mean.gather(0, alike)
 

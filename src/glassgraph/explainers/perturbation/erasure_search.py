@@ -49,12 +49,12 @@ from torch import Tensor, nn
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import rows_at_once
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.receptive import expand
-from glassgraph.core.subsets import Subsets, alike_edges
+from glassgraph.core.subsets import Subsets, twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.results.explanation import Attribution
 
 
 class ErasureSearch(Explainer):
@@ -176,7 +176,7 @@ class _Search:
         rank = self.rank.to(self.batch.dtype)
         score = rank / (rank.amax(dim=1, keepdim=True) + 1)
         score = self.subsets.unpad(score.masked_fill(self.open, 1))
-        alike = alike_edges(self.batch).expand_as(score)
+        alike = twin_edges(self.batch).expand_as(score)
         mean = torch.zeros_like(score).scatter_reduce(1, alike, score, "mean", include_self=False)
         return mean.gather(1, alike)
 

@@ -54,10 +54,10 @@ from torch import Tensor, nn
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.results.explanation import Attribution
 
 #: PyG's words: one value per feature; per node and feature; per node; none.
 FeatureMask = Literal["common_attributes", "attributes", "object", "none"]

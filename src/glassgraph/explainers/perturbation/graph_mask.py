@@ -43,7 +43,6 @@ from typing_extensions import Self
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import Divergence, resolve_divergence
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons
@@ -58,6 +57,7 @@ from glassgraph.explainers.perturbation.graph_mask_path import (
 )
 from glassgraph.explainers.perturbation.graph_mask_solvers import follow_path, solve_lagrangian
 from glassgraph.learn import hard_concrete
+from glassgraph.results.explanation import Attribution
 
 if TYPE_CHECKING:
     import pandas as pd

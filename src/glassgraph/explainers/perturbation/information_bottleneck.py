@@ -49,7 +49,6 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import Divergence, resolve_divergence
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons
@@ -63,6 +62,7 @@ from glassgraph.explainers.perturbation.information_bottleneck_fit import (
     Measure,
 )
 from glassgraph.explainers.perturbation.information_bottleneck_network import Bottleneck
+from glassgraph.results.explanation import Attribution
 
 Constraint = Literal["lagrangian", "weight"]
 Score = Literal["gate", "information"]

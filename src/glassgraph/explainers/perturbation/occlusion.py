@@ -21,9 +21,9 @@ from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.results.explanation import Attribution
 
 
 class Occlusion(Explainer):

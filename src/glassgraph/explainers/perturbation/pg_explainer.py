@@ -16,9 +16,9 @@ cross-entropy between gates that meet in a node. The temperature falls from ``te
 ``temperature[1]`` as ``tau_0 (tau_1 / tau_0)^(epoch / epochs)``. An unseen prediction is explained
 by ``sigmoid(a)``, without noise.
 
-What is cut out of a graph has wrong states at its rim, so ``h`` is read on the user's full graph
-(`glassgraph.core.node_states`). The noise of an edge is a function of the seed, the instance, the
-edge and the epoch alone.
+What is cut out of a graph has wrong states at its boundary, so ``h`` is read on the user's full
+graph (`glassgraph.hidden.node_states`). The noise of an edge is a function of the seed, the
+instance, the edge and the epoch alone.
 
 An edge is known by the states at its ends: where these look alike, so do the scores. And scores
 follow what the model needs, which may be the absence of a motif: then its edges come last, see
@@ -55,9 +55,7 @@ from torch import Tensor, nn
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.instances import Instances
-from glassgraph.core.node_states import NodeStates
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.shared import packed_batches
 from glassgraph.core.task import Task
@@ -65,8 +63,10 @@ from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons, fit_target
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.gates import Kind, visits
+from glassgraph.hidden.node_states import NodeStates
 from glassgraph.learn.concrete import connectivity, entropy
 from glassgraph.learn.edge_scorer import EdgeScorer
+from glassgraph.results.explanation import Attribution
 
 #: Predictions in one lesson where nothing else limits them.
 _MOST = 256

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.results.explanation import Attribution
 
 
 class Random(Explainer):

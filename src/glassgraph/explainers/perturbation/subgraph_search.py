@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from glassgraph.core.outside.bits import members
+from glassgraph.black_box.bits import members
 
 
 @dataclass

@@ -37,18 +37,18 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from glassgraph.black_box.bits import to_masks
+from glassgraph.black_box.coalitions import Coalitions
+from glassgraph.black_box.node_sets import Building
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution, Table
-from glassgraph.core.outside.bits import to_masks
-from glassgraph.core.outside.coalitions import Coalitions
-from glassgraph.core.outside.node_sets import Building
-from glassgraph.core.outside.sight import edges_in_sight
+from glassgraph.core.reachability import visible_edges
 from glassgraph.core.receptive import expand
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.subgraph_search import Rules, Subgraph, Tree
+from glassgraph.results.explanation import Attribution, Table
 
 #: Random numbers for the orders of the nodes of many instances, at most.
 _DRAWS_AT_ONCE = 1 << 21
@@ -241,7 +241,7 @@ class _Sets:
         pointer = torch.cat([count.new_zeros(1), count.cumsum(0)])
         edge, number = expand(pointer, self.instance)
         first = self._first[self.instance[number]]
-        is_inside = edges_in_sight(self.batch, torch.ones_like(fields.edge, dtype=torch.bool))[edge]
+        is_inside = visible_edges(self.batch, torch.ones_like(fields.edge, dtype=torch.bool))[edge]
         for end in (fields.source, fields.destination):
             is_inside &= self._mask[number, end[edge] - first]
         return edge[is_inside], number[is_inside]

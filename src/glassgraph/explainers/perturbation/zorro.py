@@ -5,7 +5,7 @@ r"""ZORRO: which nodes and which of their features are enough, whatever the othe
     F(V, S) = share of samples Z with   f(Y) says what f(X) says,   Y = X on V x S, Z elsewhere
 
 A mask keeps the features ``S`` of the nodes ``V``; all other entries are noise, each drawn from the
-same feature of all nodes of the user's graph(s) (`glassgraph.core.outside.noise`). Edges stay. An
+same feature of all nodes of the user's graph(s) (`glassgraph.black_box.noise`). Edges stay. An
 explanation is a mask with *RDT-fidelity* ``F`` of at least `tau`, found by a greedy search for a
 small one.
 
@@ -47,12 +47,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glassgraph.black_box.altered_rows import AlteredRows
+from glassgraph.black_box.boundary import readable_nodes, with_one_boundary_node
+from glassgraph.black_box.noise import FeatureNoise, only_features
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.explanation import Attribution, Table
-from glassgraph.core.outside.altered_rows import AlteredRows
-from glassgraph.core.outside.noise import FeatureNoise, only_features
-from glassgraph.core.outside.rim import readable_nodes, with_one_rim_node
-from glassgraph.core.reach import edges_of_nodes
+from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task, stays
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Traits
@@ -65,6 +64,7 @@ from glassgraph.explainers.perturbation.zorro_search import (
     alterations,
     search,
 )
+from glassgraph.results.explanation import Attribution, Table
 
 
 class UnreachedWarning(UserWarning):
@@ -163,7 +163,7 @@ class Zorro(BlackBoxExplainer):
         """Search all instances, evaluating what they ask for together."""
         only_features(batch, batch.graph.data.get("x", None))
         is_readable = readable_nodes(batch)
-        small, row = with_one_rim_node(batch, is_readable)
+        small, row = with_one_boundary_node(batch, is_readable)
         x, noise = only_features(small, small.features[0]), FeatureNoise(small, self.seed)
         starts = torch.arange(small.num_instances + 1, device=small.device)
         bounds = torch.searchsorted(small.node_instance, starts).tolist()

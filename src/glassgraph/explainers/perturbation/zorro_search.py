@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from glassgraph.core.outside.altered_rows import Alterations
+from glassgraph.black_box.altered_rows import Alterations
 
 #: Samples of a candidate that are evaluated at once, and candidates that are looked at together.
 _PORTION, _TOGETHER = 25, 128

@@ -45,17 +45,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso, lars_path_gram
 from torch import Tensor, nn
 
+from glassgraph.black_box.boundary import readable_nodes
+from glassgraph.black_box.noise import only_features
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import own_data, run_on, without_nan
-from glassgraph.core.explanation import Attribution
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.outside.noise import only_features
-from glassgraph.core.outside.rim import readable_nodes
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Task, as_matrix, probabilities, score
 from glassgraph.errors import HyperParameterError, TaskError
 from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.results.explanation import Attribution
 
 #: ``"outputs"``: all classes' probabilities; ``"target"``: the explained score alone.
 Response = Literal["outputs", "target"]

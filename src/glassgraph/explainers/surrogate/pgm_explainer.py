@@ -51,10 +51,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from glassgraph.black_box.variants import Variants
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.columns import Attribution, Table
-from glassgraph.core.outside.variants import Variants
-from glassgraph.core.reach import edges_of_nodes
+from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.receptive import expand, receptive_fields
 from glassgraph.core.task import Task, probabilities
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
@@ -72,6 +71,7 @@ from glassgraph.explainers.surrogate.pgm_statistics import (
     independence_tests,
     markov_blankets,
 )
+from glassgraph.results.records import Attribution, Table
 
 #: The drop of a node's or link's probability that counts as a change; the paper's.
 _DROP = 0.1

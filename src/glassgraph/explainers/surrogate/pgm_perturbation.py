@@ -8,9 +8,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.outside.variants import Copies, Variants
 from glassgraph.errors import HyperParameterError
 
 #: What the features of a perturbed node become.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.black_box.variants import Variants
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.outside.variants import Variants
 
 _RATE, _COIN, _START = 1, 2, 3
 

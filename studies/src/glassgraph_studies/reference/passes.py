@@ -10,7 +10,7 @@ The explained score is the logit of the predicted class. Scores of nodes outside
 field come out as zero by themselves.
 
 Sources: see the methods of the same names. Relevance is handed down by the rules of
-`glassgraph.core.rules`, which both sides share; `tests/core/test_rules.py` holds those against
+`glassgraph.relevance`, which both sides share; `tests/relevance/test_rules.py` holds those against
 their formulas.
 """
 
@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from glassgraph.core.rules.guided import Guided
-from glassgraph.core.rules.modified import ModifiedBackward
-from glassgraph.core.rules.places import RuleAt
-from glassgraph.core.rules.rules import Epsilon, Excitation, Gamma, Rule, Zero
-from glassgraph.core.rules.tape import Tape
+from glassgraph.core.modified_backward import ModifiedBackward
 from glassgraph.core.task import Targets, Task
 from glassgraph.models.gnn import GNN, POOLS
+from glassgraph.relevance.guided import Guided
+from glassgraph.relevance.module_scope import RuleAt
+from glassgraph.relevance.rules import Epsilon, Excitation, Gamma, Rule, Zero
+from glassgraph.relevance.tape import Tape
 
 
 @dataclass(frozen=True)

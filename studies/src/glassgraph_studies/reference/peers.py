@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.explanation import LocalExplanation
 from glassgraph.models.gnn import GNN
+from glassgraph.results.explanation import LocalExplanation
 from glassgraph_studies.reference.passes import LITERAL, Scores, walk_relevance
 from glassgraph_studies.reference.pgm import pgm_explainer
 from glassgraph_studies.reference.pyg import PYG_METHODS, PyGPeer

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from glassgraph.black_box.attribute_hash import attribute_hash
 from glassgraph.core import random
 from glassgraph.core.edges import parallel_rank
-from glassgraph.core.outside.alike import looks
 from glassgraph.models.gnn import GNN
 from glassgraph_studies.reference.passes import Scores, forward
 
@@ -79,8 +79,8 @@ def _near(model: GNN, graph: Data, node: int | None, selected: list[int]) -> set
 def _ties(graph: Data) -> list[tuple[int, int]]:
     """What decides between edges with the same effect: how they look, then where they are."""
     source, destination = graph.edge_index
-    node = looks({"x": graph.x}, torch.arange(graph.num_nodes))
-    edge = looks({}, torch.arange(graph.num_edges))
+    node = attribute_hash({"x": graph.x}, torch.arange(graph.num_nodes))
+    edge = attribute_hash({}, torch.arange(graph.num_edges))
     look = random.hash64(8, node[source], node[destination], edge)
     rank = parallel_rank(source, destination)
     address = random.hash64(0, source, destination, torch.zeros_like(source), rank)

@@ -30,9 +30,9 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.utils import k_hop_subgraph
 from tqdm.auto import tqdm
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.datasets.planetoid import planetoid
 from glassgraph.explainers.perturbation.occlusion import Occlusion
+from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gcn
 from glassgraph_studies.timing import num_threads, seconds
 

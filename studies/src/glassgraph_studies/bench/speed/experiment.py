@@ -34,12 +34,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations, LocalExplanation
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.errors import DatasetError, TaskError, UnknownMethodError, WalkError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models.gnn import GNN
+from glassgraph.results.explanation import Explanations, LocalExplanation
 from glassgraph_studies.bench.speed.models import model_name, trained_model
 from glassgraph_studies.planted import LeftOutWarning
 from glassgraph_studies.reference.peers import GAMMAS, PEERS, Instance, time_peer

@@ -38,11 +38,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.diagnose import gradient_signs
 from glassgraph.errors import DatasetError, HyperParameterError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.metrics.similarity import Similarity, compare_all
+from glassgraph.results.explanation import Explanations
 from glassgraph_studies.reproduce.edge_gradients.bars import (
     ATTENTION,
     GRADIENTS,

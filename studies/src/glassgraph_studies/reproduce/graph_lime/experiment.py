@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.datasets.base import SPLITS
 from glassgraph.datasets.pyg import from_pyg
 from glassgraph.errors import HyperParameterError, OutputError
 from glassgraph.explainers.registry import make_explainer
+from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gat, load
 from glassgraph_studies.timing import num_threads
 

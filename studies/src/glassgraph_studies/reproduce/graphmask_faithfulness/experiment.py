@@ -40,13 +40,13 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.diagnose import drop_retained, layer_knockout
 from glassgraph.errors import DatasetError
 from glassgraph.explainers.perturbation.graph_mask import GraphMask
 from glassgraph.metrics import ground_truth_accuracy
 from glassgraph.models import TrainedModel, reference_model
+from glassgraph.results.explanation import Explanations
 from glassgraph_studies.timing import num_threads
 
 DATASETS = ("ba-shapes", "tree-cycles", "ba-2motifs", "mutag")

@@ -48,12 +48,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.layer_paths import layer_paths
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.datasets.infection import infection
 from glassgraph.errors import DatasetError, UnknownMethodError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models import TrainedModel, reference_model
+from glassgraph.results.layer_paths import layer_paths
 from glassgraph_studies.timing import num_threads
 
 #: ``"logit"``: why class y; ``"step"``: why class y rather than y + 1.

@@ -8,12 +8,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from glassgraph.core.explanation import Explanations, LocalExplanation
 from glassgraph.core.protect import protected
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.errors import DatasetError
 from glassgraph.explainers.perturbation.random import Random
 from glassgraph.metrics.scores import edge_scores
+from glassgraph.results.explanation import Explanations, LocalExplanation
 
 
 def motif_areas(

@@ -35,14 +35,14 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GraphConv
 
-from glassgraph.core.columns import LocalExplanation
-from glassgraph.core.explanation import Explanations
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.trust import FILES, trust
 from glassgraph.errors import DatasetError, UnknownMethodError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models import reference_model
 from glassgraph.models.training import train
+from glassgraph.results.explanation import Explanations
+from glassgraph.results.records import LocalExplanation
 from glassgraph_studies.timing import num_threads
 
 NETWORKS = tuple(FILES)

@@ -37,7 +37,6 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.core.task import Task
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.datasets.star_graphs import SIZES, star_graphs
@@ -48,6 +47,7 @@ from glassgraph.explainers.perturbation.graph_mask import GraphMask
 from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models import TrainedStarGNN, train_star_gnn
+from glassgraph.results.explanation import Explanations
 from glassgraph_studies.timing import num_threads
 
 THRESHOLDS = tuple(step / 10 for step in range(1, 10))

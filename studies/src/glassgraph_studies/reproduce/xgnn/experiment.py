@@ -40,13 +40,13 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.model_explanation import ModelExplanation
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.molecules import MUTAG_ATOMS
 from glassgraph.errors import DatasetError, HyperParameterError
 from glassgraph.explainers.generation import graph_rules
 from glassgraph.explainers.generation.xgnn import XGNN
 from glassgraph.models import GNN, accuracy, build_model, reference_model, train
+from glassgraph.results.model_explanation import ModelExplanation
 from glassgraph_studies.planted import find_files
 from glassgraph_studies.reference.xgnn import Literal
 from glassgraph_studies.reproduce.xgnn.bars import PROBLEMS, SPEED_UP, missed_bars

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import k_hop_subgraph
 
-from glassgraph.core.explanation import Explanations
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.metrics import mask_entropy, rdt_fidelity
+from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gcn, load
 from glassgraph_studies.reference.zorro import LiteralZorro
 from glassgraph_studies.timing import num_threads

@@ -1,0 +1,87 @@
+"""Which nodes and edges look the same to a model that does not go by their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core import random
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.graph import LINK_KEYS
+
+#: Integers as wide as numbers of so many bytes.
+_AS_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+#: Numbers that are hashed at once.
+_NUMBERS_AT_ONCE = 1 << 20
+_NOT_ATTRIBUTES = LINK_KEYS | {"edge_index", "batch", "ptr"}
+#: What a node has besides what it looks like to most models.
+LABELS = frozenset({"y", "train_mask", "val_mask", "test_mask"})
+
+
+def node_hashes(batch: InstanceBatch, but: frozenset[str] = frozenset()) -> Tensor:
+    """``[n]`` a hash of each node's type and attributes; equal for nodes that look the same.
+
+    Args:
+        batch: the instances.
+        but: attributes that do not count.
+    """
+    stores: list[Any] = [batch.packed.data]
+    if batch.graph.is_heterogeneous:
+        stores = [batch.packed.data[name] for name in batch.graph.node_types]
+    return _by_type(stores, batch.packed.node_position, batch.num_nodes, but)
+
+
+def edge_hashes(batch: InstanceBatch) -> Tensor:
+    """``[e]`` a hash of each edge's type and attributes; equal for edges that look the same."""
+    stores: list[Any] = [batch.packed.data]
+    if batch.graph.is_heterogeneous:
+        stores = [batch.packed.data[name] for name in batch.graph.edge_types]
+    positions = [view.position for view in batch.packed.views]
+    return _by_type(stores, positions, batch.num_edges, frozenset())
+
+
+def attribute_hash(attributes: Mapping[str, Any], rows: Tensor, kind: int = 0) -> Tensor:
+    """A hash ``[r]`` of the attributes of some nodes or edges of one type.
+
+    Args:
+        attributes: tensors by name. All that have a row for each of them count, whatever they are:
+            to take equals for different does no harm.
+        rows: ``[r]`` any integers, one for each.
+        kind: number of the type.
+    """
+    found = random.hash64(4, torch.full_like(rows, kind))
+    for name in sorted(attributes.keys() - _NOT_ATTRIBUTES):
+        value = attributes[name]
+        if isinstance(value, Tensor) and value.dim() and value.size(0) == rows.numel():
+            found = random.hash64(4, found, _hash_rows(value))
+    return found
+
+
+def _by_type(
+    stores: list[Any], positions: list[Tensor], num_rows: int, but: frozenset[str]
+) -> Tensor:
+    found = positions[0].new_empty(num_rows)
+    for kind, (store, position) in enumerate(zip(stores, positions, strict=True)):
+        attributes = {name: value for name, value in store.items() if name not in but}
+        found[position] = attribute_hash(attributes, position, kind)
+    return found
+
+
+def _hash_rows(value: Tensor) -> Tensor:
+    """``[r]`` a hash of each row."""
+    if value.layout != torch.strided:
+        value = value.to_dense()
+    if value.is_complex():
+        value = torch.view_as_real(value)
+    value = value.reshape(value.size(0), value[:1].numel())
+    column = torch.arange(value.size(1), device=value.device)
+    parts = value.split(max(1, _NUMBERS_AT_ONCE // max(1, value.size(1))))
+    return torch.cat([_hash_part(each.contiguous(), column) for each in parts])
+
+
+def _hash_part(value: Tensor, column: Tensor) -> Tensor:
+    bits = value.view(_AS_INTEGERS[value.element_size()]).long()
+    return random.hash64(5, bits, column).sum(dim=1)  # wraps around

@@ -1,0 +1,93 @@
+"""Nodes at the boundary of a field, whose features nobody reads.
+
+A model that normalizes by degrees looks one hop farther than its messages run: the edges that end
+there count, and the features there do not. A method that changes features alone can leave such
+nodes out of its search, and let all of an instance stand in one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.context import rows_agree
+from glassgraph.core.reachability import hops_away
+
+
+@torch.no_grad()
+def readable_nodes(batch: InstanceBatch) -> Tensor:
+    """``[n]`` which nodes' features can change the prediction, as far as the outside shows.
+
+    Left out are nodes out of reach, and those at the limit of reach if the output stays the same to
+    the last bit whatever stands there, with other features elsewhere, too.
+    """
+    distance = hops_away(batch)
+    limit = batch.wiring.num_hops
+    at_limit = distance == limit
+    if not bool(at_limit.any()):
+        return distance <= limit
+    is_silent = torch.ones(batch.num_instances, dtype=torch.bool, device=batch.device)
+    for features in _disturbed(batch):
+        before = batch.output(features=features)
+        changed = [
+            x if x is None else torch.where(at_limit[position].view(-1, 1), 1000 * x + 1, x)
+            for x, position in zip(features, batch.packed.node_position, strict=True)
+        ]
+        is_silent &= (batch.output(features=changed) == before).all(dim=1)
+    return (distance <= limit) & ~(at_limit & is_silent[batch.node_instance])
+
+
+@torch.no_grad()
+def with_one_boundary_node(
+    batch: InstanceBatch, is_readable: Tensor
+) -> tuple[InstanceBatch, Tensor]:
+    """The batch with all nodes that nobody reads in one row of each instance.
+
+    Args:
+        batch: the instances.
+        is_readable: ``[n]`` see `readable_nodes`.
+
+    Returns:
+        The smaller batch and its nodes' rows in the given one; the batch itself if a prediction
+        would change.
+    """
+    fields, everything = batch.fields, torch.arange(batch.num_nodes, device=batch.device)
+    first = torch.full((batch.num_instances,), batch.num_nodes, device=batch.device)
+    hidden = (~is_readable).nonzero().view(-1)
+    if batch.is_whole or not hidden.numel():
+        return batch, everything
+    first.scatter_reduce_(0, fields.node_instance[hidden], hidden, "amin")
+    stands_for = torch.where(is_readable, everything, first[fields.node_instance])
+    kept = (stands_for == everything).nonzero().view(-1)
+    place = torch.empty_like(everything)
+    place[kept] = torch.arange(kept.numel(), device=batch.device)
+    place = place[stands_for]
+    smaller = batch.with_fields(
+        replace(
+            fields,
+            node_instance=fields.node_instance[kept],
+            node=fields.node[kept],
+            distance=fields.distance[kept],
+            source=place[fields.source],
+            destination=place[fields.destination],
+            seed=place[fields.seed],
+        ),
+        torch.arange(batch.num_instances, device=batch.device),
+    )
+    for features in _disturbed(batch):
+        fewer = [x if x is None else x[kept] for x in features]
+        if not bool(
+            rows_agree(smaller.output(features=fewer), batch.output(features=features)).all()
+        ):
+            return batch, everything
+    return smaller, kept
+
+
+def _disturbed(batch: InstanceBatch) -> Iterator[list[Tensor | None]]:
+    """The features as they are, and in two other forms."""
+    for shift, factor in ((0, 1.0), (1, -0.7), (3, 1.3)):
+        yield [None if x is None else factor * x.roll(shift, dims=0) for x in batch.features]

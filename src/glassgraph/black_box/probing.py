@@ -1,0 +1,165 @@
+"""How far does a model look that is only called?
+
+Nothing is known of a black box but what it returns. So its predictions on ever larger surroundings
+of a few nodes are held against those on the whole graph: the first size that gives the same is how
+far it looks. To tell "the same" from "the same by chance", this is asked of the user's graph, of
+the graph with other features, and of the graph with fewer edges.
+
+A model that normalizes by degrees looks one hop farther than its messages run: edges at the
+boundary change the degrees there.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import output_rows, select_rows
+from glassgraph.core.call import ModelCall
+from glassgraph.core.context import own_data, rows_agree, run_on
+from glassgraph.core.graph import LINK_KEYS, TypedGraph
+from glassgraph.core.instances import Instances, resolve_instances
+from glassgraph.core.pack import everything, pack, pack_whole
+from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.receptive import Fields, receptive_fields
+from glassgraph.core.sites import OpaqueWiring
+from glassgraph.core.task import Task
+from glassgraph.errors import GlassgraphError
+
+#: Predictions that are looked at.
+_PROBES = 16
+#: Hops that are tried before a prediction counts as one that sees everything.
+_MOST_HOPS = 10
+
+
+def prepare_black_box(
+    model_call: ModelCall, task: Task, data: Any, check: Check, num_hops: int | None
+) -> Preparation:
+    """Check the data, and find out how far a model looks by calling it alone.
+
+    Call it inside ``protected(model)``.
+
+    Args:
+        model_call: how the model is called.
+        task: the task.
+        data: the user's graph(s).
+        check: how packed predictions are checked.
+        num_hops: how far the model looks, None to find out.
+
+    Raises:
+        GlassgraphError: for a malformed graph, or a call that fails.
+    """
+
+    def find_wiring(graph: TypedGraph, task: Task) -> OpaqueWiring:
+        if num_hops is not None or task.level == "graph":
+            return OpaqueWiring(reach=num_hops or 1)
+        return find_reach(model_call, graph, task)
+
+    return Preparation.with_wiring(model_call, task, data, check, find_wiring)
+
+
+def find_reach(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWiring:
+    """How far the model looks on this graph.
+
+    Call it inside ``protected(model)``. Where nothing short of everything gives the predictions,
+    the reach is that of the whole graph.
+
+    Args:
+        model_call: how the model is called.
+        graph: the user's graph.
+        task: a task about nodes or links.
+    """
+    everyone = resolve_instances(graph, task, None)
+    count = min(_PROBES, len(everyone))
+    chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
+    scenes = _scenes(model_call, graph, task, everyone.take(chosen))
+    farthest = max(1, graph.num_nodes)
+    for looks_ahead in (False, True):
+        for hops in range(1, min(_MOST_HOPS, farthest) + 1):
+            found = [scene.fields(hops, looks_ahead) for scene in scenes]
+            if all(
+                scene.is_right(model_call, task, fields)
+                for scene, fields in zip(scenes, found, strict=True)
+            ):
+                return OpaqueWiring(reach=hops, looks_ahead=looks_ahead)
+            if all(not bool((fields.distance == hops).any()) for fields in found):
+                break  # there is nothing farther away
+    return OpaqueWiring(reach=farthest, looks_ahead=True, sees_everything=True)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A graph, and the model's predictions on all of it."""
+
+    graph: TypedGraph
+    instances: Instances
+    reference: Tensor
+
+    def fields(self, hops: int, looks_ahead: bool) -> Fields:
+        return receptive_fields(self.graph, self.instances.seeds, hops, looks_ahead)
+
+    def is_right(self, model_call: ModelCall, task: Task, fields: Fields) -> bool:
+        """Whether the model predicts the same from fields alone."""
+        try:
+            packed = pack(self.graph, fields, model_call, task.level)
+            rows = output_rows(self.graph, fields, packed, task)
+            result = model_call(packed.data)
+            output = select_rows(task, result, rows, len(self.instances))
+        except Exception:  # noqa: BLE001 - the cut graph is ours
+            return False
+        return bool(rows_agree(output, self.reference).all())
+
+
+@torch.no_grad()
+def _scenes(
+    model_call: ModelCall, graph: TypedGraph, task: Task, instances: Instances
+) -> list[_Scene]:
+    """The user's graph and disturbed versions of it, as far as the model runs on them."""
+    found = []
+    for number, data in enumerate([graph.data, *_disturbed(graph.data)]):
+        try:
+            scene = graph if number == 0 else TypedGraph.read(data)
+            given = own_data(scene, task)
+            if task.level == "edge":
+                given.edge_label_index = instances.seeds.t().contiguous()
+            fields = everything(scene, instances.seeds)
+            rows = output_rows(scene, fields, pack_whole(scene, given, fields), task)
+            output = select_rows(task, run_on(model_call, given), rows, len(instances))
+        except GlassgraphError:
+            if number == 0:  # it fails on the user's own graph
+                raise
+            continue
+        if not bool(torch.isnan(output).any()):
+            found.append(_Scene(scene, instances, output))
+    return found
+
+
+def _disturbed(data: Any) -> list[Any]:
+    """The graph with other features, and that with half of the edges."""
+    generator = torch.Generator().manual_seed(0)
+    shuffled = copy.copy(data)
+    for store in shuffled.node_stores:
+        x = store.get("x", None)
+        if isinstance(x, Tensor) and x.dim() > 0:
+            order = torch.randperm(x.size(0), generator=generator).to(x.device)
+            store["x"] = x[order]
+            if x.is_floating_point():
+                factor = 0.5 + torch.rand(x.shape, generator=generator, dtype=torch.float64)
+                store["x"] = x[order] * factor.to(x)
+    thinned = copy.copy(shuffled)
+    for store in thinned.edge_stores:
+        kept = torch.rand(store.num_edges, generator=generator) < 0.5
+        rows = [
+            key
+            for key, value in store.items()
+            if isinstance(value, Tensor) and key not in LINK_KEYS and store.is_edge_attr(key)
+        ]
+        values = {key: store[key] for key in rows}
+        for key, value in values.items():
+            dim = 1 if key == "edge_index" else 0
+            store[key] = value.index_select(dim, kept.nonzero().view(-1).to(value.device))
+    return [shuffled, thinned]

@@ -1,0 +1,226 @@
+"""What the sites of a batch send: messages, and the node states at both ends of each.
+
+Methods that learn to read a message (GraphMask's gates, the information bottleneck's) get it from
+here, as plain detached matrices with one row per message, whatever the layer's own shapes.
+
+The state of a node is what the layer hands to its messages: for most layers that is the hidden
+state ``h``; layers that transform it first (GCN sends along ``W h``) show the transformed one. A
+layer written with a `glassgraph.MessageTap` shows the states given to the tap, or none. Messages of
+a `glassgraph.AdjacencyTap` are not written out; its node states and entries are shown instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.intercept import RecordedMessages, SitePlan
+from glassgraph.core.sites import Channel, Wiring
+
+#: Methods of a PyG layer whose arguments ending in ``_i`` or ``_j`` are node states.
+_LIFTING = ("message", "aggregate", "update")
+
+
+@dataclass(frozen=True)
+class MatrixMessages:
+    """What stands for messages that are entries of a dense adjacency matrix.
+
+    Attributes:
+        states: ``[N, S]`` states of all nodes.
+        values: ``[N, D]`` what each node sends, before its weight.
+        sender: ``[m]`` column of each entry.
+        receiver: ``[m]`` row of each entry.
+    """
+
+    states: Tensor
+    values: Tensor
+    sender: Tensor
+    receiver: Tensor
+
+
+@dataclass(frozen=True)
+class SiteMessages:
+    """What one site sent along the edges of a batch.
+
+    Attributes:
+        site: position of the site.
+        layer: message-passing step it belongs to.
+        edge: ``[m]`` the batch's edge behind each message.
+        sender: ``[m, S]`` state of the sending node, S may be 0.
+        receiver: ``[m, R]`` state of the receiving node, R may be 0.
+        message: ``[m, D]`` the message, all heads side by side.
+        shape: shape of one message in the layer, ``D`` numbers in all.
+        row_dim: dimension of the layer's messages that runs over rows.
+        num_rows: number M' of rows that the layer gets, those without a gate included.
+        row: ``[m]`` which of them the messages are; None if all.
+        matrix: node states and entries of a dense adjacency matrix. There, messages are not
+            written out: ``sender``, ``receiver`` and ``message`` have width 0.
+    """
+
+    site: int
+    layer: int
+    edge: Tensor
+    sender: Tensor
+    receiver: Tensor
+    message: Tensor
+    shape: tuple[int, ...]
+    row_dim: int
+    num_rows: int
+    row: Tensor | None
+    matrix: MatrixMessages | None = None
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """S, R and D."""
+        if self.matrix is not None:
+            width = self.matrix.states.size(1)
+            return width, width, self.matrix.values.size(1)
+        return self.sender.size(1), self.receiver.size(1), self.message.size(1)
+
+    def baseline(self, value: Tensor) -> Tensor:
+        """Shape ``[D]`` numbers, or ``[m, D]`` with one row per message, as the layer's messages.
+
+        The result goes into `InstanceBatch.output` as the site's baseline.
+        """
+        if value.dim() == 1:
+            return value.view(1, *self.shape).movedim(0, self.row_dim)
+        if self.row is not None:
+            rows = value.new_zeros((self.num_rows, value.size(1)))
+            value = rows.index_copy(0, self.row, value)
+        return value.view(self.num_rows, *self.shape).movedim(0, self.row_dim)
+
+
+def read_messages(
+    wiring: Wiring,
+    plans: Sequence[SitePlan],
+    recorded: Sequence[RecordedMessages],
+    num_edges: int,
+    num_nodes: int | None,
+) -> list[SiteMessages]:
+    """Turn what was recorded at the sites into matrices; sites without gates are left out.
+
+    Args:
+        wiring: the sites.
+        plans: what an intervention does at each.
+        recorded: what each sent.
+        num_edges: edges of the batch.
+        num_nodes: its nodes; None where layers number nodes by type.
+    """
+    found = []
+    for each in recorded:
+        row_edge = plans[each.site].row_edge
+        if row_edge is None or each.messages is None:
+            continue
+        site = wiring.sites[each.site]
+        channel = wiring.channels[site.channel]
+        row = None if plans[each.site].is_identity else (row_edge < num_edges).nonzero().view(-1)
+        if channel.is_adjacency:
+            found.append(_matrix_messages(site.layer, each, row_edge, row))
+            continue
+        messages = each.messages.detach()
+        flat = messages.reshape(messages.size(0), math.prod(messages.shape[1:]))
+        sender, receiver = _ends(channel, each, num_nodes)
+        found.append(
+            SiteMessages(
+                site=each.site,
+                layer=site.layer,
+                edge=_rows(row_edge, row),
+                sender=_rows(sender, row).to(flat.dtype),
+                receiver=_rows(receiver, row).to(flat.dtype),
+                message=_rows(flat, row),
+                shape=tuple(messages.shape[1:]),
+                row_dim=channel.row_dim,
+                num_rows=messages.size(0),
+                row=row,
+            )
+        )
+    return found
+
+
+def _matrix_messages(
+    layer: int, recorded: RecordedMessages, row_edge: Tensor, row: Tensor | None
+) -> SiteMessages:
+    values, states = recorded.arguments["values"].detach(), recorded.arguments["x"].detach()
+    edge = _rows(row_edge, row)
+    nothing = values.new_empty((edge.numel(), 0))
+    return SiteMessages(
+        site=recorded.site,
+        layer=layer,
+        edge=edge,
+        sender=nothing,
+        receiver=nothing,
+        message=nothing,
+        shape=(values.size(1),),
+        row_dim=0,
+        num_rows=row_edge.numel(),
+        row=row,
+        matrix=MatrixMessages(
+            states=states.to(values.dtype),
+            values=values,
+            sender=_rows(recorded.edge_index[0], row),
+            receiver=_rows(recorded.edge_index[1], row),
+        ),
+    )
+
+
+def _rows(value: Tensor, row: Tensor | None) -> Tensor:
+    return value if row is None else value.index_select(0, row)
+
+
+def _ends(
+    channel: Channel, recorded: RecordedMessages, num_nodes: int | None
+) -> tuple[Tensor, Tensor]:
+    """States ``[M', S]`` and ``[M', R]`` of the senders and receivers of all rows."""
+    ends = []
+    for end in (1 - channel.receiver, channel.receiver):
+        index = recorded.edge_index[end]
+        states = [
+            state.index_select(0, index) for state in _states(channel, recorded, end, num_nodes)
+        ]
+        empty = recorded.edge_index.new_empty((index.numel(), 0), dtype=torch.get_default_dtype())
+        ends.append(torch.cat(states, dim=1) if states else empty)
+    return ends[0], ends[1]
+
+
+def _states(
+    channel: Channel, recorded: RecordedMessages, end: int, num_nodes: int | None
+) -> Iterator[Tensor]:
+    """The node states of one end, ``[nodes, width]`` each, in order of their names.
+
+    A layer that reads an argument at its other end alone (GCN's ``x_j``) shows it at this end too
+    where both ends are the same nodes.
+    """
+    suffix = "_i" if end == channel.receiver else "_j"
+    for name, suffixes in sorted(_node_arguments(channel).items()):
+        value: Any = recorded.arguments.get(name)
+        is_own = suffix in suffixes
+        if isinstance(value, (tuple, list)):
+            value, is_own = (value[end] if len(value) == 2 else None), True
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 0:
+            state = value.detach()
+            if state.dim() > 1:
+                state = state.movedim(channel.row_dim, 0)
+            if is_own or state.size(0) == num_nodes:
+                yield state.reshape(state.size(0), math.prod(state.shape[1:]))
+
+
+def _node_arguments(channel: Channel) -> dict[str, set[str]]:
+    """Propagate's arguments that hold node states, and the ends at which the layer reads them."""
+    if channel.is_tap:
+        return {"x": {"_i", "_j"}}
+    names: set[str] = set()
+    for function in _LIFTING:
+        method = getattr(channel.module, function, None)
+        if method is not None:
+            names |= set(inspect.signature(method).parameters)
+    found: dict[str, set[str]] = {}
+    for name in names:
+        if name.endswith(("_i", "_j")) and name[:-2] not in names:  # else one row per message
+            found.setdefault(name[:-2], set()).add(name[-2:])
+    return found

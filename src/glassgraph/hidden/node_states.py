@@ -1,0 +1,105 @@
+"""Hidden states of a batch's nodes as they are on the user's own graph.
+
+On a receptive field only the states that reach its prediction are right: a node at the boundary
+lacks its own neighbors there. Methods that read states of all nodes need those of the full graph.
+They are read once for each graph and looked up by node; on graphs too large for that, from the
+surroundings of the batch's fields, wide enough that every node of a field has all its neighbors at
+every layer. Graphs of a graph task are whole anyway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.graph import TypedGraph
+from glassgraph.core.instances import Instances
+from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.receptive import receptive_fields
+from glassgraph.core.task import Target
+from glassgraph.hidden.states import StateReader, module_states
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """States, and where those of a batch's nodes stand.
+
+    Attributes:
+        states: ``[N, D]``, detached.
+        row: ``[n]`` the row of each node of the batch.
+    """
+
+    states: Tensor
+    row: Tensor
+
+
+class NodeStates:
+    """Reads states, and keeps those of the last graph.
+
+    Args:
+        which: ``"all"`` layers side by side, the ``"last"`` layer, or the name of a submodule.
+        check: whether the model may run on the full graph, see `Preparation`.
+    """
+
+    def __init__(self, which: str, check: Check) -> None:
+        self._which, self._check = which, check
+        self._reader = StateReader()
+        self._kept: tuple[TypedGraph, list[tuple[int, int]], Tensor] | None = None
+
+    def read(self, batch: InstanceBatch) -> StateTable:
+        """The states of a batch's nodes.
+
+        Raises:
+            HyperParameterError: if there is no submodule of the name.
+            UnsupportedModelError: if the states cannot be read, and on heterogeneous graphs.
+        """
+        node = batch.fields.node
+        if batch.is_whole or batch.task.level == "graph" or batch.graph.is_heterogeneous:
+            return StateTable(self._states(batch), torch.arange(node.numel(), device=node.device))
+        preparation = Preparation(
+            batch.model_call, batch.task, batch.graph, batch.wiring, self._check
+        )
+        seeds = node[batch.fields.seed]
+        instances = Instances(batch.key, torch.zeros_like(batch.key), seeds)
+        if not preparation.checks_in_full():
+            return self._read_around(preparation, instances, batch)
+        model = batch.model_call.model
+        version = [(id(each), each._version) for each in (*model.parameters(), *model.buffers())]
+        if self._kept is None or self._kept[0] is not batch.graph or self._kept[1] != version:
+            one = torch.zeros(1, dtype=torch.long, device=node.device)
+            target: Target = None if batch.task.is_classification else 0
+            whole = preparation.whole(instances.take(one), one, target)
+            self._kept = batch.graph, version, self._states(whole)
+        return StateTable(self._kept[2], node)
+
+    def _read_around(
+        self, preparation: Preparation, instances: Instances, batch: InstanceBatch
+    ) -> StateTable:
+        """On twice as many hops: the last layer's states depend on as many as a prediction."""
+        wiring = batch.wiring
+        fields = receptive_fields(
+            batch.graph,
+            instances.seeds.reshape(1, -1),
+            2 * wiring.num_hops,
+            wiring.needs_both_directions,
+            with_surroundings=True,
+        )
+        everywhere = replace(
+            fields,
+            seed=fields.seed.view(instances.seeds.shape),
+            distance=torch.zeros_like(fields.distance),  # no message is left out
+        )
+        around = preparation.assemble(instances, everywhere, batch.targets, batch.reference, {})
+        return StateTable(self._states(around), torch.searchsorted(fields.node, batch.fields.node))
+
+    def _states(self, batch: InstanceBatch) -> Tensor:
+        if self._which == "all":
+            found = self._reader.read(batch)
+        elif self._which == "last":
+            found = self._reader.read(batch, [batch.num_layers - 1])
+        else:
+            found = module_states(batch, self._which).layers
+        return torch.cat([each.detach().flatten(1) for each in found], dim=1).to(batch.dtype)

@@ -1,0 +1,1 @@
+"""What comes out: explanations, in memory and in files."""
