@@ -44,7 +44,7 @@ def test_every_method_of_the_table_runs(root: Path, monkeypatch: pytest.MonkeyPa
         "integrated_gradients": {"steps": 5},
     }
     monkeypatch.setattr(study, "SETTINGS", quick)
-    rows = study.run_benzene(root, range(1), progress=False)
+    ((_, rows),) = study.run_benzene(root, range(1), progress=False)
     assert [row["method"] for row in rows] == list(study.METHODS)
     for row in rows:
         assert set(row) == KEYS
@@ -93,7 +93,7 @@ def test_the_best_mean_over_seeds_decides() -> None:
 
 def test_unknown_methods_are_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(UnknownMethodError, match="there is no method 'gradcam'"):
-        study.run_benzene(tmp_path / "nowhere", methods=["random", "gradcam"])
+        list(study.run_benzene(tmp_path / "nowhere", methods=["random", "gradcam"]))
 
 
 def test_the_command_prints_each_seed(root: Path, tmp_path: Path) -> None:

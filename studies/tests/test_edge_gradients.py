@@ -31,13 +31,12 @@ INFECTED = {
 
 @pytest.fixture(scope="module")
 def evidence() -> study.Outcome:
-    found: list[study.Outcome] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "EPOCHS", 200)
-        study.run_edge_gradients(
-            ["negative-evidence"], instances=12, progress=False, report=found.append, **SMALL
+        (found,) = study.run_edge_gradients(
+            ["negative-evidence"], instances=12, progress=False, **SMALL
         )
-    return found[0]
+    return found
 
 
 def test_negative_evidence_by_hand(evidence: study.Outcome) -> None:
@@ -98,9 +97,10 @@ def test_the_reverse_explanation_is_about_the_other_class(evidence: study.Outcom
 def test_linear_networks_on_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes, "planetoid", lambda name, root: citations())
     (tmp_path / "planetoid").mkdir()
-    rows = study.run_edge_gradients(
+    outcomes = study.run_edge_gradients(
         ["cora"], ["sgc"], (1, 2), root=tmp_path, instances=4, recipe=QUICK, progress=False
     )
+    rows = [outcome.row for outcome in outcomes]
     assert [(row["model"], row["layers"], row["instances"]) for row in rows] == [
         ("sgc", 1, 4), ("sgc", 2, 4),
     ]  # fmt: skip
@@ -115,9 +115,10 @@ def test_linear_networks_on_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_infection_and_sentences_have_their_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = study.run_edge_gradients(
+    outcomes = study.run_edge_gradients(
         ["infection"], seeds=(0, 1), instances=6, explainer_epochs=7, progress=False, **INFECTED
     )
+    rows = [outcome.row for outcome in outcomes]
     assert [(row["seed"], row["model"], row["layers"]) for row in rows] == [
         (0, "sage", 4), (1, "sage", 4),
     ]  # fmt: skip
@@ -126,16 +127,18 @@ def test_infection_and_sentences_have_their_rows(
     assert rows[0]["gnn_explainer"]["epochs"] == 7
     assert rows[0]["edge"]["cosine"] != rows[1]["edge"]["cosine"]
     assert 0 <= rows[0]["flips_alone"] <= 1
-    (row,) = study.run_edge_gradients(
+    (outcome,) = study.run_edge_gradients(
         ["infection-pyg"], instances=6, explainer_epochs=7, progress=False, **INFECTED
     )
+    row = outcome.row
     assert (row["dataset"], row["model"], row["layers"]) == ("infection-pyg", "sage", 4)
     assert row["published"]["learned_positive"] == ".8472"
     assert row["gnn_explainer"]["init_scale"] == pytest.approx(math.sqrt(2 / 60))
     monkeypatch.setattr(study, "_ALONE", 1)
-    rows = study.run_edge_gradients(
+    outcomes = study.run_edge_gradients(
         ["sentiment"], ["gat"], (2,), root=write_trees(tmp_path), recipe=QUICK, progress=False
     )
+    rows = [outcome.row for outcome in outcomes]
     assert rows[0]["edge"]["names"][4] == "attention"
     assert "attention" not in rows[0]["layer"]["names"]
     assert rows[0]["published"] == {}
@@ -179,13 +182,13 @@ def test_bars_are_about_means_and_the_largest_gap() -> None:
 
 def test_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="unknown data set 'pubmed'; there are negative-evid"):
-        study.run_edge_gradients(["pubmed"])
+        list(study.run_edge_gradients(["pubmed"]))
     with pytest.raises(HyperParameterError, match="unknown network 'mlp'; there are"):
-        study.run_edge_gradients(["cora"], ["mlp"])
+        list(study.run_edge_gradients(["cora"], ["mlp"]))
     with pytest.raises(HyperParameterError, match="no network to explain: mutag with sgc"):
-        study.run_edge_gradients(["mutag"], ["sgc"], root=tmp_path)
+        list(study.run_edge_gradients(["mutag"], ["sgc"], root=tmp_path))
     with pytest.raises(HyperParameterError, match=r"layers must be positive numbers; got \[0\]"):
-        study.run_edge_gradients(["cora"], layers=(0,), root=tmp_path)
+        list(study.run_edge_gradients(["cora"], layers=(0,), root=tmp_path))
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from glassgraph.errors import HyperParameterError, OutputError
 from glassgraph_studies.reproduce.graph_lime import experiment as study
-from glassgraph_studies.reproduce.graph_lime.command import graph_lime_table
+from glassgraph_studies.reproduce.graph_lime.study import tables
 from studies.tests.citations import NODES, WORDS, citations
 from tests.cli.helpers import run
 
@@ -40,10 +40,10 @@ def test_picks_are_the_best_above_zero() -> None:
 )
 def test_rows_count_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "PICKED", 8)
-    rows = study.run_graph_lime(
+    rows = list(study.run_graph_lime(
         tmp_path, nodes=9, epochs=60, rows=["graph_lime", "saliency", "random"], progress=False,
         dataset=citations(),
-    )  # fmt: skip
+    ))  # fmt: skip
     for row in rows:
         assert sum(row["counts"]) == row["nodes"] == 9
         mean = sum(number * count for number, count in enumerate(row["counts"])) / 9
@@ -53,7 +53,10 @@ def test_rows_count_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert rows[2]["picked"] == 8
     assert rows[0]["picked"] < 8
     json.dumps(rows)
-    assert graph_lime_table(rows).row_count == 3
+    (table,) = tables(rows)
+    assert [float(table.columns[1].cell(row)) for row in rows] == [
+        pytest.approx(row["mean_noise"], abs=0.005) for row in rows
+    ]
     study.save_figure(rows, tmp_path / "picks.png")
     assert (tmp_path / "picks.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OutputError):
@@ -71,7 +74,7 @@ def test_misses_are_told() -> None:
 
 def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(HyperParameterError, match="no row 'lime'"):
-        study.run_graph_lime(tmp_path, rows=["lime"])
+        list(study.run_graph_lime(tmp_path, rows=["lime"]))
     result = run("reproduce", "graph-lime", "--root", tmp_path, "--figure", tmp_path / "picks.gif")
     assert result.exit_code == 2
     assert "must end in" in result.stderr

@@ -28,6 +28,13 @@ GOOD = {
     "auc_union": 0.95,
 }  # fmt: skip
 
+WIDEST = {
+    "dataset": "tree-cycles", "seed": 12, "unchanged": 1.0, "kept": 1.0,
+    "kept_by_layer": [0.21, 1.0, 1.0], "drop_kept": 0.392, "drop_shut": 0.123, "auc_own": 0.5,
+    "auc_union": 1.0, "fit_seconds": 123.4, "explain_seconds": 5.6, "test_accuracy": 1.0,
+    "is_met": True, "missed": [],
+}  # fmt: skip
+
 
 def quickly(dataset: ExplanationDataset, seed: int = 0, progress: bool = True) -> TrainedModel:
     """A small model that has hardly been trained."""
@@ -149,13 +156,7 @@ def test_the_command_prints_a_row_for_each_seed(
 
 
 def test_the_widest_row_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = {
-        "dataset": "tree-cycles", "seed": 12, "unchanged": 1.0, "kept": 1.0,
-        "kept_by_layer": [0.21, 1.0, 1.0], "drop_kept": 0.392, "drop_shut": 0.123, "auc_own": 0.5,
-        "auc_union": 1.0, "fit_seconds": 123.4, "explain_seconds": 5.6, "test_accuracy": 1.0,
-        "is_met": True, "missed": [],
-    }  # fmt: skip
-    monkeypatch.setattr(study, "run_faithfulness", lambda *_, report, **__: report(row) or [row])
+    monkeypatch.setattr(study, "run_faithfulness", lambda **_: iter([WIDEST]))
     result = run("reproduce", "graphmask-faithfulness", "--dataset", "tree-cycles", "--quiet")
     assert result.exit_code == 0, result.output
     assert max(len(line.rstrip()) for line in result.stdout.splitlines()) <= 80
@@ -175,9 +176,11 @@ def test_the_widest_row_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mutag_is_left_out_without_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[str]] = []
-    monkeypatch.setattr(study, "run_faithfulness", lambda names, *_, **__: seen.append(names) or [])
-    result = run("reproduce", "graphmask-faithfulness")
+    seen: list[str] = []
+    monkeypatch.setattr(study, "load_dataset", lambda name, **_: seen.append(name))
+    monkeypatch.setattr(study, "reference_model", lambda *_, **__: None)
+    monkeypatch.setattr(study, "measure", lambda *_, **__: WIDEST)
+    result = run("reproduce", "graphmask-faithfulness", "--seeds", 1)
     assert result.exit_code == 0, result.output
-    assert seen == [["ba-shapes", "tree-cycles", "ba-2motifs"]]
+    assert seen == ["ba-shapes", "tree-cycles", "ba-2motifs"]
     assert "mutag is left out" in result.stderr

@@ -170,7 +170,8 @@ def test_explained_nodes_are_asked_for_and_right() -> None:
 
 def test_rows_and_their_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "reference_model", quickly)
-    rows = study.run_infection(range(2), ["longest_path", "random"], progress=False, **SIZES)
+    seeds = study.run_infection(range(2), ["longest_path", "random"], progress=False, **SIZES)
+    rows = [row for _, own in seeds for row in own]
     assert [(row["row"], row["seed"]) for row in rows] == [
         ("longest_path", 0), ("random", 0), ("longest_path", 1), ("random", 1),
     ]  # fmt: skip
@@ -179,17 +180,17 @@ def test_rows_and_their_means(monkeypatch: pytest.MonkeyPatch) -> None:
     assert summary.found == [rows[0]["found"], rows[2]["found"]]
     assert summary.mean == pytest.approx((rows[0]["found"] + rows[2]["found"]) / 2)
     assert sum(summary.found) > sum(study.summarize(rows)["random"].found)
-    again = study.run_infection([1], ["random"], progress=False, **SIZES)
-    assert again[0]["found"] == rows[3]["found"]
+    ((_, (again,)),) = study.run_infection([1], ["random"], progress=False, **SIZES)
+    assert again["found"] == rows[3]["found"]
 
 
 def test_unknown_rows_and_graphs_with_nothing_to_explain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "reference_model", quickly)
     with pytest.raises(UnknownMethodError, match="there is no row 'saliency'"):
-        study.run_infection([0], ["saliency"])
+        list(study.run_infection([0], ["saliency"]))
     everyone = {**SIZES, "num_infected": 60}
     with pytest.raises(DatasetError, match="no node to explain"):
-        study.run_infection([0], progress=False, **everyone)
+        list(study.run_infection([0], progress=False, **everyone))
 
 
 def test_the_command_prints_published_beside_measured(

@@ -157,7 +157,7 @@ def test_settings_and_class_reach_the_study(tmp_path: Path) -> None:
     assert (row["target"], row["settings"]) == (1, "published")
     assert "class 1 alone" in result.stdout
     with pytest.raises(DatasetError, match="tree-cycles is a single graph"):
-        study.run_motifs(["tree-cycles"], ["saliency"], target=0)
+        list(study.run_motifs(["tree-cycles"], ["saliency"], target=0))
 
 
 class OneLocal(list[Any]):
@@ -254,11 +254,11 @@ def test_rows_and_table(tmp_path: Path) -> None:
 
 def test_what_does_not_exist_is_told_before_anything_is_trained() -> None:
     with pytest.raises(UnknownMethodError, match="no method 'magic'"):
-        study.run_motifs(["tree-cycles"], ["magic"])
+        list(study.run_motifs(["tree-cycles"], ["magic"]))
     with pytest.raises(DatasetError, match="'infection' has no motifs"):
-        study.run_motifs(["infection"], ["saliency"])
+        list(study.run_motifs(["infection"], ["saliency"]))
     with pytest.raises(DatasetError, match="the folder of Mutagenicity_A"):
-        study.run_motifs(["mutagenicity"], ["saliency"])
+        list(study.run_motifs(["mutagenicity"], ["saliency"]))
 
 
 def test_files_are_found_in_the_folder_or_below(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_files_are_found_in_the_folder_or_below(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_method_that_does_not_apply_is_left_out() -> None:
     with pytest.warns(planted.LeftOutWarning, match="attention is left out on tree-cycles"):
-        rows = study.run_motifs(["tree-cycles"], ["attention"], progress=False)
+        rows = list(study.run_motifs(["tree-cycles"], ["attention"], progress=False))
     assert rows == []
 
 

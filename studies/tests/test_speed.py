@@ -24,7 +24,7 @@ from glassgraph_studies.reference.searches import SEARCHES, SETTINGS
 
 COLUMNS = {
     "dataset", "method", "peer", "model", "instances", "ours_s_per_instance",
-    "peer_s_per_instance", "ratio", "ours_auc", "peer_auc", "max_difference", "threads",
+    "peer_s_per_instance", "ratio", "ours_auc", "peer_auc", "max_difference", "repeats", "threads",
     "saliency_auc", "prepare_s", "test_accuracy",
 }  # fmt: skip
 WALK_COLUMNS = {"num_walks", "literal_walks_timed", "plain_s_per_instance"}
@@ -82,13 +82,8 @@ def check(rows: list[dict[str, Any]], methods: list[str]) -> None:
 
 
 def test_rows_beside_pyg(untrained: None) -> None:
-    seen: list[dict[str, Any]] = []
     methods = ["saliency", "edge_gradients", "attention"]
-    rows = run_speed_bench(
-        ["tree-cycles"], methods, instances=5, repeats=1, threads=1,
-        progress=False, report=seen.append,
-    )  # fmt: skip
-    assert rows == seen
+    rows = list(run_speed_bench(["tree-cycles"], methods, instances=5, repeats=1, progress=False))
     check(rows, methods)
     assert {row["instances"] for row in rows} == {5}
     assert rows[0]["saliency_auc"] == rows[0]["ours_auc"]
@@ -108,7 +103,7 @@ def test_rows_beside_literal_versions(
     methods = [name for name, peer in PEERS.items() if peer == "literal" and name != "relex"]
     if dataset == "tree-cycles":
         methods.remove("cam")
-    rows = run_speed_bench([dataset], methods, 2, repeats=1, threads=1, progress=False)
+    rows = list(run_speed_bench([dataset], methods, 2, repeats=1, progress=False))
     check(rows, methods)
     for row in rows:
         assert row["max_difference"] < 1e-5, row
@@ -120,7 +115,7 @@ def test_rows_beside_literal_versions(
 
 
 def test_a_row_beside_surrogates_trained_one_by_one(untrained: None) -> None:
-    rows = run_speed_bench(["tree-cycles"], ["relex"], 2, repeats=1, threads=1, progress=False)
+    rows = list(run_speed_bench(["tree-cycles"], ["relex"], 2, repeats=1, progress=False))
     check(rows, ["relex"])
     assert rows[0]["max_difference"] < 1e-2  # hundreds of steps in single precision
     assert rows[0]["peer_auc"] == pytest.approx(rows[0]["ours_auc"], abs=1e-2)
@@ -128,7 +123,7 @@ def test_a_row_beside_surrogates_trained_one_by_one(untrained: None) -> None:
 
 def test_a_row_beside_pyg_and_the_loop(untrained: None) -> None:
     method = "pgm_explainer"
-    (row,) = run_speed_bench(["tree-cycles"], [method], 2, repeats=1, threads=1, progress=False)
+    (row,) = run_speed_bench(["tree-cycles"], [method], 2, repeats=1, progress=False)
     assert row["peer"] == "pyg"
     assert row["literal_s_per_instance"] > 0
     assert row["max_difference"] is None  # each draws samples of its own
@@ -142,13 +137,13 @@ def test_scores_that_differ_are_told(untrained: None, monkeypatch: pytest.Monkey
         return Scores(node=scores)
 
     monkeypatch.setattr(speed_peers, "LITERAL", {"lrp": one_off})
-    (row,) = run_speed_bench(["tree-cycles"], ["lrp"], 3, repeats=1, threads=1, progress=False)
+    (row,) = run_speed_bench(["tree-cycles"], ["lrp"], 3, repeats=1, progress=False)
     assert row["max_difference"] > 0.4
 
 
 def test_a_method_that_cannot_explain_a_data_set_is_left_out() -> None:
     with pytest.warns(LeftOutWarning, match="cam is left out on tree-cycles"):
-        assert run_speed_bench(["tree-cycles"], ["cam"], progress=False) == []
+        assert list(run_speed_bench(["tree-cycles"], ["cam"], progress=False)) == []
 
 
 def test_models_of_attention_and_cam_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,4 +158,4 @@ def test_models_of_attention_and_cam_are_trained(monkeypatch: pytest.MonkeyPatch
 
 def test_a_method_without_a_peer_is_refused() -> None:
     with pytest.raises(gg.errors.UnknownMethodError, match="random has no peer"):
-        run_speed_bench(["tree-cycles"], ["random"])
+        list(run_speed_bench(["tree-cycles"], ["random"]))

@@ -109,7 +109,9 @@ def test_every_small_graph_is_asked_about() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_graphs_of_a_class_have_what_the_class_is_about() -> None:
-    outcomes = study.run_xgnn(["is-acyclic"], [2], max_nodes=[4], iterations=2, progress=False)
+    outcomes = list(
+        study.run_xgnn(["is-acyclic"], [2], max_nodes=[4], iterations=2, progress=False)
+    )
     classifier, cyclic, acyclic, speed = (outcome.row for outcome in outcomes)
     assert [row["kind"] for row in (classifier, cyclic, speed)] == [
         "classifier", "generator", "speed",
@@ -248,10 +250,10 @@ def test_the_reference_model_of_molecules(shared: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(study, "reference_model", reference)
     monkeypatch.setattr(study, "mutag_model", None)
-    outcomes = study.run_xgnn(
+    outcomes = list(study.run_xgnn(
         ["mutag"], [0], root=shared / "data", max_nodes=[3], iterations=1, reference=True,
         progress=False,
-    )  # fmt: skip
+    ))  # fmt: skip
     assert [outcome.row["kind"] for outcome in outcomes] == ["classifier", "generator", "speed"]
     assert outcomes[0].row["accuracy"]["test"] == 0.25
 
@@ -273,15 +275,15 @@ def test_common_atoms_keep_their_columns() -> None:
 
 def test_what_does_not_exist_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no problem 'cora'"):
-        study.run_xgnn(["cora"])
+        list(study.run_xgnn(["cora"]))
     with pytest.raises(DatasetError, match="mutag is read from files"):
-        study.run_xgnn(["is-acyclic", "mutag"])
+        list(study.run_xgnn(["is-acyclic", "mutag"]))
     with pytest.raises(HyperParameterError, match="has the classes 0 and 1; got 2"):
-        study.run_xgnn(targets=[2])
+        list(study.run_xgnn(targets=[2]))
     with pytest.raises(HyperParameterError, match="max_nodes must be at least 3, got 2"):
-        study.run_xgnn(max_nodes=[2])
+        list(study.run_xgnn(max_nodes=[2]))
     with pytest.raises(HyperParameterError, match="about mutag, not is-acyclic"):
-        study.run_xgnn(["is-acyclic"], common_atoms=True)
+        list(study.run_xgnn(["is-acyclic"], common_atoms=True))
     result = run("reproduce", "xgnn", "--dataset", "mutag", "--root", tmp_path / "none", "--quiet")
     assert result.exit_code == 2
     assert "root must be the folder of MUTAG_A.txt" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,6 +14,11 @@ GENERATED = ("ba-shapes", "ba-community", "tree-cycles", "tree-grid", "ba-2motif
 #: Data sets that are read from files, and how these begin.
 FROM_FILES = {"mutagenicity": "Mutagenicity", "mutag": "MUTAG"}
 DATASETS = (*GENERATED, *FROM_FILES)
+
+
+def with_files(datasets: Iterable[str], root: Path | str | None) -> list[str]:
+    """Those that are generated, and the others too where there is a folder of files."""
+    return [name for name in datasets if root is not None or name not in FROM_FILES]
 
 
 class LeftOutWarning(UserWarning):

@@ -1,45 +1,35 @@
 """``glassgraph reproduce``: experiments of papers, published beside measured numbers.
 
-A file for each experiment: its command, and the tables that it prints.
+A folder for each: ``study.py`` declares the command, ``experiment.py`` measures.
 """
 
-from __future__ import annotations
+from glassgraph_studies.reproduce.benzene.study import BENZENE
+from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
+from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
+from glassgraph_studies.reproduce.graphmask_faithfulness.study import GRAPHMASK_FAITHFULNESS
+from glassgraph_studies.reproduce.infection.study import INFECTION
+from glassgraph_studies.reproduce.invariance.study import INVARIANCE
+from glassgraph_studies.reproduce.motifs.study import MOTIFS
+from glassgraph_studies.reproduce.pgm.study import PGM
+from glassgraph_studies.reproduce.star_graphs.study import STAR_GRAPHS
+from glassgraph_studies.reproduce.subgraphs.study import SUBGRAPHS
+from glassgraph_studies.reproduce.xgnn.study import XGNN
+from glassgraph_studies.reproduce.zorro.study import ZORRO
+from glassgraph_studies.runner.command import make_group
 
-import typer
-
-from glassgraph_studies.reproduce.benzene.command import benzene
-from glassgraph_studies.reproduce.edge_gradients.command import edge_gradients
-from glassgraph_studies.reproduce.graph_lime.command import graph_lime
-from glassgraph_studies.reproduce.graphmask_faithfulness.command import graphmask_faithfulness
-from glassgraph_studies.reproduce.infection.command import infection
-from glassgraph_studies.reproduce.invariance.command import invariance
-from glassgraph_studies.reproduce.motifs.command import motifs
-from glassgraph_studies.reproduce.pgm.command import pgm
-from glassgraph_studies.reproduce.star_graphs.command import star_graphs
-from glassgraph_studies.reproduce.subgraphs.command import subgraphs
-from glassgraph_studies.reproduce.xgnn.command import xgnn
-from glassgraph_studies.reproduce.zorro.command import zorro
-
-reproduce = typer.Typer(help="Repeat experiments of papers.", no_args_is_help=True)
-
-
-@reproduce.callback()
-def about() -> None:
-    """Repeat experiments of papers, published beside measured numbers."""
-
-
-for _command in (
-    star_graphs,
-    graphmask_faithfulness,
-    infection,
-    edge_gradients,
-    benzene,
-    pgm,
-    invariance,
-    subgraphs,
-    motifs,
-    zorro,
-    graph_lime,
-    xgnn,
-):
-    reproduce.command()(_command)
+STUDIES = (
+    STAR_GRAPHS,
+    GRAPHMASK_FAITHFULNESS,
+    INFECTION,
+    EDGE_GRADIENTS,
+    BENZENE,
+    PGM,
+    INVARIANCE,
+    SUBGRAPHS,
+    MOTIFS,
+    ZORRO,
+    GRAPH_LIME,
+    XGNN,
+)
+#: The command.
+reproduce = make_group("Repeat experiments of papers.", STUDIES)

@@ -46,7 +46,7 @@ from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.explainers.gates import Lesson
 from glassgraph.explainers.perturbation.graph_mask import GraphMask
 from glassgraph.models import reference_model, train_star_gnn
-from glassgraph_studies.timing import num_threads
+from glassgraph_studies.planted import with_files
 
 DATASETS = ("star-graphs", "ba-shapes", "ba-2motifs", "mutag")
 #: The paper's claim.
@@ -64,39 +64,33 @@ _WATCHED = 8
 
 
 def run_cost_bench(
-    datasets: Sequence[str] = DATASETS,
+    datasets: Sequence[str] | None = None,
     iterations: int = 500,
     repeats: int = 3,
     seed: int = 0,
     root: Path | str | None = None,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Measure both iterations on every data set.
 
     Args:
-        datasets: names; ``mutag`` needs ``root``.
+        datasets: names; ``mutag`` needs ``root``; None for all whose files are there.
         iterations: in each repeat, on both sides.
         repeats: fits, from the beginning.
         seed: of the data, the model and the explainer.
         root: folder of raw files for data sets that are not generated.
         progress: show the training's progress bar.
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         Rows ``{dataset, predictions, messages, model_s, graphmask_s, ratio, is_met, unmasked_s,
         ratio_with_unmasked, iterations}``: medians in seconds, ``messages`` that have a
         gate, ``is_met`` whether the ratio is within `BAR`.
     """
-    rows = []
-    with num_threads(1):
-        for name in datasets:
-            case = _Case.make(name, seed, root, progress)
-            row = case.measure(iterations, repeats)
-            rows.append(row)
-            if report is not None:
-                report(row)
-    return rows
+    if datasets is None:
+        datasets = with_files(DATASETS, root)
+    for name in datasets:
+        case = _Case.make(name, seed, root, progress)
+        yield case.measure(iterations, repeats)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from glassgraph.datasets.planetoid import planetoid
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gcn
-from glassgraph_studies.timing import num_threads, seconds
+from glassgraph_studies.timing import seconds
 
 #: What each ratio is to reach; the last peer has no bar.
 BARS = {"each_node": 20.0, "shared": 3.0, "own_edges": None}
@@ -48,11 +48,9 @@ def run_occlusion_bench(
     nodes: int | None = None,
     sample: int = 20,
     repeats: int = 3,
-    threads: int = 1,
     seed: int = 0,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Measure ours and the three ways on each graph.
 
     Args:
@@ -61,12 +59,10 @@ def run_occlusion_bench(
         nodes: test nodes that are explained; all if None.
         sample: nodes that are timed with ``own_edges``.
         repeats: timed calls of ours; the median counts.
-        threads: of torch, on both sides.
         seed: of the network.
         progress: show progress bars.
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         Rows ``{dataset, peer, nodes, edges, passes, ours_s, peer_s, ratio, bar, is_met,
         max_difference}``; `max_difference` is that of the explained logits, over every score that
         the peer computes.
@@ -74,16 +70,10 @@ def run_occlusion_bench(
     Raises:
         DatasetError: if the files are not there.
     """
-    rows = []
-    with num_threads(threads):
-        for name in datasets:
-            scene = gcn(planetoid(name, root), seed, progress=progress)
-            for row in measure(scene, nodes, sample, repeats, progress=progress):
-                row = {"dataset": name, **row}
-                rows.append(row)
-                if report is not None:
-                    report(row)
-    return rows
+    for name in datasets:
+        scene = gcn(planetoid(name, root), seed, progress=progress)
+        for row in measure(scene, nodes, sample, repeats, progress=progress):
+            yield {"dataset": name, **row}
 
 
 def measure(

@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,8 @@ from glassgraph.datasets import load_dataset
 from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
 from glassgraph.models import reference_model
 from glassgraph.models.gnn import GNN
-from glassgraph_studies.planted import DATASETS, GENERATED, evenly, find_files
+from glassgraph_studies.planted import DATASETS, GENERATED, evenly, find_files, with_files
 from glassgraph_studies.reference.pyg import OneGraph
-from glassgraph_studies.timing import num_threads
 
 #: What each ratio is to reach.
 BAR = 5.0
@@ -45,46 +44,40 @@ _RATE, _SIZE, _ENTROPY, _TEMPERATURE, _BIAS = 0.003, 0.05, 1.0, (5.0, 2.0), 0.01
 
 
 def run_pg_explainer_bench(
-    datasets: Sequence[str] = GENERATED,
+    datasets: Sequence[str] | None = None,
     epochs: int = 10,
     instances: int = INSTANCES,
     repeats: int = 3,
     seed: int = 0,
     root: Path | str | None = None,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Measure both sides on every data set.
 
     Args:
-        datasets: names of `glassgraph_studies.planted.DATASETS`.
+        datasets: names of `planted.DATASETS`; None for all whose files are there.
         epochs: visits of each prediction.
         instances: predictions, at most.
         repeats: fits, from the beginning.
         seed: of the data, the model and the explainer.
         root: folder of the raw files of the molecules, or the folder above.
         progress: show the training's progress bar.
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         Rows ``{dataset, instances, epochs, fit_s, one_by_one_s, pyg_fit_s, fit_ratio,
         one_by_one_ratio, explain_ms, pyg_explain_ms, explain_ratio}``; ratios are PyG's time over
         ours, milliseconds are those of one prediction.
     """
-    rows = []
-    with num_threads(1):
-        for name in datasets:
-            folder = find_files(name, root) if name in DATASETS and name not in GENERATED else None
-            dataset = load_dataset(name, root=folder, seed=seed)
-            model = reference_model(dataset, seed=seed, progress=progress).model
-            index = evenly(dataset.explained, instances)
-            case = _Case(model, dataset.graphs, index, dataset.level, epochs, seed)
-            row = {"dataset": name, "instances": len(index), "epochs": epochs}
-            row |= case.measure(repeats)
-            rows.append(row)
-            if report is not None:
-                report(row)
-    return rows
+    if datasets is None:
+        datasets = with_files(DATASETS, root)
+    for name in datasets:
+        folder = find_files(name, root) if name in DATASETS and name not in GENERATED else None
+        dataset = load_dataset(name, root=folder, seed=seed)
+        model = reference_model(dataset, seed=seed, progress=progress).model
+        index = evenly(dataset.explained, instances)
+        case = _Case(model, dataset.graphs, index, dataset.level, epochs, seed)
+        row = {"dataset": name, "instances": len(index), "epochs": epochs}
+        yield row | case.measure(repeats)
 
 
 class _Case:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import networkx as nx
@@ -37,7 +37,7 @@ from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
 from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.models import reference_model
-from glassgraph_studies.timing import num_threads, peak_megabytes, seconds
+from glassgraph_studies.timing import peak_megabytes, seconds
 
 STUDIES = ("hub", "growth", "occlusion", "many")
 _CHANNELS, _CLASSES, _LAYERS = 16, 4, 3
@@ -49,23 +49,19 @@ def run_scale_bench(
     *,
     largest: int = 10**6,
     repeats: int = 5,
-    threads: int = 2,
     seed: int = 0,
     with_peer: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Run some of the studies.
 
     Args:
         studies: names from `STUDIES`.
         largest: nodes of the largest random graph (the smallest has a hundredth of them).
         repeats: timed calls.
-        threads: torch threads for both sides.
         seed: of graphs and models.
         with_peer: also time PyG's GNNExplainer on the largest graph (minutes, gigabytes).
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         One row for each measurement.
     """
     runs: dict[str, Callable[[], list[dict[str, Any]]]] = {
@@ -74,15 +70,9 @@ def run_scale_bench(
         "occlusion": lambda: occlusion(repeats, seed),
         "many": lambda: many(largest, 1000, seed),
     }
-    rows = []
-    with num_threads(threads):
-        for name in studies:
-            for row in runs[name]():
-                row = {"study": name, **row, "threads": threads}
-                rows.append(row)
-                if report is not None:
-                    report(row)
-    return rows
+    for name in studies:
+        for row in runs[name]():
+            yield {"study": name, **row, "threads": torch.get_num_threads()}
 
 
 def random_graph(num_nodes: int, seed: int) -> Data:

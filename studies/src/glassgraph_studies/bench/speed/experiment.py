@@ -26,7 +26,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,11 @@ from glassgraph.explainers.registry import make_explainer
 from glassgraph.models.gnn import GNN
 from glassgraph.results.explanation import Explanations, LocalExplanation
 from glassgraph_studies.bench.speed.models import model_name, trained_model
-from glassgraph_studies.planted import LeftOutWarning
+from glassgraph_studies.planted import LeftOutWarning, with_files
 from glassgraph_studies.reference.peers import GAMMAS, PEERS, Instance, time_peer
 from glassgraph_studies.reference.pyg import EPOCHS
 from glassgraph_studies.reference.searches import SETTINGS as SEARCH_SETTINGS
-from glassgraph_studies.timing import num_threads, seconds
+from glassgraph_studies.timing import seconds
 
 DATASETS = ("tree-cycles", "tree-grid", "ba-shapes", "ba-community", "ba-2motifs", "mutag")
 METHODS = tuple(PEERS)
@@ -59,30 +59,26 @@ _OURS: dict[str, dict[str, Any]] = {
 
 
 def run_speed_bench(
-    datasets: Sequence[str] = DATASETS,
+    datasets: Sequence[str] | None = None,
     methods: Sequence[str] = METHODS,
     instances: int = 100,
     repeats: int = 5,
-    threads: int = 2,
     seed: int = 0,
     root: Path | str | None = None,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Measure every method on every data set.
 
     Args:
-        datasets: names; ``mutag`` needs ``root``.
+        datasets: names; ``mutag`` needs ``root``; None for all whose files are there.
         methods: of ours; the gradient methods are held against PyG's Captum saliency.
         instances: how many predictions to explain at most (node sets name 60).
         repeats: timed calls of ours.
-        threads: torch threads for both sides.
         seed: of the data, the model and the explainers.
         root: folder of raw files for data sets that are not generated.
         progress: show the training's progress bar.
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         Rows ``{dataset, method, peer, model, instances, ours_s_per_instance, peer_s_per_instance,
         ratio, ours_auc, peer_auc, max_difference, saliency_auc, threads, prepare_s,
         test_accuracy}``; the ratio is peer time over ours. ``max_difference`` is how far the peer's
@@ -99,26 +95,22 @@ def run_speed_bench(
     Warns:
         LeftOutWarning: of a method that cannot explain a data set; it gets no row there.
     """
+    if datasets is None:
+        datasets = with_files(DATASETS, root)
     for method in methods:
         if method not in METHODS:
             raise UnknownMethodError(f"{method} has no peer; choose from {', '.join(METHODS)}")
-    rows = []
-    with num_threads(threads):
-        for name in datasets:
-            dataset = load_dataset(name, root=root if name.startswith("muta") else None, seed=seed)
-            case = _Case(dataset, instances, seed, progress=progress)
-            for method in methods:
-                try:
-                    row = case.measure(method, repeats)
-                except (TaskError, WalkError) as error:
-                    message = f"{method} is left out on {name}: {error}"
-                    warnings.warn(message, LeftOutWarning, stacklevel=2)
-                    continue
-                row["threads"] = threads
-                rows.append(row)
-                if report is not None:
-                    report(row)
-    return rows
+    for name in datasets:
+        dataset = load_dataset(name, root=root if name.startswith("muta") else None, seed=seed)
+        case = _Case(dataset, instances, seed, progress=progress)
+        for method in methods:
+            try:
+                row = case.measure(method, repeats)
+            except (TaskError, WalkError) as error:
+                message = f"{method} is left out on {name}: {error}"
+                warnings.warn(message, LeftOutWarning, stacklevel=2)
+                continue
+            yield {**row, "repeats": repeats, "threads": torch.get_num_threads()}
 
 
 class _Case:

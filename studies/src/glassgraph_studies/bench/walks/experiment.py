@@ -7,7 +7,7 @@ not list them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch_geometric.data import Data
 from glassgraph.datasets import load_dataset
 from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
 from glassgraph.models.gnn import GIN, Body
-from glassgraph_studies.timing import num_threads, seconds
+from glassgraph_studies.timing import seconds
 
 LAYERS = (3, 5, 7)
 HIDDEN = 20
@@ -26,45 +26,35 @@ def run_walk_bench(
     layers: Sequence[int] = LAYERS,
     walks: int = 10,
     repeats: int = 5,
-    threads: int = 1,
     seed: int = 0,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Time the search for the largest walks, once for each depth.
 
     Args:
         layers: depths of the network.
         walks: how many walks are looked for.
         repeats: timed calls of ``explain``; the time is their median.
-        threads: torch threads.
         seed: of the graph and the weights.
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         Rows ``{layers, nodes, edges, num_walks, walks, seconds}``.
     """
     dataset = load_dataset("ba-2motifs", seed=seed)
     graph = dataset.graphs[int(dataset.explained[0])]
-    rows = []
-    with num_threads(threads):
-        for depth in layers:
-            body = Body(num_layers=depth, concat=False, pool=("mean",))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
-                model = GIN(dataset.num_features, HIDDEN, 2, level="graph", body=body).eval()
-            explainer = GNNLRP(model, "graph", walks=walks, progress=False)
-            row = {
-                "layers": depth,
-                "nodes": int(graph.num_nodes),
-                "edges": int(graph.num_edges),
-                "num_walks": count_walks(graph, depth),
-                "walks": walks,
-                "seconds": seconds(lambda each=explainer: each.explain([graph], [0]), repeats),  # type: ignore[misc]
-            }
-            rows.append(row)
-            if report is not None:
-                report(row)
-    return rows
+    for depth in layers:
+        body = Body(num_layers=depth, concat=False, pool=("mean",))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
+            model = GIN(dataset.num_features, HIDDEN, 2, level="graph", body=body).eval()
+        explainer = GNNLRP(model, "graph", walks=walks, progress=False)
+        yield {
+            "layers": depth,
+            "nodes": int(graph.num_nodes),
+            "edges": int(graph.num_edges),
+            "num_walks": count_walks(graph, depth),
+            "walks": walks,
+            "seconds": seconds(lambda each=explainer: each.explain([graph], [0]), repeats),  # type: ignore[misc]
+        }
 
 
 def count_walks(graph: Data, layers: int) -> int:

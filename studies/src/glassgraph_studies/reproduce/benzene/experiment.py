@@ -16,7 +16,7 @@ right, since there is nothing to be found in a wrong prediction.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from glassgraph.errors import DatasetError
 from glassgraph.explainers.registry import find_method, make_explainer
 from glassgraph.metrics import node_truth_accuracy
 from glassgraph.models import TrainedModel, reference_model
-from glassgraph_studies.timing import num_threads
 
 METHODS = (
     "saliency",
@@ -110,10 +109,8 @@ def run_benzene(
     seeds: Sequence[int] = range(3),
     methods: Sequence[str] | None = None,
     molecules: int = 300,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[Scene, list[dict[str, Any]]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[tuple[Scene, list[dict[str, Any]]]]:
     """Measure methods on molecules.
 
     Args:
@@ -121,11 +118,9 @@ def run_benzene(
         seeds: each trains its own network and draws its own sample.
         methods: registry names; `METHODS` if None.
         molecules: size of the sample, or fewer if the network gets fewer right.
-        threads: torch threads.
         progress: show progress bars.
-        report: called after each seed with its rows.
 
-    Returns:
+    Yields:
         For each seed and method a row ``{method, seed, auc, molecules, scored,
         seconds_per_molecule, test_accuracy}``: the mean ROC-AUC over ``scored`` molecules (None
         without any; molecules that are a ring and nothing else have no ranking), seconds.
@@ -137,15 +132,9 @@ def run_benzene(
     methods = METHODS if methods is None else methods
     for method in methods:
         find_method(method)
-    rows = []
-    with num_threads(threads):
-        for seed in seeds:
-            scene = Scene.make(root, seed, molecules, progress=progress)
-            own = [scene.run(method, progress=progress) for method in methods]
-            rows += own
-            if report is not None:
-                report(scene, own)
-    return rows
+    for seed in seeds:
+        scene = Scene.make(root, seed, molecules, progress=progress)
+        yield scene, [scene.run(method, progress=progress) for method in methods]
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ layerwise edge gradients and layerwise occlusion of a linear network, in float64
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,6 @@ from glassgraph_studies.reproduce.edge_gradients.scenes import (
     Scene,
     make_scenes,
 )
-from glassgraph_studies.timing import num_threads
 
 LAYERS = (1, 2, 3, 4, 5)
 #: Edges of one scene up to which the sign is followed for each edge alone.
@@ -90,7 +89,7 @@ class Outcome:
 
 
 def run_edge_gradients(
-    datasets: Sequence[str] = DATASETS,
+    datasets: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     layers: Sequence[int] = LAYERS,
     seeds: Sequence[int] = (0,),
@@ -99,15 +98,13 @@ def run_edge_gradients(
     instances: int | None = None,
     explainer_epochs: int | None = None,
     recipe: Recipe | None = None,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[Outcome], None] | None = None,
     **sizes: Any,
-) -> list[dict[str, Any]]:
+) -> Iterator[Outcome]:
     """Train the networks, explain some of their predictions, compare.
 
     Args:
-        datasets: names of `glassgraph_studies.reproduce.edge_gradients.scenes.DATASETS`.
+        datasets: names of `scenes.DATASETS`; None for all whose files are there.
         models: ``"gcn"``, ``"gat"``, ``"gin"``, ``"sgc"``; None for all. Generated data have
             networks of their own.
         layers: numbers of layers of these networks.
@@ -116,12 +113,10 @@ def run_edge_gradients(
         instances: the most predictions to explain for each network.
         explainer_epochs: steps of GNNExplainer; the published 100 if None.
         recipe: how networks are trained, in the place of each data set's own.
-        threads: torch threads.
         progress: show progress bars.
-        report: called with each outcome.
         **sizes: arguments of generated data sets.
 
-    Returns:
+    Yields:
         For each network ``{dataset, model, layers, seed, instances, edges, accuracy, epochs,
         gnn_explainer, edge, layer, flips_together, flips_alone, gap, reverse, published,
         train_seconds, explain_seconds}``. ``edge`` and ``layer`` hold ``names``, ``cosine``
@@ -133,6 +128,8 @@ def run_edge_gradients(
         DatasetError: if there is no such data set, or its files are missing.
         HyperParameterError: if there is no such network, or layers are not positive.
     """
+    if datasets is None:
+        datasets = GENERATED if root is None else DATASETS
     for name in datasets:
         if name not in DATASETS:
             raise DatasetError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
@@ -147,32 +144,26 @@ def run_edge_gradients(
         )
     if not layers or min(layers) < 1:
         raise HyperParameterError(f"layers must be positive numbers; got {list(layers)}")
-    rows = []
-    with num_threads(threads):
-        for seed in seeds:
-            for name in datasets:
+    for seed in seeds:
+        for name in datasets:
+            start = time.perf_counter()
+            scenes = make_scenes(
+                name,
+                models,
+                layers,
+                seed,
+                root,
+                instances,
+                recipe,
+                progress=progress,
+                **(sizes if name in GENERATED else {}),
+            )
+            for scene in scenes:
+                if explainer_epochs is not None:
+                    settings = {**scene.gnn_explainer, "epochs": explainer_epochs}
+                    scene = replace(scene, gnn_explainer=settings)
+                yield measure(scene, time.perf_counter() - start)
                 start = time.perf_counter()
-                scenes = make_scenes(
-                    name,
-                    models,
-                    layers,
-                    seed,
-                    root,
-                    instances,
-                    recipe,
-                    progress=progress,
-                    **(sizes if name in GENERATED else {}),
-                )
-                for scene in scenes:
-                    if explainer_epochs is not None:
-                        settings = {**scene.gnn_explainer, "epochs": explainer_epochs}
-                        scene = replace(scene, gnn_explainer=settings)
-                    outcome = measure(scene, time.perf_counter() - start)
-                    rows.append(outcome.row)
-                    if report is not None:
-                        report(outcome)
-                    start = time.perf_counter()
-    return rows
 
 
 def measure(scene: Scene, train_seconds: float = 0.0) -> Outcome:

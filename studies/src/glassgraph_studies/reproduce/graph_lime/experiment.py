@@ -14,7 +14,7 @@ features, of which ``250 * 10 / 1443 = 1.7`` are noise on average.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from glassgraph.errors import HyperParameterError, OutputError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gat, load
-from glassgraph_studies.timing import num_threads
 
 #: Features of noise, and how many features count as picked.
 NOISE, PICKED = 10, 250
@@ -90,11 +89,9 @@ def run_graph_lime(
     rows: Sequence[str] | None = None,
     seed: int = 0,
     epochs: int = 300,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
     dataset: ExplanationDataset | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Let every method pick features.
 
     Args:
@@ -103,12 +100,10 @@ def run_graph_lime(
         rows: names of `TABLE`; all of it if None.
         seed: of the noise, the split, the network and the explainers.
         epochs: of training.
-        threads: torch threads.
         progress: show progress bars.
-        report: called with each row.
         dataset: a graph in the place of Cora.
 
-    Returns:
+    Yields:
         Rows ``{row, nodes, noise, mean_noise, none, counts, picked, seconds_per_node,
         test_accuracy}``: noise features picked on average, the share of nodes without any, of how
         many nodes 0, 1, 2, ... were picked, and how many features were picked on average.
@@ -121,16 +116,10 @@ def run_graph_lime(
     for name in names:
         if name not in TABLE:
             raise HyperParameterError(f"there is no row {name!r}; there are {', '.join(TABLE)}")
-    found = []
-    with num_threads(threads):
-        noisy = with_noise(dataset or load(root), seed)
-        scene = gat(noisy, seed, epochs, progress=progress)
-        for name in names:
-            row = _measure(scene, name, nodes, seed, progress=progress)
-            found.append(row)
-            if report is not None:
-                report(row)
-    return found
+    noisy = with_noise(dataset or load(root), seed)
+    scene = gat(noisy, seed, epochs, progress=progress)
+    for name in names:
+        yield _measure(scene, name, nodes, seed, progress=progress)
 
 
 def missed(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ from glassgraph.explainers.perturbation.graph_mask import GraphMask
 from glassgraph.metrics import ground_truth_accuracy
 from glassgraph.models import TrainedModel, reference_model
 from glassgraph.results.explanation import Explanations
-from glassgraph_studies.timing import num_threads
+from glassgraph_studies.planted import with_files
 
 DATASETS = ("ba-shapes", "tree-cycles", "ba-2motifs", "mutag")
 #: Least share of held-out predictions that stay the same.
@@ -65,28 +65,24 @@ _HALF = 0.5
 
 
 def run_faithfulness(
-    datasets: Sequence[str] = DATASETS,
+    datasets: Sequence[str] | None = None,
     seeds: Sequence[int] = range(3),
     root: Path | str | None = None,
     steps: int | None = None,
     repeats: int = 10,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Fit on one half, explain the other, and measure.
 
     Args:
-        datasets: names; ``mutag`` needs ``root``.
+        datasets: names; ``mutag`` needs ``root``; None for all whose files are there.
         seeds: each draws its own data (where they are generated), split, model and explainer.
         root: folder of raw files for data sets that are not generated.
         steps: GraphMask's steps; the study's own if None.
         repeats: random choices of what is dropped.
-        threads: torch threads.
         progress: show progress bars.
-        report: called with each row as soon as it is there.
 
-    Returns:
+    Yields:
         For each data set and seed a row ``{dataset, seed, fitted, explained, unchanged, kept,
         kept_by_layer, drop_kept, drop_shut, drop_masked, auc_own, auc_union, fit_seconds,
         explain_seconds, test_accuracy, tolerance_met, missed, is_met}``: shares in [0, 1],
@@ -96,18 +92,14 @@ def run_faithfulness(
     Raises:
         DatasetError: if a data set has no more than one instance.
     """
-    rows = []
-    with num_threads(threads):
-        for name in datasets:
-            for seed in seeds:
-                source = root if name.startswith("muta") else None
-                dataset = load_dataset(name, root=source, seed=seed)
-                trained = reference_model(dataset, seed=seed, progress=progress)
-                row = measure(dataset, trained, seed, steps, repeats, progress=progress)
-                rows.append(row)
-                if report is not None:
-                    report(row)
-    return rows
+    if datasets is None:
+        datasets = with_files(DATASETS, root)
+    for name in datasets:
+        for seed in seeds:
+            source = root if name.startswith("muta") else None
+            dataset = load_dataset(name, root=source, seed=seed)
+            trained = reference_model(dataset, seed=seed, progress=progress)
+            yield measure(dataset, trained, seed, steps, repeats, progress=progress)
 
 
 def measure(

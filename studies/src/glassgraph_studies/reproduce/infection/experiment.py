@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -54,7 +54,6 @@ from glassgraph.errors import DatasetError, UnknownMethodError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models import TrainedModel, reference_model
 from glassgraph.results.layer_paths import layer_paths
-from glassgraph_studies.timing import num_threads
 
 #: ``"logit"``: why class y; ``"step"``: why class y rather than y + 1.
 Question = Literal["logit", "step"]
@@ -189,22 +188,18 @@ class Scene:
 def run_infection(
     seeds: Sequence[int] = range(5),
     rows: Sequence[str] | None = None,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[Scene, list[dict[str, Any]]], None] | None = None,
     **sizes: Any,
-) -> list[dict[str, Any]]:
+) -> Iterator[tuple[Scene, list[dict[str, Any]]]]:
     """Let every method name its paths.
 
     Args:
         seeds: each draws its own graphs and trains its own network.
         rows: names of `TABLE`; all of it if None.
-        threads: torch threads.
         progress: show a progress bar while training.
-        report: called after each seed with its rows.
         **sizes: arguments of `glassgraph.datasets.infection.infection`.
 
-    Returns:
+    Yields:
         For each seed and row ``{row, seed, found, found_by_label, true, published, nodes,
         nodes_with_one_path, seconds_per_node, test_accuracy}``: percent (None without nodes) and
         seconds, from the model's run to the walk; the accuracy of the network in [0, 1].
@@ -217,17 +212,11 @@ def run_infection(
     for name in names:
         if name not in TABLE:
             raise UnknownMethodError(f"there is no row {name!r}; there are {', '.join(TABLE)}")
-    found = []
-    with num_threads(threads):
-        for seed in seeds:
-            scene = Scene.make(seed, progress=progress, **sizes)
-            if not scene.nodes.numel():
-                raise DatasetError(f"seed {seed}: the held-out graph has no node to explain")
-            own = [scene.run(name) for name in names]
-            found += own
-            if report is not None:
-                report(scene, own)
-    return found
+    for seed in seeds:
+        scene = Scene.make(seed, progress=progress, **sizes)
+        if not scene.nodes.numel():
+            raise DatasetError(f"seed {seed}: the held-out graph has no node to explain")
+        yield scene, [scene.run(name) for name in names]
 
 
 @torch.no_grad()

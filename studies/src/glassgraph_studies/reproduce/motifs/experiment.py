@@ -37,7 +37,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,14 @@ from glassgraph.errors import (
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.registry import find_method, make_explainer
 from glassgraph.models import TrainedModel, reference_model
-from glassgraph_studies.planted import DATASETS, GENERATED, LeftOutWarning, evenly, find_files
+from glassgraph_studies.planted import (
+    DATASETS,
+    GENERATED,
+    LeftOutWarning,
+    evenly,
+    find_files,
+    with_files,
+)
 from glassgraph_studies.reproduce.motifs.areas import areas_by_class, motif_areas, motif_evidence
 from glassgraph_studies.reproduce.motifs.settings import (
     AIMS,
@@ -69,7 +76,6 @@ from glassgraph_studies.reproduce.motifs.settings import (
     PUBLISHED_SETTINGS,
     SETTINGS,
 )
-from glassgraph_studies.timing import num_threads
 
 _OF_NODES = GENERATED[:4]
 #: What a method raises where it does not apply.
@@ -83,7 +89,7 @@ _LEFT_OUT = (
 
 
 def run_motifs(
-    datasets: Sequence[str] = GENERATED,
+    datasets: Sequence[str] | None = None,
     methods: Sequence[str] = METHODS,
     seeds: Sequence[int] = range(10),
     *,
@@ -92,14 +98,12 @@ def run_motifs(
     target: int | None = None,
     published_settings: bool = False,
     root: Path | str | None = None,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Measure every method on every data set.
 
     Args:
-        datasets: names of `DATASETS`.
+        datasets: names of `DATASETS`; None for all whose files are there.
         methods: registry names.
         seeds: of the explainer; a method without randomness is run once.
         data_seed: of the data, the model and the halves.
@@ -108,11 +112,9 @@ def run_motifs(
         target: fit and explain graphs of this predicted class alone; None for all.
         published_settings: take `PUBLISHED_SETTINGS` where there are any, not `SETTINGS`.
         root: folder of the raw files of the molecules, or the folder above.
-        threads: torch threads.
         progress: show progress bars.
-        report: called with each row as soon as it is measured.
 
-    Returns:
+    Yields:
         Rows ``{dataset, method, seed, target, settings, auc, auc_own, auc_by_class, is_inverted,
         published, aim, fitted, explained, fit_seconds, explain_seconds, test_accuracy, evidence}``;
         see the module. ``auc_by_class`` has the predicted classes of graphs, None where one has no
@@ -125,34 +127,31 @@ def run_motifs(
     Warns:
         LeftOutWarning: of a method that cannot explain a data set; it gets no row there.
     """
+    if datasets is None:
+        datasets = with_files(DATASETS, root)
     kinds = [find_method(method) for method in methods]
     for name in datasets:
         if name not in DATASETS:
             raise DatasetError(f"{name!r} has no motifs; there are {', '.join(DATASETS)}")
         if target is not None and name in _OF_NODES:
             raise DatasetError(f"target is for data sets of graphs; {name} is a single graph")
-    rows = []
-    with num_threads(threads):
-        for name in datasets:
-            scene = Scene.make(name, data_seed, root, target, progress=progress)
-            for kind in kinds:
-                for seed in seeds if kind.traits.is_random else seeds[:1]:
-                    try:
-                        row = scene.measure(
-                            kind.name,
-                            seed,
-                            instances,
-                            published_settings=published_settings,
-                            progress=progress,
-                        )
-                    except _LEFT_OUT as error:
-                        message = f"{kind.name} is left out on {name}: {error}"
-                        warnings.warn(message, LeftOutWarning, stacklevel=2)
-                        break
-                    rows.append(row)
-                    if report is not None:
-                        report(row)
-    return rows
+    for name in datasets:
+        scene = Scene.make(name, data_seed, root, target, progress=progress)
+        for kind in kinds:
+            for seed in seeds if kind.traits.is_random else seeds[:1]:
+                try:
+                    row = scene.measure(
+                        kind.name,
+                        seed,
+                        instances,
+                        published_settings=published_settings,
+                        progress=progress,
+                    )
+                except _LEFT_OUT as error:
+                    message = f"{kind.name} is left out on {name}: {error}"
+                    warnings.warn(message, LeftOutWarning, stacklevel=2)
+                    break
+                yield row
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,6 @@ from glassgraph.models import reference_model
 from glassgraph.models.training import train
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.records import LocalExplanation
-from glassgraph_studies.timing import num_threads
 
 NETWORKS = tuple(FILES)
 TOP = (3, 4, 5)
@@ -95,10 +94,8 @@ def run_trust(
     rows: Sequence[str] | None = None,
     nodes: int = 100,
     samples: int = 400,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[list[dict[str, Any]]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[list[dict[str, Any]]]:
     """Precision of the named nodes.
 
     Args:
@@ -108,11 +105,9 @@ def run_trust(
         rows: names of `ROWS`; all if None.
         nodes: how many predictions to explain at most.
         samples: of PGM-Explainer.
-        threads: torch threads.
         progress: show a progress bar while training.
-        report: called with the rows of each network and seed.
 
-    Returns:
+    Yields:
         Rows ``{dataset, seed, row, precision, published, nodes, field_nodes, accuracy,
         least_class_accuracy, seconds_per_node}``; precision and published have one percentage for
         each of `TOP`, accuracies are of test nodes, overall and of the worse class.
@@ -125,16 +120,10 @@ def run_trust(
     for name in chosen:
         if name not in ROWS:
             raise UnknownMethodError(f"there is no row {name!r}; there are {', '.join(ROWS)}")
-    found = []
-    with num_threads(threads):
-        for network in networks:
-            for seed in seeds:
-                scene = _Scene(trust(network, root, seed), seed, nodes, progress=progress)
-                own = [scene.run(name, samples) for name in chosen]
-                found += own
-                if report is not None:
-                    report(own)
-    return found
+    for network in networks:
+        for seed in seeds:
+            scene = _Scene(trust(network, root, seed), seed, nodes, progress=progress)
+            yield [scene.run(name, samples) for name in chosen]
 
 
 class _Scene:
@@ -224,56 +213,46 @@ class _Scene:
 def run_motifs(
     datasets: Sequence[str] = tuple(PUBLISHED_MOTIFS),
     samples: int = 1000,
-    threads: int = 1,
     seed: int = 0,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Share of motif nodes found.
 
     Args:
         datasets: names of node sets with motifs.
         samples: of PGM-Explainer.
-        threads: torch threads.
         seed: of data, network and samples.
         progress: show a progress bar while training.
-        report: called with each row.
 
-    Returns:
+    Yields:
         Rows ``{dataset, recall, random, published, nodes, seconds_per_node}``, in percent.
     """
-    rows = []
-    with num_threads(threads):
-        for name in datasets:
-            dataset = load_dataset(name, seed=seed)
-            model = reference_model(dataset, seed=seed, progress=progress).model
-            explainer = make_explainer(
-                "pgm_explainer", model, "node", seed=seed, num_samples=samples, progress=False
-            )
-            start = time.perf_counter()
-            locals_ = _locals(explainer.explain(dataset.graphs[0], dataset.explained))
-            seconds = (time.perf_counter() - start) / len(locals_)
-            found, chance = [], []
-            for local in locals_:
-                motif = dataset.graphs[0].node_motif
-                is_own = motif[local.node_id] == motif[local.index]
-                size = int((motif == motif[local.index]).sum())
-                found.append(recall_at(local, is_own, size))
-                others = max(1, local.node_id.numel() - 1)
-                hits = 1 + min(size - 1, others) * (int(is_own.sum()) - 1) / others
-                chance.append(hits / size)
-            row = {
-                "dataset": name,
-                "recall": 100 * statistics.fmean(found),
-                "random": 100 * statistics.fmean(chance),
-                "published": PUBLISHED_MOTIFS.get(name),
-                "nodes": len(locals_),
-                "seconds_per_node": seconds,
-            }
-            rows.append(row)
-            if report is not None:
-                report(row)
-    return rows
+    for name in datasets:
+        dataset = load_dataset(name, seed=seed)
+        model = reference_model(dataset, seed=seed, progress=progress).model
+        explainer = make_explainer(
+            "pgm_explainer", model, "node", seed=seed, num_samples=samples, progress=False
+        )
+        start = time.perf_counter()
+        locals_ = _locals(explainer.explain(dataset.graphs[0], dataset.explained))
+        seconds = (time.perf_counter() - start) / len(locals_)
+        found, chance = [], []
+        for local in locals_:
+            motif = dataset.graphs[0].node_motif
+            is_own = motif[local.node_id] == motif[local.index]
+            size = int((motif == motif[local.index]).sum())
+            found.append(recall_at(local, is_own, size))
+            others = max(1, local.node_id.numel() - 1)
+            hits = 1 + min(size - 1, others) * (int(is_own.sum()) - 1) / others
+            chance.append(hits / size)
+        yield {
+            "dataset": name,
+            "recall": 100 * statistics.fmean(found),
+            "random": 100 * statistics.fmean(chance),
+            "published": PUBLISHED_MOTIFS.get(name),
+            "nodes": len(locals_),
+            "seconds_per_node": seconds,
+        }
 
 
 def right_nodes(dataset: ExplanationDataset, local: LocalExplanation) -> Tensor:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,7 +48,6 @@ from glassgraph.explainers.perturbation.information_bottleneck import Informatio
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models import TrainedStarGNN, train_star_gnn
 from glassgraph.results.explanation import Explanations
-from glassgraph_studies.timing import num_threads
 
 THRESHOLDS = tuple(step / 10 for step in range(1, 10))
 #: What a method keeps that decides by itself.
@@ -212,21 +211,17 @@ def run_star_graphs(
     seeds: Sequence[int] = range(10),
     methods: Sequence[str] | None = None,
     sizes: tuple[int, int, int] = SIZES,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[Scene, list[Outcome]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[tuple[Scene, list[Outcome]]]:
     """Reproduce Table 1.
 
     Args:
         seeds: each draws its own graphs and trains its own network and explainers.
         methods: names of `TABLE` (all of it if None) or `FURTHER`.
         sizes: graphs for training, validation and test.
-        threads: torch threads.
         progress: show progress bars.
-        report: called after each seed with what was found.
 
-    Returns:
+    Yields:
         For each seed and method a row ``{method, seed, precision, recall, f1, fit_seconds,
         published_f1, explain_seconds, threshold, test_graphs, test_accuracy, kept, is_met}``:
         percent and seconds, the accuracy of the network in [0, 1]. ``fit_seconds`` is the time an
@@ -242,15 +237,9 @@ def run_star_graphs(
         if name not in TABLE | FURTHER:
             names = ", ".join(TABLE | FURTHER)
             raise UnknownMethodError(f"there is no row {name!r}; there are {names}")
-    rows = []
-    with num_threads(threads):
-        for seed in seeds:
-            scene = Scene.make(seed, sizes, progress=progress)
-            outcomes = [scene.run(name, progress=progress) for name in methods]
-            rows += [outcome.row for outcome in outcomes]
-            if report is not None:
-                report(scene, outcomes)
-    return rows
+    for seed in seeds:
+        scene = Scene.make(seed, sizes, progress=progress)
+        yield scene, [scene.run(name, progress=progress) for name in methods]
 
 
 def is_met(explainer: Explainer) -> bool | None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,7 +38,6 @@ from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.explainers.decomposition.gnn_lrp import GNNLRP
 from glassgraph.models.negative_gin import NegativeGIN, negative_gin, total_evidence
 from glassgraph.models.training import Penalty, Training, train
-from glassgraph_studies.timing import num_threads
 
 #: Percent of area under the curve that Xiong et al. report (200 graphs), by alpha.
 PUBLISHED = {0.0: 99.28, 0.05: 99.62, 0.1: 99.49, 0.3: 97.72, 0.5: 93.73, 1.0: 68.03}
@@ -60,10 +59,8 @@ def run_subgraphs(
     alphas: Sequence[float] = ALPHAS,
     graphs: int = 200,
     epochs: int = EPOCHS,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[list[dict[str, Any]]], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[list[dict[str, Any]]]:
     """Measure every seed.
 
     Args:
@@ -71,40 +68,32 @@ def run_subgraphs(
         alphas: weights of visits outside.
         graphs: how many graphs, evenly spread over the data set.
         epochs: of training.
-        threads: torch threads.
         progress: show the training's progress bar.
-        report: called with the rows of each seed.
 
-    Returns:
+    Yields:
         Rows ``{seed, training, start, question, alpha, auc, auc_by_class, evidence, published,
         val_accuracy}``; areas and evidence (one number for each class) in percent.
     """
     dataset = load_dataset("ba-2motifs", seed=0)
     chosen = torch.linspace(0, len(dataset.graphs) - 1, graphs).round().long()
-    rows: list[dict[str, Any]] = []
-    with num_threads(threads):
-        for seed, weight in itertools.product(seeds, PENALTIES.values()):
-            start, network, training = learn(dataset, seed, epochs, weight, progress=progress)
-            evidence = motif_evidence(dataset, network, chosen)
-            own = [
-                {
-                    "seed": seed,
-                    "training": "plain" if weight == 0 else "sparse",
-                    "start": start,
-                    "question": question,
-                    "alpha": alpha,
-                    **motif_auc(dataset, network, chosen, alpha, question == "contrast"),
-                    "evidence": evidence,
-                    "published": PUBLISHED.get(alpha),
-                    "val_accuracy": training.val_accuracy,
-                }
-                for question in ("contrast", "logit")
-                for alpha in alphas
-            ]
-            rows += own
-            if report is not None:
-                report(own)
-    return rows
+    for seed, weight in itertools.product(seeds, PENALTIES.values()):
+        start, network, training = learn(dataset, seed, epochs, weight, progress=progress)
+        evidence = motif_evidence(dataset, network, chosen)
+        yield [
+            {
+                "seed": seed,
+                "training": "plain" if weight == 0 else "sparse",
+                "start": start,
+                "question": question,
+                "alpha": alpha,
+                **motif_auc(dataset, network, chosen, alpha, question == "contrast"),
+                "evidence": evidence,
+                "published": PUBLISHED.get(alpha),
+                "val_accuracy": training.val_accuracy,
+            }
+            for question in ("contrast", "logit")
+            for alpha in alphas
+        ]
 
 
 def learn(

@@ -30,7 +30,7 @@ cross-validation too, see `glassgraph_studies.reproduce.xgnn.cross_validation`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -47,12 +47,11 @@ from glassgraph.explainers.generation import graph_rules
 from glassgraph.explainers.generation.xgnn import XGNN
 from glassgraph.models import GNN, accuracy, build_model, reference_model, train
 from glassgraph.results.model_explanation import ModelExplanation
-from glassgraph_studies.planted import find_files
+from glassgraph_studies.planted import find_files, with_files
 from glassgraph_studies.reference.xgnn import Literal
 from glassgraph_studies.reproduce.xgnn.bars import PROBLEMS, SPEED_UP, missed_bars
 from glassgraph_studies.reproduce.xgnn.cross_validation import PROTOCOLS, cross_validate, summary
 from glassgraph_studies.reproduce.xgnn.graphs import has_cycle, is_valid, motifs, small_accuracy
-from glassgraph_studies.timing import num_threads
 
 #: Graphs for each class and size, random ones beside them, folds, and iterations of a fit.
 NUMBER, RANDOM, FOLDS, ITERATIONS = 10, 100, 10, 50
@@ -86,7 +85,7 @@ class Outcome:
 
 
 def run_xgnn(
-    datasets: Sequence[str] = ("is-acyclic",),
+    datasets: Sequence[str] | None = None,
     seeds: Sequence[int] = range(3),
     *,
     root: Path | str | None = None,
@@ -96,14 +95,12 @@ def run_xgnn(
     fold_seeds: Sequence[int] = range(3),
     reference: bool = False,
     common_atoms: bool = False,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[Outcome], None] | None = None,
-) -> list[Outcome]:
+) -> Iterator[Outcome]:
     """Train classifiers, fit generators and count what they make.
 
     Args:
-        datasets: names of `PROBLEMS`.
+        datasets: names of `PROBLEMS`; None for all whose files are there.
         seeds: of the data, the classifier and the generator together.
         root: folder of MUTAG's raw files, or the folder above.
         max_nodes: largest numbers of nodes; the problem's own if None.
@@ -113,11 +110,9 @@ def run_xgnn(
         reference: explain the reference model of MUTAG, which has no weight decay, in the place of
             this study's; it is not cross-validated.
         common_atoms: molecules have `COMMON_ATOMS` alone.
-        threads: torch threads.
         progress: show progress bars.
-        report: called with each row.
 
-    Returns:
+    Yields:
         Rows by their ``kind``. ``"classifier"``: ``{dataset, seed, accuracy, published, required,
         small}``, the last of Is_Acyclic: the share of right answers by class and number of nodes.
         ``"folds"``: ``{dataset, protocol, folds, seeds, mean, std, least, published, required}``.
@@ -131,6 +126,8 @@ def run_xgnn(
         DatasetError: if there is no such problem, or its files are missing.
         HyperParameterError: if a class or a number of nodes is out of range.
     """
+    if datasets is None:
+        datasets = with_files(PROBLEMS, root)
     for name in datasets:
         if name not in PROBLEMS:
             raise DatasetError(f"xgnn has no problem {name!r}; there are {', '.join(PROBLEMS)}")
@@ -138,30 +135,21 @@ def run_xgnn(
             raise HyperParameterError(f"reference and common_atoms are about mutag, not {name}")
         _check(name, max_nodes, targets)
     folders = {name: find_files(name, root) if name == "mutag" else None for name in datasets}
-    found: list[Outcome] = []
-
-    def add(outcome: Outcome) -> None:
-        found.append(outcome)
-        if report is not None:
-            report(outcome)
-
-    with num_threads(threads):
-        for name in datasets:
-            problem = PROBLEMS[name]
-            sizes = problem.max_nodes if max_nodes is None else max_nodes
-            for seed in seeds:
-                scene = Scene.make(name, seed, folders[name], reference, progress=progress)
-                scene = replace(scene, common_atoms=common_atoms)
-                add(Outcome(scene.row()))
-                if name == "mutag" and seed == seeds[0] and not reference:
-                    for protocol in PROTOCOLS if len(fold_seeds) else ():
-                        add(Outcome(_folds_row(scene.dataset, protocol, fold_seeds, progress)))
-                for target in problem.classes if targets is None else targets:
-                    for size in sizes:
-                        add(scene.measure(target, size, iterations))
-                if seed == seeds[0]:
-                    add(Outcome(scene.speed(max(sizes))))
-    return found
+    for name in datasets:
+        problem = PROBLEMS[name]
+        sizes = problem.max_nodes if max_nodes is None else max_nodes
+        for seed in seeds:
+            scene = Scene.make(name, seed, folders[name], reference, progress=progress)
+            scene = replace(scene, common_atoms=common_atoms)
+            yield Outcome(scene.row())
+            if name == "mutag" and seed == seeds[0] and not reference:
+                for protocol in PROTOCOLS if len(fold_seeds) else ():
+                    yield Outcome(_folds_row(scene.dataset, protocol, fold_seeds, progress))
+            for target in problem.classes if targets is None else targets:
+                for size in sizes:
+                    yield scene.measure(target, size, iterations)
+            if seed == seeds[0]:
+                yield Outcome(scene.speed(max(sizes)))
 
 
 def _check(name: str, sizes: Sequence[int] | None, targets: Sequence[int] | None) -> None:

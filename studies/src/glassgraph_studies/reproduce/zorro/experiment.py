@@ -15,7 +15,7 @@ The other methods are masked by what they say of the features of nodes; see
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from glassgraph.metrics import mask_entropy, rdt_fidelity
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gcn, load
 from glassgraph_studies.reference.zorro import LiteralZorro
-from glassgraph_studies.timing import num_threads
 
 #: Layers of the network, samples of noise, and calls that are timed for each node.
 LAYERS, SAMPLES, TIMED = 2, 100, 30
@@ -76,11 +75,9 @@ def run_zorro(
     nodes: int = 20,
     rows: Sequence[str] | None = None,
     seed: int = 0,
-    threads: int = 1,
     progress: bool = True,
-    report: Callable[[dict[str, Any]], None] | None = None,
     scene: Citations | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Explain nodes of the test part by every method.
 
     Args:
@@ -88,12 +85,10 @@ def run_zorro(
         nodes: how many nodes.
         rows: names of `TABLE`; all of it if None.
         seed: of the network and the explainers.
-        threads: torch threads.
         progress: show progress bars.
-        report: called with each row.
         scene: a graph and a network in the place of Cora's.
 
-    Returns:
+    Yields:
         Rows ``{row, nodes, tau, search_fidelity, least_search_fidelity, is_met, kept_nodes,
         kept_features, fidelity, least_fidelity, validity, node_entropy, feature_entropy, published,
         seconds_per_node, literal_seconds_per_node, test_accuracy}``; None where a method has no
@@ -109,15 +104,9 @@ def run_zorro(
     for name in names:
         if name not in TABLE:
             raise HyperParameterError(f"there is no row {name!r}; there are {', '.join(TABLE)}")
-    found = []
-    with num_threads(threads):
-        scene = scene or gcn(load(root), seed, progress=progress)
-        for name in names:
-            row = _measure(scene, name, nodes, seed, progress=progress)
-            found.append(row)
-            if report is not None:
-                report(row)
-    return found
+    scene = scene or gcn(load(root), seed, progress=progress)
+    for name in names:
+        yield _measure(scene, name, nodes, seed, progress=progress)
 
 
 def _measure(
