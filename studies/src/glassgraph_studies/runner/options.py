@@ -29,6 +29,7 @@ class Option:
         to: the experiment's name for it, if that is another.
         convert: makes of it what the experiment takes.
         spellings: on the command line, where the name alone is not enough.
+        otherwise: in words, what the experiment's own default is.
         missed: what is said where neither this nor ``--dataset`` is given.
     """
 
@@ -43,6 +44,7 @@ class Option:
     to: str = ""
     convert: Callable[[Any], Any] | None = None
     spellings: Sequence[str] = ()
+    otherwise: str = ""
     missed: str = ""
 
     def parameter(self) -> inspect.Parameter:
@@ -50,7 +52,12 @@ class Option:
         kind: Any = list[self.kind] if self.is_many else self.kind  # type: ignore[name-defined]
         if not self.is_required and self.default is None:
             kind = kind | None
-        about = typer.Option(*self.spellings, min=self.least, help=self.help)
+        about = typer.Option(
+            *self.spellings,
+            min=self.least,
+            help=self.help,
+            show_default=self.otherwise or True,
+        )
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -73,9 +80,17 @@ class Option:
         return {self.to or self.name: value if self.convert is None else self.convert(value)}
 
 
-def count(name: str, default: int | None, text: str, *, least: int = 1, to: str = "") -> Option:
+def count(
+    name: str,
+    default: int | None,
+    text: str,
+    *,
+    least: int = 1,
+    to: str = "",
+    otherwise: str = "",
+) -> Option:
     """A number of things."""
-    return Option(name, int, text, default, least, to=to)
+    return Option(name, int, text, default, least, to=to, otherwise=otherwise)
 
 
 def seeds(default: int, text: str) -> Option:
@@ -93,16 +108,16 @@ def repeats(default: int) -> Option:
 def several(
     name: str,
     text: str,
-    default: str = "all",
+    otherwise: str = "all",
     *,
     to: str = "",
     kind: type = str,
     least: int | None = None,
     choices: Sequence[str] = (),
 ) -> Option:
-    """An option that may be repeated; its default is the experiment's, said in words."""
-    text = f"{text}; repeat for several. [default: {default}]"
-    return Option(name, kind, text, None, least, choices, is_many=True, to=to)
+    """An option that may be repeated."""
+    text = f"{text}; repeat for several."
+    return Option(name, kind, text, None, least, choices, is_many=True, to=to, otherwise=otherwise)
 
 
 def folder(text: str, *, missed: str = "", is_required: bool = False) -> Option:

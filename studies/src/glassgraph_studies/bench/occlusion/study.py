@@ -42,7 +42,7 @@ OCCLUSION = Study(
     options=(
         CORA,
         several("dataset", "cora or citeseer", "cora", to="datasets"),
-        count("nodes", None, "Test nodes that are explained. [default: all]"),
+        count("nodes", None, "Test nodes that are explained.", otherwise="all"),
         repeats(3),
         SEED,
     ),

@@ -16,14 +16,16 @@ _PEER = Option(
     "peer",
     str,
     "'pyg' for the methods that torch_geometric.explain has, 'literal' for those held against a "
-    "literal version of their paper. [default: both]",
+    "literal version of their paper.",
     choices=tuple(_TITLES),
+    otherwise="both",
 )
 _METHODS = Option(
     "method",
     str,
-    "Method, or several with commas; may be repeated. [default: all with a peer]",
+    "Method, or several with commas; may be repeated.",
     is_many=True,
+    otherwise="all with a peer",
     spellings=("--method", "--methods"),
 )
 

@@ -53,7 +53,7 @@ GRAPHMASK_FAITHFULNESS = Study(
     options=(
         seeds(3, "halves and model"),
         DATASETS,
-        count("steps", None, "Steps of GraphMask. [default: the study's own]"),
+        count("steps", None, "Steps of GraphMask.", otherwise="the study's own"),
         MUTAG,
     ),
     tables=one_table(_TITLE, _COLUMNS),

@@ -114,7 +114,7 @@ MOTIFS = Study(
         DATASETS,
         Option("seeds", int, "Seeds of the explainer.", 10, 1, convert=range),
         count("data_seed", 0, "Seed of the data, the model and the halves.", least=0),
-        count("instances", None, "Most predictions to explain. [default: half, fewer if slow]"),
+        count("instances", None, "Most predictions to explain.", otherwise="half, fewer if slow"),
         count("target", None, "Fit and explain graphs of this predicted class alone.", least=0),
         flag("published_settings", "Settings of the authors' notebooks."),
         MOLECULES,

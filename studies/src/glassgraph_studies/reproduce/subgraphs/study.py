@@ -52,7 +52,7 @@ SUBGRAPHS = Study(
     options=(
         seeds(5, "network"),
         count("graphs", 200, "Graphs explained for each seed.", least=2),
-        count("epochs", None, "Epochs of training. [default: the study's own]"),
+        count("epochs", None, "Epochs of training.", otherwise="the study's own"),
     ),
     tables=tables,
 )
