@@ -17,6 +17,8 @@ from torch import Tensor
 from tests.snapshot.record import Record
 
 FOLDER = Path(__file__).parent / "scores"
+#: What stands beside the methods: how the machine computes that wrote them.
+ARITHMETIC = "arithmetic"
 
 
 def paths_of(name: str, folder: Path = FOLDER) -> tuple[Path, Path]:

@@ -1,7 +1,7 @@
 """Writes the snapshot: ``OMP_NUM_THREADS=1 python -m tests.snapshot.write [--force] [NAME ...]``.
 
-Without names, all methods. Stored files stay as they are unless ``--force`` is given; the commit
-that replaces one says which number changed, and why.
+Without names, all methods, and how this machine computes. Stored files stay as they are unless
+``--force`` is given; the commit that replaces one says which number changed, and why.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from tests.snapshot import files
+from tests.snapshot.compare import arithmetic
 from tests.snapshot.record import record
 from tests.snapshot.settings import NAMES
 
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = files.FOLDER) ->
     torch.set_num_threads(1)
     for name in names:
         files.write(name, record(name), folder)
+    if not options.names:
+        files.write(files.ARITHMETIC, arithmetic(), folder)
     print(f"wrote {len(names)} records to {folder}")
     return 0
 
