@@ -48,9 +48,11 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.subgraphx import SubgraphX
     from glassgraph.explainers.perturbation.zorro import Zorro
     from glassgraph.explainers.registry import explain, methods
+    from glassgraph.explainers.settings import setting
     from glassgraph.explainers.surrogate.graph_lime import GraphLIME
     from glassgraph.explainers.surrogate.pgm_explainer import PGMExplainer
     from glassgraph.explainers.surrogate.relex import RelEx
+    from glassgraph.explainers.traits import Traits
     from glassgraph.metrics.compare import Comparison, compare
     from glassgraph.metrics.similarity import Similarity, compare_all
     from glassgraph.results.explanation import (
@@ -100,12 +102,14 @@ _HOMES = {
     "Similarity": "glassgraph.metrics.similarity",
     "SubgraphX": "glassgraph.explainers.perturbation.subgraphx",
     "Task": "glassgraph.core.task",
+    "Traits": "glassgraph.explainers.traits",
     "XGNN": "glassgraph.explainers.generation.xgnn",
     "Zorro": "glassgraph.explainers.perturbation.zorro",
     "compare": "glassgraph.metrics.compare",
     "compare_all": "glassgraph.metrics.similarity",
     "explain": "glassgraph.explainers.registry",
     "methods": "glassgraph.explainers.registry",
+    "setting": "glassgraph.explainers.settings",
 }
 
 #: Rooms that are looked into by name: ``gg.rules.Gamma``.
@@ -152,6 +156,7 @@ __all__ = [
     "Similarity",
     "SubgraphX",
     "Task",
+    "Traits",
     "Zorro",
     "__version__",
     "compare",
@@ -162,6 +167,7 @@ __all__ = [
     "graph_rules",
     "methods",
     "rules",
+    "setting",
 ]
 
 

@@ -54,6 +54,14 @@ class HyperParameterError(GlassgraphError, ValueError):
     """A hyper-parameter of a method is unknown or out of range."""
 
 
+class MethodDefinitionError(GlassgraphError, TypeError):
+    """A class of an explanation method lacks its name or traits."""
+
+
+class AttributionError(GlassgraphError, ValueError):
+    """A method returned scores that do not fit what it was to explain."""
+
+
 class WalkError(GlassgraphError, ValueError):
     """Walks of this model are not defined, too many to list, or not in the graph."""
 

@@ -15,8 +15,8 @@ from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.receptive import expand
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Explanations, Table
 from tests.explainers.opaque import Opaque
 from tests.laws import literal

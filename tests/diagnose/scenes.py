@@ -12,7 +12,7 @@ from torch_geometric.nn import GINConv, MessagePassing, global_add_pool
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.explainers.base import Traits
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 from tests.metrics.scenes import Sum
 

@@ -298,14 +298,14 @@ def test_copies_are_not_mixed_up_by_a_model_that_mixes_what_lies_side_by_side() 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"steps": 0}, "steps must be an integer from 1 on; got 0"),
+        ({"steps": 0}, "steps must be an integer of at least 1; got 0"),
         ({"steps": 2.5}, "got 2.5"),
         ({"steps": True}, "got True"),
-        ({"steps": 1, "rule": "trapezoid"}, "from 2 on"),
+        ({"steps": 1, "rule": "trapezoid"}, "at least 2 with rule=.trapezoid.; got 1"),
         ({"rule": "simpson"}, "'midpoint'.*got 'simpson'"),
         ({"on": "edges"}, "on must be 'both'.*got 'edges'"),
-        ({"tolerance": 0.0}, "tolerance must be positive"),
-        ({"tolerance": float("nan")}, "tolerance must be positive"),
+        ({"tolerance": 0.0}, "tolerance must be a number above 0; got"),
+        ({"tolerance": float("nan")}, "tolerance must be a number above 0; got"),
     ],
 )
 def test_bad_hyper_parameters(settings: dict[str, Any], words: str) -> None:

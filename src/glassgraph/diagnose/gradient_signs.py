@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +38,12 @@ from torch import Tensor, nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies, repeat_instances
 from glassgraph.core.task import Target, Task
-from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.gradient.edge_gradients import EdgeGradients
+from glassgraph.explainers.settings import setting
+from glassgraph.explainers.traits import Traits
 from glassgraph.metrics.vectors import in_order
 from glassgraph.results.explanation import Attribution, Explanations
+from glassgraph.results.records import Part, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,9 +192,9 @@ def gradient_signs(
     parts = found.own_parts()
     positions = [part.position[part.edge_instance] for part in parts]
     position, order = torch.cat([torch.empty(0, dtype=torch.long), *positions]).sort(stable=True)
-    columns = [torch.empty(2 * rows, 0), *(_scores(part.layer_edge_score) for part in parts)]
-    column = torch.cat(columns, dim=1)[:, order]
-    gradient, flip_at = column[:rows], column[rows:].double()
+    nothing = torch.empty(rows, 0)
+    gradient = torch.cat([nothing, *map(_gradient, parts)], dim=1)[:, order]
+    flip_at = torch.cat([nothing, *map(_flip_at, parts)], dim=1)[:, order].double()
     return GradientSigns(
         path=path,
         layerwise=layerwise,
@@ -207,9 +208,20 @@ def gradient_signs(
     )
 
 
-def _scores(layer_edge: Tensor | None) -> Tensor:
-    assert layer_edge is not None
-    return layer_edge
+def _gradient(part: Part) -> Tensor:
+    """``[R, e]`` the gradients at open gates."""
+    found = part.edge_score if part.layer_edge_score is None else part.layer_edge_score
+    assert found is not None
+    return found.view(-1, part.edge.numel())
+
+
+def _flip_at(part: Part) -> Tensor:
+    """``[R, e]`` where the sign flips, of the edges that the part keeps."""
+    table = part.tables["flips"]
+    edge, flip_at = table.values["edge"], table.values["flip_at"]
+    span = 1 + int(edge.max()) if edge.numel() else 1
+    kept = torch.isin(table.instance * span + edge, part.edge_instance * span + part.edge)
+    return flip_at[kept].t()
 
 
 def _signs(gradient: Tensor, epsilon: float) -> Tensor:
@@ -221,30 +233,17 @@ _Found = tuple[float, tuple[Any, Any], Tensor]
 
 
 class _Tracker(Explainer):
-    """Scores are the gradients at open gates ``[R, e]`` and, below them, ``flip_at [R, e]``."""
+    """Scores are the gradients at open gates; a table holds where, below them, the sign flips."""
 
     name = "gradient_signs"
-    traits = EdgeGradients.traits
+    traits = Traits(family="gradient", scores=("edge", "layer edge"), is_signed=True)
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task,
-        *,
-        path: GradientPath,
-        layerwise: bool,
-        steps: int,
-        epsilon: float,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        if path not in get_args(GradientPath):
-            raise HyperParameterError(f"path must be 'together' or 'alone'; got {path!r}")
-        if isinstance(steps, bool) or steps < 1:
-            raise HyperParameterError(f"steps must be positive; got {steps}")
-        if not 0 <= epsilon < math.inf:
-            raise HyperParameterError(f"epsilon must be a number from 0; got {epsilon}")
-        self.path, self.layerwise, self.steps, self.epsilon = path, layerwise, steps, epsilon
+    path: GradientPath = setting("which gates move together", default="together")
+    layerwise: bool = setting("one gate for each layer and edge", default=False)
+    steps: int = setting("points on the path", default=20, at_least=1)
+    epsilon: float = setting(
+        "gradients up to this are zero", default=0.0, at_least=0, below=math.inf
+    )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Gradients at open gates, then at every point from the nearest to the farthest."""
@@ -257,7 +256,10 @@ class _Tracker(Explainer):
         for point, where, gradient in way(batch):
             is_new = (_signs(gradient, self.epsilon) * sign[where] < 0) & flip_at[where].isnan()
             flip_at[where] = torch.where(is_new, point, flip_at[where])
-        return Attribution(layer_edge=torch.cat([start, flip_at]))
+        edge = batch.fields.edge
+        table = Table(batch.edge_instance, {}, {"edge": edge, "flip_at": flip_at.t()})
+        layer_edge, own = (start, None) if self.layerwise else (None, start[0])
+        return Attribution(edge=own, layer_edge=layer_edge, tables={"flips": table})
 
     @property
     def _points(self) -> list[float]:

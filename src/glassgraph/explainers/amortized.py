@@ -37,6 +37,7 @@ from glassgraph.errors import (
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
 from glassgraph.explainers.gates import Kind, Lesson
+from glassgraph.explainers.settings import setting
 from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
@@ -120,15 +121,22 @@ class Lessons(Sequence[Any]):
 class AmortizedExplainer(Explainer):
     """Base class of methods with a fitting step.
 
-    A method implements `is_fitted`, `_learn`, `_modules` and `_restore`, and declares
-    ``batch_size`` among its hyper-parameters. What it learns from is a `Lesson` on the union of the
-    receptive fields, unless it says otherwise in `_lessons`.
+    A method implements `is_fitted`, `_learn`, `_modules` and `_restore`. What it learns from is a
+    `Lesson` on the union of the receptive fields, unless it says otherwise in `_lessons`.
     """
 
     #: Whether predictions are held back, where the user names none, to choose among solutions.
     holds_back: ClassVar[bool] = True
-    batch_size: int | None
-    _rows: list[dict[str, Any]]
+
+    batch_size: int | None = setting(
+        "predictions in one step of fitting; None for 64 graphs, or all nodes or links that fit",
+        default=None,
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._rows: list[dict[str, Any]] = []
 
     def fit(self, data: Any, index: Any = None, *, validation: Any = None) -> Self:
         """Learn from predictions of the model; no labels are read.
@@ -186,7 +194,7 @@ class AmortizedExplainer(Explainer):
         """What happened while fitting, one row for each time it was looked at."""
         import pandas as pd
 
-        return pd.DataFrame(getattr(self, "_rows", []))
+        return pd.DataFrame(self._rows)
 
     @abstractmethod
     def _learn(self, train: Lessons, validation: Lessons) -> None:

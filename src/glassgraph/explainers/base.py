@@ -1,7 +1,9 @@
 """What every method shares: checks, cutting, packing, protection, progress, unpacking.
 
-A method derives from `Explainer`, declares its hyper-parameters in ``__init__`` and implements
-`attribute`: from an `InstanceBatch` to an `Attribution`. Everything else happens here.
+A method derives from `Explainer`, declares its hyper-parameters with `setting` and implements
+`attribute`: from an `InstanceBatch` to an `Attribution`. Everything else happens here. What a user
+gives is checked when the method is built and in `Explainer.prepare`, what `attribute` returns in
+`glassgraph.explainers.guard`.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ import functools
 import inspect
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -24,14 +26,17 @@ from tqdm.auto import tqdm
 from glassgraph._version import __version__
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
-from glassgraph.core.instances import Instances, find_labels
+from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
-from glassgraph.core.task import Call, Mode, ReturnType, Target, Task, probabilities
+from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
 from glassgraph.errors import HyperParameterError, Interrupted
+from glassgraph.explainers.guard import check_attribution, check_class
+from glassgraph.explainers.settings import Configured, Converted, setting
+from glassgraph.explainers.traits import Traits
+from glassgraph.explainers.unpack import unpack
 from glassgraph.results.explanation import Attribution, Explanations, Part
-from glassgraph.results.records import Table
 from glassgraph.results.store import Writer
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
@@ -40,37 +45,12 @@ DEFAULT_MEMORY_BUDGET = 1 << 30
 _Versions: TypeAlias = "tuple[int | _Versions, ...]"
 
 
-@dataclass(frozen=True)
-class Traits:
-    """What a method is, in the survey's terms.
-
-    Yuan, Yu, Gui and Ji, "Explainability in Graph Neural Networks: A Taxonomic Survey" (TPAMI 2022,
-    https://arxiv.org/abs/2012.15445).
-
-    Attributes:
-        family: ``"baseline"``, ``"gradient"``, ``"perturbation"``, ``"surrogate"``,
-            ``"decomposition"`` or ``"generation"``.
-        scores: what gets a score: of ``"edge"``, ``"layer edge"``, ``"node"``, ``"feature"``.
-        is_learned: whether something is optimized.
-        is_amortized: whether it is fitted over many instances first.
-        is_black_box: whether outputs are all that it reads of a model. (Methods that derive from
-            `BlackBoxExplainer` change nothing but its input either.)
-        is_signed: whether scores can speak against the prediction.
-        is_random: whether results depend on the seed.
-        source: the paper.
-    """
-
-    family: str
-    scores: tuple[str, ...]
-    is_learned: bool
-    is_amortized: bool
-    is_black_box: bool
-    is_signed: bool
-    is_random: bool
-    source: str
+def _unchanged(model: Any) -> Any:
+    """Models are checked once all arguments are there, see `Explainer._check_model`."""
+    return model
 
 
-class Explainer(ABC):
+class Explainer(Configured, ABC, kw_only=False):
     """Base class of all methods.
 
     Args:
@@ -95,33 +75,29 @@ class Explainer(ABC):
     name: ClassVar[str]
     traits: ClassVar[Traits]
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        mode: Mode | None = None,
-        return_type: ReturnType | None = None,
-        call: Call | None = None,
-        seed: int = 0,
-        memory_budget: int = DEFAULT_MEMORY_BUDGET,
-        check: Check = "auto",
-        progress: bool = True,
-    ) -> None:
-        self.model = self._check_model(model)
-        if memory_budget <= 0:
-            raise HyperParameterError(f"memory_budget must be positive; got {memory_budget}")
-        if check not in ("auto", "full", "local"):
-            raise HyperParameterError(f"check must be 'auto', 'full' or 'local'; got {check!r}")
-        if not -(2**63) <= int(seed) < 2**63:
-            raise HyperParameterError(f"seed must be a 64-bit integer; got {seed}")
-        self.task = Task.of(task, mode=mode, return_type=return_type)
-        self.seed = int(seed)
-        self.memory_budget = int(memory_budget)
-        self.check: Check = check
-        self.progress = progress
-        self._model_call = ModelCall(self.model, call)
+    model: Converted[nn.Module | Callable[..., Any], nn.Module] = Converted(_unchanged)
+    task: Converted[str | Task, Task] = Converted(Task.of, "node")
+    _: KW_ONLY
+    mode: Mode | None = setting("overrides the task's mode", default=None)
+    return_type: ReturnType | None = setting("overrides what the model returns", default=None)
+    call: Call | None = setting("how the model is called, call(model, data)", default=None)
+    seed: int = setting("seed of everything random", default=0, at_least=-(2**63), below=2**63)
+    memory_budget: int = setting(
+        "bytes that one batch of instances may take", default=DEFAULT_MEMORY_BUDGET, at_least=1
+    )
+    check: Check = setting("how packed predictions are checked", default="auto")
+    progress: bool = setting("show a progress bar on long work", default=True)
+
+    def __post_init__(self) -> None:
+        check_class(type(self))
+        self.task = Task.of(self.task, mode=self.mode, return_type=self.return_type)
+        super().__post_init__()
+        self.model = self._check_model(self.model)
+        self._model_call = ModelCall(self.model, self.call)
         self._prepared: tuple[Any, _Versions, Preparation] | None = None
+
+    def _subject(self) -> list[str]:
+        return [type(self.model).__name__, f"task={self.task.level!r}"]
 
     def _check_model(self, model: Any) -> nn.Module:
         """The model, if the method can explain such a model.
@@ -158,7 +134,7 @@ class Explainer(ABC):
     @property
     def hyper_parameters(self) -> dict[str, Any]:
         """The method's own hyper-parameters."""
-        shared = set(inspect.signature(Explainer.__init__).parameters)
+        shared = hyper_parameter_names(Explainer)
         names = hyper_parameter_names(type(self))
         return {name: getattr(self, name) for name in names if name not in shared}
 
@@ -237,18 +213,8 @@ class Explainer(ABC):
             ):
                 batches = preparation.batches(instances, target, self.memory_budget)
                 for position, batch in batches:
-                    attribution = self.attribute(batch)
-                    labels = find_labels(
-                        preparation.graph, preparation.task, instances.take(position)
-                    )
-                    part = _unpack(
-                        position,
-                        batch,
-                        attribution,
-                        instances.index[position],
-                        instances.graph[position],
-                        labels,
-                    )
+                    attribution = check_attribution(self, self.attribute(batch), batch)
+                    part = unpack(preparation, instances, position, batch, attribution)
                     parts.append(part)
                     if writer is not None:
                         writer.append(part)
@@ -338,75 +304,3 @@ def _versions(data: Any) -> _Versions:
             if isinstance(value, Tensor):
                 found += [id(value), 0 if value.is_inference() else value._version]
     return tuple(found)
-
-
-def _unpack(
-    position: Tensor,
-    batch: InstanceBatch,
-    attribution: Attribution,
-    index: Tensor,
-    graph: Tensor,
-    labels: Tensor | None,
-) -> Part:
-    """From a batch's scores to columns on the CPU."""
-    fields = batch.fields
-    seeds = fields.node[fields.seed] if fields.seed.numel() else fields.seed
-    contrast = batch.targets.contrast
-
-    nodes: Tensor | slice = slice(None)
-    edges: Tensor | slice = slice(None)
-    owner = batch.graph.node_graph
-    if batch.is_whole and owner is not None:  # the fall-back runs on all graphs: keep the own one
-        nodes = owner[fields.node] == graph
-        edges = nodes[fields.source]
-
-    def column(value: Tensor | None, rows: Tensor | slice = slice(None)) -> Tensor | None:
-        return None if value is None else value.detach()[..., rows].cpu()
-
-    feature = batch.flat_features(attribution.feature)
-    minus = torch.full_like(index, -1)
-    return Part(
-        position=position.cpu(),
-        index=index.cpu(),
-        graph=graph.cpu(),
-        target=batch.targets.chosen.cpu(),
-        contrast=(minus if contrast is None else contrast).cpu(),
-        label=(minus if labels is None else labels.long()).cpu(),
-        prediction=probabilities(batch.task, batch.reference).detach().cpu(),
-        seed=seeds.cpu(),
-        node_instance=fields.node_instance[nodes].cpu(),
-        node=fields.node[nodes].cpu(),
-        edge_instance=fields.edge_instance[edges].cpu(),
-        edge=fields.edge[edges].cpu(),
-        source=fields.node[fields.source][edges].cpu(),
-        destination=fields.node[fields.destination][edges].cpu(),
-        edge_score=column(attribution.edge, edges),
-        layer_edge_score=column(attribution.layer_edge, edges),
-        node_score=column(attribution.node, nodes),
-        feature_score=None if feature is None else feature.detach()[nodes].cpu(),
-        total=None if attribution.total is None else attribution.total.detach().cpu(),
-        **_walks(batch, attribution),
-        tables={name: _table(batch, table) for name, table in sorted(attribution.tables.items())},
-    )
-
-
-def _table(batch: InstanceBatch, table: Table) -> Table:
-    """A table with flat nodes, on the CPU."""
-    flat = batch.fields.node
-    nodes = {
-        name: torch.where(row < 0, -1, flat[row.clamp_min(0)]).cpu()
-        for name, row in table.nodes.items()
-    }
-    values = {name: value.detach().cpu() for name, value in table.values.items()}
-    return Table(table.instance.cpu(), nodes, values)
-
-
-def _walks(batch: InstanceBatch, attribution: Attribution) -> dict[str, Tensor]:
-    """Columns of walks, for methods that have any."""
-    if attribution.walk is None or attribution.walk_score is None:
-        return {}
-    return {
-        "walk_instance": batch.node_instance[attribution.walk[:, 0]].cpu(),
-        "walk": batch.fields.node[attribution.walk].cpu(),
-        "walk_score": attribution.walk_score.detach().cpu(),
-    }

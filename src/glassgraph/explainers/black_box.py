@@ -49,7 +49,7 @@ class BlackBoxExplainer(Explainer):
     ) -> None:
         if num_hops is not None and num_hops < 1:
             raise HyperParameterError(f"num_hops must be at least 1; got {num_hops}")
-        super().__init__(model, task, **shared)  # type: ignore[arg-type]
+        super().__init__(model, task, **shared)
         self.num_hops = num_hops
 
     def _check_model(self, model: Any) -> nn.Module:

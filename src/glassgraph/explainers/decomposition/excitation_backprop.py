@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError, NegativeActivationError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.decomposition.propagation import Relevance, attribution
+from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.module_scope import ModuleScope
 from glassgraph.relevance.rules import Excitation
 from glassgraph.results.explanation import Attribution

@@ -29,11 +29,12 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Target, Task
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.decomposition.walk_lists import Walks, all_walks, ranked, score_walks
 from glassgraph.explainers.decomposition.walk_paths import best_paths
 from glassgraph.explainers.decomposition.walk_search import best_walks
 from glassgraph.explainers.decomposition.walk_subgraphs import greedy_order, subgraph_relevance
+from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.module_scope import ModuleScope
 from glassgraph.relevance.rules import Gamma, Rule, Zero
 from glassgraph.relevance.tape import Tape

@@ -33,8 +33,9 @@ from torch import nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.decomposition.propagation import Composite, Relevance, attribution
+from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.input_rules import InputRule
 from glassgraph.relevance.rule_names import as_rule
 from glassgraph.relevance.rules import Rule

@@ -26,7 +26,6 @@ from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.random import uniform
 from glassgraph.core.task import Call, Mode, ReturnType, Task
 from glassgraph.errors import ExplainerFileError, Interrupted, NotFittedError, TargetError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
 from glassgraph.explainers.generation import settings
 from glassgraph.explainers.generation.beginnings import (
@@ -45,6 +44,7 @@ from glassgraph.explainers.generation.ground import (
 from glassgraph.explainers.generation.states import Graphs
 from glassgraph.explainers.generation.traces import generated, with_probabilities
 from glassgraph.explainers.generation.wandering import wander
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
 if TYPE_CHECKING:

@@ -62,13 +62,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from glassgraph.errors import FitError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.generation import settings
 from glassgraph.explainers.generation.ground import STREAM_EXPLAIN
 from glassgraph.explainers.generation.growing import Growth, Rewards, RollBack, RolloutValue
 from glassgraph.explainers.generation.model_explainer import ModelExplainer
 from glassgraph.explainers.generation.policy import Choice, Policy
 from glassgraph.explainers.generation.traces import generated
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph
 
 _STEPS_PER_NODE = 3

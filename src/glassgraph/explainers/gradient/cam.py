@@ -35,7 +35,8 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import TaskError, UnsupportedModelError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.readout import Pooling, find_pooling, is_close
 from glassgraph.results.explanation import Attribution
 

@@ -15,7 +15,8 @@ https://arxiv.org/abs/2508.01048).
 from __future__ import annotations
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 

@@ -36,7 +36,8 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.states import HiddenStates, layer_states, module_states
 from glassgraph.results.explanation import Attribution
 

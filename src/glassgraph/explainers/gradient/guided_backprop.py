@@ -21,8 +21,9 @@ from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.gradient.input_gradients import of_input_gradients
+from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.guided import Guided
 from glassgraph.results.explanation import Attribution
 

@@ -1,51 +1,24 @@
-r"""Integrated gradients: what does each message, and each feature, add on the way from nothing?
-
-With ``y`` the explained score, ``z[l, e]`` the gate on the message along edge ``e`` at layer ``l``,
-``x`` the node features and ``b`` their baseline, two straight paths are followed for ``a`` from 0
-to 1: all messages fade in together (``z = a`` everywhere, features as they are), or the features
-move from the baseline to what they are (all gates open):
-
-.. code-block:: text
-
-    layer edge score  S[l, e] = int_0^1 dy/dz[l, e] (z = a) da
-    edge score        S[e]    = sum_l S[l, e]     (that of one gate per edge for all layers)
-    feature score     S[n, f] = (x[n, f] - b[f]) * int_0^1 dy/dx[n, f] (b + a (x - b)) da
-    node score        S[n]    = sum_f S[n, f]
-
-Completeness: the edge scores of an instance sum to ``y(z = 1) - y(z = 0)``, its feature scores to
-``y(x) - y(b)``, up to the error of the quadrature, which `IntegratedGradients.completeness` tells
-and a warning reports where it is large. Scores are signed; the messages' baseline is zero, and
-degrees, normalization weights and the self-loops that a layer appends stay as they are.
-
-Lower layers get less than their due: while upper messages are half open, what passes through them
-is attenuated (Schlichtkrull et al., appendix F).
-
-Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (ICML 2017,
-https://arxiv.org/abs/1703.01365); on messages, Schlichtkrull, De Cao and Titov, "Interpreting Graph
-Neural Networks for NLP With Differentiable Edge Masking" (ICLR 2021,
-https://arxiv.org/abs/2010.00577). The latter's code departs from its formula in two points that are
-not repeated here: it differentiates by a parameter that is multiplied by ``a`` afterwards, so that
-each point of the path is weighted by ``a`` once more and the sum is another one; and it explains
-the loss. It also scales to [-1, 1], drops signs and tunes a threshold; that is left to the caller.
-"""
+"""Integrated gradients, of messages and of features."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import repeat_instances
 from glassgraph.core.protect import protected
-from glassgraph.core.task import Target, Task
+from glassgraph.core.task import Target
 from glassgraph.errors import GraphError, HyperParameterError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.settings import setting
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 if TYPE_CHECKING:
@@ -60,24 +33,42 @@ class IncompletenessWarning(UserWarning):
 
 
 class IntegratedGradients(Explainer):
-    """Gradients of the explained score, averaged on the way from a baseline to the input.
+    r"""What does each message, and each feature, add on the way from nothing to the prediction?
 
-    Args:
-        model: the model.
-        task: the task.
-        steps: gradients taken along each path.
-        rule: where: ``"gauss_legendre"`` (converges fastest on smooth models, and never meets the
-            baseline itself), ``"midpoint"``, ``"riemann_right"`` (GraphMask's, with 40 steps) or
-            ``"trapezoid"`` (from two steps on).
-        on: ``"messages"`` for edge scores, ``"features"`` for node and feature scores, ``"both"``
-            for all of them (without features, for edge scores alone).
-        baseline: where features start: one number, or one for each feature.
-        tolerance: warn where scores miss the sum they should have by more than this share of their
-            absolute sum.
-        **shared: see `Explainer`.
+    With ``y`` the explained score, ``z[l, e]`` the gate on the message along edge ``e`` at layer
+    ``l``, ``x`` the node features and ``b`` their baseline, two straight paths are followed for
+    ``a`` from 0 to 1: all messages fade in together (``z = a`` everywhere, features as they are),
+    or the features move from the baseline to what they are (all gates open)::
+
+        layer edge score  S[l, e] = int_0^1 dy/dz[l, e] (z = a) da
+        edge score        S[e]    = sum_l S[l, e]     (that of one gate per edge for all layers)
+        feature score     S[n, f] = (x[n, f] - b[f]) * int_0^1 dy/dx[n, f] (b + a (x - b)) da
+        node score        S[n]    = sum_f S[n, f]
+
+    Completeness: the edge scores of an instance sum to ``y(z = 1) - y(z = 0)``, its feature scores
+    to ``y(x) - y(b)``, up to the error of the quadrature, which `completeness` tells and a warning
+    reports where it is large. Scores are signed and have the unit of the model's output; the
+    messages' baseline is zero, and degrees, normalization weights and the self-loops that a layer
+    appends stay as they are.
+
+    Lower layers get less than their due: while upper messages are half open, what passes through
+    them is attenuated (Schlichtkrull et al., appendix F).
+
+    Of the rules ``"gauss_legendre"`` converges fastest on smooth models and never meets the
+    baseline itself; ``"riemann_right"`` is GraphMask's, with 40 steps; ``"trapezoid"`` needs two.
+
+    Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (ICML 2017,
+    https://arxiv.org/abs/1703.01365); on messages, Schlichtkrull, De Cao and Titov, "Interpreting
+    Graph Neural Networks for NLP With Differentiable Edge Masking" (ICLR 2021,
+    https://arxiv.org/abs/2010.00577). The latter's code departs from its formula in two points
+    that are not repeated here: it differentiates by a parameter that is multiplied by ``a``
+    afterwards, so that each point of the path is weighted by ``a`` once more and the sum is
+    another one; and it explains the loss. It also scales to [-1, 1], drops signs and tunes a
+    threshold; that is left to the caller.
 
     Raises:
         HyperParameterError: if a value is out of range or a word unknown.
+        GraphError: if only features are to be explained and there are none.
 
     Example:
         >>> import torch
@@ -86,6 +77,8 @@ class IntegratedGradients(Explainer):
         >>> from torch_geometric.nn import GCN
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
         >>> explainer = gg.IntegratedGradients(GCN(3, 8, 2, 2, act="tanh"), task="node")
+        >>> explainer.explain(data, [2])[0].layer_edge_mask.shape  # [L, E]
+        torch.Size([2, 3])
         >>> bool(explainer.completeness(data, [2])["gap"].abs().max() < 1e-5)
         True
     """
@@ -94,37 +87,31 @@ class IntegratedGradients(Explainer):
     traits = Traits(
         family="gradient",
         scores=("edge", "layer edge", "node", "feature"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
         is_signed=True,
-        is_random=False,
         source="Sundararajan, Taly and Yan 2017, arXiv:1703.01365",
     )
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        steps: int = 32,
-        rule: Rule = "gauss_legendre",
-        on: On = "both",
-        baseline: float | Sequence[float] = 0.0,
-        tolerance: float = 0.05,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        quadrature(rule, steps)
-        if on not in get_args(On):
-            raise HyperParameterError(f"on must be 'both', 'messages' or 'features'; got {on!r}")
-        if not tolerance > 0:
-            raise HyperParameterError(f"tolerance must be positive; got {tolerance}")
-        self.steps = steps
-        self.rule: Rule = rule
-        self.on: On = on
-        self.baseline = baseline
-        self.tolerance = tolerance
+    steps: int = setting("gradients taken along each path", default=32, at_least=1)
+    rule: Rule = setting("where on the path they are taken", default="gauss_legendre")
+    on: On = setting(
+        "'messages' for edge scores, 'features' for node and feature scores, or 'both'",
+        default="both",
+    )
+    baseline: float | Sequence[float] = setting(
+        "where features start: one number, or one for each feature", default=0.0
+    )
+    tolerance: float = setting(
+        "warn where scores miss their sum by more than this share of their absolute sum",
+        default=0.05,
+        above=0,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rule == "trapezoid" and self.steps < 2:
+            raise HyperParameterError(
+                f"{self.name}: steps must be at least 2 with rule='trapezoid'; got {self.steps}"
+            )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """``steps`` forward and backward passes for each path, several at once where they fit."""
@@ -228,17 +215,7 @@ class IntegratedGradients(Explainer):
 
 
 def quadrature(rule: Rule, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points in [0, 1] and their weights, which sum to 1.
-
-    Raises:
-        HyperParameterError: for an unknown rule or too few steps.
-    """
-    if rule not in get_args(Rule):
-        words = ", ".join(repr(word) for word in get_args(Rule))
-        raise HyperParameterError(f"rule must be one of {words}; got {rule!r}")
-    least = 2 if rule == "trapezoid" else 1
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
-        raise HyperParameterError(f"steps must be an integer from {least} on; got {steps!r}")
+    """Points in [0, 1] and their weights, which sum to 1."""
     if rule == "gauss_legendre":
         points, weights = np.polynomial.legendre.leggauss(steps)
         return (points + 1) / 2, weights / 2

@@ -30,7 +30,8 @@ from torch import nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 

@@ -26,7 +26,8 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import reaching_messages
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.attention import read_attention
 from glassgraph.results.explanation import Attribution
 

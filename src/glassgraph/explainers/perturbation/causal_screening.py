@@ -47,8 +47,8 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.subsets import twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
 

@@ -53,7 +53,8 @@ from glassgraph.core.receptive import expand
 from glassgraph.core.subsets import Subsets, twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 

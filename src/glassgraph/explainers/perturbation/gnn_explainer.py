@@ -56,7 +56,8 @@ from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 #: PyG's words: one value per feature; per node and feature; per node; none.

@@ -46,7 +46,6 @@ from glassgraph.core.divergence import Divergence, resolve_divergence
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.gates import Lesson
 from glassgraph.explainers.perturbation.graph_mask_free import FreeMasks
 from glassgraph.explainers.perturbation.graph_mask_path import (
@@ -56,6 +55,7 @@ from glassgraph.explainers.perturbation.graph_mask_path import (
     Point,
 )
 from glassgraph.explainers.perturbation.graph_mask_solvers import follow_path, solve_lagrangian
+from glassgraph.explainers.traits import Traits
 from glassgraph.learn import hard_concrete
 from glassgraph.results.explanation import Attribution
 

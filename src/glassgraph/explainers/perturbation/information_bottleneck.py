@@ -52,7 +52,6 @@ from glassgraph.core.divergence import Divergence, resolve_divergence
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.gates import Kind, Lesson, visits
 from glassgraph.explainers.perturbation.graph_mask import UnmetConstraintWarning
 from glassgraph.explainers.perturbation.information_bottleneck_fit import (
@@ -62,6 +61,7 @@ from glassgraph.explainers.perturbation.information_bottleneck_fit import (
     Measure,
 )
 from glassgraph.explainers.perturbation.information_bottleneck_network import Bottleneck
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 Constraint = Literal["lagrangian", "weight"]

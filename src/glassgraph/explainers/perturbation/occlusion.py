@@ -22,7 +22,8 @@ from torch import nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies
 from glassgraph.core.task import Task
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 

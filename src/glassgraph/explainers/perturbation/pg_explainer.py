@@ -61,8 +61,8 @@ from glassgraph.core.shared import packed_batches
 from glassgraph.core.task import Task
 from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons, fit_target
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.gates import Kind, visits
+from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.node_states import NodeStates
 from glassgraph.learn.concrete import connectivity, entropy
 from glassgraph.learn.edge_scorer import EdgeScorer

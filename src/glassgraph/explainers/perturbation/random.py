@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 

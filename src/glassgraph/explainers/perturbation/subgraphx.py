@@ -45,9 +45,9 @@ from glassgraph.core.reachability import visible_edges
 from glassgraph.core.receptive import expand
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.subgraph_search import Rules, Subgraph, Tree
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
 #: Random numbers for the orders of the nodes of many instances, at most.

@@ -54,7 +54,6 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task, stays
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.zorro_search import (
     Ask,
@@ -64,6 +63,7 @@ from glassgraph.explainers.perturbation.zorro_search import (
     alterations,
     search,
 )
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
 

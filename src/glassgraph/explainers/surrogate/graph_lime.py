@@ -53,8 +53,8 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Task, as_matrix, probabilities, score
 from glassgraph.errors import HyperParameterError, TaskError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 #: ``"outputs"``: all classes' probabilities; ``"target"``: the explained score alone.

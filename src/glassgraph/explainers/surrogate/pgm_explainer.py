@@ -57,7 +57,6 @@ from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.receptive import expand, receptive_fields
 from glassgraph.core.task import Task, probabilities
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.surrogate.pgm_network import learn_edges
 from glassgraph.explainers.surrogate.pgm_perturbation import (
@@ -71,6 +70,7 @@ from glassgraph.explainers.surrogate.pgm_statistics import (
     independence_tests,
     markov_blankets,
 )
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution, Table
 
 #: The drop of a node's or link's probability that counts as a change; the paper's.

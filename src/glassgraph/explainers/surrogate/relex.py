@@ -43,10 +43,10 @@ from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.base import Traits
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.surrogate.relex_samples import Samples, draw_samples
 from glassgraph.explainers.surrogate.relex_surrogate import Inputs, Layout, Surrogates, lay_out
+from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution, Table
 
 #: One subgraph in so many is held back.

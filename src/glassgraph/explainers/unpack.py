@@ -1,0 +1,115 @@
+"""From the scores of a batch to columns of a result, in the user's numbers, on the CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.instances import Instances, find_labels
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.task import probabilities
+from glassgraph.results.records import Attribution, Part, Table
+
+
+def unpack(
+    preparation: Preparation,
+    instances: Instances,
+    position: Tensor,
+    batch: InstanceBatch,
+    attribution: Attribution,
+) -> Part:
+    """The columns of a batch's instances.
+
+    Args:
+        preparation: the model and the graph.
+        instances: everything that is explained.
+        position: ``[B]`` which of them are in the batch.
+        batch: the batch.
+        attribution: its scores.
+    """
+    own = instances.take(position)
+    labels = find_labels(preparation.graph, preparation.task, own)
+    nodes, edges = _own_rows(batch, own.graph)
+    feature = batch.flat_features(attribution.feature)
+    return Part(
+        **_about(batch, position, own, labels),
+        **_members(batch, nodes, edges),
+        edge_score=_column(attribution.edge, edges),
+        layer_edge_score=_column(attribution.layer_edge, edges),
+        node_score=_column(attribution.node, nodes),
+        feature_score=None if feature is None else feature.detach()[nodes].cpu(),
+        total=_column(attribution.total),
+        **_walks(batch, attribution),
+        tables={name: _table(batch, table) for name, table in sorted(attribution.tables.items())},
+    )
+
+
+def _own_rows(batch: InstanceBatch, graph: Tensor) -> tuple[Tensor | slice, Tensor | slice]:
+    """The nodes and edges to keep: the fall-back runs on all graphs, of which one is explained."""
+    owner = batch.graph.node_graph
+    if not batch.is_whole or owner is None:
+        return slice(None), slice(None)
+    nodes = owner[batch.fields.node] == graph
+    return nodes, nodes[batch.fields.source]
+
+
+def _about(
+    batch: InstanceBatch, position: Tensor, own: Instances, labels: Tensor | None
+) -> dict[str, Tensor]:
+    """Columns with one row for each instance."""
+    fields, contrast = batch.fields, batch.targets.contrast
+    minus = torch.full_like(own.index, -1)
+    found = {
+        "position": position,
+        "index": own.index,
+        "graph": own.graph,
+        "target": batch.targets.chosen,
+        "contrast": minus if contrast is None else contrast,
+        "label": minus if labels is None else labels.long(),
+        "prediction": probabilities(batch.task, batch.reference).detach(),
+        "seed": fields.node[fields.seed] if fields.seed.numel() else fields.seed,
+    }
+    return {name: value.cpu() for name, value in found.items()}
+
+
+def _members(
+    batch: InstanceBatch, nodes: Tensor | slice, edges: Tensor | slice
+) -> dict[str, Tensor]:
+    """Which nodes and edges are whose."""
+    fields = batch.fields
+    found = {
+        "node_instance": fields.node_instance[nodes],
+        "node": fields.node[nodes],
+        "edge_instance": fields.edge_instance[edges],
+        "edge": fields.edge[edges],
+        "source": fields.node[fields.source][edges],
+        "destination": fields.node[fields.destination][edges],
+    }
+    return {name: value.cpu() for name, value in found.items()}
+
+
+def _column(value: Tensor | None, rows: Tensor | slice = slice(None)) -> Tensor | None:
+    return None if value is None else value.detach()[..., rows].cpu()
+
+
+def _table(batch: InstanceBatch, table: Table) -> Table:
+    """A table with flat nodes, on the CPU."""
+    flat = batch.fields.node
+    nodes = {
+        name: torch.where(row < 0, -1, flat[row.clamp_min(0)]).cpu()
+        for name, row in table.nodes.items()
+    }
+    values = {name: value.detach().cpu() for name, value in table.values.items()}
+    return Table(table.instance.cpu(), nodes, values)
+
+
+def _walks(batch: InstanceBatch, attribution: Attribution) -> dict[str, Tensor]:
+    """Columns of walks, for methods that have any."""
+    if attribution.walk is None or attribution.walk_score is None:
+        return {}
+    return {
+        "walk_instance": batch.node_instance[attribution.walk[:, 0]].cpu(),
+        "walk": batch.fields.node[attribution.walk].cpu(),
+        "walk_score": attribution.walk_score.detach().cpu(),
+    }
