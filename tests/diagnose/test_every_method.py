@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import subprocess
 import sys
 from typing import Any
@@ -26,15 +25,12 @@ from glassgraph.errors import (
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import edge_scores
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
-from tests.laws.cases import LEVELS, TINY, TINY_OF_METHOD, Case, within_scope
+from tests.laws.cases import LEVELS, Case, within_scope
 
 
 def make(name: str, level: str, seed: int = 0) -> Any:
     method = METHODS[name]
-    known = inspect.signature(method.__init__).parameters
-    settings = {key: value for key, value in TINY.items() if key in known}
-    settings |= TINY_OF_METHOD.get(method.name, {})
-    return method(Net(level), level, seed=seed, progress=False, **settings)
+    return method(Net(level), level, seed=seed, progress=False, **method.test_settings)
 
 
 @pytest.mark.parametrize(("name", "case"), within_scope([Case("gin", level) for level in LEVELS]))

@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -160,7 +160,7 @@ class _Case:
             seed=self.seed,
             progress=False,
         )
-        explainer.watch = watch
+        vars(explainer)["watch"] = watch
         return explainer
 
     def _unmasked(self) -> tuple[int, float]:
@@ -207,7 +207,7 @@ class _Stopwatch:
 class _TimedGraphMask(GraphMask):
     """GraphMask with a stopwatch for a progress bar."""
 
-    watch: _Stopwatch
+    watch: ClassVar[Any] = None
 
     @contextmanager
     def _bar(self, total: int, *, is_fit: bool = False) -> Iterator[Any]:

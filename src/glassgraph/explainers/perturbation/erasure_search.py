@@ -41,7 +41,8 @@ shows why such a set is no faithful explanation: what is redundant is left out.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,11 @@ class ErasureSearch(Explainer):
         is_random=False,
         source="Li, Monroe and Jurafsky 2016, arXiv:1612.08220",
     )
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "exact_up_to": 6,
+        "keep_effect": 0.8,
+        "share": 0.5,
+    }
 
     def __init__(
         self,

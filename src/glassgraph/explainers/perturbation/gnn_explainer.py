@@ -47,7 +47,8 @@ https://arxiv.org/abs/2508.01048).
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,8 @@ class GNNExplainer(Explainer):
         is_random=True,
         source="Ying et al. 2019, arXiv:1903.03894",
     )
+    test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3}
+    fixed_settings: ClassVar[Mapping[str, Any]] = {"init_scale": 0.7}
 
     def __init__(
         self,

@@ -46,9 +46,9 @@ Luo, Cheng, Xu, Yu, Zong, Chen and Zhang, "Parameterized Explainer for Graph Neu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,7 @@ from glassgraph.core.task import Task
 from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons, fit_target
 from glassgraph.explainers.gates import Kind, visits
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.node_states import NodeStates
 from glassgraph.learn.concrete import connectivity, entropy
@@ -114,6 +115,8 @@ class PGExplainer(AmortizedExplainer):
         is_random=True,
         source="Luo et al. 2020, arXiv:2011.04573",
     )
+    scope = Scope(heterogeneous=False, names_receivers=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3, "learning_rate": 0.01}
     holds_back = False
 
     def __init__(

@@ -44,9 +44,9 @@ Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ from glassgraph.core.receptive import expand, receptive_fields
 from glassgraph.core.task import Task, probabilities
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.surrogate.pgm_network import learn_edges
 from glassgraph.explainers.surrogate.pgm_perturbation import (
     Mode,
@@ -128,6 +129,8 @@ class PGMExplainer(BlackBoxExplainer):
         is_random=True,
         source="Vu and Thai 2020, arXiv:2010.05788",
     )
+    scope = Scope(sees_degrees=True, finds_by_chance=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {"num_samples": 24, "min_drop": 0.01}
 
     def __init__(
         self,

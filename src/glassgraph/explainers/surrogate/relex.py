@@ -33,8 +33,8 @@ https://arxiv.org/abs/2006.00305).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.surrogate.relex_samples import Samples, draw_samples
 from glassgraph.explainers.surrogate.relex_surrogate import Inputs, Layout, Surrogates, lay_out
 from glassgraph.explainers.traits import Traits
@@ -108,6 +109,15 @@ class RelEx(BlackBoxExplainer):
         is_random=True,
         source="Zhang, DeFazio and Ramesh 2021, arXiv:2006.00305",
     )
+    scope = Scope(sees_degrees=True, samples_field=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "epochs": 3,
+        "num_samples": 12,
+        "mask_epochs": 3,
+        "layers": 2,
+        "hidden": 5,
+        "least_r2": None,
+    }
 
     def __init__(
         self,
