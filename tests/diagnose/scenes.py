@@ -89,7 +89,7 @@ class Chosen(gg.Explainer):
     name = "chosen"
     traits = Traits(
         family="baseline",
-        scores=("edge", "layer edge", "node"),
+        scores=("edge", "layer edge", "node", "feature"),
         is_black_box=True,
         is_signed=True,
     )
