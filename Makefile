@@ -24,11 +24,11 @@ help:  ## show this list
 setup: $(STAMP)  ## make .venv with everything that the tests need
 
 # torch first and alone, so that pip may pick a build without CUDA where one is offered.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml studies/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "Glassgraph needs Python 3.10 or newer, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.11 ..." % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) torch==2.13.0
-	$(PIP_INSTALL) -e ".[test]"
+	$(PIP_INSTALL) -e ".[test]" -e studies
 	@touch $@
 
 lint: $(STAMP)  ## ruff, mypy and the direction of imports
@@ -94,4 +94,4 @@ coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
 
 clean:  ## remove caches and results; .venv stays
 	rm -rf out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find src studies tests -type d -name __pycache__ -prune -exec rm -rf {} +

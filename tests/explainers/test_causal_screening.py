@@ -13,7 +13,7 @@ from torch_geometric.nn import GCNConv, SimpleConv, global_add_pool
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError
 from glassgraph.models.gnn import GCN, Body
-from glassgraph.studies import literal_searches
+from glassgraph_studies.reference import searches as literal_searches
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
 from tests.laws.cases import CASES, Case, assert_same, graph, scores

@@ -18,7 +18,7 @@ from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.surrogate.relex import RelEx, SurrogateWarning
 from glassgraph.explainers.surrogate.relex_samples import draw_samples
-from glassgraph.studies.literal_relex import relex
+from glassgraph_studies.reference.relex import relex
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
 from tests.laws.cases import Case, assert_same, scores

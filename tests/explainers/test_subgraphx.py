@@ -15,8 +15,8 @@ from glassgraph.black_box.bits import members, to_masks, to_sets, union, within
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.subgraph_search import Rules, Tree
 from glassgraph.models.gnn import GCN, Body
-from glassgraph.studies import literal_searches
-from glassgraph.studies.literal_searches import TreeSearch, draw_orders
+from glassgraph_studies.reference import searches as literal_searches
+from glassgraph_studies.reference.searches import TreeSearch, draw_orders
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
 from tests.laws.cases import CASES, Case, assert_same, graph, scores

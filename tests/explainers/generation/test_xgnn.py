@@ -29,7 +29,7 @@ from glassgraph.errors import (
     UnsupportedModelError,
 )
 from glassgraph.explainers.generation.model_explainer import UnreachedClassWarning
-from glassgraph.studies.literal_xgnn import Literal, Moved
+from glassgraph_studies.reference.xgnn import Literal, Moved
 from tests.explainers.generation.models import Ringed, hates, is_tree, ringed, sizes
 
 pytestmark = pytest.mark.filterwarnings(

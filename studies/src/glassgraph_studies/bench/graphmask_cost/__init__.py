@@ -1,0 +1,1 @@
+"""An iteration of GraphMask beside one of the model."""

@@ -1,0 +1,1 @@
+"""Occlusion of every edge for all test nodes of a citation graph."""

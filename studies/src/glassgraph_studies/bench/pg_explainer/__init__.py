@@ -1,0 +1,1 @@
+"""PGExplainer beside PyG's."""

@@ -1,0 +1,1 @@
+"""Time per explanation and accuracy beside peers."""

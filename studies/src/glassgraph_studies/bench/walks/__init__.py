@@ -1,0 +1,1 @@
+"""GNN-LRP's walks of largest relevance in networks of several depths."""

@@ -1,0 +1,35 @@
+"""``glassgraph reproduce``: experiments of papers, published beside measured numbers.
+
+A folder for each: ``study.py`` declares the command, ``experiment.py`` measures.
+"""
+
+from glassgraph_studies.reproduce.benzene.study import BENZENE
+from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
+from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
+from glassgraph_studies.reproduce.graphmask_faithfulness.study import GRAPHMASK_FAITHFULNESS
+from glassgraph_studies.reproduce.infection.study import INFECTION
+from glassgraph_studies.reproduce.invariance.study import INVARIANCE
+from glassgraph_studies.reproduce.motifs.study import MOTIFS
+from glassgraph_studies.reproduce.pgm.study import PGM
+from glassgraph_studies.reproduce.star_graphs.study import STAR_GRAPHS
+from glassgraph_studies.reproduce.subgraphs.study import SUBGRAPHS
+from glassgraph_studies.reproduce.xgnn.study import XGNN
+from glassgraph_studies.reproduce.zorro.study import ZORRO
+from glassgraph_studies.runner.command import make_group
+
+STUDIES = (
+    STAR_GRAPHS,
+    GRAPHMASK_FAITHFULNESS,
+    INFECTION,
+    EDGE_GRADIENTS,
+    BENZENE,
+    PGM,
+    INVARIANCE,
+    SUBGRAPHS,
+    MOTIFS,
+    ZORRO,
+    GRAPH_LIME,
+    XGNN,
+)
+#: The command.
+reproduce = make_group("Repeat experiments of papers.", STUDIES)

@@ -1,0 +1,1 @@
+"""How close explainers are to edge gradients."""

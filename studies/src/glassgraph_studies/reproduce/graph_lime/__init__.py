@@ -1,0 +1,1 @@
+"""Features of noise on Cora, as in GraphLIME's paper."""

@@ -1,0 +1,1 @@
+"""GraphMask on held-out predictions."""

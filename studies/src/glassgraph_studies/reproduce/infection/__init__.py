@@ -1,0 +1,1 @@
+"""Infection paths of the edge gradients paper."""

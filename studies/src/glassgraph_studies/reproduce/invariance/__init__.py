@@ -1,0 +1,1 @@
+"""Two networks that compute one function."""

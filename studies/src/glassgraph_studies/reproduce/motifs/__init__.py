@@ -1,0 +1,1 @@
+"""Planted motifs: who finds the edges that the label depends on?"""

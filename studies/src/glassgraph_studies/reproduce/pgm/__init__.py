@@ -1,0 +1,1 @@
+"""PGM-Explainer's experiments: trust networks and motif nodes."""

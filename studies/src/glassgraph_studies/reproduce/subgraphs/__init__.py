@@ -1,0 +1,1 @@
+"""Relevant subgraphs of BA-2Motifs by GNN-LRP."""

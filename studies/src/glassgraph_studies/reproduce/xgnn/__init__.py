@@ -1,0 +1,1 @@
+"""Graphs that are generated for a class, as in XGNN's paper."""

@@ -1,0 +1,1 @@
+"""RDT-fidelity and sparsity on Cora, as in ZORRO's paper."""

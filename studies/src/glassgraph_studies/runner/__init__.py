@@ -1,0 +1,1 @@
+"""What all studies share: how one is declared, run and shown."""
