@@ -157,10 +157,11 @@ class InstanceBatch:
             features: replaces `features`, None to leave a type alone.
             baselines: for each site what a shut message becomes (zero if None), broadcastable to
                 its messages; see `SiteMessages.baseline`.
-            cutter: replaces the states of senders at each site, see `Intervention.run`.
+            cutter: replaces the states of senders at each site, see `Intervention.gates`.
         """
         data = self._data_with(features)
-        result = self.intervention.run(lambda: self.model_call(data), gates, baselines, cutter)
+        with self.intervention.gates(gates, baselines, cutter):
+            result = self.model_call(data)
         return select_rows(self.task, result, self.output_rows, self.num_predictions)
 
     def node_output(self, features: Sequence[Tensor | None] | None = None) -> Tensor:
@@ -187,8 +188,8 @@ class InstanceBatch:
 
     def messages(self) -> list[SiteMessages]:
         """What each site sends in an unchanged run, one entry per site that can be gated."""
-        with torch.no_grad():
-            _, recorded = self.intervention.record(lambda: self.model_call(self.packed.data))
+        with torch.no_grad(), self.intervention.recording() as recorded:
+            self.model_call(self.packed.data)
         num_nodes = None if self.graph.is_heterogeneous else self.num_nodes
         plans = self.intervention.plans
         return read_messages(self.wiring, plans, recorded, self.num_edges, num_nodes)

@@ -25,7 +25,8 @@ from glassgraph.core.edges import (
     row_key,
 )
 from glassgraph.core.graph import LINK_KEYS, TypedGraph
-from glassgraph.core.intercept import PlanMismatch, SitePlan, observe
+from glassgraph.core.intercept import PlanMismatch, SitePlan
+from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Channel, Record, Site, Wiring
@@ -54,28 +55,29 @@ def plan_sites(
     constants: Mapping[int, Constants],
     *,
     can_trim: bool = True,
-) -> list[SitePlan]:
+) -> tuple[SitePlan, ...]:
     """Observe a packed graph once and plan what an intervention does at each site."""
     if not wiring.sites:
-        return []
+        return ()
     records = run_observed(wiring.channels, model_call, packed.data)[1]
     check_matrices(graph, packed, wiring.channels, records)
     if len(records) != len(wiring.sites):
         raise PlanMismatch(f"{len(records)} sites ran, {len(wiring.sites)} were traced")
     set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
-    return [
+    return tuple(
         _plan_site(graph, fields, wiring, site, record, candidates[i], constants.get(i), can_trim)
         for i, (site, record) in enumerate(zip(wiring.sites, records, strict=True))
-    ]
+    )
 
 
 def run_observed(
     channels: Sequence[Channel], model_call: Callable[[Any], Any], data: Any
 ) -> tuple[Any, list[Record]]:
     """The model's output and records on data, without gradients."""
-    with torch.no_grad():
-        return observe(channels, lambda: model_call(data))
+    with torch.no_grad(), observed(channels) as records:
+        output = model_call(data)
+    return output, records
 
 
 def set_directions(wiring: Wiring, records: Sequence[Record]) -> None:

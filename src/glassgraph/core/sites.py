@@ -17,6 +17,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -179,6 +180,11 @@ class Wiring:
             site.is_flipped if self.channels[site.channel].is_adjacency else None
             for site in self.sites
         ]
+
+    @cached_property
+    def site_of_call(self) -> Mapping[tuple[int, int], int]:
+        """Position of a site by its channel and the number of its call."""
+        return {(site.channel, site.call): position for position, site in enumerate(self.sites)}
 
     def layers_of_modules(self) -> dict[nn.Module, list[int]]:
         """For each module that sends messages, the layers of its sites in the order of calls."""

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.intercept import trace
+from glassgraph.core.observe import traced
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
@@ -78,7 +78,8 @@ def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: P
         x = store.get("x", None)
         if isinstance(x, Tensor) and x.is_floating_point():
             store["x"] = x.detach().clone().requires_grad_()
-    records = trace(channels, lambda: model_call(data))
+    with traced(channels) as records:
+        model_call(data)
     check_matrices(graph, packed, channels, records)
     if any(channels[record.channel].is_adjacency for record in records):
         _find_directions(channels, model_call, graph, packed, records)
