@@ -175,6 +175,10 @@ class TypedGraph:
             )
         return self._by_graph
 
+    def node_stores(self, data: Any) -> list[Any]:
+        """Where data of the same kind as the user's keeps each node type's attributes."""
+        return [data[name] for name in self.node_types] if self.is_heterogeneous else [data]
+
     def type_position(self, node_type: str | None) -> int:
         """Position of a node type.
 

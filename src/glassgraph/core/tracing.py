@@ -73,8 +73,7 @@ def _trace_piece(graph: TypedGraph) -> Fields | None:
 
 def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:
     data = copy.copy(packed.data)
-    stores = [data] if not graph.is_heterogeneous else [data[name] for name in graph.node_types]
-    for store in stores:
+    for store in graph.node_stores(data):
         x = store.get("x", None)
         if isinstance(x, Tensor) and x.is_floating_point():
             store["x"] = x.detach().clone().requires_grad_()
