@@ -51,10 +51,10 @@ from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import rows_at_once
 from glassgraph.core.receptive import expand
-from glassgraph.core.subsets import Subsets, twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer, Traits
+from glassgraph.explainers.perturbation.subsets import Subsets, twin_edges
 from glassgraph.results.explanation import Attribution
 
 
