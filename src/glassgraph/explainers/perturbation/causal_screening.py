@@ -44,10 +44,10 @@ from torch import Tensor, nn
 from glassgraph.black_box.growth import Growth
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.subsets import twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.perturbation.subsets import twin_edges
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table

@@ -54,6 +54,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
@@ -353,7 +354,7 @@ class _Scene:
         address = fields.edge
         if with_noise:
             key = batch.key[batch.edge_instance]
-            address = random.hash64(0, key, batch.edge_address())
+            address = random.hash64(0, key, edge_address(batch))
         return _Scene(
             batch=batch,
             states=table.states,

@@ -51,7 +51,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from glassgraph.black_box.variants import Variants
+from glassgraph.black_box.variants import Variants, node_output
+from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.receptive import expand, receptive_fields
@@ -268,7 +269,7 @@ class PGMExplainer(BlackBoxExplainer):
         asked = torch.searchsorted(
             around.fields.node[nodes], batch.fields.node[batch.fields.seed[:, 0]].contiguous()
         )
-        reference, targets = around.node_output(), batch.targets
+        reference, targets = node_output(around), batch.targets
         # Each node's own class; where there is none, the columns that are explained.
         column = torch.zeros_like(targets.chosen)
         classes = probabilities(batch.task, reference).argmax(dim=1).view(1, -1)
@@ -414,7 +415,7 @@ def _with_explained(batch: InstanceBatch, score: Tensor) -> Tensor:
 
 def _rank(batch: InstanceBatch, p: Tensor) -> Tensor:
     """``[n]`` place of each node in its instance by p, from 0; equal ones by hash."""
-    order = batch.node_address().argsort()
+    order = node_address(batch).argsort()
     order = order[p[order].argsort(stable=True)]
     order = order[batch.node_instance[order].argsort(stable=True)]
     place = torch.empty_like(order)

@@ -40,6 +40,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
@@ -252,7 +253,7 @@ class RelEx(BlackBoxExplainer):
 
     def _masked(self, batch: InstanceBatch, inputs: Inputs, surrogates: Surrogates) -> Tensor:
         """Learn the masks ``[e]`` of the whole fields."""
-        address = random.hash64(self.seed, batch.key[batch.edge_instance], batch.edge_address())
+        address = random.hash64(self.seed, batch.key[batch.edge_instance], edge_address(batch))
         logits = (0.1 * random.normal(_MASK, address)).to(batch.dtype).requires_grad_()
         layout = lay_out(
             batch,
