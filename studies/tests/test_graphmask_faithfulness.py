@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import glassgraph as gg
+from glassgraph.core.reachability import near_messages
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.models import GCN, TrainedModel, train
 from glassgraph.models.training import accuracy
@@ -91,7 +92,7 @@ def test_the_kept_shares_of_layers_are_those_of_the_messages() -> None:
         explainer.prepare(data).instances(index), None, explainer.memory_budget
     ):
         assert len(batch_position) == len(index)
-        is_sent = batch.has_message()
+        is_sent = near_messages(batch)
         sent = is_sent.sum(dim=1)
         score = explainer.attribute(batch).layer_edge
         kept = ((score > 0.5) & is_sent).sum(dim=1)

@@ -12,6 +12,7 @@ from torch_geometric.nn import GATConv, GCNConv, RGCNConv, SimpleConv, global_ad
 from torch_geometric.utils import coalesce, to_dense_adj, to_undirected
 
 import glassgraph as gg
+from glassgraph.core.messages import read_messages
 from glassgraph.core.protect import protected
 from glassgraph.errors import GraphError, ModelCallError, SparseAdjacencyError
 from glassgraph.explainers.gates import Lesson, MessageGates
@@ -246,7 +247,7 @@ def test_gates_and_baselines_against_a_loop(per_row: bool) -> None:
     data = graph(undirected=True)
     batch = batch_of(model, data, [4])
     gates = torch.rand(2, batch.num_edges).double()
-    rows = [each.num_rows for each in batch.messages()]
+    rows = [each.num_rows for each in read_messages(batch)]
     width = [(rows[k] if per_row else 1, HIDDEN) for k in range(2)]
     baselines = [torch.randn(size).double() for size in width]
     given = baselines if per_row else [each.view(HIDDEN) for each in baselines]
@@ -314,7 +315,7 @@ def test_learned_gates_read_node_states() -> None:
     data = graph()
     data.edge_type = torch.randint(RELATIONS, (data.num_edges,))
     batch = batch_of(model, data, [4, 9])
-    for each in batch.messages():
+    for each in read_messages(batch):
         assert each.matrix is not None
         assert each.widths == (HIDDEN, HIDDEN, HIDDEN)
         assert each.sender.numel() == each.receiver.numel() == each.message.numel() == 0
@@ -328,7 +329,7 @@ def test_learned_gates_read_node_states() -> None:
     gates.start_baselines([lesson])
     assert [len(kind.sites) for kind in lesson.kinds] == [RELATIONS, RELATIONS]
     flat = lesson.scores(gates(lesson))
-    first = [each for each in batch.messages() if each.layer == 0]
+    first = [each for each in read_messages(batch) if each.layer == 0]
     scorer = gates.scorers[lesson.kinds[1].name]
     assert isinstance(scorer, BilinearScorer)
     total, number = torch.zeros(HIDDEN).double(), 0
@@ -340,7 +341,7 @@ def test_learned_gates_read_node_states() -> None:
             torch.testing.assert_close(flat[0, edge], pairs[i, j])
             total, number = total + each.matrix.values[j], number + 1
     # The last layer's matrix has entries that cannot reach the prediction: no gate reads them.
-    assert lesson.num_messages < sum(each.edge.numel() for each in batch.messages())
+    assert lesson.num_messages < sum(each.edge.numel() for each in read_messages(batch))
     torch.testing.assert_close(gates.baselines[lesson.kinds[1].name].data, total / number)
     output = batch.output(
         lesson.gates(gates(lesson).sigmoid()), baselines=gates.shut_values(lesson)

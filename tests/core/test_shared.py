@@ -9,7 +9,9 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GCNConv, RGCNConv, TransformerConv
 
 import glassgraph as gg
+from glassgraph.core.messages import read_messages
 from glassgraph.core.protect import protected
+from glassgraph.core.reachability import near_messages
 from glassgraph.core.shared import shared_batches
 from tests.laws.cases import CASES, Case
 from tests.laws.literal import predict
@@ -90,8 +92,8 @@ def test_traffic_is_what_plain_hooks_hear(kind: str) -> None:
         ((_, batch),) = shared_batches(
             preparation, preparation.instances([2, 7, 11]), None, 1 << 30, None
         )
-        messages = batch.messages()
-        has_message = batch.has_message()
+        messages = read_messages(batch)
+        has_message = near_messages(batch)
 
     heard: list[tuple[Tensor, Tensor]] = []
     handles = []
@@ -139,7 +141,7 @@ def test_a_baseline_for_each_row_replaces_each_message_by_its_own(kind: str) -> 
             preparation, preparation.instances([2, 7, 11]), None, 1 << 30, None
         )
         baselines: list[Tensor | None] = [None] * len(batch.wiring.sites)
-        for each in batch.messages():
+        for each in read_messages(batch):
             baselines[each.site] = each.baseline(each.message)
         shut = batch.ones(layerwise=True) * 0
         found = batch.output(shut, baselines=baselines)

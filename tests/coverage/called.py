@@ -16,13 +16,11 @@ from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.receptive import expand
 from glassgraph.errors import GlassgraphError
-from glassgraph.explainers.base import hyper_parameter_names
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS, make_explainer
 from glassgraph.results.explanation import Attribution
 from tests.coverage import literal
 from tests.coverage.scene import BUDGET, Scene
-from tests.laws.cases import TINY, TINY_OF_METHOD
 
 #: Methods that call a model and do nothing else with it.
 METHODS_OUTSIDE = [name for name, each in METHODS.items() if issubclass(each, BlackBoxExplainer)]
@@ -40,9 +38,7 @@ class Called:
         self.index = scene.index[:2]
 
     def _explainer(self, method: str) -> BlackBoxExplainer:
-        known = hyper_parameter_names(METHODS[method])
-        settings = {name: value for name, value in TINY.items() if name in known}
-        settings |= TINY_OF_METHOD.get(method, {})
+        settings = METHODS[method].test_settings
         set_up = self.scene.set_up
         made = make_explainer(method, self.scene.model, set_up.level, progress=False, **settings)
         assert isinstance(made, BlackBoxExplainer)

@@ -89,13 +89,9 @@ class Chosen(gg.Explainer):
     name = "chosen"
     traits = Traits(
         family="baseline",
-        scores=("edge", "layer edge"),
-        is_learned=False,
-        is_amortized=False,
+        scores=("edge", "layer edge", "node", "feature"),
         is_black_box=True,
         is_signed=True,
-        is_random=False,
-        source="",
     )
 
     def __init__(

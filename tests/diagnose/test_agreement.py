@@ -12,6 +12,7 @@ from torch import Tensor
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.reachability import near_messages
 from glassgraph.errors import (
     ExplanationFileError,
     HyperParameterError,
@@ -158,7 +159,7 @@ def test_scores_for_each_layer_against_dense_masks() -> None:
 
         def score(batch: InstanceBatch, seed: int = seed) -> Tensor:
             torch.manual_seed(seed)
-            return torch.rand(batch.num_layers, batch.num_edges) * batch.has_message()
+            return torch.rand(batch.num_layers, batch.num_edges) * near_messages(batch)
 
         runs.append(Chosen(Net(), score=score).explain(data, [2, 7, 9]))
     found = seed_agreement(runs, threshold=0.4)

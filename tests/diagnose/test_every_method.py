@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import subprocess
 import sys
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.reachability import near_messages
 from glassgraph.diagnose.decisions import ScoreTable
 from glassgraph.diagnose.rerun import Rerun
 from glassgraph.errors import (
@@ -26,15 +26,12 @@ from glassgraph.errors import (
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import edge_scores
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
-from tests.laws.cases import LEVELS, TINY, TINY_OF_METHOD, Case, within_scope
+from tests.laws.cases import LEVELS, Case, within_scope
 
 
 def make(name: str, level: str, seed: int = 0) -> Any:
     method = METHODS[name]
-    known = inspect.signature(method.__init__).parameters
-    settings = {key: value for key, value in TINY.items() if key in known}
-    settings |= TINY_OF_METHOD.get(method.name, {})
-    return method(Net(level), level, seed=seed, progress=False, **settings)
+    return method(Net(level), level, seed=seed, progress=False, **method.test_settings)
 
 
 @pytest.mark.parametrize(("name", "case"), within_scope([Case("gin", level) for level in LEVELS]))
@@ -101,7 +98,7 @@ def test_messages_that_reach_are_those_with_a_gradient(level: str) -> None:
             gates = piece.batch.ones(layerwise=True).requires_grad_()
             with torch.enable_grad():
                 gradient = piece.batch.gradients(piece.batch.score(gates), [gates])[0]
-            assert torch.equal(piece.batch.has_message(), gradient != 0)
+            assert torch.equal(near_messages(piece.batch), gradient != 0)
 
 
 class Tapped(nn.Module):

@@ -11,19 +11,18 @@ from torch import Tensor, nn
 
 import glassgraph as gg
 from glassgraph.errors import NoMessagePassingError
-from glassgraph.explainers.base import hyper_parameter_names
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS
 from tests.explainers.opaque import Opaque, OpenedError
 from tests.laws import literal
-from tests.laws.cases import CASES, TINY, TINY_OF_METHOD, Case, assert_same, scope, scores
+from tests.laws.cases import CASES, Case, assert_same, holds, scope, scores
 
 OUTSIDE = {name: each for name, each in METHODS.items() if issubclass(each, BlackBoxExplainer)}
 EXPECTED = {"causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"}
 
 each_case = pytest.mark.parametrize(
     ("method", "case"),
-    [(name, case) for name in OUTSIDE for case in CASES if scope(name).holds(case)],
+    [(name, case) for name in OUTSIDE for case in CASES if holds(scope(name), case)],
     ids=str,
 )
 
@@ -34,9 +33,7 @@ def test_the_methods_that_say_so_are_these() -> None:
 
 
 def explained(method: str, model: Any, case: Case, **settings: Any) -> gg.Explanations:
-    known = hyper_parameter_names(METHODS[method])
-    settings |= {name: value for name, value in TINY.items() if name in known}
-    settings |= TINY_OF_METHOD.get(method, {})
+    settings |= METHODS[method].test_settings
     explainer = METHODS[method](model, case.task(), progress=False, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -14,6 +14,7 @@ from torch_geometric.nn import GraphConv
 
 import glassgraph as gg
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address, node_address
 from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
 from tests.laws import literal
@@ -35,12 +36,12 @@ def start(explainer: gg.GNNExplainer, data: object, index: int, case: Case) -> d
     if scale is None:
         scale = math.sqrt(2.0) * math.sqrt(2.0 / (2.0 * batch.num_nodes))
     key = int(batch.key[0])
-    address = batch.edge_address()
+    address = edge_address(batch)
     if explainer.layerwise:
         above = [random.hash64(layer, address) for layer in range(1, batch.num_layers)]
         address = torch.stack([address, *above])
     noise = random.normal(SEED, torch.tensor(key), address)
-    address = batch.node_address().view(-1, 1)
+    address = node_address(batch).view(-1, 1)
     width = batch.packed.data.x.size(1)
 
     def of_nodes(columns: int) -> Tensor:

@@ -18,10 +18,10 @@ from glassgraph.explainers.registry import (
 )
 from tests.laws.cases import (
     CASES,
-    TINY_OF_METHOD,
     Case,
     explained,
     factory,
+    holds,
     scope,
     scores,
 )
@@ -33,7 +33,7 @@ SCORES = {"edge", "layer edge", "node", "feature"}
 
 def own_case(method: str) -> Case:
     """The plain case, or the first that the method can explain."""
-    return next(case for case in (CASE, *CASES) if scope(method).holds(case))
+    return next(case for case in (CASE, *CASES) if holds(scope(method), case))
 
 
 def test_every_method_is_public_and_under_its_own_name() -> None:
@@ -108,8 +108,7 @@ def test_traits_keep_their_word(method: str) -> None:
 def test_the_one_liner_is_the_class(method: str) -> None:
     case = own_case(method)
     model, data, task = case.model(), case.data(), case.task()
-    tiny = {"epochs": 3} if "epochs" in inspect.signature(METHODS[method]).parameters else {}
-    tiny |= TINY_OF_METHOD.get(method, {})
+    tiny = METHODS[method].test_settings
     short = gg.explain(model, data, method, task, case.index, 1, seed=7, **tiny)
     explainer = METHODS[method](model, task, seed=7, progress=False, **tiny)
     if METHODS[method].traits.is_amortized:

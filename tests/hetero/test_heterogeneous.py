@@ -19,7 +19,7 @@ from torch_geometric.nn.conv import MessagePassing
 import glassgraph as gg
 from glassgraph.core.protect import protected
 from glassgraph.explainers.registry import METHODS, make_explainer
-from tests.laws.cases import HETERO, scope
+from tests.laws.cases import HETERO, hetero_models, scope
 
 AUTHORS, PAPERS, VENUES = 11, 13, 5
 FAST = {
@@ -122,7 +122,7 @@ class WithHAN(nn.Module):
 
 MODELS = HETERO
 each_method = pytest.mark.parametrize(
-    ("method", "name"), [(each, name) for each in METHODS for name in scope(each).hetero]
+    ("method", "name"), [(each, name) for each in METHODS for name in hetero_models(scope(each))]
 )
 
 

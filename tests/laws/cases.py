@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,32 +17,8 @@ import glassgraph as gg
 from glassgraph.core.protect import fingerprint
 from glassgraph.core.task import Target
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
-from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS
-
-#: Hyper-parameters that keep a learned method short; laws do not ask for good explanations.
-TINY: dict[str, Any] = {"epochs": 3, "exact_up_to": 6, "keep_effect": 0.8, "share": 0.5}
-
-#: The same for single methods; without a ReLU at the end, which would hide most of the scores.
-TINY_OF_METHOD: dict[str, dict[str, Any]] = {
-    "cam": {"relu": False},
-    "excitation_backprop": {"negative": "allow"},
-    "grad_cam": {"relu": False},
-    "graphmask": {"steps": 4, "tolerance": 1e9, "max_changed": 1.0},
-    "information_bottleneck": {"steps": 4, "tolerance": 1e9},
-    "pg_explainer": {"epochs": 3, "learning_rate": 0.01},
-    "pgm_explainer": {"num_samples": 24, "min_drop": 0.01},  # tiny models hardly change
-    "relex": {"num_samples": 12, "mask_epochs": 3, "layers": 2, "hidden": 5, "least_r2": None},
-    "subgraphx": {
-        "graded": True,
-        "max_nodes": 2,
-        "rollouts": 3,
-        "expand_atoms": 6,
-        "samples": 2,
-        "depth": 8,
-    },
-    "zorro": {"samples": 7, "tau": 1.0, "tolerance": 0.3},
-}
+from glassgraph.explainers.scope import Scope
 
 FEATURES, HIDDEN, NODES, EDGES = 5, 7, 23, 53
 KINDS = ("gcn", "gat", "gin", "rgcn")
@@ -51,67 +26,25 @@ LEVELS = ("node", "graph", "edge")
 HETERO = ("hetero_conv", "to_hetero", "hgt", "han")
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What a method can explain, in the words of the cases; everything unless it says otherwise.
-
-    Attributes:
-        kinds: layers.
-        levels: tasks.
-        return_types: what models return.
-        hetero: heterogeneous models (see ``tests/hetero``).
-        names_receivers: its scores are those of nodes, or read off the states of nodes, so edges
-            into one node look alike.
-        sees_degrees: an edge counts that does nothing but change a degree, so a layer that
-            normalizes by degrees looks one hop farther than it sends messages.
-        finds_by_chance: what has no effect can look as if it had one; so on the full graph it also
-            scores what lies outside of the field.
-        samples_field: it draws parts of the field at random; on the full graph others are drawn.
-        draws_from_all_nodes: its noise has the features of all nodes of the graph, near and far.
-        asks_for_decisions: only what changes the predicted class is evidence; where nothing does,
-            all scores are 0.
-    """
-
-    kinds: tuple[str, ...] = KINDS
-    levels: tuple[str, ...] = LEVELS
-    return_types: tuple[str, ...] = ("raw", "probs", "log_probs")
-    hetero: tuple[str, ...] = HETERO
-    names_receivers: bool = False
-    sees_degrees: bool = False
-    finds_by_chance: bool = False
-    samples_field: bool = False
-    draws_from_all_nodes: bool = False
-    asks_for_decisions: bool = False
-
-    def holds(self, case: Case) -> bool:
-        """Whether a case is within it."""
-        return (
-            case.kind in self.kinds
-            and case.level in self.levels
-            and case.return_type in self.return_types
-        )
-
-
-#: Methods that ask for more than a model with messages; what they refuse is tested with them.
-SCOPE: dict[str, Scope] = {
-    "cam": Scope(levels=("graph",), return_types=("raw",), hetero=(), names_receivers=True),
-    "grad_cam": Scope(hetero=(), names_receivers=True),
-    "attention": Scope(kinds=("gat",), hetero=("hetero_conv",)),
-    "pg_explainer": Scope(hetero=(), names_receivers=True),
-    "pgm_explainer": Scope(sees_degrees=True, finds_by_chance=True),
-    "relex": Scope(sees_degrees=True, samples_field=True),
-    "causal_screening": Scope(sees_degrees=True),
-    "subgraphx": Scope(sees_degrees=True),
-    "graph_lime": Scope(levels=("node",), hetero=(), sees_degrees=True),
-    "zorro": Scope(
-        hetero=(), sees_degrees=True, draws_from_all_nodes=True, asks_for_decisions=True
-    ),
-}
-
-
 def scope(method: str) -> Scope:
     """What a method can explain."""
-    return SCOPE.get(method, Scope())
+    return METHODS[method].scope
+
+
+def holds(own: Scope, case: Case) -> bool:
+    """Whether a case is within a scope."""
+    return (
+        (case.kind == "gat" or not own.needs_attention)
+        and case.level in own.levels
+        and case.return_type in own.return_types
+    )
+
+
+def hetero_models(own: Scope) -> tuple[str, ...]:
+    """The heterogeneous models within a scope (see ``tests/hetero``)."""
+    if not own.heterogeneous:
+        return ()
+    return ("hetero_conv",) if own.needs_attention else HETERO
 
 
 def within_scope(cases: Sequence[Case]) -> list[Any]:
@@ -120,7 +53,7 @@ def within_scope(cases: Sequence[Case]) -> list[Any]:
         pytest.param(method, case, id=f"{method}-{case}")
         for method in METHODS
         for case in cases
-        if scope(method).holds(case)
+        if holds(scope(method), case)
     ]
 
 
@@ -317,19 +250,13 @@ Factory = Callable[..., gg.Explainer]
 
 def factory(method: type[gg.Explainer], **variant: Any) -> Factory:
     """A factory of one method, or of a variant of it, with tiny hyper-parameters."""
-    known = inspect.signature(method.__init__).parameters
 
     def make(model: nn.Module, case: Case, **settings: Any) -> gg.Explainer:
-        tiny = {name: value for name, value in TINY.items() if name in known}
-        tiny |= TINY_OF_METHOD.get(method.name, {})
-        return method(model, case.task(), progress=False, **{**tiny, **variant, **settings})
+        given = {**method.test_settings, **variant, **settings}
+        return method(model, case.task(), progress=False, **given)
 
     make.method = method  # type: ignore[attr-defined]
-    # Settings without which a formula speaks of the size of the receptive field.
-    fixed: dict[str, Any] = {"init_scale": 0.7} if "init_scale" in known else {}
-    if issubclass(method, BlackBoxExplainer):  # on the full graph alone nobody can find it out
-        fixed["num_hops"] = 3
-    make.fixed_size = fixed  # type: ignore[attr-defined]
+    make.fixed_size = method.fixed_settings  # type: ignore[attr-defined]
     return make
 
 
@@ -340,7 +267,7 @@ def traits_of(make: Factory) -> Any:
 
 def scope_of(make: Factory) -> Scope:
     """Scope of the method that a factory builds."""
-    return scope(make.method.name)  # type: ignore[attr-defined]
+    return make.method.scope  # type: ignore[attr-defined]
 
 
 def explained(

@@ -17,6 +17,7 @@ from tests.laws.cases import (
     every_mode_and_target,
     every_other,
     factory,
+    holds,
     scope,
     within_scope,
 )
@@ -31,7 +32,7 @@ def each_method(cases: Sequence[Case]) -> pytest.MarkDecorator:
 
 @pytest.mark.parametrize("method", FACTORIES)
 def test_every_method_has_cases(method: str) -> None:
-    own = [case for case in CASES if scope(method).holds(case)]
+    own = [case for case in CASES if holds(scope(method), case)]
     assert {case.level for case in own} == set(scope(method).levels)
 
 
@@ -117,7 +118,7 @@ def test_every_other_case_has_every_mode_and_target() -> None:
 
     walked = [each.values for each in every_other(every_mode_and_target())]
     for method in FACTORIES:
-        wanted = [case for case in every_mode_and_target() if scope(method).holds(case)]
+        wanted = [case for case in every_mode_and_target() if holds(scope(method), case)]
         own = [case for name, case in walked if name == method]
         assert {case.level for case in own} == {case.level for case in wanted}
         if len({case.level for case in wanted}) > 1:

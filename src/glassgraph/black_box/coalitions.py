@@ -10,6 +10,7 @@ from torch import Tensor
 from glassgraph.black_box.bits import to_masks, to_sets, union, within
 from glassgraph.black_box.node_sets import Building, NodeSets
 from glassgraph.core import random
+from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import visible_edges, visible_nodes
 
@@ -88,7 +89,7 @@ class Coalitions:
         batch = self.batch
         order = torch.arange(samples, device=batch.device)
         own = random.uniform(seed, 1, batch.key.view(-1, 1), order)
-        address = self._pad(batch.node_address()).unsqueeze(1)
+        address = self._pad(node_address(batch)).unsqueeze(1)
         drawn = random.uniform(seed, 2, batch.key.view(-1, 1, 1), order.view(-1, 1), address)
         return drawn < own.unsqueeze(2)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from glassgraph.black_box.attribute_hash import LABELS, edge_hashes, node_hashes
 from glassgraph.black_box.variants import Variants
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.reachability import visible_edges
@@ -47,7 +48,7 @@ class Growth:
         source, destination = batch.fields.source, batch.fields.destination
         look = node_hashes(batch, LABELS)
         self.look = self._sum(random.hash64(8, look[source], look[destination], self._edge_hash))
-        self.address = self._sum(batch.edge_address())
+        self.address = self._sum(edge_address(batch))
         self._variants = Variants(batch, memory_budget)
         self._is_selected = torch.zeros(batch.num_edges, dtype=torch.bool, device=batch.device)
         self._is_used = torch.zeros_like(self._has_two)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random
+from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import UnsupportedModelError
 
@@ -36,7 +37,7 @@ class FeatureNoise:
     def __init__(self, batch: InstanceBatch, seed: int) -> None:
         self._batch, self._seed = batch, seed
         self._values = only_features(batch, batch.graph.data.get("x", None))
-        self._address = batch.node_address()
+        self._address = node_address(batch)
 
     def draw(self, instance: int, node: Tensor, num_samples: int) -> Tensor:
         """Features ``[S, n, F]`` of some nodes ``[n]`` (rows of the batch) of an instance."""

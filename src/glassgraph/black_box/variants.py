@@ -22,7 +22,9 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
+from glassgraph.core.node_features import with_features
 from glassgraph.core.receptive import Fields, expand
+from glassgraph.core.task import as_matrix
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
 
 #: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
@@ -130,9 +132,10 @@ class Variants:
             chosen = instance[first:last]
             copies = self._copies(chosen)
             features = fill(Copies(copies, self.batch, chosen, first))
-            output = copies.node_output if everywhere else copies.output
             with _on_a_part():
-                found.append(output(features=features))
+                found.append(
+                    node_output(copies, features) if everywhere else copies.output(None, features)
+                )
         return self._joined(found)
 
     # Parts
@@ -200,9 +203,9 @@ class Variants:
             with _on_a_part():
                 copies = self.batch.with_fields(fields, owner)
                 features = copies.features
-                for x, at in zip(features, copies.node_owners(), strict=True):
+                for x, position in zip(features, copies.packed.node_position, strict=True):
                     if x is not None:
-                        x[at % 2 == 1] *= -3
+                        x[copies.node_instance[position] % 2 == 1] *= -3
                 output = copies.output(features=features)[::2]
             self._is_apart = bool(rows_agree(output, self.batch.reference[:count]).all())
         return self._is_apart
@@ -293,6 +296,21 @@ class Variants:
             if wiring.needs_both_directions:
                 is_reached[destination[kept]] = True
         return kept.nonzero().view(-1), is_reached.nonzero().view(-1)
+
+
+def node_output(batch: InstanceBatch, features: Sequence[Tensor | None] | None = None) -> Tensor:
+    """What the model returns for every node of the explained type, ``[n_t, C]``; node tasks.
+
+    Nodes at the boundary of a field lack some of their surroundings.
+
+    Args:
+        batch: the instances.
+        features: replaces the batch's features, None to leave a type alone.
+    """
+    result = batch.model_call(with_features(batch.graph, batch.packed.data, features))
+    if isinstance(result, dict) and batch.task.node_type in result:
+        result = result[batch.task.node_type]
+    return as_matrix(result, None, batch.task.level)
 
 
 @contextmanager

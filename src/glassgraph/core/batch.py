@@ -7,21 +7,19 @@ Everything is flat: ``e`` edges and ``n`` nodes over all instances and types.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from glassgraph.core import random, task
+from glassgraph.core import task
 from glassgraph.core.call import ModelCall
-from glassgraph.core.edges import parallel_rank
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import Cutter, Intervention
-from glassgraph.core.messages import SiteMessages, read_messages
 from glassgraph.core.modified_backward import ModifiedBackward
+from glassgraph.core.node_features import float_features, with_features
 from glassgraph.core.pack import Packed, pack
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
@@ -33,6 +31,27 @@ from glassgraph.core.task import Targets, Task
 class InstanceBatch:
     """Many instances as one disjoint graph: what a method computes on.
 
+    What a method needs as a rule:
+
+    ===================================  ===========================================================
+    ``num_instances``, ``num_layers``    the sizes B and L
+    ``num_edges``, ``num_nodes``         the sizes e and n, over all instances
+    ``edge_instance``, ``node_instance`` ``[e]``, ``[n]`` whose an edge or a node is
+    ``fields.source``, ``.destination``  ``[e]`` the ends of an edge, among the n nodes
+    ``ones()``                           ``[e]`` or ``[L, e]`` gates, all of them open
+    ``features``, ``feature_leaves()``   ``[n_t, F_t]`` for each node type; the same with gradients
+    ``score(gates, features)``           ``[B]`` the explained score under gates, features or both
+    ``loss(gates, features)``            ``[B]`` what a mask minimizes to keep the prediction
+    ``output(gates, features)``          ``[B, C]`` all that the model returns
+    ``gradients(value, inputs)``         of a sum of scores or losses; ``gate_gradients(gates)``
+    ``key``                              ``[B]`` addresses an instance's random numbers, see
+                                         `glassgraph.core.addresses`
+    ===================================  ===========================================================
+
+    What stands in other files takes a batch as well: messages (`glassgraph.core.messages`), what
+    can reach the prediction (`glassgraph.core.reachability`), copies that differ in one edge
+    (`glassgraph.core.copies`), sums of feature scores (`glassgraph.core.feature_scores`).
+
     Attributes:
         task: the task.
         fields: where its nodes and edges come from.
@@ -41,6 +60,28 @@ class InstanceBatch:
         reference: ``[B, C]`` the model's output on the unchanged input.
         key: ``[B]`` the user's number of each instance, for its random numbers.
         is_whole: whether this is a single instance on the user's full graph (the fall-back).
+        graph: the user's graph.
+        packed: the graph that the model is called on.
+        model_call: how the model is called.
+        intervention: what gates do at each site.
+        output_rows: ``[B]`` which rows of the model's output are explained; None for all.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SimpleConv
+        >>> x, edge_index = torch.tensor([[2.0], [3.0], [5.0]]), torch.tensor([[0, 1], [1, 2]])
+        >>> model = SimpleConv(combine_root="sum")  # adds the neighbors' features to one's own
+        >>> explainer = gg.Random(model, gg.Task("node", mode="regression"))
+        >>> preparation = explainer.prepare(Data(x=x, edge_index=edge_index))
+        >>> ((_, batch),) = preparation.batches(preparation.instances([1, 2]), None, None)
+        >>> batch.score(), batch.edge_instance
+        (tensor([5., 8.]), tensor([0, 1]))
+        >>> batch.score(0 * batch.ones())  # with all messages shut
+        tensor([3., 5.])
+        >>> batch.gate_gradients(batch.ones())
+        tensor([2., 3.])
     """
 
     task: Task
@@ -55,6 +96,7 @@ class InstanceBatch:
     model_call: ModelCall = field(repr=False)
     intervention: Intervention = field(repr=False)
     output_rows: Tensor | None = field(repr=False)
+    _constants: Mapping[int, Constants] = field(default_factory=dict, repr=False)
 
     @property
     def num_instances(self) -> int:
@@ -114,29 +156,11 @@ class InstanceBatch:
     @property
     def features(self) -> list[Tensor | None]:
         """For each node type its floating features ``[n_t, F_t]``, None where there are none."""
-        return self._features_of(self.packed.data)
-
-    @property
-    def graph_features(self) -> list[Tensor | None]:
-        """The same of all nodes of the user's graph."""
-        return self._features_of(self.graph.data)
-
-    def _features_of(self, data: Any) -> list[Tensor | None]:
-        found: list[Tensor | None] = []
-        for store in self._node_stores(data):
-            x = store.get("x", None)
-            is_float = isinstance(x, Tensor) and x.is_floating_point() and x.dim() == 2
-            found.append(x if is_float else None)
-        return found
+        return float_features(self.graph, self.packed.data)
 
     def feature_leaves(self) -> list[Tensor | None]:
         """Copies of `features` whose gradients can be asked for."""
         return [None if x is None else x.detach().clone().requires_grad_() for x in self.features]
-
-    def _node_stores(self, data: Any) -> list[Any]:
-        if not self.graph.is_heterogeneous:
-            return [data]
-        return [data[name] for name in self.graph.node_types]
 
     def ones(self, *, layerwise: bool = False) -> Tensor:
         """Open gates ``[e]``, or ``[L, e]`` if ``layerwise``."""
@@ -157,55 +181,12 @@ class InstanceBatch:
             features: replaces `features`, None to leave a type alone.
             baselines: for each site what a shut message becomes (zero if None), broadcastable to
                 its messages; see `SiteMessages.baseline`.
-            cutter: replaces the states of senders at each site, see `Intervention.run`.
+            cutter: replaces the states of senders at each site, see `Intervention.gates`.
         """
-        data = self._data_with(features)
-        result = self.intervention.run(lambda: self.model_call(data), gates, baselines, cutter)
+        data = with_features(self.graph, self.packed.data, features)
+        with self.intervention.gates(gates, baselines, cutter):
+            result = self.model_call(data)
         return select_rows(self.task, result, self.output_rows, self.num_predictions)
-
-    def node_output(self, features: Sequence[Tensor | None] | None = None) -> Tensor:
-        """What the model returns for every node of the explained type, ``[n_t, C]``; node tasks.
-
-        Nodes at the boundary of a field lack some of their surroundings.
-
-        Args:
-            features: replaces `features`, None to leave a type alone.
-        """
-        result = self.model_call(self._data_with(features))
-        if isinstance(result, dict) and self.task.node_type in result:
-            result = result[self.task.node_type]
-        return task.as_matrix(result, None, self.task.level)
-
-    def _data_with(self, features: Sequence[Tensor | None] | None) -> Any:
-        data = self.packed.data
-        if features is not None:
-            data = copy.copy(data)
-            for store, x in zip(self._node_stores(data), features, strict=True):
-                if x is not None:
-                    store["x"] = x
-        return data
-
-    def messages(self) -> list[SiteMessages]:
-        """What each site sends in an unchanged run, one entry per site that can be gated."""
-        with torch.no_grad():
-            _, recorded = self.intervention.record(lambda: self.model_call(self.packed.data))
-        num_nodes = None if self.graph.is_heterogeneous else self.num_nodes
-        plans = self.intervention.plans
-        return read_messages(self.wiring, plans, recorded, self.num_edges, num_nodes)
-
-    def has_message(self) -> Tensor:
-        """``[L, e]`` whether an edge has a message at a layer that can reach the prediction."""
-        fields, wiring, num_edges = self.fields, self.wiring, self.num_edges
-        found = torch.zeros((self.num_layers, num_edges), dtype=torch.bool, device=self.device)
-        for site, plan in zip(wiring.sites, self.intervention.plans, strict=True):
-            if plan.row_edge is None:
-                continue
-            is_sent = torch.zeros(num_edges + 1, dtype=torch.bool, device=self.device)
-            is_sent[plan.row_edge] = True  # the last one stands for rows that are no user edge
-            is_reversed = site.is_flipped != (wiring.channels[site.channel].receiver == 0)
-            receiver = fields.source if is_reversed else fields.destination
-            found[site.layer] |= is_sent[:-1] & (fields.distance[receiver] <= site.height)
-        return found
 
     def score(
         self,
@@ -262,10 +243,6 @@ class InstanceBatch:
             (gradient,) = self.gradients(self.score(leaf), [leaf])
         return gradient
 
-    def node_owners(self) -> list[Tensor]:
-        """For each node type, which instance each of its nodes belongs to."""
-        return [self.node_instance[position] for position in self.packed.node_position]
-
     def flat_features(self, feature: Sequence[Tensor | None] | None) -> Tensor | None:
         """Feature scores of all node types as ``[n, F]``, padded with NaN."""
         if feature is None or all(each is None for each in feature):
@@ -279,25 +256,6 @@ class InstanceBatch:
             if each is not None:
                 flat[position, : each.size(1)] = each.to(self.dtype)
         return flat
-
-    def sum_features(self, feature: Sequence[Tensor | None]) -> Tensor:
-        """Sum of each node's feature scores, ``[n]``; zero for node types without features."""
-        return self._reduce_features(feature, lambda each: each.sum(dim=1))
-
-    def mean_features(self, feature: Sequence[Tensor | None]) -> Tensor:
-        """Mean of each node's feature scores, ``[n]``; zero for node types without features."""
-        return self._reduce_features(feature, lambda each: each.mean(dim=1))
-
-    def _reduce_features(
-        self, feature: Sequence[Tensor | None], reduce: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        if len(feature) == 1 and feature[0] is not None:
-            return reduce(feature[0])
-        total = torch.zeros(self.num_nodes, dtype=self.dtype, device=self.device)
-        for position, each in zip(self.packed.node_position, feature, strict=True):
-            if each is not None:
-                total[position] = reduce(each).to(self.dtype)
-        return total
 
     def take(self, instances: Tensor) -> InstanceBatch:
         """Some of the instances, packed anew; an instance may come several times."""
@@ -316,34 +274,6 @@ class InstanceBatch:
             model_call=self.model_call,
             constants=self._constants,
         )
-
-    _constants: Mapping[int, Constants] = field(default_factory=dict, repr=False)
-
-    def edge_address(self) -> Tensor:
-        """``[e]`` a number for each edge that depends on its endpoints alone.
-
-        Together with the instance's key it addresses random numbers, so that they depend neither
-        on the batch nor on the order in which edges are listed.
-        """
-        source, destination = (
-            self.fields.node[self.fields.source],
-            self.fields.node[self.fields.destination],
-        )
-        if self.graph.node_graph is not None and not self.graph.is_heterogeneous:
-            start = self.graph.by_graph[0].pointer
-            source = source - start[self.graph.node_graph[source]]
-            destination = destination - start[self.graph.node_graph[destination]]
-        bounds = torch.tensor(self.graph.edge_offset[1:], device=self.device)
-        kind = torch.searchsorted(bounds, self.fields.edge, right=True)
-        rank = parallel_rank(self.fields.source, self.fields.destination)
-        return random.hash64(0, source, destination, kind, rank)
-
-    def node_address(self) -> Tensor:
-        """``[n]`` a number for each node, as `edge_address` for edges."""
-        node = self.fields.node
-        if self.graph.node_graph is not None and not self.graph.is_heterogeneous:
-            node = node - self.graph.by_graph[0].pointer[self.graph.node_graph[node]]
-        return random.hash64(1, node)
 
 
 def select_rows(

@@ -149,10 +149,7 @@ def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
     else:  # graphs side by side in one Data
         fields = whole_graphs(graph, torch.tensor([number], device=graph.device))
         data = pack(graph, fields, model_call, "graph").data
-    stores = [data]
-    if graph.is_heterogeneous:
-        stores = [data[name] for name in graph.node_types]
-    for store in stores:
+    for store in graph.node_stores(data):
         if model_call.needs("batch") and "batch" not in store:
             store.batch = torch.zeros(store.num_nodes, dtype=torch.long, device=graph.device)
     return data

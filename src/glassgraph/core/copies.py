@@ -203,50 +203,76 @@ def _affected(fields: Fields, receiver: Tensor, num_hops: int) -> _Affected:
 def _share(batch: InstanceBatch, first: int, last: int) -> Turn:
     """Build the copies for the edges ``first`` to ``last - 1``."""
     device = batch.device
+    every_edge = torch.arange(first, last, device=device)
     instance = batch.edge_instance[first:last]
     low, high = int(instance[0]), int(instance[-1]) + 1
-    base = batch.fields.take(torch.arange(low, high, device=device))
-    num_nodes, num_base = base.node.numel(), high - low
-    offset = int(torch.searchsorted(batch.edge_instance, low))
-    own_edge = torch.arange(first, last, device=device) - offset
-    affected = _affected(base, base.destination[own_edge], batch.wiring.num_hops)
+    originals = torch.arange(low, high, device=device)
+    base = batch.fields.take(originals)
+    own_edge = every_edge - int(torch.searchsorted(batch.edge_instance, low))
+    fields, shut = _with_copies(base, own_edge, instance - low, batch.wiring.num_hops)
+    return Turn(
+        batch=batch.with_fields(fields, torch.cat([originals, instance])),
+        copy=high - low + torch.arange(last - first, device=device),
+        shut=shut,
+        instance=instance,
+        edge=every_edge,
+    )
 
+
+def _with_copies(
+    base: Fields, own_edge: Tensor, instance: Tensor, num_hops: int
+) -> tuple[Fields, Tensor]:
+    """Fields, and beside them for each of some edges a copy of the nodes that it affects.
+
+    Args:
+        base: the originals.
+        own_edge: ``[C]`` the edge that each copy is to change.
+        instance: ``[C]`` the original of each copy.
+        num_hops: message-passing steps K.
+
+    Returns:
+        All fields, and where in them the copies of ``own_edge`` stand.
+    """
+    num_nodes, num_copies = base.node.numel(), own_edge.numel()
+    affected = _affected(base, base.destination[own_edge], num_hops)
     position, copy = expand(affected.pointer, affected.root)
     node = affected.node[position]
-    number = num_nodes + torch.arange(node.numel(), device=device)
     row, receiver = expand(affected.incoming.pointer, node)
-    edge = affected.incoming.edge[row]
-    edge_copy = copy[receiver]
-    node_key = copy * num_nodes + node
-
-    def own_or_original(at: Tensor, where: Tensor) -> Tensor:
-        """The copy's own node if it has one, else the original's."""
-        key = at * num_nodes + where
-        place = torch.searchsorted(node_key, key).clamp_max(node_key.numel() - 1)
-        return torch.where(node_key[place] == key, num_nodes + place, where)
-
-    every_copy = torch.arange(last - first, device=device)
-    seed = base.seed[instance - low]
+    edge, edge_copy = affected.incoming.edge[row], copy[receiver]
+    own = _OwnNodes(copy * num_nodes + node, num_nodes)
+    every_copy = torch.arange(num_copies, device=own_edge.device)
     fields = Fields(
-        num_instances=num_base + last - first,
-        node_instance=torch.cat([base.node_instance, num_base + copy]),
+        num_instances=base.num_instances + num_copies,
+        node_instance=torch.cat([base.node_instance, base.num_instances + copy]),
         node=torch.cat([base.node, base.node[node]]),
         distance=torch.cat([base.distance, base.distance[node]]),
-        edge_instance=torch.cat([base.edge_instance, num_base + edge_copy]),
+        edge_instance=torch.cat([base.edge_instance, base.num_instances + edge_copy]),
         edge=torch.cat([base.edge, base.edge[edge]]),
-        source=torch.cat([base.source, own_or_original(edge_copy, base.source[edge])]),
-        destination=torch.cat([base.destination, number[receiver]]),
-        seed=torch.cat([base.seed, own_or_original(every_copy.view(-1, 1), seed)]),
+        source=torch.cat([base.source, own.or_original(edge_copy, base.source[edge])]),
+        destination=torch.cat([base.destination, num_nodes + receiver]),
+        seed=torch.cat([base.seed, own.or_original(every_copy.view(-1, 1), base.seed[instance])]),
     )
     shut = (edge == own_edge[edge_copy]).nonzero().view(-1)
-    owner = torch.cat([torch.arange(low, high, device=device), instance])
-    return Turn(
-        batch=batch.with_fields(fields, owner),
-        copy=num_base + every_copy,
-        shut=base.edge.numel() + shut,
-        instance=instance,
-        edge=torch.arange(first, last, device=device),
-    )
+    return fields, base.edge.numel() + shut
+
+
+@dataclass(frozen=True)
+class _OwnNodes:
+    """The nodes that copies have for themselves, behind those of the originals.
+
+    Attributes:
+        key: ``[r]`` ascending, ``copy * num_nodes + node`` for each.
+        num_nodes: nodes of the originals.
+    """
+
+    key: Tensor
+    num_nodes: int
+
+    def or_original(self, copy: Tensor, node: Tensor) -> Tensor:
+        """The copy's own node if it has one, else the original's."""
+        wanted = copy * self.num_nodes + node
+        place = torch.searchsorted(self.key, wanted).clamp_max(self.key.numel() - 1)
+        return torch.where(self.key[place] == wanted, self.num_nodes + place, node)
 
 
 def _whole_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:

@@ -9,6 +9,7 @@ field costs nothing that grows with the graph.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -82,32 +83,9 @@ class TypedGraph:
             SparseAdjacencyError: for a sparse adjacency matrix.
         """
         graphs: list[Any] | None = None
-        if isinstance(data, BaseData):
-            pass  # one graph, or a Batch of them
-        elif not isinstance(data, Mapping) and (
-            isinstance(data, Sequence)
-            or (hasattr(data, "__len__") and hasattr(data, "__getitem__"))
-        ):
-            graphs = [data[i] for i in range(len(data))]
-            if not graphs:
-                raise GraphError("the list of graphs is empty; give at least one graph")
-            for position, graph in enumerate(graphs):
-                if not isinstance(graph, BaseData):
-                    raise GraphError(
-                        f"graph {position} is a {type(graph).__name__}; expected a "
-                        "torch_geometric.data.Data or HeteroData"
-                    )
-                if int(graph.num_nodes or 0) == 0:
-                    raise GraphError(
-                        f"graph {position} has no nodes; there is nothing to explain, leave it out"
-                    )
-                _check_edges(graph, f"graph {position}: ")
+        if not isinstance(data, BaseData):  # else one graph, or a Batch of them
+            graphs = _read_list(data)
             data = Batch.from_data_list(graphs)
-        else:
-            raise GraphError(
-                f"data is a {type(data).__name__}; expected a torch_geometric Data, HeteroData, "
-                "a list of them, a Batch, or a dataset"
-            )
         _check_edges(data, "")
         _check_features(data)
         return _flatten(data, graphs)
@@ -175,6 +153,10 @@ class TypedGraph:
             )
         return self._by_graph
 
+    def node_stores(self, data: Any) -> list[Any]:
+        """Where data of the same kind as the user's keeps each node type's attributes."""
+        return [data[name] for name in self.node_types] if self.is_heterogeneous else [data]
+
     def type_position(self, node_type: str | None) -> int:
         """Position of a node type.
 
@@ -222,16 +204,41 @@ class TypedGraph:
         return start + int(torch.searchsorted(self.node_graph[start:stop], graph))
 
 
+def _read_list(data: Any) -> list[Any]:
+    """The graphs of a list or a data set, each checked."""
+    is_list = isinstance(data, Sequence) or (
+        hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    )
+    if isinstance(data, Mapping) or not is_list:
+        raise GraphError(
+            f"data is a {type(data).__name__}; expected a torch_geometric Data, HeteroData, "
+            "a list of them, a Batch, or a dataset"
+        )
+    graphs = [data[i] for i in range(len(data))]
+    if not graphs:
+        raise GraphError("the list of graphs is empty; give at least one graph")
+    for position, graph in enumerate(graphs):
+        if not isinstance(graph, BaseData):
+            raise GraphError(
+                f"graph {position} is a {type(graph).__name__}; expected a "
+                "torch_geometric.data.Data or HeteroData"
+            )
+        if int(graph.num_nodes or 0) == 0:
+            raise GraphError(
+                f"graph {position} has no nodes; there is nothing to explain, leave it out"
+            )
+        _check_edges(graph, f"graph {position}: ")
+    return graphs
+
+
 def _edge_stores(data: Any) -> list[tuple[EdgeTypeName | None, Any]]:
     if isinstance(data, HeteroData):
         return [(edge_type, data[edge_type]) for edge_type in data.edge_types]
     return [(None, data)]
 
 
-def _sizes(data: Any, edge_type: EdgeTypeName | None) -> tuple[int, int]:
-    if edge_type is None:
-        return int(data.num_nodes or 0), int(data.num_nodes or 0)
-    return int(data[edge_type[0]].num_nodes or 0), int(data[edge_type[2]].num_nodes or 0)
+def _num_nodes(data: Any, node_type: str | None) -> int:
+    return int((data if node_type is None else data[node_type]).num_nodes or 0)
 
 
 def _check_edges(data: Any, where: str) -> None:
@@ -258,7 +265,8 @@ def _check_edges(data: Any, where: str) -> None:
             raise GraphError(f"{name} is {edge_index.dtype}; expected torch.long node ids")
         if edge_index.numel() == 0:
             continue
-        sizes = _sizes(data, edge_type)
+        ends = (None, None) if edge_type is None else (edge_type[0], edge_type[2])
+        sizes = [_num_nodes(data, node_type) for node_type in ends]
         for row, (end, size) in enumerate(zip(("source", "destination"), sizes, strict=True)):
             low, high = torch.aminmax(edge_index[row])
             if int(low) < 0 or int(high) >= size:
@@ -293,41 +301,37 @@ def _plain(edge_index: Tensor) -> Tensor:
 
 
 def _flatten(data: Any, graphs: list[Any] | None) -> TypedGraph:
-    node_types: list[str | None]
-    edge_types: list[EdgeTypeName | None]
+    stores = _edge_stores(data)
+    node_types: list[str | None] = [None]
     if isinstance(data, HeteroData):
-        node_types, edge_types = list(data.node_types), list(data.edge_types)
-        node_sizes = [int(data[name].num_nodes or 0) for name in data.node_types]
-    else:
-        node_types, edge_types = [None], [None]
-        node_sizes = [int(data.num_nodes)]
-    node_offset = [0]
-    for size in node_sizes:
-        node_offset.append(node_offset[-1] + size)
-    sources, destinations, edge_offset = [], [], [0]
-    for edge_type, store in _edge_stores(data):
-        edge_index = _plain(store["edge_index"])
-        if edge_type is None:
-            source, destination = edge_index[0], edge_index[1]
-        else:
-            source = edge_index[0] + node_offset[node_types.index(edge_type[0])]
-            destination = edge_index[1] + node_offset[node_types.index(edge_type[2])]
+        node_types = list(data.node_types)
+        if not stores:
+            raise GraphError("the heterogeneous graph has no edge types; no message can pass")
+    node_offset = _offsets([_num_nodes(data, name) for name in node_types])
+    sources, destinations = [], []
+    for edge_type, store in stores:
+        source, destination = _plain(store["edge_index"])
+        if edge_type is not None:
+            source = source + node_offset[node_types.index(edge_type[0])]
+            destination = destination + node_offset[node_types.index(edge_type[2])]
         sources.append(source)
         destinations.append(destination)
-        edge_offset.append(edge_offset[-1] + edge_index.size(1))
-    if not sources:
-        raise GraphError("the heterogeneous graph has no edge types; no message can pass")
     return TypedGraph(
         data=data,
         graphs=graphs,
         node_types=node_types,
-        edge_types=edge_types,
+        edge_types=[edge_type for edge_type, _ in stores],
         node_offset=node_offset,
-        edge_offset=edge_offset,
+        edge_offset=_offsets([source.numel() for source in sources]),
         source=sources[0] if len(sources) == 1 else torch.cat(sources),
         destination=destinations[0] if len(destinations) == 1 else torch.cat(destinations),
         node_graph=_node_graph(data),
     )
+
+
+def _offsets(sizes: list[int]) -> list[int]:
+    """Where pieces of such sizes begin, and where the last one ends."""
+    return list(itertools.accumulate(sizes, initial=0))
 
 
 def _node_graph(data: Any) -> Tensor | None:

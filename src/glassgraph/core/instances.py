@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.task import Task
-from glassgraph.errors import InstanceError, LabelsMissingError
+from glassgraph.errors import InstanceError, LabelsMissingError, TaskError
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,33 @@ class Instances:
 
     def __len__(self) -> int:
         return int(self.index.numel())
+
+
+def complete_task(task: Task, graph: TypedGraph) -> Task:
+    """Name the explained node type of a heterogeneous graph.
+
+    Raises:
+        TaskError: if it cannot be told.
+    """
+    if not graph.is_heterogeneous:
+        if task.node_type is not None:
+            raise TaskError("node_type is for heterogeneous graphs; this graph has no types")
+        return task
+    if task.level == "edge":
+        raise TaskError("link prediction on heterogeneous graphs is not supported yet")
+    if task.level == "graph":
+        return task
+    if task.node_type is not None:
+        graph.type_position(task.node_type)
+        return task
+    labeled = [name for name in graph.node_types if "y" in graph.data[name]]
+    if len(labeled) != 1:
+        names = ", ".join(repr(name) for name in graph.node_types)
+        raise TaskError(
+            f"the graph has node types {names}; say which one is predicted: "
+            "task=glassgraph.Task('node', node_type=...)"
+        )
+    return Task.of(task, node_type=labeled[0])
 
 
 def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from glassgraph.core.intercept import RecordedMessages, SitePlan
-from glassgraph.core.sites import Channel, Wiring
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.intercept import RecordedMessages
+from glassgraph.core.sites import Channel
 
 #: Methods of a PyG layer whose arguments ending in ``_i`` or ``_j`` are node states.
 _LIFTING = ("message", "aggregate", "update")
@@ -96,22 +97,12 @@ class SiteMessages:
         return value.view(self.num_rows, *self.shape).movedim(0, self.row_dim)
 
 
-def read_messages(
-    wiring: Wiring,
-    plans: Sequence[SitePlan],
-    recorded: Sequence[RecordedMessages],
-    num_edges: int,
-    num_nodes: int | None,
-) -> list[SiteMessages]:
-    """Turn what was recorded at the sites into matrices; sites without gates are left out.
-
-    Args:
-        wiring: the sites.
-        plans: what an intervention does at each.
-        recorded: what each sent.
-        num_edges: edges of the batch.
-        num_nodes: its nodes; None where layers number nodes by type.
-    """
+def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
+    """What each site sends in an unchanged run, one entry per site that can be gated."""
+    with torch.no_grad(), batch.intervention.recording() as recorded:
+        batch.model_call(batch.packed.data)
+    wiring, plans, num_edges = batch.wiring, batch.intervention.plans, batch.num_edges
+    num_nodes = None if batch.graph.is_heterogeneous else batch.num_nodes  # else numbered by type
     found = []
     for each in recorded:
         row_edge = plans[each.site].row_edge

@@ -25,7 +25,8 @@ from glassgraph.core.edges import (
     row_key,
 )
 from glassgraph.core.graph import LINK_KEYS, TypedGraph
-from glassgraph.core.intercept import PlanMismatch, SitePlan, observe
+from glassgraph.core.intercept import PlanMismatch, SitePlan
+from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Channel, Record, Site, Wiring
@@ -54,28 +55,29 @@ def plan_sites(
     constants: Mapping[int, Constants],
     *,
     can_trim: bool = True,
-) -> list[SitePlan]:
+) -> tuple[SitePlan, ...]:
     """Observe a packed graph once and plan what an intervention does at each site."""
     if not wiring.sites:
-        return []
+        return ()
     records = run_observed(wiring.channels, model_call, packed.data)[1]
     check_matrices(graph, packed, wiring.channels, records)
     if len(records) != len(wiring.sites):
         raise PlanMismatch(f"{len(records)} sites ran, {len(wiring.sites)} were traced")
     set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
-    return [
+    return tuple(
         _plan_site(graph, fields, wiring, site, record, candidates[i], constants.get(i), can_trim)
         for i, (site, record) in enumerate(zip(wiring.sites, records, strict=True))
-    ]
+    )
 
 
 def run_observed(
     channels: Sequence[Channel], model_call: Callable[[Any], Any], data: Any
 ) -> tuple[Any, list[Record]]:
     """The model's output and records on data, without gradients."""
-    with torch.no_grad():
-        return observe(channels, lambda: model_call(data))
+    with torch.no_grad(), observed(channels) as records:
+        output = model_call(data)
+    return output, records
 
 
 def set_directions(wiring: Wiring, records: Sequence[Record]) -> None:
@@ -146,41 +148,47 @@ def _find_candidates(
     records: Sequence[Record],
     model_call: ModelCall,
 ) -> list[Candidates]:
-    view = packed.views[0]
-    if not graph.is_heterogeneous:
-        everything = packed.candidates()
-        rank = parallel_rank(view.source, view.destination)
-        if int(rank.max()) == 0 if rank.numel() else True:
-            return [everything] * len(records)
-        # Loops are not counted: a layer may add its own to a part of the edges.
-        num_edges = int((view.source != view.destination).sum())
-        sent = [record.edge_index for record in records]
-        if all(int((rows[0] != rows[1]).sum()) >= num_edges for rows in sent):
-            return [everything] * len(records)  # nothing is split: order tells copies apart
-        parts = [(0, (rank == r).nonzero().view(-1)) for r in range(int(rank.max()) + 1)]
-    else:
-        parts = []
-        for number, each in enumerate(packed.views):
-            rank = parallel_rank(each.source, each.destination)
-            for r in range(int(rank.max()) + 1 if rank.numel() else 0):
-                parts.append((number, (rank == r).nonzero().view(-1)))
+    parts = _parts_without_twins(graph, packed, records)
+    if parts is None:
+        return [packed.candidates()] * len(records)
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in records]
     for number, kept in parts:
         probe = with_edges(graph, packed, number, kept)
         _, seen = run_observed(channels, model_call, probe)
         if len(seen) != len(records):
             raise PlanMismatch("the model takes another path where edges are missing")
-        each = packed.views[number]
-        ends = each.source[kept], each.destination[kept], each.position[kept]
-        for site, record in enumerate(seen):
+        view = packed.views[number]
+        ends = view.source[kept], view.destination[kept], view.position[kept]
+        for pieces, shown, record in zip(found, seen, records, strict=True):
             if graph.is_heterogeneous:
-                match = match_shifted(record.edge_index, *ends)
+                match = match_shifted(shown.edge_index, *ends)
             else:
-                match = match_rows(record.edge_index, Candidates(*ends), records[site].is_flipped)
+                match = match_rows(shown.edge_index, Candidates(*ends), record.is_flipped)
             rows = (match.edge >= 0).nonzero().view(-1)
-            shown = record.edge_index[:, rows]
-            found[site].append((shown.flip(0) if match.is_flipped else shown, match.edge[rows]))
+            known = shown.edge_index[:, rows]
+            pieces.append((known.flip(0) if match.is_flipped else known, match.edge[rows]))
     return [_collect_candidates(pieces) for pieces in found]
+
+
+def _parts_without_twins(
+    graph: TypedGraph, packed: Packed, records: Sequence[Record]
+) -> list[tuple[int, Tensor]] | None:
+    """Edge types and some of their edges, in which no two look alike; None if none do at all."""
+    ranks = [parallel_rank(view.source, view.destination) for view in packed.views]
+    if not graph.is_heterogeneous:
+        view, rank = packed.views[0], ranks[0]
+        if not rank.any():
+            return None
+        # Loops are not counted: a layer may add its own to a part of the edges.
+        num_edges = int((view.source != view.destination).sum())
+        sent = [record.edge_index for record in records]
+        if all(int((rows[0] != rows[1]).sum()) >= num_edges for rows in sent):
+            return None  # nothing is split: order tells copies apart
+    return [
+        (number, (rank == r).nonzero().view(-1))
+        for number, rank in enumerate(ranks)
+        for r in range(int(rank.max()) + 1 if rank.numel() else 0)
+    ]
 
 
 def _collect_candidates(pieces: list[tuple[Tensor, Tensor]]) -> Candidates:

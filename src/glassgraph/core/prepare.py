@@ -30,8 +30,15 @@ from glassgraph.core.context import (
     single_graph,
     without_nan,
 )
+from glassgraph.core.costs import Costs
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances, find_links, labels_of, resolve_instances
+from glassgraph.core.instances import (
+    Instances,
+    complete_task,
+    find_links,
+    labels_of,
+    resolve_instances,
+)
 from glassgraph.core.intercept import Intervention
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
@@ -39,7 +46,7 @@ from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
-from glassgraph.errors import ModelCallError, TargetError, TaskError
+from glassgraph.errors import ModelCallError, TargetError
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
@@ -49,10 +56,6 @@ Check = Literal["auto", "full", "local"]
 FULL_CHECK_EDGES = 50_000
 #: Copies of each message that a forward and backward pass keeps, roughly.
 _COPIES = 6
-#: Bytes of row numbers and sort keys for each edge and node, roughly.
-_INDEX_BYTES = 200
-#: Nodes side by side in one dense adjacency matrix: k fields cost k * k products of one.
-_NODES_IN_MATRIX = 1024
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
 
@@ -127,6 +130,11 @@ class Preparation:
         graph, task = _read_graph(data, task)
         return Preparation(model_call, task, graph, find_wiring(graph, task), check)
 
+    @property
+    def costs(self) -> Costs:
+        """What runs of the model take."""
+        return Costs(self.graph, self.wiring)
+
     def instances(self, index: Any) -> Instances:
         """Check and resolve what to explain; None means everything.
 
@@ -150,19 +158,21 @@ class Preparation:
         full = None
         if self.checks_in_full():
             full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
-        start, group = 0, len(instances) if budget is None else self._first_group(budget)
+        start, group = 0, len(instances)
+        if budget is not None:
+            group = self.costs.first_group(budget, _COPIES, self.task.level)
         while start < len(instances):
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
             self._spent, num_nodes = 0, 0
             for covered, batch in self._prepare(instances, position, target, full):
-                self._spent += self.cost(batch.num_nodes, batch.num_edges, _COPIES)
+                self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
                 num_nodes += batch.num_nodes
                 yield covered, batch
             if budget is None:
                 return
             mean_cost = max(1, self._spent // int(position.numel()))
-            most = self._most_side_by_side(num_nodes // int(position.numel()), 4096)
+            most = self.costs.side_by_side(num_nodes // int(position.numel()), 4096)
             group = max(1, min(4 * group, budget // mean_cost, most))
             start = stop
 
@@ -208,7 +218,7 @@ class Preparation:
         )
         if full is None:
             context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
-            self._spent += self.cost(context.num_nodes, context.num_edges, 1)
+            self._spent += self.costs.of_run(context.num_nodes, context.num_edges, 1)
             reference = context.output
         else:
             context, reference = full, full.output[position]
@@ -267,16 +277,8 @@ class Preparation:
     def whole(self, chosen: Instances, position: Tensor, target: Target) -> InstanceBatch:
         """One instance on the user's own graph, uncut; several share it (not of a graph task)."""
         graph = self.graph
-        if self.task.level == "graph":
-            data = single_graph(graph, int(chosen.graph[0]), self.model_call)
-            fields = whole_graphs(graph, chosen.graph)
-            packed = pack_whole(graph, data, fields)
-        else:
-            data = own_data(graph, self.task)
-            if self.task.level == "edge":
-                data.edge_label_index = chosen.seeds.t().contiguous()
-            fields = everything(graph, chosen.seeds)
-            packed = pack_whole(graph, data, fields)
+        data, fields = self._uncut(chosen)
+        packed = pack_whole(graph, data, fields)
         rows = output_rows(graph, fields, packed, self.task)
         with torch.no_grad():
             result = run_on(self.model_call, data)
@@ -297,6 +299,17 @@ class Preparation:
             output_rows=rows,
         )
 
+    def _uncut(self, chosen: Instances) -> tuple[Any, Fields]:
+        """The user's own data, all of it as one field."""
+        graph = self.graph
+        if self.task.level == "graph":
+            data = single_graph(graph, int(chosen.graph[0]), self.model_call)
+            return data, whole_graphs(graph, chosen.graph)
+        data = own_data(graph, self.task)
+        if self.task.level == "edge":
+            data.edge_label_index = chosen.seeds.t().contiguous()
+        return data, everything(graph, chosen.seeds)
+
     def checks_in_full(self) -> bool:
         """Whether packed predictions are compared with the full graph."""
         if self.task.level == "graph" or self.check == "local":
@@ -312,25 +325,6 @@ class Preparation:
         return resolve_targets(
             self.task, target, reference, lambda: labels_of(self.graph, self.task, chosen)
         )
-
-    def cost(self, num_nodes: int, num_edges: int, copies: int) -> int:
-        """Bytes that a run takes: indices, and ``copies`` of every message and node state."""
-        per_edge = 4 * copies * self.wiring.width + _INDEX_BYTES
-        per_node = 4 * copies * (self.graph.num_features + self.wiring.width) + _INDEX_BYTES
-        return num_edges * per_edge + num_nodes * per_node
-
-    def _first_group(self, budget: int) -> int:
-        """How many instances surely fit, whatever their size."""
-        parts = self.graph.num_graphs if self.task.level == "graph" else 1
-        nodes, edges = -(-self.graph.num_nodes // parts), -(-self.graph.num_edges // parts)
-        most = self._most_side_by_side(nodes, 1024)
-        return max(1, min(budget // self.cost(nodes, edges, _COPIES), most))
-
-    def _most_side_by_side(self, num_nodes: int, otherwise: int) -> int:
-        """How many instances of so many nodes one dense matrix should hold."""
-        if not self.wiring.num_matrices:
-            return otherwise
-        return min(otherwise, _NODES_IN_MATRIX // max(1, num_nodes))
 
     def tell(self, what: str, error: Exception | None = None) -> None:
         """Warn of a fall-back, once."""
@@ -349,34 +343,7 @@ class Preparation:
 def _read_graph(data: Any, task: Task) -> tuple[TypedGraph, Task]:
     """The user's graph, and the task with nothing left to guess."""
     graph = TypedGraph.read(data)
-    task = _complete_task(task, graph)
+    task = complete_task(task, graph)
     if task.level == "edge":
         find_links(graph)  # before the model meets them
     return graph, task
-
-
-def _complete_task(task: Task, graph: TypedGraph) -> Task:
-    """Name the explained node type of a heterogeneous graph.
-
-    Raises:
-        TaskError: if it cannot be told.
-    """
-    if not graph.is_heterogeneous:
-        if task.node_type is not None:
-            raise TaskError("node_type is for heterogeneous graphs; this graph has no types")
-        return task
-    if task.level == "edge":
-        raise TaskError("link prediction on heterogeneous graphs is not supported yet")
-    if task.level == "graph":
-        return task
-    if task.node_type is not None:
-        graph.type_position(task.node_type)
-        return task
-    labeled = [name for name in graph.node_types if "y" in graph.data[name]]
-    if len(labeled) != 1:
-        names = ", ".join(repr(name) for name in graph.node_types)
-        raise TaskError(
-            f"the graph has node types {names}; say which one is predicted: "
-            "task=glassgraph.Task('node', node_type=...)"
-        )
-    return Task.of(task, node_type=labeled[0])

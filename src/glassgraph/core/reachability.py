@@ -13,20 +13,35 @@ from glassgraph.core.sites import OpaqueWiring
 def reaching_messages(batch: InstanceBatch) -> Tensor:
     """``[L, e]`` whether an edge has a message at a layer that can reach the prediction.
 
-    A receptive field knows it by distances (`InstanceBatch.has_message`). On the user's full graph
+    A receptive field knows it by distances (`near_messages`). On the user's full graph
     (the fall-back) nothing is known of distances, and a message counts if the explained score has a
     gradient with respect to it. Of a model that is only called, every edge counts that it sees.
     """
     if isinstance(batch.wiring, OpaqueWiring):
         is_seen = visible_edges(batch, batch.ones().bool())
         return is_seen.expand(batch.num_layers, -1)
-    sent = batch.has_message()
+    sent = near_messages(batch)
     if not batch.is_whole or batch.task.level == "graph":
         return sent
     gates = batch.ones(layerwise=True).requires_grad_()
     with torch.enable_grad():
         (gradient,) = batch.gradients(batch.score(gates), [gates])
     return sent & (gradient != 0)
+
+
+def near_messages(batch: InstanceBatch) -> Tensor:
+    """``[L, e]`` whether an edge has a message at a layer that is near enough to the prediction."""
+    fields, wiring, num_edges = batch.fields, batch.wiring, batch.num_edges
+    found = torch.zeros((batch.num_layers, num_edges), dtype=torch.bool, device=batch.device)
+    for site, plan in zip(wiring.sites, batch.intervention.plans, strict=True):
+        if plan.row_edge is None:
+            continue
+        is_sent = torch.zeros(num_edges + 1, dtype=torch.bool, device=batch.device)
+        is_sent[plan.row_edge] = True  # the last one stands for rows that are no user edge
+        is_reversed = site.is_flipped != (wiring.channels[site.channel].receiver == 0)
+        receiver = fields.source if is_reversed else fields.destination
+        found[site.layer] |= is_sent[:-1] & (fields.distance[receiver] <= site.height)
+    return found
 
 
 def edges_of_nodes(batch: InstanceBatch, node: Tensor) -> Tensor:

@@ -84,11 +84,6 @@ def expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     return start[origin] + offset, origin
 
 
-def _neighbors(index: CompressedIndex, instance: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-    position, origin = expand(index.pointer, node)
-    return instance[origin], index.edge[position]
-
-
 def _unique_sorted(value: Tensor) -> Tensor:
     value = value.sort().values
     if value.numel() == 0:
@@ -124,56 +119,94 @@ def receptive_fields(
     Returns:
         The fields, whose edges keep the user's order.
     """
-    num_instances = seeds.size(0)
-    num_nodes, num_edges = max(graph.num_nodes, 1), max(graph.num_edges, 1)
-    instance = torch.arange(num_instances, device=seeds.device)
-    seed_key = instance.view(-1, 1) * num_nodes + seeds
-    frontier = _unique_sorted(seed_key.flatten())
-    seen, layers, edge_keys = frontier, [frontier], []
+    search = _Search(graph, seeds)
     for _ in range(num_hops):
-        where, node = frontier // num_nodes, frontier % num_nodes
-        at, edge = _neighbors(graph.incoming, where, node)
-        edge_keys.append(at * num_edges + edge)
-        reached = at * num_nodes + graph.source[edge]
-        if both_directions:
-            at, edge = _neighbors(graph.outgoing, where, node)
-            edge_keys.append(at * num_edges + edge)
-            reached = torch.cat([reached, at * num_nodes + graph.destination[edge]])
-        reached = _unique_sorted(reached)
-        frontier = reached[_not_in(reached, seen)]
-        layers.append(frontier)
-        if frontier.numel() == 0:
+        search.step(both_directions)
+        if search.is_finished:
             break
-        seen = torch.cat([seen, frontier]).sort().values
     if with_surroundings:
-        where, node = seen // num_nodes, seen % num_nodes
+        search.add_surroundings()
+    return search.fields(is_repeated=both_directions or with_surroundings)
+
+
+class _Search:
+    """Breadth first over pairs of an instance and a node, as keys ``instance * N + node``.
+
+    Args:
+        graph: the user's graph.
+        seeds: ``[B, S]`` where each instance begins.
+    """
+
+    def __init__(self, graph: TypedGraph, seeds: Tensor) -> None:
+        self._graph = graph
+        self._num_nodes, self._num_edges = max(graph.num_nodes, 1), max(graph.num_edges, 1)
+        instance = torch.arange(seeds.size(0), device=seeds.device)
+        self._seed = instance.view(-1, 1) * self._num_nodes + seeds
+        self._seen = _unique_sorted(self._seed.flatten())
+        self._layers = [self._seen]
+        self._edges: list[Tensor] = []
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last step found no new node."""
+        return self._layers[-1].numel() == 0
+
+    def step(self, both_directions: bool) -> None:
+        """Go one hop further."""
+        graph, last = self._graph, self._layers[-1]
+        reached = self._cross(last, graph.incoming, graph.source)
+        if both_directions:
+            ahead = self._cross(last, graph.outgoing, graph.destination)
+            reached = torch.cat([reached, ahead])
+        self._add_layer(reached)
+
+    def add_surroundings(self) -> None:
+        """Add all edges that enter or leave what has been seen, and their other ends."""
+        graph, inside = self._graph, self._seen
         for index, end in ((graph.incoming, graph.source), (graph.outgoing, graph.destination)):
-            at, edge = _neighbors(index, where, node)
-            edge_keys.append(at * num_edges + edge)
-            reached = _unique_sorted(at * num_nodes + end[edge])
-            layers.append(reached[_not_in(reached, seen)])
-            seen = torch.cat([seen, layers[-1]]).sort().values
-    key = torch.cat(layers)
-    distance = torch.repeat_interleave(
-        torch.tensor([layer.numel() for layer in layers], device=seeds.device)
-    )
-    order = torch.argsort(key)
-    key, distance = key[order], distance[order]
-    edge_key = torch.cat(edge_keys) if edge_keys else key.new_empty(0)
-    is_repeated = both_directions or with_surroundings
-    edge_key = _unique_sorted(edge_key) if is_repeated else edge_key.sort().values
-    at, edge = edge_key // num_edges, edge_key % num_edges
-    return Fields(
-        num_instances=num_instances,
-        node_instance=key // num_nodes,
-        node=key % num_nodes,
-        distance=distance,
-        edge_instance=at,
-        edge=edge,
-        source=torch.searchsorted(key, at * num_nodes + graph.source[edge]),
-        destination=torch.searchsorted(key, at * num_nodes + graph.destination[edge]),
-        seed=torch.searchsorted(key, seed_key),
-    )
+            self._add_layer(self._cross(inside, index, end))
+
+    def _cross(self, start: Tensor, index: CompressedIndex, end: Tensor) -> Tensor:
+        """Note the edges that an index lists for nodes, and return what is at their other ends."""
+        position, origin = expand(index.pointer, start % self._num_nodes)
+        edge, instance = index.edge[position], (start // self._num_nodes)[origin]
+        self._edges.append(instance * self._num_edges + edge)
+        return instance * self._num_nodes + end[edge]
+
+    def _add_layer(self, reached: Tensor) -> None:
+        reached = _unique_sorted(reached)
+        layer = reached[_not_in(reached, self._seen)]
+        self._layers.append(layer)
+        self._seen = torch.cat([self._seen, layer]).sort().values
+
+    def fields(self, *, is_repeated: bool) -> Fields:
+        """What has been found.
+
+        Args:
+            is_repeated: whether edges may have been crossed several times.
+        """
+        graph, key = self._graph, self._seen
+        edge_key = torch.cat(self._edges) if self._edges else key.new_empty(0)
+        edge_key = _unique_sorted(edge_key) if is_repeated else edge_key.sort().values
+        instance, edge = edge_key // self._num_edges, edge_key % self._num_edges
+        start = instance * self._num_nodes
+        return Fields(
+            num_instances=self._seed.size(0),
+            node_instance=key // self._num_nodes,
+            node=key % self._num_nodes,
+            distance=self._distance(),
+            edge_instance=instance,
+            edge=edge,
+            source=torch.searchsorted(key, start + graph.source[edge]),
+            destination=torch.searchsorted(key, start + graph.destination[edge]),
+            seed=torch.searchsorted(key, self._seed),
+        )
+
+    def _distance(self) -> Tensor:
+        """``[n]`` the step at which each node was found."""
+        sizes = [layer.numel() for layer in self._layers]
+        step = torch.repeat_interleave(torch.tensor(sizes, device=self._seen.device))
+        return step[torch.argsort(torch.cat(self._layers))]
 
 
 def whole_graphs(graph: TypedGraph, graphs: Tensor, seeds: Tensor | None = None) -> Fields:

@@ -63,7 +63,7 @@ def shared_batches(
         )
     graph = preparation.graph
     limit = sys.maxsize if budget is None else budget
-    fits = preparation.cost(graph.num_nodes, graph.num_edges, _COPIES) <= limit
+    fits = preparation.costs.of_run(graph.num_nodes, graph.num_edges, _COPIES) <= limit
     group = size or (len(instances) if fits else _FIRST)
     start = 0
     while start < len(instances):
@@ -71,7 +71,9 @@ def shared_batches(
         position = torch.arange(start, stop, device=graph.device)
         batch = _union(preparation, instances.take(position), position, target, full)
         yield position, batch
-        cost = preparation.cost(batch.num_nodes, batch.num_edges, _COPIES) // position.numel()
+        cost = (
+            preparation.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES) // position.numel()
+        )
         if not fits:
             group = max(1, min(size or 4 * group, 4 * group, limit // max(1, cost)))
         start = stop

@@ -1,29 +1,21 @@
-"""What was sent where: sites, and how they depend on one another.
+"""What is sent where: the modules of a model that send messages, and their calls.
 
-A *site* is one message call: (layer module, call number), in execution order. Tracing the model
-once on a small piece of the user's graph, with a probe on every site's messages, shows which sites
-feed which. From that follow, for every site,
-
-* its *layer*: the length of the longest chain of sites before it (the sites of one step, such as
-  R-GCN's relations, share a layer);
-* its *height*: the length of the longest chain after it. A message at a site can reach the
-  explained node only if its destination lies within ``height`` hops of it;
-* which of its arguments hold one row per message, and which of those depend on the graph alone.
+A *site* is one message call: (layer module, call number), in execution order. The *wiring* of a
+model are its sites with their place among one another, see `glassgraph.core.wiring`.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from glassgraph.core.adjacency import AdjacencyTap
-from glassgraph.core.edges import Candidates, match_rows
 from glassgraph.errors import NoMessagePassingError, SparseAdjacencyError
 
 #: Numbers in a message of a model that is only called.
@@ -180,6 +172,11 @@ class Wiring:
             for site in self.sites
         ]
 
+    @cached_property
+    def site_of_call(self) -> Mapping[tuple[int, int], int]:
+        """Position of a site by its channel and the number of its call."""
+        return {(site.channel, site.call): position for position, site in enumerate(self.sites)}
+
     def layers_of_modules(self) -> dict[nn.Module, list[int]]:
         """For each module that sends messages, the layers of its sites in the order of calls."""
         found: dict[nn.Module, list[int]] = {}
@@ -273,88 +270,6 @@ def message_parameters(module: nn.Module) -> frozenset[str]:
     for function in ("message", "aggregate"):
         names |= set(inspect.signature(getattr(module, function)).parameters)
     return frozenset(name for name in names if not name.endswith(("_i", "_j")))
-
-
-def build_wiring(
-    channels: Sequence[Channel],
-    records: Sequence[Record],
-    edges: Callable[[Record], Candidates],
-    num_nodes: int | None,
-) -> Wiring:
-    """Derive the wiring from a traced run.
-
-    Args:
-        channels: the channels of the model.
-        records: what each site was given, with ``feeds_from`` and ``varying`` filled in.
-        edges: the user edges that may appear at a site.
-        num_nodes: nodes of the traced graph; None where the sites number nodes by type.
-
-    Raises:
-        NoMessagePassingError: if no site was reached.
-    """
-    if not records:
-        names = ", ".join(channel.name for channel in channels)
-        raise NoMessagePassingError(
-            f"no message was seen from {names} while the model ran on the data; is the layer "
-            "used, and is the graph passed as edge_index?"
-        )
-    depth = [0] * len(records)
-    for position, record in enumerate(records):
-        depth[position] = 1 + max((depth[earlier] for earlier in record.feeds_from), default=-1)
-    height = [0] * len(records)
-    for position in reversed(range(len(records))):
-        for earlier in records[position].feeds_from:
-            height[earlier] = max(height[earlier], height[position] + 1)
-    sites = []
-    for position, record in enumerate(records):
-        channel = channels[record.channel]
-        match = match_rows(record.edge_index, edges(record), record.is_flipped)
-        is_coarsened = num_nodes is not None and all(
-            size is not None and size != num_nodes for size in record.size
-        )
-        edge_arguments, can_trim = _edge_arguments(channel, record)
-        is_mapped = not is_coarsened and (not match.is_empty or record.edge_index.size(1) == 0)
-        sites.append(
-            Site(
-                name=channel.name + (f"#{record.call + 1}" if record.call else ""),
-                channel=record.channel,
-                call=record.call,
-                layer=depth[position],
-                height=height[position],
-                is_flipped=match.is_flipped,
-                is_mapped=is_mapped,
-                edge_arguments=edge_arguments,
-                constant_arguments=edge_arguments - record.varying,
-                can_trim=can_trim and is_mapped,
-                width=_message_width(channel, record),
-            )
-        )
-    return Wiring(tuple(channels), tuple(sites))
-
-
-def _message_width(channel: Channel, record: Record) -> int:
-    if channel.is_adjacency:
-        return int(record.arguments["values"].size(1))
-    return max(1, math.prod(record.message) // max(1, record.edge_index.size(1)))
-
-
-def _edge_arguments(channel: Channel, record: Record) -> tuple[frozenset[str], bool]:
-    """The arguments with one row per message, and whether all others may stay as they are."""
-    if channel.is_tap:
-        return frozenset(), False
-    if channel.is_adjacency:
-        return frozenset({"weight"}), False
-    num_rows = record.edge_index.size(1)
-    names, can_trim = set(), True
-    for name in message_parameters(channel.module):
-        value = record.arguments.get(name)
-        if not isinstance(value, Tensor):
-            continue
-        if value.dim() > 0 and value.size(0) == num_rows:
-            names.add(name)
-        elif value.numel() > 1:
-            can_trim = False  # neither one row per message nor a scalar: it cannot be cut
-    return frozenset(names), can_trim
 
 
 def refuse_fused(channel: Channel) -> None:

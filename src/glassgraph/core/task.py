@@ -211,55 +211,74 @@ def resolve_targets(
     Raises:
         TargetError: if a class is out of range or the word is unknown.
     """
-    num_instances, num_columns = output.shape
-    is_one_column = num_columns == 1
-    num_classes = 2 if task.mode == "binary_classification" and is_one_column else num_columns
-
-    def constant(value: int) -> Tensor:
-        return torch.full((num_instances,), value, dtype=torch.long, device=output.device)
-
     contrast: Tensor | None = None
     if target is None or (isinstance(target, str) and target == "predicted"):
-        if task.mode == "regression":
-            if not is_one_column:
-                raise TargetError(
-                    f"the regression model has {num_columns} outputs; say which one to explain "
-                    f"with target=0..{num_columns - 1}"
-                )
-            chosen = constant(0)
-        else:
-            chosen = predicted_class(task, output)
+        chosen = _predicted_targets(task, output)
     elif isinstance(target, str):
-        if target != "label":
-            raise TargetError(
-                f"target must be 'predicted', 'label', a class, or a pair; got {target!r}"
-            )
-        if task.mode == "regression":
-            raise TargetError("target='label' needs classes; a regression has none")
-        chosen = labels().to(output.device).long().view(-1)
+        chosen = _label_targets(task, target, labels).to(output.device)
     elif isinstance(target, tuple):
         if len(target) != 2 or task.mode == "regression" or not all(map(_is_class, target)):
             raise TargetError(f"a contrastive target is a pair of classes (a, b); got {target!r}")
-        chosen, contrast = constant(int(target[0])), constant(int(target[1]))
+        chosen, contrast = (_everywhere(int(each), output) for each in target)
     elif isinstance(target, Tensor):
-        if target.is_floating_point() or target.numel() not in (1, num_instances):
-            raise TargetError(
-                f"a target tensor holds one integer class for each of {num_instances} instances; "
-                f"got {target.dtype} of shape {tuple(target.shape)}"
-            )
-        chosen = target.to(output.device).long().view(-1).expand(num_instances)
+        chosen = _one_for_each(target, output)
     elif _is_class(target):
-        chosen = constant(int(target))
+        chosen = _everywhere(int(target), output)
     else:
         raise TargetError(
             f"target {target!r} is not understood; expected 'predicted', 'label', a class, a pair "
             "(a, b), or a tensor with one class per instance"
         )
     for classes in (chosen,) if contrast is None else (chosen, contrast):
-        if classes.numel() and (int(classes.min()) < 0 or int(classes.max()) >= num_classes):
-            outside = int(classes[(classes < 0) | (classes >= num_classes)][0])
-            raise TargetError(f"target {outside} is out of range: {num_classes} classes, from 0")
+        _check_range(task, output, classes)
     return Targets(chosen, contrast)
+
+
+def _everywhere(number: int, output: Tensor) -> Tensor:
+    """One class for all instances."""
+    return torch.full((output.size(0),), number, dtype=torch.long, device=output.device)
+
+
+def _predicted_targets(task: Task, output: Tensor) -> Tensor:
+    """What the model predicts: a class, or the only value of a regression."""
+    if task.mode != "regression":
+        return predicted_class(task, output)
+    num_columns = output.size(1)
+    if num_columns != 1:
+        raise TargetError(
+            f"the regression model has {num_columns} outputs; say which one to explain "
+            f"with target=0..{num_columns - 1}"
+        )
+    return _everywhere(0, output)
+
+
+def _label_targets(task: Task, word: str, labels: Callable[[], Tensor]) -> Tensor:
+    """The labels, if that is what the word asks for."""
+    if word != "label":
+        raise TargetError(f"target must be 'predicted', 'label', a class, or a pair; got {word!r}")
+    if task.mode == "regression":
+        raise TargetError("target='label' needs classes; a regression has none")
+    return labels().long().view(-1)
+
+
+def _one_for_each(target: Tensor, output: Tensor) -> Tensor:
+    """One class for each instance, or one for all of them."""
+    num_instances = output.size(0)
+    if target.is_floating_point() or target.numel() not in (1, num_instances):
+        raise TargetError(
+            f"a target tensor holds one integer class for each of {num_instances} instances; "
+            f"got {target.dtype} of shape {tuple(target.shape)}"
+        )
+    return target.to(output.device).long().view(-1).expand(num_instances)
+
+
+def _check_range(task: Task, output: Tensor, classes: Tensor) -> None:
+    num_classes = 2 if _is_mirrored(task, output) else output.size(1)
+    outside = classes[(classes < 0) | (classes >= num_classes)]
+    if outside.numel():
+        raise TargetError(
+            f"target {int(outside[0])} is out of range: {num_classes} classes, from 0"
+        )
 
 
 def _is_class(value: object) -> bool:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from glassgraph.core.call import ModelCall
-from glassgraph.core.edges import Candidates
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.intercept import trace
+from glassgraph.core.observe import traced
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Record, Wiring, build_wiring, find_channels
+from glassgraph.core.sites import Record, Wiring, find_channels
+from glassgraph.core.wiring import build_wiring
 from glassgraph.errors import GlassgraphError, ModelCallError
 
 #: Graphs up to this many edges are traced whole.
@@ -73,25 +73,18 @@ def _trace_piece(graph: TypedGraph) -> Fields | None:
 
 def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:
     data = copy.copy(packed.data)
-    stores = [data] if not graph.is_heterogeneous else [data[name] for name in graph.node_types]
-    for store in stores:
+    for store in graph.node_stores(data):
         x = store.get("x", None)
         if isinstance(x, Tensor) and x.is_floating_point():
             store["x"] = x.detach().clone().requires_grad_()
-    records = trace(channels, lambda: model_call(data))
+    with traced(channels) as records:
+        model_call(data)
     check_matrices(graph, packed, channels, records)
     if any(channels[record.channel].is_adjacency for record in records):
         _find_directions(channels, model_call, graph, packed, records)
     candidates = site_candidates(graph, packed, channels, records, model_call) if records else []
-    table: dict[int, Candidates] = {
-        id(record): found for record, found in zip(records, candidates, strict=True)
-    }
-    return build_wiring(
-        channels,
-        records,
-        lambda record: table[id(record)],
-        None if graph.is_heterogeneous else int(packed.data.num_nodes),
-    )
+    num_nodes = None if graph.is_heterogeneous else int(packed.data.num_nodes)
+    return build_wiring(channels, records, candidates, num_nodes)
 
 
 def _find_directions(

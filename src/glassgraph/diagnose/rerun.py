@@ -19,11 +19,13 @@ from tqdm.auto import tqdm
 
 from glassgraph.core import random
 from glassgraph.core import task as tasks
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import divergence, resolve_divergence
 from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import fingerprint, protected
+from glassgraph.core.reachability import near_messages
 from glassgraph.core.task import Target, Targets, Task
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
@@ -213,7 +215,7 @@ class Rerun:
             yield Piece(
                 batch=batch,
                 position=position,
-                reach=batch.has_message(),
+                reach=near_messages(batch),
                 baselines=explainer.baselines(batch) if replacement == "own" else None,
                 labels=find_labels(
                     preparation.graph, preparation.task, self.instances.take(position)
@@ -228,7 +230,7 @@ def item_noise(piece: Piece, num_rows: int, seed: int, stream: int, repeat: int)
     It depends on the seed, the instance, the endpoints of the edge and the row alone.
     """
     row = torch.arange(num_rows, device=piece.batch.device).view(-1, 1)
-    key, address = piece.batch.key[piece.instance], piece.batch.edge_address()
+    key, address = piece.batch.key[piece.instance], edge_address(piece.batch)
     return random.uniform(seed, stream, repeat, key, address, row)
 
 

@@ -12,7 +12,7 @@ import functools
 import inspect
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from pathlib import Path
@@ -33,6 +33,7 @@ from glassgraph.core.sites import find_channels
 from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
 from glassgraph.errors import HyperParameterError, Interrupted
 from glassgraph.explainers.guard import check_attribution, check_class
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.explainers.unpack import unpack
@@ -74,6 +75,12 @@ class Explainer(Configured, ABC, kw_only=False):
 
     name: ClassVar[str]
     traits: ClassVar[Traits]
+    #: What it can explain, and which laws hold in a weaker form.
+    scope: ClassVar[Scope] = Scope()
+    #: Settings with which `glassgraph.testing` explains in moments.
+    test_settings: ClassVar[Mapping[str, Any]] = {}
+    #: Settings without which a formula speaks of the size of the receptive field.
+    fixed_settings: ClassVar[Mapping[str, Any]] = {}
 
     model: Converted[nn.Module | Callable[..., Any], nn.Module] = Converted(_unchanged)
     task: Converted[str | Task, Task] = Converted(Task.of, "node")

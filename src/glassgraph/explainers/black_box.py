@@ -6,8 +6,8 @@ can be called: a network behind a server, a compiled one, a model of another lib
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -38,6 +38,9 @@ class BlackBoxExplainer(Explainer):
     Raises:
         HyperParameterError: if the model cannot be called, or for values out of range.
     """
+
+    #: On the full graph alone nobody can find out how far a model looks.
+    fixed_settings: ClassVar[Mapping[str, Any]] = {"num_hops": 3}
 
     def __init__(
         self,

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.messages import MatrixMessages, SiteMessages
+from glassgraph.core.messages import MatrixMessages, SiteMessages, read_messages
+from glassgraph.core.reachability import near_messages
 from glassgraph.errors import FitError, GraphError
 from glassgraph.learn.bilinear_scorer import BilinearScorer
 from glassgraph.learn.message_scorer import MessageScorer
@@ -135,10 +136,10 @@ class Lesson:
         Raises:
             GraphError: if the messages have other widths than the gates were made for.
         """
-        messages = batch.messages()
+        messages = read_messages(batch)
         kinds = kinds or find_kinds(messages)
         by_site = {each.site: each for each in messages}
-        has_message = batch.has_message().reshape(-1)
+        has_message = near_messages(batch).reshape(-1)
         where = has_message.nonzero().view(-1)
         if not where.numel():
             return Lesson(batch, where, where, None, kinds, [], [])

@@ -55,7 +55,8 @@ def read_attention(batch: InstanceBatch) -> list[AttentionWeights]:
         for layer in asked:
             for handle in layer.hooks():
                 stack.callback(handle.remove)
-        _, recorded = batch.intervention.record(lambda: batch.model_call(batch.packed.data))
+        with batch.intervention.recording() as recorded:
+            batch.model_call(batch.packed.data)
     found = []
     for each in recorded:
         site, plan = batch.wiring.sites[each.site], batch.intervention.plans[each.site]

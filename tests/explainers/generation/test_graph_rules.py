@@ -10,24 +10,24 @@ from torch import Tensor
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, MissingExtraError
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
 from glassgraph.explainers.generation.graph_rules import Judged, Rule, as_rule, from_json
-from glassgraph.explainers.generation.states import Graphs
 
 NAMES = ("C", "O", "F")
 ROOM = 5
 rules = gg.graph_rules
 
 
-def graph(types: list[int], edges: list[tuple[int, int]]) -> Graphs:
+def graph(types: list[int], edges: list[tuple[int, int]]) -> DenseGraphs:
     pairs = torch.tensor(edges).long().view(-1, 2).t()
-    return Graphs.of(torch.tensor(types), pairs, ROOM, len(NAMES))
+    return DenseGraphs.from_edges(torch.tensor(types), pairs, ROOM, len(NAMES))
 
 
 STAR = graph([0, 1, 2, 2], [(0, 1), (0, 2), (0, 3)])
 WATER = graph([1, 2, 2], [(0, 1), (0, 2)])
 CROWDED = graph([1, 0, 0, 0], [(0, 1), (0, 2), (0, 3)])
 APART = graph([0, 0, 1], [(0, 1)])
-ALL = Graphs.join([STAR, WATER, CROWDED, APART])
+ALL = DenseGraphs.cat([STAR, WATER, CROWDED, APART])
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_verdicts(rule: Rule, verdicts: list[bool]) -> None:
 )
 def test_foreseen_moves_are_those_after_which_the_rule_holds(rule: Rule) -> None:
     bound = rule.bind(NAMES)
-    assert bound.foresees
+    assert bound.masks_moves
     for row in range(len(ALL)):
         one = ALL.take(slice(row, row + 1))
         if not bool(bound.holds(one)[0]):
@@ -60,7 +60,7 @@ def test_foreseen_moves_are_those_after_which_the_rule_holds(rule: Rule) -> None
         possible = one.moves()[0].nonzero()
         after = one.take(torch.zeros(len(possible)).long()).after(*possible.t())
         held = bound.holds(after).tolist()
-        foreseen = bound.moves(one)[0][tuple(possible.t())].tolist()
+        foreseen = bound.allowed_moves(one)[0][tuple(possible.t())].tolist()
         assert foreseen == held
 
 
@@ -131,6 +131,6 @@ def test_rdkit_accepts_single_bonds_only_as_far_as_they_go() -> None:
     pytest.importorskip("rdkit")
     bound = rules.Sanitizable().bind(NAMES)
     assert bound.holds(ALL).tolist() == [True, True, False, True]
-    assert not bound.foresees
+    assert not bound.masks_moves
     with pytest.raises(HyperParameterError, match="symbols of elements"):
         rules.Sanitizable().bind(["C", "Qq"])

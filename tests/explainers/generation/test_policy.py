@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassgraph.explainers.generation.policy import Choice, Policy, invert
-from glassgraph.explainers.generation.states import Graphs
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.generation.graph_generation.policy import Choice, Policy, invert
 from glassgraph.explainers.generation.xgnn import policy_loss
 
 TYPES = 3
@@ -19,9 +19,9 @@ def policy(seed: int = 0) -> Policy:
     return Policy(TYPES, torch.Generator().manual_seed(seed), torch.float64)
 
 
-def path(room: int) -> Graphs:
+def path(room: int) -> DenseGraphs:
     edges = torch.tensor([[0, 1], [1, 2]])
-    return Graphs.of(torch.tensor([0, 2, 1]), edges, room, TYPES)
+    return DenseGraphs.from_edges(torch.tensor([0, 2, 1]), edges, room, TYPES)
 
 
 def test_room_that_is_not_used_changes_nothing() -> None:

@@ -19,7 +19,8 @@ Convolutional Neural Networks" (CVPR 2019).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +69,7 @@ class ExcitationBackprop(Explainer):
         is_random=False,
         source="Zhang et al. 2018, arXiv:1608.00507; Pope et al. 2019",
     )
+    test_settings: ClassVar[Mapping[str, Any]] = {"negative": "allow"}
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.feature_scores import sum_features
 from glassgraph.errors import HyperParameterError
 from glassgraph.relevance.input_rules import InputRule
 from glassgraph.relevance.module_scope import ModuleScope, RuleAt
@@ -92,7 +93,7 @@ def attribution(
     edge = layer_edge.sum(dim=0)
     if all(each is None for each in feature):
         return Attribution(edge=edge, layer_edge=layer_edge, total=total)
-    node = batch.sum_features(feature)
+    node = sum_features(batch, feature)
     return Attribution(edge, layer_edge, node, feature, total)
 
 

@@ -1,24 +1,25 @@
 """Rules that generated graphs have to keep: degrees, valences, connectedness, one's own functions.
 
-A rule judges graphs (`Rule.holds`) and, where it can, says in advance which moves keep it
-(`Rule.moves`), so that a generator need not find out by trying. All graphs are simple whatever the
-rules say.
+All graphs are simple whatever the rules say. ::
 
-    rules=[gg.graph_rules.Valence(), lambda node_type, edge_index: bool((node_type == 1).sum() < 2)]
+    rules = [
+        gg.graph_rules.Valence(),
+        lambda node_type, edge_index: bool((node_type == 1).sum() < 2),
+    ]
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from glassgraph.errors import HyperParameterError, MissingExtraError
-from glassgraph.explainers.generation.states import Graphs
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.generation.graph_generation.rule import Rule
 
 __all__ = ["VALENCES", "Connected", "MaxDegree", "Rule", "Sanitizable", "Valence", "as_rule"]
 
@@ -27,38 +28,6 @@ __all__ = ["VALENCES", "Connected", "MaxDegree", "Rule", "Sanitizable", "Valence
 VALENCES = {"C": 4, "N": 5, "O": 2, "F": 1, "I": 7, "Cl": 7, "Br": 5}
 
 Judge = Callable[[Tensor, Tensor], bool]
-
-
-class Rule(ABC):
-    """What graphs have to keep."""
-
-    #: Whether `moves` tells every move that keeps it, so that nothing is left to judge after one.
-    foresees: ClassVar[bool] = False
-
-    @property
-    def name(self) -> str:
-        """As error messages call it."""
-        return repr(self)
-
-    def bind(self, node_types: Sequence[str]) -> Self:
-        """Get to know the names of the node types.
-
-        Raises:
-            HyperParameterError: if the rule has nothing to say about one of them.
-        """
-        return self
-
-    @abstractmethod
-    def holds(self, graphs: Graphs) -> Tensor:
-        """Which graphs keep it, ``[B]`` bool."""
-
-    def moves(self, graphs: Graphs) -> Tensor:
-        """Which moves keep it, ``[B, V, V + K]`` bool, as far as it `foresees`."""
-        return graphs.candidates()
-
-    def to_json(self) -> dict[str, Any] | None:
-        """How to build it again; None for rules that no file can hold."""
-        return None
 
 
 class MaxDegree(Rule):
@@ -71,7 +40,7 @@ class MaxDegree(Rule):
         HyperParameterError: if a limit is no positive integer, or a type does not exist.
     """
 
-    foresees = True
+    masks_moves = True
 
     def __init__(self, limit: int | Mapping[str, int]) -> None:
         values = list(limit.values()) if isinstance(limit, Mapping) else [limit]
@@ -106,21 +75,21 @@ class MaxDegree(Rule):
                 f"are {', '.join(node_types)}"
             )
 
-    def _limits(self, graphs: Graphs) -> Tensor:
+    def _limits(self, graphs: DenseGraphs) -> Tensor:
         """``[K]``."""
         assert self._of_type is not None, "a rule is bound before it is asked"
         return torch.tensor(self._of_type, device=graphs.node_type.device)
 
-    def _free(self, graphs: Graphs) -> Tensor:
+    def _free(self, graphs: DenseGraphs) -> Tensor:
         """How many more neighbors each node may have, ``[B, V]``."""
         return self._limits(graphs)[graphs.node_type.clamp_min(0)] - graphs.degree
 
-    def holds(self, graphs: Graphs) -> Tensor:
+    def holds(self, graphs: DenseGraphs) -> Tensor:
         """See `Rule.holds`."""
-        return ((self._free(graphs) >= 0) | ~graphs.exists).all(dim=1)
+        return ((self._free(graphs) >= 0) | ~graphs.is_node).all(dim=1)
 
-    def moves(self, graphs: Graphs) -> Tensor:
-        """See `Rule.moves`."""
+    def allowed_moves(self, graphs: DenseGraphs) -> Tensor:
+        """See `Rule.allowed_moves`."""
         is_free = self._free(graphs) > 0
         added = is_free.new_ones(len(graphs), graphs.num_types)  # one neighbor is always allowed
         return is_free[:, :, None] & torch.cat([is_free, added], dim=1)[:, None, :]
@@ -160,16 +129,16 @@ class Connected(Rule):
     def __repr__(self) -> str:
         return "Connected()"
 
-    def holds(self, graphs: Graphs) -> Tensor:
+    def holds(self, graphs: DenseGraphs) -> Tensor:
         """See `Rule.holds`."""
-        exists = graphs.exists
-        reached = torch.zeros_like(exists)
+        is_node = graphs.is_node
+        reached = torch.zeros_like(is_node)
         reached[:, 0] = True
         adjacency = graphs.adjacency.to(torch.float32)
-        for _ in range(graphs.room - 1):
+        for _ in range(graphs.max_nodes - 1):
             step = (reached[:, None].to(torch.float32) @ adjacency)[:, 0] > 0
             reached = reached | step
-        return (reached | ~exists).all(dim=1)
+        return (reached | ~is_node).all(dim=1)
 
     def to_json(self) -> dict[str, Any]:
         """See `Rule.to_json`."""
@@ -190,7 +159,7 @@ class Judged(Rule):
     def __repr__(self) -> str:
         return f"the function {getattr(self.judge, '__name__', type(self.judge).__name__)!r}"
 
-    def holds(self, graphs: Graphs) -> Tensor:
+    def holds(self, graphs: DenseGraphs) -> Tensor:
         """See `Rule.holds`."""
         verdicts = []
         for row, key in enumerate(graphs.keys()):
@@ -283,11 +252,11 @@ def as_rule(rule: Rule | Judge) -> Rule:
     return Judged(rule)
 
 
-def from_json(told: Mapping[str, Any]) -> Rule:
-    """The rule that `Rule.to_json` told."""
+def from_json(stored: Mapping[str, Any]) -> Rule:
+    """The rule that `Rule.to_json` described."""
     known: dict[str, type[Any]] = {
         each.__name__: each for each in (MaxDegree, Valence, Connected, Sanitizable)
     }
-    settings = {name: value for name, value in told.items() if name != "rule"}
-    rule: Rule = known[told["rule"]](**settings)
+    settings = {name: value for name, value in stored.items() if name != "rule"}
+    rule: Rule = known[stored["rule"]](**settings)
     return rule

@@ -27,23 +27,34 @@ from glassgraph.core.random import uniform
 from glassgraph.core.task import Call, Mode, ReturnType, Task
 from glassgraph.errors import ExplainerFileError, Interrupted, NotFittedError, TargetError
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
-from glassgraph.explainers.generation import settings
-from glassgraph.explainers.generation.beginnings import (
+from glassgraph.explainers.generation.graph_generation.classifier import (
+    Classifier,
+    Decorate,
+    Features,
+)
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.generation.graph_generation.environment import (
+    STREAM_INITIAL,
+    STREAM_RANDOM,
+    Environment,
+)
+from glassgraph.explainers.generation.graph_generation.initial_graphs import (
     Start,
-    name_types,
-    read_start,
+    node_type_names,
+    read_initial_graphs,
     with_a_first_move,
 )
-from glassgraph.explainers.generation.classifier import Classifier, Decorate, Features
-from glassgraph.explainers.generation.graph_rules import Judge, Rule, as_rule, from_json
-from glassgraph.explainers.generation.ground import (
-    STREAM_START,
-    STREAM_WANDER,
-    Ground,
+from glassgraph.explainers.generation.graph_generation.random_policy import run_random_policy
+from glassgraph.explainers.generation.graph_generation.settings import (
+    as_json,
+    at_least,
+    check_shared,
 )
-from glassgraph.explainers.generation.states import Graphs
-from glassgraph.explainers.generation.traces import generated, with_probabilities
-from glassgraph.explainers.generation.wandering import wander
+from glassgraph.explainers.generation.graph_generation.trajectories import (
+    generated_graphs,
+    with_probabilities,
+)
+from glassgraph.explainers.generation.graph_rules import Judge, Rule, as_rule, from_json
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
@@ -110,9 +121,9 @@ class ModelExplainer(ABC):
         seed: int = 0,
         progress: bool = True,
     ) -> None:
-        settings.check_shared(max_nodes, seed)
+        check_shared(max_nodes, seed)
         self.model = as_module(model)
-        self.node_types = name_types(node_types)
+        self.node_types = node_type_names(node_types)
         self.max_nodes = max_nodes
         self.rules = [as_rule(rule) for rule in rules]
         self.features, self.decorate, self.start, self.call = features, decorate, start, call
@@ -121,8 +132,8 @@ class ModelExplainer(ABC):
         self.task = Task.of("graph", mode=mode, return_type=return_type)
         self._rules = [rule.bind(self.node_types) for rule in self.rules]
         self.classifier = Classifier(self.model, self.task, features, decorate, call)
-        starts = read_start(start, self.node_types, max_nodes, self.classifier.device)
-        self.starts = with_a_first_move(starts, self._rules)
+        initial = read_initial_graphs(start, self.node_types, max_nodes, self.classifier.device)
+        self.initial_graphs = with_a_first_move(initial, self._rules)
         self._probe()
         self.target_class: int | None = None
         self._rows: list[dict[str, Any]] = []
@@ -151,7 +162,7 @@ class ModelExplainer(ABC):
     @property
     def hyper_parameters(self) -> dict[str, Any]:
         """Everything but the model, functions by their names (JSON-able)."""
-        return {name: settings.told(getattr(self, name)) for name in _names(type(self))}
+        return {name: as_json(getattr(self, name)) for name in _names(type(self))}
 
     @property
     def history(self) -> pd.DataFrame:
@@ -168,7 +179,7 @@ class ModelExplainer(ABC):
             FitError: if the loss is not finite.
             Interrupted: on Ctrl-C; what had been learned is kept.
         """
-        self.target_class, self._rows = self.ground(target_class).target, []
+        self.target_class, self._rows = self.environment(target_class).target, []
         try:
             with protected(self.model), torch.enable_grad():
                 self._learn(self.target_class)
@@ -184,7 +195,7 @@ class ModelExplainer(ABC):
             NotFittedError: before `fit`.
         """
         target = self._fitted_class()
-        settings.at_least("n", n, 1)
+        at_least("n", n, 1)
         with protected(self.model):
             found = self._generate(target, n)
         explanation = self._explanation(target, found)
@@ -211,20 +222,22 @@ class ModelExplainer(ABC):
         Raises:
             NotFittedError: without a class, before `fit`.
         """
-        ground = self.ground(self._fitted_class() if target_class is None else target_class)
-        begin = self._begin(settings.at_least("n", n, 1), STREAM_WANDER)
-        nodes = torch.full_like(begin.size, self.max_nodes)
+        target = self._fitted_class() if target_class is None else target_class
+        environment = self.environment(target)
+        initial = self._draw_initial(at_least("n", n, 1), STREAM_RANDOM)
+        nodes = torch.full_like(initial.num_nodes, self.max_nodes)
         edges = torch.full_like(nodes, -1)
         if like is not None and len(like):
             of = [like[i % len(like)] for i in range(n)]
             nodes = nodes.new_tensor([graph.node_type.numel() for graph in of])
             edges = edges.new_tensor([graph.num_edges for graph in of])
         with protected(self.model):
-            episodes, graphs = wander(ground, begin, nodes, edges)
-            found = generated(ground, with_probabilities(ground, episodes), graphs, None)
-        return self._explanation(ground.target, found, is_random=True)
+            trajectories, graphs = run_random_policy(environment, initial, nodes, edges)
+            asked = with_probabilities(environment, trajectories)
+            found = generated_graphs(environment, asked, graphs, None)
+        return self._explanation(environment.target, found, is_random=True)
 
-    def ground(self, target_class: int) -> Ground:
+    def environment(self, target_class: int) -> Environment:
         """For which class graphs grow, and under which rules.
 
         Raises:
@@ -239,7 +252,7 @@ class ModelExplainer(ABC):
             )
         is_binary = self.task.mode == "binary_classification"
         chance = 0.5 if is_binary else 1 / len(classes)
-        return Ground(self.classifier, self._rules, int(target_class), chance, self.seed)
+        return Environment(self.classifier, self._rules, int(target_class), chance, self.seed)
 
     # Files
 
@@ -298,18 +311,18 @@ class ModelExplainer(ABC):
     # Helpers
 
     def _probe(self) -> None:
-        """Ask the model about some small graphs, beginnings and what a move makes of them."""
+        """Ask the model about small graphs: those to begin with, and what a move makes of them."""
         with protected(self.model):
-            row, start, end = self.starts.moves().nonzero(as_tuple=True)
+            row, start, end = self.initial_graphs.moves().nonzero(as_tuple=True)
             first = slice(0, 2)
-            grown = self.starts.take(row[first]).after(start[first], end[first])
-            self.classifier.probe(Graphs.join([self.starts.take(first), grown]))
+            grown = self.initial_graphs.take(row[first]).after(start[first], end[first])
+            self.classifier.probe(DenseGraphs.cat([self.initial_graphs.take(first), grown]))
 
-    def _begin(self, count: int, iteration: int) -> Graphs:
-        """``count`` beginnings, each drawn from those that are possible."""
-        row = torch.arange(count, device=self.starts.node_type.device)
-        number = uniform(self.seed, STREAM_START, iteration, row)
-        return self.starts.take((number * len(self.starts)).long())
+    def _draw_initial(self, count: int, iteration: int) -> DenseGraphs:
+        """``count`` graphs to begin with, each drawn from those that are possible."""
+        row = torch.arange(count, device=self.initial_graphs.node_type.device)
+        number = uniform(self.seed, STREAM_INITIAL, iteration, row)
+        return self.initial_graphs.take((number * len(self.initial_graphs)).long())
 
     def _fitted_class(self) -> int:
         if not self.is_fitted or self.target_class is None:

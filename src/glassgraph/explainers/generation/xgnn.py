@@ -55,6 +55,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -62,12 +63,24 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from glassgraph.errors import FitError
-from glassgraph.explainers.generation import settings
-from glassgraph.explainers.generation.ground import STREAM_EXPLAIN
-from glassgraph.explainers.generation.growing import Growth, Rewards, RollBack, RolloutValue
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.generation.graph_generation.environment import (
+    STREAM_EXPLAIN,
+    Environment,
+)
+from glassgraph.explainers.generation.graph_generation.episodes import (
+    EpisodeRunner,
+    Learn,
+    RollBack,
+)
+from glassgraph.explainers.generation.graph_generation.policy import Choice, Policy
+from glassgraph.explainers.generation.graph_generation.rollout import Rewards, RolloutValue
+from glassgraph.explainers.generation.graph_generation.settings import check
+from glassgraph.explainers.generation.graph_generation.trajectories import (
+    Trajectories,
+    generated_graphs,
+)
 from glassgraph.explainers.generation.model_explainer import ModelExplainer
-from glassgraph.explainers.generation.policy import Choice, Policy
-from glassgraph.explainers.generation.traces import generated
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph
 
@@ -185,13 +198,28 @@ class XGNN(ModelExplainer):
         self.keep, self.slack, self.weights = keep, slack, weights
         self.baseline, self.entropy = baseline, entropy
         self.optimizer, self.learning_rate = optimizer, learning_rate
-        settings.check(vars(self))
+        check(vars(self))
         super().__init__(model, node_types, max_nodes, **shared)
         self.policy = self.make_policy()
 
     def _learn(self, target_class: int) -> None:
-        growth = self.growth(target_class)
+        runner = self.episode_runner(target_class)
         self.policy = policy = self.make_policy()
+        learn = self._learner(policy)
+        best, highest = policy.state_dict(), -math.inf
+        rounds = range(self.iterations)
+        for iteration in tqdm(rounds, "fit xgnn", disable=not self.progress, delay=1, leave=False):
+            initial = self._draw_initial(self.episodes, iteration)
+            trajectories = runner.run(policy, initial, iteration, learn)
+            self._rows.append(self._summary(runner.environment, iteration, trajectories))
+            value = sum(row["probability"] for row in self._rows[-2:])
+            if value >= highest:
+                highest, best = value, copy.deepcopy(policy.state_dict())
+        if self.weights == "best":
+            policy.load_state_dict(best)
+
+    def _learner(self, policy: Policy) -> Learn:
+        """One update of the policy after each step."""
         optimizer = self.make_optimizer(policy)
 
         def learn(choice: Choice, reward: Tensor) -> None:
@@ -206,33 +234,30 @@ class XGNN(ModelExplainer):
             nn.utils.clip_grad_norm_(policy.parameters(), _CLIP)
             optimizer.step()
 
-        best, highest = policy.state_dict(), -math.inf
-        rounds = range(self.iterations)
-        for iteration in tqdm(rounds, "fit xgnn", disable=not self.progress, delay=1, leave=False):
-            begin = self._begin(self.episodes, iteration)
-            episodes = growth.grow(policy, begin, iteration, learn)
-            graphs = episodes.best(self.slack)[0] if self.keep == "best" else episodes.last
-            reached = growth.classifier(graphs)[:, growth.target]
-            reward = torch.cat([step.reward for step in episodes.steps])
-            self._rows.append(
-                {
-                    "iteration": iteration,
-                    "reward": float(reward.mean()),
-                    "probability": float(reached.mean()),
-                    "best": float(reached.max()),
-                }
-            )
-            value = sum(row["probability"] for row in self._rows[-2:])
-            if value >= highest:
-                highest, best = value, copy.deepcopy(policy.state_dict())
-        if self.weights == "best":
-            policy.load_state_dict(best)
+        return learn
+
+    def _summary(
+        self, environment: Environment, iteration: int, trajectories: Trajectories
+    ) -> dict[str, Any]:
+        """A row of the history."""
+        reached = environment.target_probability(self._chosen(trajectories)[0])
+        reward = torch.cat([step.reward for step in trajectories.steps])
+        return {
+            "iteration": iteration,
+            "reward": float(reward.mean()),
+            "probability": float(reached.mean()),
+            "best": float(reached.max()),
+        }
 
     def _generate(self, target_class: int, n: int) -> tuple[GeneratedGraph, ...]:
-        growth, begin = self.growth(target_class), self._begin(n, STREAM_EXPLAIN)
-        episodes = growth.grow(self.policy, begin, STREAM_EXPLAIN)
-        graphs, taken = episodes.best(self.slack) if self.keep == "best" else (episodes.last, None)
-        return generated(growth, episodes, graphs, taken)
+        runner = self.episode_runner(target_class)
+        initial = self._draw_initial(n, STREAM_EXPLAIN)
+        trajectories = runner.run(self.policy, initial, STREAM_EXPLAIN)
+        return generated_graphs(runner.environment, trajectories, *self._chosen(trajectories))
+
+    def _chosen(self, trajectories: Trajectories) -> tuple[DenseGraphs, Tensor | None]:
+        """What episodes give, and how many steps led to it; None for all."""
+        return trajectories.best(self.slack) if self.keep == "best" else (trajectories.last, None)
 
     def _tensors(self) -> dict[str, Tensor]:
         return {name: value.cpu() for name, value in self.policy.state_dict().items()}
@@ -240,26 +265,25 @@ class XGNN(ModelExplainer):
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         self.policy.load_state_dict(tensors)
 
-    def growth(self, target_class: int) -> Growth:
+    def episode_runner(self, target_class: int) -> EpisodeRunner:
         """How graphs grow towards a class.
 
         Raises:
             TargetError: if there is no such class.
         """
         rewards = Rewards(
-            self.num_rollouts,
-            self.rollout_weight,
-            self.rule_weight,
-            self.step_reward,
-            self.rollout_penalty,
-            self.rollout_value,
-            self.max_nodes if self.rollout_steps is None else self.rollout_steps,
+            num_rollouts=self.num_rollouts,
+            rollout_weight=self.rollout_weight,
+            rule_weight=self.rule_weight,
+            step_reward=self.step_reward,
+            rollout_penalty=self.rollout_penalty,
+            rollout_value=self.rollout_value,
+            rollout_steps=self.max_nodes if self.rollout_steps is None else self.rollout_steps,
         )
-        return Growth(
-            **vars(self.ground(target_class)),
+        return EpisodeRunner(
+            environment=replace(self.environment(target_class), mask_moves=self.mask_moves),
             rewards=rewards,
             max_steps=self.max_steps or _STEPS_PER_NODE * self.max_nodes,
-            mask_moves=self.mask_moves,
             roll_back=self.roll_back,
             patience=self.patience,
         )

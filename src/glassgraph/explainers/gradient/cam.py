@@ -25,7 +25,8 @@ Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural Netw
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.readout import Pooling, find_pooling, is_close
 from glassgraph.results.explanation import Attribution
@@ -85,6 +87,10 @@ class CAM(Explainer):
         is_random=False,
         source="Zhou et al. 2016, arXiv:1512.04150; Pope et al. 2019",
     )
+    scope = Scope(
+        levels=("graph",), return_types=("raw",), heterogeneous=False, names_receivers=True
+    )
+    test_settings: ClassVar[Mapping[str, Any]] = {"relu": False}
 
     def __init__(
         self, model: nn.Module, task: str | Task = "graph", *, relu: bool = True, **shared: Any

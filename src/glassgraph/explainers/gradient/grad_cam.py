@@ -26,7 +26,8 @@ Rostami, Martin and Hoffmann, "Explainability Methods for Graph Convolutional Ne
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.states import HiddenStates, layer_states, module_states
 from glassgraph.results.explanation import Attribution
@@ -83,6 +85,8 @@ class GradCAM(Explainer):
         is_random=False,
         source="Selvaraju et al. 2017, arXiv:1610.02391; Pope et al. 2019; Faber et al. 2021",
     )
+    scope = Scope(heterogeneous=False, names_receivers=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {"relu": False}
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.feature_scores import sum_features
 from glassgraph.core.modified_backward import ModifiedBackward
 from glassgraph.results.explanation import Attribution
 
@@ -34,4 +35,4 @@ def of_input_gradients(
     changed = [None if x is None else next(found) for x in features]
     if not rest:
         return Attribution(edge=edge)
-    return Attribution(edge=edge, node=batch.sum_features(changed), feature=changed)
+    return Attribution(edge=edge, node=sum_features(batch, changed), feature=changed)

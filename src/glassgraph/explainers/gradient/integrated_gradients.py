@@ -13,6 +13,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import repeat_instances
+from glassgraph.core.feature_scores import sum_features
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Target
 from glassgraph.errors import GraphError, HyperParameterError
@@ -124,7 +125,7 @@ class IntegratedGradients(Explainer):
         return Attribution(
             edge=None if layer_edge is None else layer_edge.sum(dim=0),
             layer_edge=layer_edge,
-            node=None if feature is None else batch.sum_features(feature),
+            node=None if feature is None else sum_features(batch, feature),
             feature=feature,
         )
 
@@ -298,7 +299,7 @@ def _over_features(
     with torch.no_grad():
         start_score, end = batch.score(batch.ones(), starts), batch.score(batch.ones(), features)
     total, size = (
-        torch.zeros_like(end).index_add(0, batch.node_instance, batch.sum_features(each))
+        torch.zeros_like(end).index_add(0, batch.node_instance, sum_features(batch, each))
         for each in (found, [None if each is None else each.abs() for each in found])
     )
     rounding = _rounding(start_score, end)

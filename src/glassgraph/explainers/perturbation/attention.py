@@ -27,6 +27,7 @@ from glassgraph.core.reachability import reaching_messages
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.attention import read_attention
 from glassgraph.results.explanation import Attribution
@@ -67,6 +68,7 @@ class Attention(Explainer):
         is_random=False,
         source="Veličković et al. 2018, arXiv:1710.10903",
     )
+    scope = Scope(needs_attention=True)
 
     def __init__(
         self,

@@ -44,10 +44,11 @@ from torch import Tensor, nn
 from glassgraph.black_box.growth import Growth
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.subsets import twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.perturbation.subsets import twin_edges
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
@@ -94,6 +95,7 @@ class CausalScreening(BlackBoxExplainer):
         is_random=False,
         source="Wang et al. 2021, openreview nzKv5vxZfge",
     )
+    scope = Scope(sees_degrees=True)
 
     def __init__(
         self,

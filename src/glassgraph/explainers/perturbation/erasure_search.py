@@ -41,19 +41,21 @@ shows why such a set is no faithful explanation: what is redundant is left out.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from glassgraph.core import random, task
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import rows_at_once
 from glassgraph.core.receptive import expand
-from glassgraph.core.subsets import Subsets, twin_edges
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.perturbation.subsets import Subsets, twin_edges
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
@@ -98,6 +100,11 @@ class ErasureSearch(Explainer):
         is_random=False,
         source="Li, Monroe and Jurafsky 2016, arXiv:1612.08220",
     )
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "exact_up_to": 6,
+        "keep_effect": 0.8,
+        "share": 0.5,
+    }
 
     def __init__(
         self,
@@ -151,7 +158,7 @@ class _Search:
         self.subsets = Subsets(batch, settings.layerwise, settings.memory_budget)
         items = self.subsets.items
         layer = torch.arange(self.subsets.num_layers, device=items.device).view(-1, 1)
-        self.hash = self.subsets.pad(random.hash64(2, batch.edge_address(), layer))
+        self.hash = self.subsets.pad(random.hash64(2, edge_address(batch), layer))
 
         everyone = torch.arange(batch.num_instances, device=items.device).repeat_interleave(2)
         ends = torch.stack([items, torch.zeros_like(items)], dim=1).flatten(0, 1)

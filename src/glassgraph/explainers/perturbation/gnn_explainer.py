@@ -47,13 +47,16 @@ https://arxiv.org/abs/2508.01048).
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address, node_address
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.feature_scores import mean_features
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
@@ -98,6 +101,8 @@ class GNNExplainer(Explainer):
         is_random=True,
         source="Ying et al. 2019, arXiv:1903.03894",
     )
+    test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3}
+    fixed_settings: ClassVar[Mapping[str, Any]] = {"init_scale": 0.7}
 
     def __init__(
         self,
@@ -160,7 +165,7 @@ class GNNExplainer(Explainer):
         return Attribution(
             edge=layer_edge.mean(dim=0),
             layer_edge=layer_edge if self.layerwise else None,
-            node=None if scores is None else batch.mean_features(scores),
+            node=None if scores is None else mean_features(batch, scores),
             feature=scores,
         )
 
@@ -222,7 +227,7 @@ class _EdgeMask(_Mask):
     def __init__(self, batch: InstanceBatch, settings: GNNExplainer) -> None:
         self.num_masks = batch.num_layers if settings.layerwise else 1
         owner = batch.edge_instance.repeat(self.num_masks)
-        address = batch.edge_address()
+        address = edge_address(batch)
         higher = [random.hash64(layer, address) for layer in range(1, self.num_masks)]
         address = torch.cat([address, *higher])
         if settings.init_scale is None:
@@ -252,13 +257,12 @@ class _FeatureMasks:
         kind = settings.feature_mask
         self.masks: list[_Mask] = []
         self._table: list[tuple[Tensor, _Mask, Tensor | None] | None] = []
-        addresses = batch.node_address() if kind in ("attributes", "object") else None
-        for x, owner, position in zip(
-            batch.features, batch.node_owners(), batch.packed.node_position, strict=True
-        ):
+        addresses = node_address(batch) if kind in ("attributes", "object") else None
+        for x, position in zip(batch.features, batch.packed.node_position, strict=True):
             if x is None or kind == "none":
                 self._table.append(None)
                 continue
+            owner = batch.node_instance[position]
             everyone = torch.arange(batch.num_instances, device=x.device)
             if addresses is None:
                 logits = x.new_zeros((batch.num_instances, x.size(1)))

@@ -34,8 +34,8 @@ Edge Masking" (ICLR 2021, https://arxiv.org/abs/2010.00577).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -122,6 +122,11 @@ class GraphMask(AmortizedExplainer):
         is_random=True,
         source="Schlichtkrull, De Cao and Titov 2021, arXiv:2010.00577",
     )
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "steps": 4,
+        "tolerance": 1000000000.0,
+        "max_changed": 1.0,
+    }
 
     def __init__(
         self,

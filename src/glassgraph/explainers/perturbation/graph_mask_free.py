@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random, task
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import Divergence, divergence
 from glassgraph.explainers.amortized import DEFAULT_TOLERANCE
@@ -77,7 +78,7 @@ class _Search:
         edge = self.lesson.where % max(1, batch.num_edges)
         self.owner = batch.edge_instance[edge]
         self.key = batch.key[self.owner]
-        self.address = random.hash64(2, batch.edge_address()[edge], self.lesson.layer)
+        self.address = random.hash64(2, edge_address(batch)[edge], self.lesson.layer)
         self.raw = random.normal(method.seed, self.key, self.address).to(batch.dtype)
         self.baselines = {
             name: value.requires_grad_() for name, value in self.lesson.mean_messages().items()

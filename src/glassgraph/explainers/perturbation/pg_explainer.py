@@ -46,14 +46,15 @@ Luo, Cheng, Xu, Yu, Zong, Chen and Zhang, "Parameterized Explainer for Graph Neu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
@@ -62,6 +63,7 @@ from glassgraph.core.task import Task
 from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer, Lessons, fit_target
 from glassgraph.explainers.gates import Kind, visits
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.node_states import NodeStates
 from glassgraph.learn.concrete import connectivity, entropy
@@ -114,6 +116,8 @@ class PGExplainer(AmortizedExplainer):
         is_random=True,
         source="Luo et al. 2020, arXiv:2011.04573",
     )
+    scope = Scope(heterogeneous=False, names_receivers=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3, "learning_rate": 0.01}
     holds_back = False
 
     def __init__(
@@ -350,7 +354,7 @@ class _Scene:
         address = fields.edge
         if with_noise:
             key = batch.key[batch.edge_instance]
-            address = random.hash64(0, key, batch.edge_address())
+            address = random.hash64(0, key, edge_address(batch))
         return _Scene(
             batch=batch,
             states=table.states,

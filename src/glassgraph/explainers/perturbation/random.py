@@ -7,6 +7,7 @@ edge's endpoints. A method that does not beat this has found nothing.
 from __future__ import annotations
 
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address, node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.traits import Traits
@@ -30,6 +31,6 @@ class Random(Explainer):
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Draw one number for each edge and node."""
-        edge = random.uniform(self.seed, batch.key[batch.edge_instance], batch.edge_address())
-        node = random.uniform(self.seed, batch.key[batch.node_instance], batch.node_address())
+        edge = random.uniform(self.seed, batch.key[batch.edge_instance], edge_address(batch))
+        node = random.uniform(self.seed, batch.key[batch.node_instance], node_address(batch))
         return Attribution(edge=edge.to(batch.dtype), node=node.to(batch.dtype))

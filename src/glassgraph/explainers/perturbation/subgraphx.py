@@ -31,8 +31,8 @@ Yuan, Yu, Wang, Li and Ji, "On Explainability of Graph Neural Networks via Subgr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,7 @@ from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.subgraph_search import Rules, Subgraph, Tree
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
@@ -110,6 +111,15 @@ class SubgraphX(BlackBoxExplainer):
         is_random=True,
         source="Yuan et al. 2021, arXiv:2102.05152",
     )
+    scope = Scope(sees_degrees=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "graded": True,
+        "max_nodes": 2,
+        "rollouts": 3,
+        "expand_atoms": 6,
+        "samples": 2,
+        "depth": 8,
+    }
 
     def __init__(
         self,

@@ -40,9 +40,9 @@ Networks" (TKDE 2022, https://arxiv.org/abs/2105.08621).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,7 @@ from glassgraph.explainers.perturbation.zorro_search import (
     alterations,
     search,
 )
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
@@ -124,6 +125,10 @@ class Zorro(BlackBoxExplainer):
         is_random=True,
         source="Funke, Khosla, Rathee and Anand 2022, arXiv:2105.08621",
     )
+    scope = Scope(
+        heterogeneous=False, sees_degrees=True, draws_from_all_nodes=True, asks_for_decisions=True
+    )
+    test_settings: ClassVar[Mapping[str, Any]] = {"samples": 7, "tau": 1.0, "tolerance": 0.3}
 
     def __init__(
         self,

@@ -54,6 +54,7 @@ from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Task, as_matrix, probabilities, score
 from glassgraph.errors import HyperParameterError, TaskError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
@@ -121,6 +122,7 @@ class GraphLIME(BlackBoxExplainer):
         is_random=False,
         source="Huang et al. 2022, arXiv:2001.06216",
     )
+    scope = Scope(levels=("node",), heterogeneous=False, sees_degrees=True)
 
     def __init__(
         self,

@@ -44,20 +44,22 @@ Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from glassgraph.black_box.variants import Variants
+from glassgraph.black_box.variants import Variants, node_output
+from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.receptive import expand, receptive_fields
 from glassgraph.core.task import Task, probabilities
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.surrogate.pgm_network import learn_edges
 from glassgraph.explainers.surrogate.pgm_perturbation import (
     Mode,
@@ -128,6 +130,8 @@ class PGMExplainer(BlackBoxExplainer):
         is_random=True,
         source="Vu and Thai 2020, arXiv:2010.05788",
     )
+    scope = Scope(sees_degrees=True, finds_by_chance=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {"num_samples": 24, "min_drop": 0.01}
 
     def __init__(
         self,
@@ -265,7 +269,7 @@ class PGMExplainer(BlackBoxExplainer):
         asked = torch.searchsorted(
             around.fields.node[nodes], batch.fields.node[batch.fields.seed[:, 0]].contiguous()
         )
-        reference, targets = around.node_output(), batch.targets
+        reference, targets = node_output(around), batch.targets
         # Each node's own class; where there is none, the columns that are explained.
         column = torch.zeros_like(targets.chosen)
         classes = probabilities(batch.task, reference).argmax(dim=1).view(1, -1)
@@ -411,7 +415,7 @@ def _with_explained(batch: InstanceBatch, score: Tensor) -> Tensor:
 
 def _rank(batch: InstanceBatch, p: Tensor) -> Tensor:
     """``[n]`` place of each node in its instance by p, from 0; equal ones by hash."""
-    order = batch.node_address().argsort()
+    order = node_address(batch).argsort()
     order = order[p[order].argsort(stable=True)]
     order = order[batch.node_instance[order].argsort(stable=True)]
     place = torch.empty_like(order)

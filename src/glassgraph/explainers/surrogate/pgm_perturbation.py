@@ -10,7 +10,9 @@ from torch import Tensor
 
 from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core import random
+from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.node_features import float_features
 from glassgraph.errors import HyperParameterError
 
 #: What the features of a perturbed node become.
@@ -48,7 +50,7 @@ class Perturbation:
     ) -> None:
         self.batch, self.mode, self._is_shared = batch, mode, is_shared
         key = 0 if is_shared else batch.key[batch.node_instance]
-        self._address = random.hash64(seed, key, batch.node_address(), stream).view(-1, 1)
+        self._address = random.hash64(seed, key, node_address(batch), stream).view(-1, 1)
         sample = torch.arange(num_samples, device=batch.device)
         flags = random.uniform(_COIN, self._address, sample) < probability
         flags &= has_features(batch).view(-1, 1)
@@ -131,7 +133,7 @@ class Perturbation:
         owner = self.batch.node_instance[at]
         known, group = x, owner
         if self._is_shared:
-            everything = self.batch.graph_features[kind]
+            everything = float_features(self.batch.graph, self.batch.graph.data)[kind]
             known = x if everything is None else everything.to(x)
             group = owner.new_zeros(known.size(0))
         found = []

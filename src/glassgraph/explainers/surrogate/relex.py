@@ -33,17 +33,19 @@ https://arxiv.org/abs/2006.00305).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from glassgraph.core import random
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.surrogate.relex_samples import Samples, draw_samples
 from glassgraph.explainers.surrogate.relex_surrogate import Inputs, Layout, Surrogates, lay_out
 from glassgraph.explainers.traits import Traits
@@ -108,6 +110,15 @@ class RelEx(BlackBoxExplainer):
         is_random=True,
         source="Zhang, DeFazio and Ramesh 2021, arXiv:2006.00305",
     )
+    scope = Scope(sees_degrees=True, samples_field=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "epochs": 3,
+        "num_samples": 12,
+        "mask_epochs": 3,
+        "layers": 2,
+        "hidden": 5,
+        "least_r2": None,
+    }
 
     def __init__(
         self,
@@ -242,7 +253,7 @@ class RelEx(BlackBoxExplainer):
 
     def _masked(self, batch: InstanceBatch, inputs: Inputs, surrogates: Surrogates) -> Tensor:
         """Learn the masks ``[e]`` of the whole fields."""
-        address = random.hash64(self.seed, batch.key[batch.edge_instance], batch.edge_address())
+        address = random.hash64(self.seed, batch.key[batch.edge_instance], edge_address(batch))
         logits = (0.1 * random.normal(_MASK, address)).to(batch.dtype).requires_grad_()
         layout = lay_out(
             batch,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glassgraph.black_box.variants import Variants
 from glassgraph.core import random, task
+from glassgraph.core.addresses import edge_address, node_address
 from glassgraph.core.batch import InstanceBatch
 
 _RATE, _COIN, _START = 1, 2, 3
@@ -64,7 +65,7 @@ def _grown(batch: InstanceBatch, num_samples: int, keep: float, seed: int) -> tu
     key = random.hash64(seed, batch.key).view(-1, 1)
     rate = keep + (1 - keep) * random.uniform(_RATE, key, sample)
     rate[:, 0] = 1
-    address = batch.edge_address().view(-1, 1)
+    address = edge_address(batch).view(-1, 1)
     draw = random.uniform(_COIN, key[batch.edge_instance], address, sample)
     is_open = draw < rate[batch.edge_instance]
     is_in = _starts(batch, key, sample)
@@ -90,7 +91,7 @@ def _starts(batch: InstanceBatch, key: Tensor, sample: Tensor) -> Tensor:
         is_in[batch.fields.seed.flatten()] = True
         return is_in
     owner = batch.node_instance
-    draw = random.uniform(_START, key[owner], batch.node_address().view(-1, 1), sample)
+    draw = random.uniform(_START, key[owner], node_address(batch).view(-1, 1), sample)
     least = torch.ones_like(draw[: batch.num_instances]).scatter_reduce(
         0, owner.view(-1, 1).expand_as(draw), draw, "amin"
     )

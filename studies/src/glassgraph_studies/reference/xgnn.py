@@ -18,10 +18,13 @@ from torch import Tensor, nn
 
 from glassgraph.core.protect import protected
 from glassgraph.core.random import uniform
-from glassgraph.explainers.generation.ground import STREAM_EXPLAIN, STREAM_START
-from glassgraph.explainers.generation.growing import Growth
-from glassgraph.explainers.generation.policy import Policy
-from glassgraph.explainers.generation.states import Graphs
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.generation.graph_generation.environment import (
+    STREAM_EXPLAIN,
+    STREAM_INITIAL,
+)
+from glassgraph.explainers.generation.graph_generation.episodes import EpisodeRunner
+from glassgraph.explainers.generation.graph_generation.policy import Policy
 from glassgraph.explainers.generation.xgnn import XGNN
 
 
@@ -68,7 +71,7 @@ class Literal:
 
     def fit(self, target: int) -> Literal:
         """Train as `XGNN.fit` does with ``weights="last"``."""
-        own, growth = self.xgnn, self.xgnn.growth(target)
+        own, runner = self.xgnn, self.xgnn.episode_runner(target)
         self.policy = own.make_policy()
         optimizer = own.make_optimizer(self.policy)
         with protected(own.model), torch.enable_grad():
@@ -76,12 +79,12 @@ class Literal:
                 states = self._begin(own.episodes, iteration)
                 values = [-math.inf] * len(states)
                 refused = [0] * len(states)
-                for step in range(growth.max_steps):
+                for step in range(runner.max_steps):
                     losses, rewards, entropies = [], [], []
                     for row in range(len(states)):
-                        if growth.patience is not None and refused[row] >= growth.patience:
+                        if runner.patience is not None and refused[row] >= runner.patience:
                             continue
-                        told = self._step(growth, states, values, iteration, row, step)
+                        told = self._step(runner, states, values, iteration, row, step)
                         if told is not None:
                             moved, log, entropy = told
                             refused[row] = 0 if moved.is_accepted else refused[row] + 1
@@ -100,22 +103,22 @@ class Literal:
     @torch.no_grad()
     def explain(self, target: int, n: int) -> list[list[Moved]]:
         """The steps of n episodes."""
-        growth = self.xgnn.growth(target)
+        runner = self.xgnn.episode_runner(target)
         states = self._begin(n, STREAM_EXPLAIN)
         found = []
         with protected(self.xgnn.model):
             for row in range(n):
                 values = [-math.inf] * n
                 steps: list[Moved] = []
-                for step in range(growth.max_steps):
-                    last = steps[-growth.patience :] if growth.patience else []
+                for step in range(runner.max_steps):
+                    last = steps[-runner.patience :] if runner.patience else []
                     if (
                         last
-                        and len(last) == growth.patience
+                        and len(last) == runner.patience
                         and not any(each.is_accepted for each in last)
                     ):
                         break
-                    told = self._step(growth, states, values, STREAM_EXPLAIN, row, step)
+                    told = self._step(runner, states, values, STREAM_EXPLAIN, row, step)
                     if told is None:
                         break
                     steps.append(told[0])
@@ -132,7 +135,7 @@ class Literal:
 
     def _step(
         self,
-        growth: Growth,
+        runner: EpisodeRunner,
         states: list[Plain],
         values: list[float],
         iteration: int,
@@ -141,57 +144,59 @@ class Literal:
     ) -> tuple[Moved, Tensor, Tensor] | None:
         """One step of an episode; None if no move is left."""
         graph = states[row]
-        choice = self._choose(growth, graph, (iteration, row, step, 0, 0))
+        choice = self._choose(runner, graph, (iteration, row, step, 0, 0))
         if choice is None:
             return None
         start, end, log, entropy = choice
-        after = self._valid(growth, graph, start, end)
-        reward = -growth.rewards.rule_weight
+        after = self._valid(runner, graph, start, end)
+        reward = -runner.rewards.rule_weight
         if after is not None:
             with torch.no_grad():
-                reward = self._reward(growth, after, iteration, row, step)
+                reward = self._reward(runner, after, iteration, row, step)
         is_accepted = after is not None and (
-            reward >= 0 or (growth.roll_back == "worse" and reward >= values[row])
+            reward >= 0 or (runner.roll_back == "worse" and reward >= values[row])
         )
         if is_accepted and after is not None:
             states[row], values[row] = after, reward
         return Moved(start, end, after is not None, is_accepted, reward), log, entropy
 
-    def _reward(self, growth: Growth, graph: Plain, iteration: int, row: int, step: int) -> float:
-        rewards = growth.rewards
-        own = self._ask(growth, graph) - growth.chance
+    def _reward(
+        self, runner: EpisodeRunner, graph: Plain, iteration: int, row: int, step: int
+    ) -> float:
+        rewards = runner.rewards
+        own = self._ask(runner, graph) - runner.environment.chance
         ahead = []
         for rollout in range(1, 1 + rewards.num_rollouts):
             state, best, is_clean = graph, own, True
-            for substep in range(min(growth.max_steps - step - 1, rewards.rollout_steps)):
-                choice = self._choose(growth, state, (iteration, row, step, rollout, substep))
+            for substep in range(min(runner.max_steps - step - 1, rewards.rollout_steps)):
+                choice = self._choose(runner, state, (iteration, row, step, rollout, substep))
                 if choice is None:
                     break
-                after = self._valid(growth, state, choice[0], choice[1])
+                after = self._valid(runner, state, choice[0], choice[1])
                 if after is None:
                     is_clean = False
                     break
                 state = after
                 if rewards.rollout_value == "best":
-                    best = max(best, self._ask(growth, state) - growth.chance)
+                    best = max(best, self._ask(runner, state) - runner.environment.chance)
             if rewards.rollout_value == "best":
                 ahead.append(best)
             elif is_clean:
-                ahead.append(self._ask(growth, state) - growth.chance)
+                ahead.append(self._ask(runner, state) - runner.environment.chance)
             else:
                 ahead.append(rewards.rollout_penalty)
         mean = sum(ahead) / len(ahead) if ahead else 0.0
         return own + rewards.step_reward + rewards.rollout_weight * mean
 
     def _choose(
-        self, growth: Growth, graph: Plain, address: tuple[int, int, int, int, int]
+        self, runner: EpisodeRunner, graph: Plain, address: tuple[int, int, int, int, int]
     ) -> tuple[int, int, Tensor, Tensor] | None:
         """Start, end, log probability and entropy; None if no move is allowed."""
         num_types = len(self.xgnn.node_types)
         nodes = range(len(graph.types))
         ends = range(len(graph.types) + num_types)
         allowed = [
-            [end for end in ends if end != start and self._is_offered(growth, graph, start, end)]
+            [end for end in ends if end != start and self._is_offered(runner, graph, start, end)]
             for start in nodes
         ]
         starts = [start for start in nodes if allowed[start]]
@@ -223,40 +228,44 @@ class Literal:
             hidden = F.relu6(layer(scale @ adjacency @ scale @ hidden))
         return hidden
 
-    def _is_offered(self, growth: Growth, graph: Plain, start: int, end: int) -> bool:
-        if not growth.mask_moves:
+    def _is_offered(self, runner: EpisodeRunner, graph: Plain, start: int, end: int) -> bool:
+        if not runner.environment.mask_moves:
             return True
-        after = self._possible(growth, graph, start, end)
+        after = self._possible(runner, graph, start, end)
         if after is None:
             return False
-        dense = self._dense(growth, after)
-        return all(bool(rule.holds(dense)[0]) for rule in growth.rules if rule.foresees)
+        dense = self._dense(runner, after)
+        return all(
+            bool(rule.holds(dense)[0]) for rule in runner.environment.rules if rule.masks_moves
+        )
 
-    def _possible(self, growth: Growth, graph: Plain, start: int, end: int) -> Plain | None:
+    def _possible(self, runner: EpisodeRunner, graph: Plain, start: int, end: int) -> Plain | None:
         after = graph.after(start, end, len(self.xgnn.node_types))
         return None if after is None or len(after.types) > self.xgnn.max_nodes else after
 
-    def _valid(self, growth: Growth, graph: Plain, start: int, end: int) -> Plain | None:
-        after = self._possible(growth, graph, start, end)
+    def _valid(self, runner: EpisodeRunner, graph: Plain, start: int, end: int) -> Plain | None:
+        after = self._possible(runner, graph, start, end)
         if after is None:
             return None
-        dense = self._dense(growth, after)
-        return after if all(bool(rule.holds(dense)[0]) for rule in growth.rules) else None
+        dense = self._dense(runner, after)
+        return (
+            after if all(bool(rule.holds(dense)[0]) for rule in runner.environment.rules) else None
+        )
 
-    def _ask(self, growth: Growth, graph: Plain) -> float:
+    def _ask(self, runner: EpisodeRunner, graph: Plain) -> float:
         self.calls += 1
-        return float(growth.classifier(self._dense(growth, graph))[0, growth.target])
+        return float(runner.environment.target_probability(self._dense(runner, graph))[0])
 
-    def _dense(self, growth: Growth, graph: Plain) -> Graphs:
+    def _dense(self, runner: EpisodeRunner, graph: Plain) -> DenseGraphs:
         edges = torch.tensor(sorted(graph.edges)).long().view(-1, 2).t()
         room, num_types = self.xgnn.max_nodes, len(self.xgnn.node_types)
-        return Graphs.of(torch.tensor(graph.types), edges, room, num_types)
+        return DenseGraphs.from_edges(torch.tensor(graph.types), edges, room, num_types)
 
     def _begin(self, count: int, iteration: int) -> list[Plain]:
-        starts = self.xgnn.starts
+        starts = self.xgnn.initial_graphs
         found = []
         for row in range(count):
-            number = float(uniform(self.xgnn.seed, STREAM_START, iteration, row))
+            number = float(uniform(self.xgnn.seed, STREAM_INITIAL, iteration, row))
             types, edges = starts.single(int(number * len(starts)))
             pairs = {(a, b) for a, b in edges.t().tolist() if a < b}
             found.append(Plain(tuple(types.tolist()), frozenset(pairs)))

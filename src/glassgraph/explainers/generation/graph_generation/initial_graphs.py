@@ -1,4 +1,4 @@
-"""What growing begins with, and whether any first move keeps the rules."""
+"""The graphs that episodes begin with, and whether any first move keeps the rules."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.generation.graph_rules import Rule
-from glassgraph.explainers.generation.states import Graphs
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.generation.graph_generation.rule import Rule
 
 #: None for a node of any type, a type by name or number, or a graph (node_type, edge_index).
 Start = None | str | int | tuple[Any, Any]
 
 
-def name_types(node_types: int | Sequence[str]) -> tuple[str, ...]:
+def node_type_names(node_types: int | Sequence[str]) -> tuple[str, ...]:
     """Names of the node types; numbers where only their count is given.
 
     Raises:
@@ -36,14 +36,16 @@ def name_types(node_types: int | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def read_start(start: Start, names: Sequence[str], max_nodes: int, device: torch.device) -> Graphs:
+def read_initial_graphs(
+    start: Start, names: Sequence[str], max_nodes: int, device: torch.device
+) -> DenseGraphs:
     """The graphs that an episode may begin with.
 
     Raises:
         HyperParameterError: if the start is not understood or has no room.
     """
     if isinstance(start, tuple):
-        return _given(start, names, max_nodes, device)
+        return _given_graph(start, names, max_nodes, device)
     if start is None:
         kinds = list(range(len(names)))
     elif isinstance(start, str) and start in names:
@@ -58,12 +60,12 @@ def read_start(start: Start, names: Sequence[str], max_nodes: int, device: torch
     types = torch.full((len(kinds), max_nodes), -1, device=device)
     types[:, 0] = torch.tensor(kinds, device=device)
     nothing = torch.zeros((len(kinds), max_nodes, max_nodes), dtype=torch.bool, device=device)
-    return Graphs(types, nothing, len(names))
+    return DenseGraphs(types, nothing, len(names))
 
 
-def _given(
+def _given_graph(
     start: tuple[Any, Any], names: Sequence[str], max_nodes: int, device: torch.device
-) -> Graphs:
+) -> DenseGraphs:
     if len(start) != 2:
         raise HyperParameterError(
             f"a graph to start with is (node_type, edge_index); got {len(start)} parts"
@@ -83,33 +85,37 @@ def _given(
             f"edges of the start join two different nodes among its {size}; got "
             f"{edge_index.tolist()}"
         )
-    return Graphs.of(node_type, edge_index, max_nodes, len(names))
+    return DenseGraphs.from_edges(node_type, edge_index, max_nodes, len(names))
 
 
-def with_a_first_move(starts: Graphs, rules: Sequence[Rule]) -> Graphs:
-    """Those beginnings from which some move keeps all rules.
+def with_a_first_move(initial: DenseGraphs, rules: Sequence[Rule]) -> DenseGraphs:
+    """Those graphs from which some move keeps all rules.
 
     Raises:
         HyperParameterError: if there is none; names the rules that stand in the way.
     """
-    row, start, end = starts.moves().nonzero(as_tuple=True)
+    row, start, end = initial.moves().nonzero(as_tuple=True)
     if not row.numel():
         raise HyperParameterError(
             "the graph to start with is full: no edge and no node can be added; raise max_nodes"
         )
-    after = starts.take(row).after(start, end)
+    after = initial.take(row).after(start, end)
     verdicts = [rule.holds(after) for rule in rules]
     everything = torch.ones_like(row, dtype=torch.bool)
     kept = torch.stack([everything, *verdicts]).all(dim=0)
     if not kept.any():
-        alone = [
-            rule.name for rule, verdict in zip(rules, verdicts, strict=True) if not verdict.any()
-        ]
-        told = " and ".join(alone or [rule.name for rule in rules])
-        which = "forbids" if len(alone) == 1 else "each forbid" if alone else "together forbid"
         raise HyperParameterError(
-            f"no graph can keep the rules: {told} {which} every first move ({row.numel()} were "
-            "tried, from every node that growing may begin with); rules hold for every partial "
-            "graph, not only for the last one. Relax the rule, or give another start"
+            f"no graph can keep the rules: {_who_forbids(rules, verdicts)} every first move "
+            f"({row.numel()} were tried, from every node that growing may begin with); rules hold "
+            "for every partial graph, not only for the last one. Relax the rule, or give another "
+            "start"
         )
-    return starts.take(torch.unique(row[kept]))
+    return initial.take(torch.unique(row[kept]))
+
+
+def _who_forbids(rules: Sequence[Rule], verdicts: Sequence[Tensor]) -> str:
+    """Rules that allow no first move at all; all rules where only together they allow none."""
+    alone = [rule.name for rule, verdict in zip(rules, verdicts, strict=True) if not verdict.any()]
+    names = " and ".join(alone or [rule.name for rule in rules])
+    verb = "forbids" if len(alone) == 1 else "each forbid" if alone else "together forbid"
+    return f"{names} {verb}"

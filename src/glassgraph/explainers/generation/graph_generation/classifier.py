@@ -1,4 +1,4 @@
-"""The explained model as a function from growing graphs to class probabilities."""
+"""The explained model as a function from generated graphs to class probabilities."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch_geometric.data import Batch, Data
 from glassgraph.core.call import ModelCall
 from glassgraph.core.task import Call, Task, as_matrix, probabilities
 from glassgraph.errors import HyperParameterError, ModelCallError, TaskError, UnsupportedModelError
-from glassgraph.explainers.generation.states import Graphs
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
 
-Word = Literal["one_hot", "degree", "constant"]
+FeatureName = Literal["one_hot", "degree", "constant"]
 #: ``features(node_type [n], edge_index [2, e]) -> x [n, F]``.
-Features = Word | Callable[[Tensor, Tensor], Tensor]
+Features = FeatureName | Callable[[Tensor, Tensor], Tensor]
 #: ``decorate(data) -> data`` adds what else the model reads, such as ``edge_attr``.
 Decorate = Callable[[Data], Data]
 
@@ -55,8 +55,8 @@ class Classifier:
                 "graphs are generated for a class of a graph classifier; got level "
                 f"{task.level!r} and mode {task.mode!r}"
             )
-        if not callable(features) and features not in get_args(Word):
-            words = ", ".join(map(repr, get_args(Word)))
+        if not callable(features) and features not in get_args(FeatureName):
+            words = ", ".join(map(repr, get_args(FeatureName)))
             raise HyperParameterError(
                 f"features must be one of {words} or a function (node_type, edge_index) -> x; got "
                 f"{features!r}"
@@ -70,26 +70,26 @@ class Classifier:
         self.dtype = floating[0].dtype if floating else torch.get_default_dtype()
         self.device = floating[0].device if floating else torch.device("cpu")
 
-    def inputs(self, graphs: Graphs) -> Data:
+    def inputs(self, graphs: DenseGraphs) -> Data:
         """What the model is given: one disjoint graph with ``x``, ``edge_index``, ``batch``.
 
         Raises:
             HyperParameterError: if ``features`` returns something else than a row per node.
         """
-        node_type, edge_index, owner = graphs.pack()
+        node_type, edge_index, batch = graphs.pack()
         x = self._features(node_type, edge_index, graphs.num_types)
         if not isinstance(x, Tensor) or x.dim() < 1 or x.size(0) != node_type.numel():
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise HyperParameterError(
                 f"features must return one row for each of {node_type.numel()} nodes; got {got}"
             )
-        size = graphs.size
+        num_nodes = graphs.num_nodes
         data = Batch(
             x=x,
             edge_index=edge_index,
             node_type=node_type,
-            batch=owner,
-            ptr=torch.cat([size.new_zeros(1), size.cumsum(0)]),
+            batch=batch,
+            ptr=torch.cat([num_nodes.new_zeros(1), num_nodes.cumsum(0)]),
         )
         return data if self.decorate is None else self.decorate(data)
 
@@ -105,7 +105,7 @@ class Classifier:
         return degree.to(self.dtype)[:, None]
 
     @torch.no_grad()
-    def __call__(self, graphs: Graphs) -> Tensor:
+    def __call__(self, graphs: DenseGraphs) -> Tensor:
         """``[B, C]`` probabilities.
 
         Raises:
@@ -118,7 +118,7 @@ class Classifier:
             found.append(probabilities(self.task, output))
         return torch.cat(found[1:] or found)
 
-    def probe(self, graphs: Graphs) -> None:
+    def probe(self, graphs: DenseGraphs) -> None:
         """Ask about a few graphs, together and alone; `num_classes` is known from then on.
 
         Raises:
@@ -133,10 +133,10 @@ class Classifier:
                 raise
             raise ModelCallError(
                 f"the model fails on generated graphs, whose x has shape {tuple(x.shape)} "
-                f"(features={self._told()}, {graphs.num_types} node types): {error}. Give the "
-                "features that it was trained on: node_types=[...] in the order of its columns, "
-                'features="degree", "constant" or a function (node_type, edge_index) -> x, and '
-                "decorate=... for other attributes"
+                f"(features={self._features_name()}, {graphs.num_types} node types): {error}. Give "
+                "the features that it was trained on: node_types=[...] in the order of its "
+                'columns, features="degree", "constant" or a function (node_type, edge_index) '
+                "-> x, and decorate=... for other attributes"
             ) from error
         alone = torch.cat([self(graphs.take(slice(row, row + 1))) for row in range(len(graphs))])
         if not torch.allclose(together, alone, rtol=0.0, atol=_TOLERANCE, equal_nan=True):
@@ -149,7 +149,7 @@ class Classifier:
             raise UnsupportedModelError("the model's probabilities of small graphs are not finite")
         self.num_classes = together.size(1)
 
-    def _told(self) -> str:
+    def _features_name(self) -> str:
         if not callable(self.features):
             return repr(self.features)
         return getattr(self.features, "__name__", type(self.features).__name__)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassgraph.explainers.generation.states import Graphs
+from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
 
 _EMBEDDING, _CONVOLUTIONS = 8, (16, 24, 32)
 _START_HIDDEN, _END_HIDDEN = 16, 24
@@ -75,12 +75,12 @@ class Policy(nn.Module):
                     nn.init.uniform_(parameter, -bound, bound, generator=generator)
         self.to(device=device, dtype=dtype)
 
-    def forward(self, graphs: Graphs) -> tuple[Tensor, Tensor]:
+    def forward(self, graphs: DenseGraphs) -> tuple[Tensor, Tensor]:
         """Logits of all starts ``[B, V]`` and of all ends for all starts ``[B, V, V + K]``."""
         hidden, candidates = self._embed(graphs)
         return self.start_head(hidden).squeeze(-1), self._ends(hidden, hidden, candidates)
 
-    def choose(self, graphs: Graphs, allowed: Tensor, numbers: Tensor) -> Choice:
+    def choose(self, graphs: DenseGraphs, allowed: Tensor, numbers: Tensor) -> Choice:
         """Sample a move for each graph.
 
         Args:
@@ -96,7 +96,7 @@ class Policy(nn.Module):
         end, end_log, end_entropy = _sample(ends, allowed[row, start], numbers[:, 1])
         return Choice(start, end, start_log + end_log, start_entropy + end_entropy)
 
-    def _embed(self, graphs: Graphs) -> tuple[Tensor, Tensor]:
+    def _embed(self, graphs: DenseGraphs) -> tuple[Tensor, Tensor]:
         """Of the nodes ``[B, V, D]`` and of the candidates ``[K, D]``."""
         weight = self.embedding.weight
         one_hot = torch.eye(self.num_types, dtype=weight.dtype, device=weight.device)

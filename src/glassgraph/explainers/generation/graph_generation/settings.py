@@ -1,4 +1,4 @@
-"""Values of XGNN's hyper-parameters: whether they make sense, and how a file tells them."""
+"""Values of XGNN's hyper-parameters: whether they make sense, and how a file holds them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.generation.graph_rules import Rule
+from glassgraph.explainers.generation.graph_generation.rule import Rule
 
 _WORDS = {
     "rollout_value": ("best", "last"),
@@ -70,14 +70,14 @@ def at_least(name: str, value: Any, lowest: int) -> int:
     return value
 
 
-def told(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value as JSON can hold it; functions by their names."""
     if isinstance(value, Rule):
         return value.to_json() or value.name
     if isinstance(value, Tensor):
         return value.tolist()
     if isinstance(value, (list, tuple)):
-        return [told(each) for each in value]
+        return [as_json(each) for each in value]
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return value

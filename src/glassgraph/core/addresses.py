@@ -1,0 +1,43 @@
+"""Where random numbers of edges and nodes are found: by endpoints, and by nothing else.
+
+Together with the key of an instance (`InstanceBatch.key`) an address picks random numbers that
+depend neither on the batch nor on the order in which nodes or edges are listed. ::
+
+    random.uniform(seed, batch.key[batch.edge_instance], edge_address(batch))
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glassgraph.core import random
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.edges import parallel_rank
+
+
+def edge_address(batch: InstanceBatch) -> Tensor:
+    """``[e]`` a number for each edge that depends on its endpoints alone.
+
+    Of parallel edges, each type has numbers of its own, and so has each copy within a type.
+    """
+    fields = batch.fields
+    source = _within_graph(batch, fields.node[fields.source])
+    destination = _within_graph(batch, fields.node[fields.destination])
+    bounds = torch.tensor(batch.graph.edge_offset[1:], device=batch.device)
+    kind = torch.searchsorted(bounds, fields.edge, right=True)
+    rank = parallel_rank(fields.source, fields.destination)
+    return random.hash64(0, source, destination, kind, rank)
+
+
+def node_address(batch: InstanceBatch) -> Tensor:
+    """``[n]`` a number for each node, as `edge_address` for edges."""
+    return random.hash64(1, _within_graph(batch, batch.fields.node))
+
+
+def _within_graph(batch: InstanceBatch, node: Tensor) -> Tensor:
+    """Flat nodes as numbers within their own graph, where the user gave several."""
+    graph = batch.graph
+    if graph.node_graph is None or graph.is_heterogeneous:
+        return node
+    return node - graph.by_graph[0].pointer[graph.node_graph[node]]

@@ -1,0 +1,123 @@
+"""From one traced run to the wiring of a model.
+
+Tracing the model once on a small piece of the user's graph, with a probe on every site's messages,
+shows which sites feed which. From that follow, for every site,
+
+* its *layer*: the length of the longest chain of sites before it (the sites of one step, such as
+  R-GCN's relations, share a layer);
+* its *height*: the length of the longest chain after it. A message at a site can reach the
+  explained node only if its destination lies within ``height`` hops of it;
+* which of its arguments hold one row per message, and which of those depend on the graph alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from glassgraph.core.edges import Candidates, match_rows
+from glassgraph.core.sites import Channel, Record, Site, Wiring, message_parameters
+from glassgraph.errors import NoMessagePassingError
+
+
+def build_wiring(
+    channels: Sequence[Channel],
+    records: Sequence[Record],
+    candidates: Sequence[Candidates],
+    num_nodes: int | None,
+) -> Wiring:
+    """Derive the wiring from a traced run.
+
+    Args:
+        channels: the channels of the model.
+        records: what each site was given, with ``feeds_from`` and ``varying`` filled in.
+        candidates: for each site the user edges that may appear there.
+        num_nodes: nodes of the traced graph; None where the sites number nodes by type.
+
+    Raises:
+        NoMessagePassingError: if no site was reached.
+    """
+    if not records:
+        names = ", ".join(channel.name for channel in channels)
+        raise NoMessagePassingError(
+            f"no message was seen from {names} while the model ran on the data; is the layer "
+            "used, and is the graph passed as edge_index?"
+        )
+    sites = zip(records, candidates, _layers(records), _heights(records), strict=True)
+    return Wiring(
+        tuple(channels),
+        tuple(_site(channels[each[0].channel], *each, num_nodes) for each in sites),
+    )
+
+
+def _layers(records: Sequence[Record]) -> list[int]:
+    """The longest chain before each site."""
+    found: list[int] = []
+    for record in records:
+        found.append(1 + max((found[earlier] for earlier in record.feeds_from), default=-1))
+    return found
+
+
+def _heights(records: Sequence[Record]) -> list[int]:
+    """The longest chain after each site."""
+    found = [0] * len(records)
+    for position in reversed(range(len(records))):
+        for earlier in records[position].feeds_from:
+            found[earlier] = max(found[earlier], found[position] + 1)
+    return found
+
+
+def _site(
+    channel: Channel,
+    record: Record,
+    candidates: Candidates,
+    layer: int,
+    height: int,
+    num_nodes: int | None,
+) -> Site:
+    match = match_rows(record.edge_index, candidates, record.is_flipped)
+    is_coarsened = num_nodes is not None and all(
+        size is not None and size != num_nodes for size in record.size
+    )
+    is_mapped = not is_coarsened and (not match.is_empty or record.edge_index.size(1) == 0)
+    edge_arguments, can_trim = _edge_arguments(channel, record)
+    return Site(
+        name=channel.name + (f"#{record.call + 1}" if record.call else ""),
+        channel=record.channel,
+        call=record.call,
+        layer=layer,
+        height=height,
+        is_flipped=match.is_flipped,
+        is_mapped=is_mapped,
+        edge_arguments=edge_arguments,
+        constant_arguments=edge_arguments - record.varying,
+        can_trim=can_trim and is_mapped,
+        width=_message_width(channel, record),
+    )
+
+
+def _message_width(channel: Channel, record: Record) -> int:
+    if channel.is_adjacency:
+        return int(record.arguments["values"].size(1))
+    return max(1, math.prod(record.message) // max(1, record.edge_index.size(1)))
+
+
+def _edge_arguments(channel: Channel, record: Record) -> tuple[frozenset[str], bool]:
+    """The arguments with one row per message, and whether all others may stay as they are."""
+    if channel.is_tap:
+        return frozenset(), False
+    if channel.is_adjacency:
+        return frozenset({"weight"}), False
+    num_rows = record.edge_index.size(1)
+    names, can_trim = set(), True
+    for name in message_parameters(channel.module):
+        value = record.arguments.get(name)
+        if not isinstance(value, Tensor):
+            continue
+        if value.dim() > 0 and value.size(0) == num_rows:
+            names.add(name)
+        elif value.numel() > 1:
+            can_trim = False  # neither one row per message nor a scalar: it cannot be cut
+    return frozenset(names), can_trim
