@@ -243,20 +243,6 @@ class InstanceBatch:
             (gradient,) = self.gradients(self.score(leaf), [leaf])
         return gradient
 
-    def flat_features(self, feature: Sequence[Tensor | None] | None) -> Tensor | None:
-        """Feature scores of all node types as ``[n, F]``, padded with NaN."""
-        if feature is None or all(each is None for each in feature):
-            return None
-        if len(feature) == 1:
-            return feature[0]
-        width = max(each.size(1) for each in feature if each is not None)
-        flat = torch.full((self.num_nodes, width), float("nan"), device=self.device)
-        flat = flat.to(self.dtype)
-        for position, each in zip(self.packed.node_position, feature, strict=True):
-            if each is not None:
-                flat[position, : each.size(1)] = each.to(self.dtype)
-        return flat
-
     def take(self, instances: Tensor) -> InstanceBatch:
         """Some of the instances, packed anew; an instance may come several times."""
         return self.with_fields(self.fields.take(instances), instances)

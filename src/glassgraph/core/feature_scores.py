@@ -1,4 +1,4 @@
-"""Scores of features, one tensor for each node type, as one score for each node of a batch."""
+"""Scores of features, one tensor for each node type, as numbers of the nodes of a batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+
+
+def flat_features(batch: InstanceBatch, feature: Sequence[Tensor | None] | None) -> Tensor | None:
+    """Feature scores of all node types as ``[n, F]``, padded with NaN; None if there are none.
+
+    Args:
+        batch: the instances.
+        feature: for each node type the scores ``[n_t, F_t]`` of its features, or None.
+    """
+    if feature is None or all(each is None for each in feature):
+        return None
+    if len(feature) == 1:
+        return feature[0]
+    width = max(each.size(1) for each in feature if each is not None)
+    flat = torch.full((batch.num_nodes, width), float("nan"), device=batch.device)
+    flat = flat.to(batch.dtype)
+    for position, each in zip(batch.packed.node_position, feature, strict=True):
+        if each is not None:
+            flat[position, : each.size(1)] = each.to(batch.dtype)
+    return flat
 
 
 def sum_features(batch: InstanceBatch, feature: Sequence[Tensor | None]) -> Tensor:

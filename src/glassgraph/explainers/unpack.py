@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.feature_scores import flat_features
 from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.task import probabilities
@@ -31,7 +32,7 @@ def unpack(
     own = instances.take(position)
     labels = find_labels(preparation.graph, preparation.task, own)
     nodes, edges = _own_rows(batch, own.graph)
-    feature = batch.flat_features(attribution.feature)
+    feature = flat_features(batch, attribution.feature)
     return Part(
         **_about(batch, position, own, labels),
         **_members(batch, nodes, edges),
