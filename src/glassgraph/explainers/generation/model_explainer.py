@@ -25,7 +25,13 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.random import uniform
 from glassgraph.core.task import Call, Mode, ReturnType, Task
-from glassgraph.errors import ExplainerFileError, Interrupted, NotFittedError, TargetError
+from glassgraph.errors import (
+    ExplainerFileError,
+    HyperParameterError,
+    Interrupted,
+    NotFittedError,
+    TargetError,
+)
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
 from glassgraph.explainers.generation.graph_generation.classifier import (
     Classifier,
@@ -45,16 +51,12 @@ from glassgraph.explainers.generation.graph_generation.initial_graphs import (
     with_a_first_move,
 )
 from glassgraph.explainers.generation.graph_generation.random_policy import run_random_policy
-from glassgraph.explainers.generation.graph_generation.settings import (
-    as_json,
-    at_least,
-    check_shared,
-)
 from glassgraph.explainers.generation.graph_generation.trajectories import (
     generated_graphs,
     with_probabilities,
 )
 from glassgraph.explainers.generation.graph_rules import Judge, Rule, as_rule, from_json
+from glassgraph.explainers.settings import KW_ONLY, Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
@@ -69,7 +71,16 @@ class UnreachedClassWarning(UserWarning):
     """None of the generated graphs is predicted to be of the class they were generated for."""
 
 
-class ModelExplainer(ABC):
+def _node_capacity(max_nodes: int) -> int:
+    """Two nodes at least: a graph grows by edges."""
+    return _at_least("max_nodes", max_nodes, 2)
+
+
+def _all_rules(rules: Iterable[Rule | Judge]) -> list[Rule]:
+    return [as_rule(rule) for rule in rules]
+
+
+class ModelExplainer(Configured, ABC, kw_only=False):
     """Base class of methods that generate graphs for a class of a graph classifier.
 
     Args:
@@ -105,38 +116,36 @@ class ModelExplainer(ABC):
     name: ClassVar[str]
     traits: ClassVar[Traits]
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        node_types: int | Sequence[str],
-        max_nodes: int,
-        *,
-        rules: Iterable[Rule | Judge] = (),
-        features: Features = "one_hot",
-        decorate: Decorate | None = None,
-        start: Start = None,
-        mode: Mode | None = None,
-        return_type: ReturnType | None = None,
-        call: Call | None = None,
-        seed: int = 0,
-        progress: bool = True,
-    ) -> None:
-        check_shared(max_nodes, seed)
-        self.model = as_module(model)
-        self.node_types = node_type_names(node_types)
-        self.max_nodes = max_nodes
-        self.rules = [as_rule(rule) for rule in rules]
-        self.features, self.decorate, self.start, self.call = features, decorate, start, call
-        self.mode, self.return_type = mode, return_type
-        self.seed, self.progress = seed, progress
-        self.task = Task.of("graph", mode=mode, return_type=return_type)
+    model: Converted[nn.Module | Callable[..., Tensor], nn.Module] = Converted(as_module)
+    node_types: Converted[int | Sequence[str], tuple[str, ...]] = Converted(node_type_names)
+    max_nodes: Converted[int, int] = Converted(_node_capacity)
+    _: KW_ONLY
+    rules: Converted[Iterable[Rule | Judge], list[Rule]] = Converted(_all_rules, ())
+    features: Features = setting("what nodes carry: a word, or a function", default="one_hot")
+    decorate: Decorate | None = setting("adds what else the model reads to the data", default=None)
+    start: Start = setting("what growing begins with: a node type, or a graph", default=None)
+    mode: Mode | None = setting("mode of the task", default=None)
+    return_type: ReturnType | None = setting("what the model returns", default=None)
+    call: Call | None = setting("how the model is called, call(model, data)", default=None)
+    seed: int = setting("seed of everything random", default=0, at_least=-(2**63), below=2**63)
+    progress: bool = setting("show a progress bar on long work", default=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.task = Task.of("graph", mode=self.mode, return_type=self.return_type)
         self._rules = [rule.bind(self.node_types) for rule in self.rules]
-        self.classifier = Classifier(self.model, self.task, features, decorate, call)
-        initial = read_initial_graphs(start, self.node_types, max_nodes, self.classifier.device)
+        self.classifier = Classifier(self.model, self.task, self.features, self.decorate, self.call)
+        initial = read_initial_graphs(
+            self.start, self.node_types, self.max_nodes, self.classifier.device
+        )
         self.initial_graphs = with_a_first_move(initial, self._rules)
         self._probe()
         self.target_class: int | None = None
         self._rows: list[dict[str, Any]] = []
+
+    def _subject(self) -> list[str]:
+        types = ", ".join(self.node_types)
+        return [type(self.model).__name__, f"node types {types}", f"max_nodes={self.max_nodes}"]
 
     @abstractmethod
     def _learn(self, target_class: int) -> None:
@@ -162,7 +171,7 @@ class ModelExplainer(ABC):
     @property
     def hyper_parameters(self) -> dict[str, Any]:
         """Everything but the model, functions by their names (JSON-able)."""
-        return {name: as_json(getattr(self, name)) for name in _names(type(self))}
+        return {name: _as_json(getattr(self, name)) for name in _names(type(self))}
 
     @property
     def history(self) -> pd.DataFrame:
@@ -195,7 +204,7 @@ class ModelExplainer(ABC):
             NotFittedError: before `fit`.
         """
         target = self._fitted_class()
-        at_least("n", n, 1)
+        _at_least("n", n, 1)
         with protected(self.model):
             found = self._generate(target, n)
         explanation = self._explanation(target, found)
@@ -224,7 +233,7 @@ class ModelExplainer(ABC):
         """
         target = self._fitted_class() if target_class is None else target_class
         environment = self.environment(target)
-        initial = self._draw_initial(at_least("n", n, 1), STREAM_RANDOM)
+        initial = self._draw_initial(_at_least("n", n, 1), STREAM_RANDOM)
         nodes = torch.full_like(initial.num_nodes, self.max_nodes)
         edges = torch.full_like(nodes, -1)
         if like is not None and len(like):
@@ -370,10 +379,31 @@ class ModelExplainer(ABC):
         return ModelExplanation(self.name, target, self.node_types, graphs, provenance)
 
 
-def _names(method: type[Any]) -> list[str]:
-    """Names of the arguments that make results what they are, those of base classes included."""
-    names: dict[str, None] = {}
-    for base in method.__mro__:
-        if issubclass(base, ModelExplainer) and "__init__" in vars(base):
-            names |= dict.fromkeys(inspect.signature(base.__init__).parameters)
-    return [name for name in names if name not in ("self", "model", "progress", "shared")]
+def _names(method: type[ModelExplainer]) -> list[str]:
+    """Names of the arguments that make results what they are."""
+    known = inspect.signature(method).parameters
+    return [name for name in known if name not in ("model", "progress")]
+
+
+def _at_least(name: str, value: Any, lowest: int) -> int:
+    """An integer that is large enough.
+
+    Raises:
+        HyperParameterError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
+        raise HyperParameterError(f"{name} is an integer of at least {lowest}; got {value!r}")
+    return int(value)
+
+
+def _as_json(value: Any) -> Any:
+    """A value as JSON can hold it; functions by their names."""
+    if isinstance(value, Rule):
+        return value.to_json() or value.name
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_as_json(each) for each in value]
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return value

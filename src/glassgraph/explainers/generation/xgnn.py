@@ -1,60 +1,9 @@
-"""XGNN: which graphs does a classifier take for the best examples of a class?
-
-A generator grows graphs edge by edge and is trained by policy gradient to please the classifier
-``f``. A state is a graph ``G_t`` with the K node types beside it as candidates; an action joins a
-node of it to another one, or to a new node of one of the types. The policy is in `policy.py`. For a
-class ``c`` of ``l`` classes a step to ``G_{t+1}`` is paid
-
-    R_t = R_f(G_{t+1}) + lambda_1 1/M sum_m R_f(rollout_m(G_{t+1})) + lambda_2 R_r,
-    R_f(G) = p(f(G) = c) - 1/l
-
-where roll-outs go on from ``G_{t+1}`` with the policy as it is, and ``R_r = -1`` if a rule is
-broken (the classifier is then not asked, and the rest of R_t is zero). The loss is
-``-R_t (log pi(start) + log pi(end))``, one update after each step. A step that breaks a rule or is
-paid less than nothing is rolled back.
-
-Source: Yuan, Tang, Hu and Ji, "XGNN: Towards Model-Level Explanations of Graph Neural Networks"
-(KDD 2020, https://arxiv.org/abs/2006.02587). Where this differs, and what `XGNN.published` sets
-back to the settings of the authors' code (divelab/DIG, ``dig/xgraph/XGNN``):
-
-* Sign. With cross-entropy ``CE = -log pi``, the printed loss ``-R_t CE`` would raise what is
-  punished. The code's ``+R_t CE`` is the policy gradient, and so is the loss here.
-* Log probabilities are those of the distribution that was sampled. The code's loss reads logits of
-  rows where no node is.
-* Moves that break a rule are not offered where the rule can say so in advance (``mask_moves``).
-  Published: they are, and cost the step.
-* A roll-out is worth the best graph on its way (``rollout_value="best"``). Published: its last one,
-  or a penalty of 0.1 once a move is invalid. A full tree has nothing but cycles ahead: by its last
-  graph it would look worse than a stump.
-* A step is rolled back if it is paid less than nothing and less than the state it left
-  (``roll_back="worse"``). Published: less than nothing, which no first step passes where small
-  graphs are far from the class.
-* An episode ends when nothing has been kept for a while (``patience``). Published: it does not, and
-  learns at dead ends, where every action is punished, as much as anywhere else.
-* What an episode gives is the best of its graphs (``keep="best"``): of those within ``slack`` of
-  its highest probability the one with the most nodes, then the fewest edges. Published: the last.
-  The generator has no action to stop with, so that goes on adding edges while the class is more
-  probable than by chance. The trace has all steps.
-* The generator is the one of its best two iterations in a row (``weights="best"``), by the mean
-  probability of their graphs. Published: the last. Learning goes on where there is nothing left to
-  learn, and now and then it falls from 0.99 to 0.2 and does not come back.
-* Roll-outs look V steps ahead (``rollout_steps``). Published: to the end of the episode.
-* Episodes run side by side, the mean reward of the others is a baseline, and entropy is rewarded a
-  little (``episodes``, ``baseline``, ``entropy``). Published: one episode, none of it.
-* ``lambda_1 = 2`` as in the code, which lets a hopeful roll-out outweigh a poor graph; Adam. The
-  code: SGD with momentum, and a further 0.1 for every valid step.
-* An episode begins with a node of any type unless ``start`` says otherwise; the authors' molecules
-  begin with carbon.
-
-Bond types play no part, as published: the classifier sees which atoms are joined, and a valence
-bounds the number of neighbors.
-"""
+"""XGNN: graphs that a classifier takes for the best examples of a class."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -75,12 +24,12 @@ from glassgraph.explainers.generation.graph_generation.episodes import (
 )
 from glassgraph.explainers.generation.graph_generation.policy import Choice, Policy
 from glassgraph.explainers.generation.graph_generation.rollout import Rewards, RolloutValue
-from glassgraph.explainers.generation.graph_generation.settings import check
 from glassgraph.explainers.generation.graph_generation.trajectories import (
     Trajectories,
     generated_graphs,
 )
 from glassgraph.explainers.generation.model_explainer import ModelExplainer
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph
 
@@ -89,36 +38,69 @@ _MOMENTUM, _WEIGHT_DECAY, _ADAM_BETAS, _CLIP = 0.9, 5e-4, (0.9, 0.99), 100.0
 
 
 class XGNN(ModelExplainer):
-    """Generates graphs that a classifier assigns to a class.
+    """Which graphs does a classifier take for the best examples of a class?
+
+    A generator grows graphs edge by edge and is trained by policy gradient to please the classifier
+    ``f``. A state is a graph ``G_t`` with the K node types beside it as candidates; an action joins
+    a node of it to another one, or to a new node of one of the types. The policy is a graph network
+    over both. For a class ``c`` of ``l`` classes a step to ``G_{t+1}`` is paid ::
+
+        R_t    = R_f(G_{t+1}) + lambda_1 1/M sum_m R_f(rollout_m(G_{t+1})) + lambda_2 R_r
+        R_f(G) = p(f(G) = c) - 1/l
+
+    where roll-outs go on from ``G_{t+1}`` with the policy as it is, and ``R_r = -1`` if a rule is
+    broken (the classifier is then not asked, and the rest of ``R_t`` is zero). The loss is
+    ``-R_t (log pi(start) + log pi(end))``, one update after each step. A step that breaks a rule or
+    is paid less than nothing is rolled back.
+
+    `fit` learns for one class, `explain` generates graphs ``[n]`` as a `ModelExplanation`, `random`
+    draws others under the same rules to hold them against. Probabilities are those of the model,
+    rewards have their unit. Bond types play no part, as published: the classifier sees which atoms
+    are joined, and a valence bounds the number of neighbors.
+
+    Yuan, Tang, Hu and Ji, "XGNN: Towards Model-Level Explanations of Graph Neural Networks" (KDD
+    2020, https://arxiv.org/abs/2006.02587). Where this differs, and what `XGNN.published` sets back
+    to the settings of the authors' code (divelab/DIG, ``dig/xgraph/XGNN``):
+
+    * Sign. With cross-entropy ``CE = -log pi``, the printed loss ``-R_t CE`` would raise what is
+      punished. The code's ``+R_t CE`` is the policy gradient, and so is the loss here.
+    * Log probabilities are those of the distribution that was sampled. The code's loss reads logits
+      of rows where no node is.
+    * Moves that break a rule are not offered where the rule can say so in advance (``mask_moves``).
+      Published: they are, and cost the step.
+    * A roll-out is worth the best graph on its way (``rollout_value="best"``). Published: its last
+      one, or a penalty of 0.1 once a move is invalid. A full tree has nothing but cycles ahead: by
+      its last graph it would look worse than a stump.
+    * A step is rolled back if it is paid less than nothing and less than the state it left
+      (``roll_back="worse"``). Published: less than nothing, which no first step passes where small
+      graphs are far from the class.
+    * An episode ends when nothing has been kept for a while (``patience``). Published: it does not,
+      and learns at dead ends, where every action is punished, as much as anywhere else.
+    * What an episode gives is the best of its graphs (``keep="best"``): of those within ``slack``
+      of its highest probability the one with the most nodes, then the fewest edges. Published: the
+      last. The generator has no action to stop with, so that goes on adding edges while the class
+      is more probable than by chance. The trace has all steps.
+    * The generator is the one of its best two iterations in a row (``weights="best"``), by the mean
+      probability of their graphs. Published: the last. Learning goes on where there is nothing left
+      to learn, and now and then it falls from 0.99 to 0.2 and does not come back.
+    * Roll-outs look V steps ahead (``rollout_steps``). Published: to the end of the episode.
+    * Episodes run side by side, the mean reward of the others is a baseline, and entropy is
+      rewarded a little (``episodes``, ``baseline``, ``entropy``). Published: one episode, none of
+      it.
+    * ``lambda_1 = 2`` as in the code, which lets a hopeful roll-out outweigh a poor graph; Adam.
+      The code: SGD with momentum, and a further 0.1 for every valid step.
+    * An episode begins with a node of any type unless ``start`` says otherwise; the authors'
+      molecules begin with carbon.
 
     Args:
         model: a graph classifier, a module or a function of the graph; it is only called.
-        node_types: number of node types, or their names in the order of the features' columns.
+        node_types: number K of node types, or their names in the order of the features' columns.
         max_nodes: V, nodes that a graph may have.
-        iterations: times that all episodes are run; the code's 50.
-        episodes: how many run side by side.
-        max_steps: T, steps of an episode; None for 3 per node.
-        num_rollouts: M.
-        rollout_steps: steps of a roll-out, if the episode has so many left; None for one per node.
-        rollout_value: ``"best"`` or ``"last"`` graph of a roll-out.
-        rollout_weight: lambda_1.
-        rollout_penalty: what a roll-out by its last graph is worth that breaks a rule.
-        rule_weight: lambda_2.
-        step_reward: paid for every valid step.
-        mask_moves: do not offer moves that break rules.
-        roll_back: steps are rolled back if their reward is ``"negative"``, or negative and
-            ``"worse"`` than before.
-        patience: steps rolled back in a row that end an episode; None for no end.
-        keep: an episode gives its ``"best"`` or its ``"last"`` graph.
-        slack: graphs whose probability is lower than the best by no more than this are as good; of
-            them the one with the most nodes is taken, and with the fewest edges.
-        weights: the generator is that of the ``"best"`` or of the ``"last"`` iteration.
-        baseline: subtract the mean reward of the other episodes.
-        entropy: weight of the entropy of both distributions.
-        optimizer: ``"adam"`` or ``"sgd"`` (momentum 0.9, weight decay 5e-4).
-        learning_rate: of either.
-        **shared: ``rules``, ``features``, ``decorate``, ``start``, ``mode``, ``return_type``,
-            ``call``, ``seed`` and ``progress``, see `ModelExplainer`.
+        rules: what every graph on the way has to keep: `glassgraph.graph_rules`, or functions
+            ``(node_type [n], edge_index [2, e]) -> bool``.
+
+    The other arguments are listed under ``__init__``; those that all such methods share
+    (``features``, ``decorate``, ``start``, ...) are described in `ModelExplainer`.
 
     Raises:
         HyperParameterError: for values out of range; rules that no graph can keep. For errors about
@@ -129,8 +111,9 @@ class XGNN(ModelExplainer):
         ...     count = torch.bincount(batch[edge_index[0]], minlength=int(batch[-1]) + 1) / 2
         ...     return torch.stack([2.5 - count, count - 2.5], dim=1)
         >>> xgnn = XGNN(edges, node_types=1, max_nodes=3, iterations=2, progress=False)
-        >>> xgnn.fit(target_class=1).explain(n=1)[0].num_edges
-        3
+        >>> found = xgnn.fit(target_class=1).explain(n=1)
+        >>> found[0].num_edges, round(float(found.probability[0]), 3)  # the triangle
+        (3, 0.731)
     """
 
     name: ClassVar[str] = "xgnn"
@@ -138,9 +121,7 @@ class XGNN(ModelExplainer):
         family="generation",
         scores=(),
         is_learned=True,
-        is_amortized=False,
         is_black_box=True,
-        is_signed=False,
         is_random=True,
         source="Yuan et al. 2020, arXiv:2006.02587",
     )
@@ -161,45 +142,56 @@ class XGNN(ModelExplainer):
         "optimizer": "sgd",
     }
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        node_types: int | Sequence[str],
-        max_nodes: int,
-        *,
-        iterations: int = 50,
-        episodes: int = 16,
-        max_steps: int | None = None,
-        num_rollouts: int = 10,
-        rollout_steps: int | None = None,
-        rollout_value: RolloutValue = "best",
-        rollout_weight: float = 2.0,
-        rollout_penalty: float = -0.1,
-        rule_weight: float = 1.0,
-        step_reward: float = 0.0,
-        mask_moves: bool = True,
-        roll_back: RollBack = "worse",
-        patience: int | None = 5,
-        keep: Literal["best", "last"] = "best",
-        slack: float = 0.01,
-        weights: Literal["best", "last"] = "best",
-        baseline: bool = True,
-        entropy: float = 0.01,
-        optimizer: Literal["adam", "sgd"] = "adam",
-        learning_rate: float = 0.01,
-        **shared: Any,
-    ) -> None:
-        self.iterations, self.episodes, self.max_steps = iterations, episodes, max_steps
-        self.num_rollouts, self.rollout_steps = num_rollouts, rollout_steps
-        self.rollout_value, self.rollout_weight = rollout_value, rollout_weight
-        self.rollout_penalty, self.rule_weight = rollout_penalty, rule_weight
-        self.step_reward, self.mask_moves = step_reward, mask_moves
-        self.roll_back, self.patience = roll_back, patience
-        self.keep, self.slack, self.weights = keep, slack, weights
-        self.baseline, self.entropy = baseline, entropy
-        self.optimizer, self.learning_rate = optimizer, learning_rate
-        check(vars(self))
-        super().__init__(model, node_types, max_nodes, **shared)
+    iterations: int = setting("times that all episodes are run", default=50, at_least=1)
+    episodes: int = setting("how many run side by side", default=16, at_least=1)
+    max_steps: int | None = setting(
+        "T, steps of an episode; None for 3 per node", default=None, at_least=1
+    )
+    num_rollouts: int = setting("M, roll-outs from each graph", default=10, at_least=0)
+    rollout_steps: int | None = setting(
+        "steps of a roll-out, if the episode has so many left; None for one per node",
+        default=None,
+        at_least=0,
+    )
+    rollout_value: RolloutValue = setting(
+        "a roll-out is worth its 'best' or its 'last' graph", default="best"
+    )
+    rollout_weight: float = setting("lambda_1", default=2.0, at_least=0)
+    rollout_penalty: float = setting(
+        "what a roll-out by its last graph is worth that breaks a rule", default=-0.1
+    )
+    rule_weight: float = setting("lambda_2", default=1.0, at_least=0)
+    step_reward: float = setting("paid for every valid step", default=0.0)
+    mask_moves: bool = setting("do not offer moves that break rules", default=True)
+    roll_back: RollBack = setting(
+        "steps are rolled back if their reward is 'negative', or negative and 'worse' than before",
+        default="worse",
+    )
+    patience: int | None = setting(
+        "steps rolled back in a row that end an episode; None for no end", default=5, at_least=1
+    )
+    keep: Literal["best", "last"] = setting(
+        "an episode gives its 'best' or its 'last' graph", default="best"
+    )
+    slack: float = setting(
+        "graphs whose probability is lower than the best by no more than this are as good",
+        default=0.01,
+        at_least=0,
+    )
+    weights: Literal["best", "last"] = setting(
+        "the generator is that of the 'best' or of the 'last' iteration", default="best"
+    )
+    baseline: bool = setting("subtract the mean reward of the other episodes", default=True)
+    entropy: float = setting(
+        "weight of the entropy of both distributions", default=0.01, at_least=0
+    )
+    optimizer: Literal["adam", "sgd"] = setting(
+        "'adam', or 'sgd' with momentum 0.9 and weight decay 5e-4", default="adam"
+    )
+    learning_rate: float = setting("of either optimizer", default=0.01, above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.policy = self.make_policy()
 
     def _learn(self, target_class: int) -> None:
