@@ -16,7 +16,7 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 import glassgraph as gg
 from glassgraph import GNNLRP, LRP
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
-from glassgraph.explainers.decomposition import gnn_lrp
+from glassgraph.explainers.decomposition.walks import reading
 from glassgraph.relevance.rules import Gamma
 from glassgraph.results.explanation import Explanations
 from tests.relevance.walk_scenes import HOMOGENEOUS, graph, literal_walks, model_of
@@ -225,6 +225,23 @@ def test_listed_walks_are_the_best_of_all(search) -> None:
     assert none.walks_frame().empty
 
 
+def test_walks_of_the_best_neurons_are_listed_once_with_all_that_runs_along_them() -> None:
+    """At 10,000 products from number to number every walk of relevance is among them."""
+    model, data = Net("gin", "node").double().eval(), graph()
+    everything = GNNLRP(model, walks="all", progress=False).explain(data, [0, 1], 0)
+    for k in (4, 10_000):
+        found = GNNLRP(model, walks=k, search="emp_neu", progress=False).explain(data, [0, 1], 0)
+        for one, other in zip(found, everything, strict=True):
+            assert 0 < len(one.walks) <= k
+            scores = dict(zip(map(tuple, other.walks.tolist()), other.walk_scores, strict=True))
+            assert len({*map(tuple, one.walks.tolist())}) == len(one.walks)
+            for walk, score in zip(one.walks.tolist(), one.walk_scores, strict=True):
+                close(score, scores[tuple(walk)])
+            if k == 10_000:
+                close(one.walk_scores, other.walk_scores[: len(one.walks)])
+                assert not bool(other.walk_scores[len(one.walks) :].any())
+
+
 def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model, graphs = Net("gin", "graph").double().eval(), [graph(seed) for seed in range(5)]
     plenty = GNNLRP(model, "graph", progress=False).explain(graphs, target=0)
@@ -233,7 +250,7 @@ def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("edge_mask", "layer_edge_mask", "node_score", "walk_scores"):
             close(getattr(one, name), getattr(other, name))
         assert torch.equal(one.walks, other.walks)
-    monkeypatch.setattr(gnn_lrp, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(reading, "_MOST_BYTES", 1000)
     with pytest.raises(WalkError, match="raise memory_budget"):
         GNNLRP(model, "graph", memory_budget=1000, progress=False).explain(graphs, [0])
 
@@ -280,14 +297,14 @@ def test_the_explained_scalar_is_the_logit() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"gamma": -1.0}, "none negative"),
-        ({"gamma": ()}, "none negative"),
-        ({"gamma": "zero"}, "none negative"),
-        ({"gamma": [0.5, float("nan")]}, "none negative"),
-        ({"walks": -1}, "number of walks or 'all'"),
-        ({"walks": True}, "number of walks or 'all'"),
-        ({"search": "fast"}, "'exact', 'longest', 'amp_ave'"),
-        ({"max_walks": 0}, "must be positive"),
+        ({"gamma": -1.0}, r"gnn_lrp: gamma must be a number of at least 0 .*got -1\.0 \(float\)"),
+        ({"gamma": ()}, "gamma must be a number, two"),
+        ({"gamma": "zero"}, "gamma must be a number of at least 0 .*got 'zero'"),
+        ({"gamma": [0.5, float("nan")]}, "each a number of at least 0"),
+        ({"walks": -1}, "walks must be an integer of at least 0 or 'all'; got -1"),
+        ({"walks": True}, "walks must be an integer of at least 0 or 'all'; got True"),
+        ({"search": "fast"}, "search must be 'exact', 'longest', 'amp_ave' or 'emp_neu'"),
+        ({"max_walks": 0}, "max_walks must be an integer of at least 1; got 0"),
     ],
 )
 def test_bad_hyper_parameters(arguments, words: str) -> None:

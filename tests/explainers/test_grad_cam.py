@@ -415,7 +415,7 @@ def test_the_full_graph_gives_what_the_receptive_field_gives(averaged: bool) -> 
 
 @pytest.mark.parametrize("layer", [True, 1.0, ("conv1",)])
 def test_a_layer_of_the_wrong_kind(layer: Any) -> None:
-    with pytest.raises(HyperParameterError, match="a number from 0 on, 'average', the name"):
+    with pytest.raises(HyperParameterError, match=r"layer must be 'average', an integer, a"):
         gg.GradCAM(Chain(GCNConv(FEATURES, 7)), layer=layer)
 
 

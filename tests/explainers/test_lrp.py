@@ -199,9 +199,11 @@ def test_an_operation_without_a_rule_is_named() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rule": "lrp"}, "a rule is one of zero, epsilon"),
-        ({"rule": "w_square"}, "pass it as input_rule"),
-        ({"input_rule": "gamma"}, "no rule for features"),
+        ({"rule": "lrp"}, "lrp: rule must be .*'epsilon'.*; got 'lrp'"),
+        ({"rule": gg.rules.WSquare()}, "pass it as input_rule"),
+        ({"rules": {"convs.0": "lrp"}}, "a rule is one of zero, epsilon"),
+        ({"rules": {"convs.0": "w_square"}}, "pass it as input_rule"),
+        ({"input_rule": "gamma"}, "input_rule must be .*'z_box' or None; got 'gamma'"),
         ({"rules": {"conv.0": "gamma"}}, r"'conv\.0' fits no module of Net; it has convs"),
         ({"rules": {nn.LSTM: "gamma"}}, "fits no module"),
     ],

@@ -11,18 +11,22 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.nn import GINConv, GraphSAGE
 
-from glassgraph.errors import HyperParameterError, WalkError
-from glassgraph.explainers.decomposition import walk_search
-from glassgraph.explainers.decomposition.walk_lists import (
+from glassgraph.errors import WalkError
+from glassgraph.explainers.decomposition.walks import joins
+from glassgraph.explainers.decomposition.walks.lists import (
     Walks,
     all_walks,
     best_meeting,
     ranked,
     score_walks,
 )
-from glassgraph.explainers.decomposition.walk_neurons import best_neuron_walks
-from glassgraph.explainers.decomposition.walk_paths import best_paths
-from glassgraph.explainers.decomposition.walk_search import (
+from glassgraph.explainers.decomposition.walks.neurons import best_neuron_walks
+from glassgraph.explainers.decomposition.walks.paths import (
+    average_paths,
+    longest_paths,
+    promising_walks,
+)
+from glassgraph.explainers.decomposition.walks.search import (
     ApproximateSearchWarning,
     best_walks,
     search_walks,
@@ -33,11 +37,10 @@ from tests.relevance.walk_scenes import KINDS, graph, model_of, read
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def best_of_list(found: Walks, instance: int, k: int, by_size: bool) -> tuple[list, list[float]]:
-    rows = (found.instance == instance).nonzero().view(-1)
-    value = found.score[rows].abs() if by_size else found.score[rows]
-    rows = rows[value.argsort(descending=True)][:k]
-    return found.node[rows].tolist(), found.score[rows].tolist()
+def best_of_list(found: Walks, instance: int, k: int, *, by_size: bool = True) -> list[float]:
+    score = found.score[found.instance == instance]
+    value = score.abs() if by_size else score
+    return score[value.argsort(descending=True)][:k].tolist()
 
 
 @each_kind
@@ -67,16 +70,15 @@ def test_equal_walks_come_in_the_order_of_their_nodes() -> None:
 
 
 @each_kind
-@pytest.mark.parametrize("by_size", [True, False])
-def test_best_walks_are_the_best_of_the_list(kind: str, by_size: bool) -> None:
+def test_best_walks_are_the_best_of_the_list(kind: str) -> None:
     walks, _ = read(model_of(kind), graph(), [0, 1])
     everything = all_walks(walks, most=10_000)
     for k in (1, 5, 10_000):
-        found = search_walks(walks, k, by_size=by_size)
-        listed = best_walks(walks, k, by_size=by_size)
+        found = search_walks(walks, k)
+        listed = best_walks(walks, k)
         torch.testing.assert_close(listed.score, found.score, rtol=1e-10, atol=1e-14)
         for instance in (0, 1):
-            _, scores = best_of_list(everything, instance, k, by_size)
+            scores = best_of_list(everything, instance, k)
             own = found.score[found.instance == instance]
             assert own.tolist() == pytest.approx(scores, abs=1e-13)
         assert torch.unique(found.node, dim=0).size(0) == found.node.size(0)
@@ -84,12 +86,12 @@ def test_best_walks_are_the_best_of_the_list(kind: str, by_size: bool) -> None:
 
 
 def test_pairs_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk_search, "_MOST_PAIRS", 3)
+    monkeypatch.setattr(joins, "_MOST_PAIRS", 3)
     walks, _ = read(model_of("gin"), graph(), [0, 1])
     expected = all_walks(walks, most=10_000)
     found = search_walks(walks, 4)
     for instance in (0, 1):
-        _, scores = best_of_list(expected, instance, 4, True)
+        scores = best_of_list(expected, instance, 4)
         assert found.score[found.instance == instance].tolist() == pytest.approx(scores)
 
 
@@ -155,11 +157,11 @@ def test_neuron_walks_are_the_best_products(kind: str) -> None:
         current = [each for each in longer if each[2]]
     current = [each for each in current if walks.is_end[each[0][-1]]]
     assert sum(each[2] for each in current) == pytest.approx(float(walks.relevance().sum()))
-    for k, by_size in product((1, 7, 1000), (True, False)):
-        found = best_neuron_walks(walks, k, by_size=by_size)
+    for k in (1, 7, 1000):
+        found = best_neuron_walks(walks, k)
         for instance in (0, 1):
             own = [each for each in current if walks.node_instance[each[0][0]] == instance]
-            own.sort(key=lambda each: -abs(each[2]) if by_size else -each[2])
+            own.sort(key=lambda each: -abs(each[2]))
             rows = (found.instance == instance).nonzero().view(-1)
             scores = [each[2] for each in own[:k]]
             assert found.score[rows].tolist() == pytest.approx(scores, rel=1e-10)
@@ -167,6 +169,8 @@ def test_neuron_walks_are_the_best_products(kind: str) -> None:
             for row in rows.tolist():  # of equal products any may be among the best
                 path = tuple(found.node[row].tolist()), tuple(found.column[row].tolist())
                 assert float(found.score[row]) == pytest.approx(paths.pop(path), rel=1e-10)
+        listed = [*map(tuple, promising_walks(walks, "emp_neu", k).tolist())]
+        assert listed == sorted(set(map(tuple, found.node.tolist())))
 
 
 def sage(data: Data) -> GraphSAGE:
@@ -215,7 +219,9 @@ def test_best_paths_are_those_of_dense_jacobians(search, seed: int) -> None:
         if parameter.dim() == 1:
             torch.nn.init.zeros_(parameter)
     walks, batch = read(model, data)
-    found = best_paths(walks, search)
+    found = (
+        longest_paths(walks, 1, by_size=False) if search == "longest" else average_paths(walks, 1)
+    )
     assert found.instance.tolist() == list(range(5))
     for node in range(5):
         path = batch.fields.node[found.node[node]].tolist()
@@ -224,12 +230,12 @@ def test_best_paths_are_those_of_dense_jacobians(search, seed: int) -> None:
 
 def test_longest_paths_have_exact_scores_and_wide_searches_find_the_best() -> None:
     walks, _ = read(model_of("gin"), graph(), [0, 1])
-    narrow, wide = best_paths(walks), best_paths(walks, k=500)
+    narrow, wide = (longest_paths(walks, k, by_size=False) for k in (1, 500))
     torch.testing.assert_close(score_walks(walks, narrow.node), narrow.score)
-    exact = best_walks(walks, 500, by_size=False)
-    torch.testing.assert_close(wide.score, exact.score)
-    with pytest.raises(HyperParameterError, match="'longest' or 'amp_ave'"):
-        best_paths(walks, "shortest")
+    everything = all_walks(walks, most=10_000)
+    for instance in (0, 1):
+        scores = best_of_list(everything, instance, 500, by_size=False)
+        assert wide.score[wide.instance == instance].tolist() == pytest.approx(scores, abs=1e-13)
 
 
 def test_more_walks_than_wanted_are_counted_not_listed() -> None:
@@ -267,7 +273,8 @@ def test_a_node_without_edges_has_no_walks() -> None:
     for found in (all_walks(walks, most=9), best_walks(walks, 3), search_walks(walks, 3)):
         assert found.node.shape == (0, 3)
     assert best_neuron_walks(walks, 2).score.numel() == 0
-    assert best_paths(walks).score.numel() == best_paths(walks, "amp_ave").score.numel() == 0
+    for search in ("longest", "amp_ave", "emp_neu"):
+        assert promising_walks(walks, search, 1).shape == (0, 3)
     assert score_walks(walks, torch.zeros(0, 3).long()).numel() == 0
     with pytest.raises(WalkError, match="where no message runs"):
         score_walks(walks, torch.tensor([[0, 0, 0]]))

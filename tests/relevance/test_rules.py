@@ -478,15 +478,19 @@ def test_excitation_is_z_plus_without_biases() -> None:
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "words"),
     [
-        lambda: gg.rules.Gamma(-1),
-        lambda: gg.rules.Epsilon(-1),
-        lambda: gg.rules.AlphaBeta(2, 2),
-        lambda: gg.rules.AlphaBeta(0.5, -0.5),
-        lambda: as_rule("lrp"),
+        (lambda: gg.rules.Gamma(-1), "Gamma: gamma must be a finite number of at least 0; got -1"),
+        (lambda: gg.rules.Epsilon("1"), r"Epsilon: epsilon must be .*; got '1' \(str\)"),
+        (lambda: gg.rules.Epsilon(float("nan")), "epsilon must be a finite number"),
+        (lambda: gg.rules.AlphaBeta(2, 2), "beta must be alpha - 1.*got alpha 2 and beta 2"),
+        (lambda: gg.rules.AlphaBeta(0.5, -0.5), "alpha must be a finite number of at least 1"),
+        (lambda: gg.rules.ZBox("0", 1), "low and high must be numbers.*got low '0'"),
+        (lambda: gg.rules.ZBox(1.0, [2.0, 0.0]), r"low at most high; got low 1\.0"),
+        (lambda: gg.rules.ZBox([0.0, 0.0], [1.0, 1.0, 1.0]), "one number for each feature"),
+        (lambda: as_rule("lrp"), "a rule is one of zero, epsilon"),
     ],
 )
-def test_bad_settings_are_refused(make: Callable[[], Any]) -> None:
-    with pytest.raises(HyperParameterError):
+def test_bad_settings_are_refused(make: Callable[[], Any], words: str) -> None:
+    with pytest.raises(HyperParameterError, match=words):
         make()

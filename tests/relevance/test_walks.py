@@ -19,7 +19,7 @@ from torch_geometric.nn import (
 
 import glassgraph as gg
 from glassgraph.errors import WalkError
-from glassgraph.explainers.decomposition.walk_lists import all_walks
+from glassgraph.explainers.decomposition.walks.lists import all_walks
 from glassgraph.relevance.walk_reader import TooLarge, read_walks
 from tests.relevance.walk_scenes import (
     HOMOGENEOUS,

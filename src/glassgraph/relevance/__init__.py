@@ -16,7 +16,7 @@ alike; nothing is registered on the model but two hooks that tell which module r
 | `rule_names.py` | rules by name |
 | `operations.py` | what kind of operation each function of torch is |
 | `module_scope.py` | in which modules an operation runs |
-| `segments.py` | values within linear segments, and the parts carried beside them |
+| `linear_segments.py` | values within linear segments, and the parts carried beside them |
 | `handlers.py` | what is done with each kind of operation |
 | `tape.py` | the mode that applies rules while the model runs |
 | `guided.py` | the mode of guided backpropagation |

@@ -98,7 +98,12 @@ def writes_in_place(function: Callable[..., Any]) -> bool:
 
 
 def register(function: Callable[..., Any] | str, kind: Kind) -> None:
-    """Give an operation a rule.
+    """Give an operation a rule: what becomes of relevance that arrives at its result?
+
+    Rules hold for operations on tensors, whichever module calls them; `LRP`, `GNNLRP` and
+    `ExcitationBackprop` raise a `MissingRuleError` where one has none. In the words of Bach et al.
+    (PLOS ONE 2015, https://doi.org/10.1371/journal.pone.0130140), linear operations share relevance
+    and nonlinear ones pass it on.
 
     Args:
         function: the function as torch sees it (an overridable one), or its name.
@@ -108,6 +113,10 @@ def register(function: Callable[..., Any] | str, kind: Kind) -> None:
 
     Raises:
         HyperParameterError: for another kind.
+
+    Example:
+        >>> import glassgraph as gg
+        >>> gg.rules.register("my_activation", "elementwise")
     """
     if kind not in _FOR_USERS:
         raise HyperParameterError(f"kind must be one of {', '.join(_FOR_USERS)}; got {kind!r}")

@@ -10,18 +10,15 @@ neighbors, normalization by degree, the bias, batch normalization) and nonlinear
 So a rule carries, beside the value ``z``, the *parts* it needs through all operations of the
 segment: for the gamma rule the sums over positive and over negative effective weights. At the end
 of the segment `Rule.carrier` joins them to a tensor whose gradient is the rule.
-
-Bach et al., "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance
-Propagation" (PLOS ONE 2015, https://doi.org/10.1371/journal.pone.0130140); Montavon et al.,
-"Layer-Wise Relevance Propagation: An Overview" (2019,
-https://doi.org/10.1007/978-3-030-28954-6_10).
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -38,7 +35,30 @@ Product = Callable[[Tensor, Tensor], Tensor]
 
 
 class Rule(ABC):
-    """How the relevance of a linear segment goes to what it reads."""
+    """What share of a sum's relevance does each of its terms get? Base class of all rules.
+
+    With ``a_j`` what a linear segment ``z_k = sum_j a_j w_jk + b_k`` reads, and ``R_k`` the
+    relevance of what it computes::
+
+        R_j = sum_k  a_j rho(w_jk) / (sum_j a_j rho(w_jk) + rho(b_k))  R_k
+
+    A rule of one's own says what ``rho`` is: as *parts* that go through the segment beside its
+    value, all of the value's shape, and as a last step that joins them. Relevance has the unit of
+    the explained score and the shape of what gets it.
+
+    Bach et al., "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise
+    Relevance Propagation" (PLOS ONE 2015, https://doi.org/10.1371/journal.pone.0130140); Montavon
+    et al., "Layer-Wise Relevance Propagation: An Overview" (2019,
+    https://doi.org/10.1007/978-3-030-28954-6_10).
+
+    Example:
+        >>> import glassgraph as gg
+        >>> from torch_geometric.nn import GCN, GCNConv
+        >>> rules = {"convs.0": gg.rules.Gamma(0.5), GCNConv: "zero"}  # the first that fits
+        >>> explainer = gg.LRP(GCN(3, 8, 2, 2), task="node", rule="z_plus", rules=rules)
+        >>> explainer.rule
+        ZPlus(alpha=1.0, beta=0.0)
+    """
 
     @abstractmethod
     def split(self, dense: Dense, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
@@ -73,7 +93,26 @@ class Rule(ABC):
 
 @dataclass(frozen=True)
 class Zero(Rule):
-    """LRP-0: shares in proportion to the contributions ``a_j w_jk``; the gradient times input."""
+    """LRP-0: which contributions ``a_j w_jk`` is a sum made of?
+
+    With a bias ``b_k`` that keeps its own share::
+
+        R_j = sum_k  a_j w_jk / (sum_j a_j w_jk + b_k)  R_k
+
+    On networks of linear layers and ReLU this is the gradient times the input. Contributions of
+    both signs that nearly cancel give large shares; `Epsilon` damps them.
+
+    Bach et al. (PLOS ONE 2015, https://doi.org/10.1371/journal.pone.0130140).
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> a, w = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, -1.0])
+        >>> rule, z = gg.rules.Zero(), torch.tensor(1.0)  # 1 * 3 - 2 * 1
+        >>> rule.carrier(z, rule.split(torch.dot, a, w, None)).backward()
+        >>> (a.grad * a.detach()).tolist()  # the relevance 1 of z, shared
+        [3.0, -2.0]
+    """
 
     @override
     def split(self, dense: Dense, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
@@ -95,16 +134,36 @@ class Zero(Rule):
 
 @dataclass(frozen=True)
 class Epsilon(Zero):
-    """LRP-epsilon: as LRP-0, and ``epsilon`` absorbs relevance of weak or canceling sums.
+    """LRP-epsilon: LRP-0, where weak or canceling sums hand less relevance on.
+
+    With ``z_k = sum_j a_j w_jk + b_k``::
+
+        R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k
+
+    What ``epsilon`` takes is lost: relevance is no longer conserved exactly.
+
+    Bach et al. (PLOS ONE 2015, https://doi.org/10.1371/journal.pone.0130140).
 
     Attributes:
-        epsilon: added to the size of each sum; 0 is LRP-0.
+        epsilon: added to the size of each sum, in the unit of activations; 0 is LRP-0.
+
+    Raises:
+        HyperParameterError: if epsilon is negative, or no finite number.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> a, w = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, -1.0])
+        >>> rule, z = gg.rules.Epsilon(1.0), torch.tensor(1.0)  # 1 * 3 - 2 * 1
+        >>> rule.carrier(z, rule.split(torch.dot, a, w, None)).backward()
+        >>> (a.grad * a.detach()).tolist()  # half of the relevance 1 of z
+        [1.5, -1.0]
     """
 
     epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
-        _check(self.epsilon >= 0, "epsilon must not be negative", self.epsilon)
+        _check_at_least(self, "epsilon", 0)
 
     @override
     def carrier(self, z: Tensor, parts: Parts) -> Tensor:
@@ -147,19 +206,39 @@ class Signed(Rule):
 
 @dataclass(frozen=True)
 class Gamma(Signed):
-    """LRP-gamma: ``rho(w) = w + gamma max(0, w)`` favors positive weights; the bias likewise.
+    """LRP-gamma: LRP-0 that favors positive weights, and positive biases likewise.
+
+    ::
+
+        R_j = sum_k  a_j rho(w_jk) / (sum_j a_j rho(w_jk) + rho(b_k))  R_k
+        rho(w) = w + gamma max(0, w)
 
     ``w`` is the effective weight of the whole segment from the weights on: a negative scale of a
     batch normalization, or a negative entry of a normalized adjacency, changes its sign.
 
+    Montavon et al., "Layer-Wise Relevance Propagation: An Overview" (2019,
+    https://doi.org/10.1007/978-3-030-28954-6_10).
+
     Attributes:
         gamma: 0 is LRP-0; a large one is z+ where activations are not negative.
+
+    Raises:
+        HyperParameterError: if gamma is negative, or no finite number.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> a, w = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, -1.0])
+        >>> rule, z = gg.rules.Gamma(1.0), torch.tensor(1.0)  # 1 * 3 - 2 * 1
+        >>> rule.carrier(z, rule.split(torch.dot, a, w, None)).backward()
+        >>> (a.grad * a.detach()).tolist()  # 6 and -2, by their sum
+        [1.5, -0.5]
     """
 
     gamma: float = 0.25
 
     def __post_init__(self) -> None:
-        _check(self.gamma >= 0, "gamma must not be negative", self.gamma)
+        _check_at_least(self, "gamma", 0)
 
     @override
     def split(self, dense: Dense, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
@@ -177,25 +256,44 @@ class Gamma(Signed):
 class AlphaBeta(Signed):
     """LRP-alpha-beta: positive contributions share ``alpha R``, negative ones ``-beta R``.
 
-    Contributions are the products ``a_j w_jk``, so that inputs may have any sign. A sum whose
-    contributions all have one sign gives them its relevance once, so that it is conserved; with
-    ``beta = 0`` a sum of negative ones loses it.
+    With ``(.)+`` and ``(.)-`` the positive and the negative part of a number::
+
+        R_j = sum_k  (alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b_k+)
+                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b_k-))  R_k
+
+    Inputs may have any sign. A sum whose contributions all have one sign gives them its relevance
+    once, so that it is conserved; with ``beta = 0`` a sum of negative ones loses it.
+
+    Bach et al. (PLOS ONE 2015, https://doi.org/10.1371/journal.pone.0130140).
 
     Attributes:
         alpha: at least 1.
         beta: ``alpha - 1``, so that relevance is conserved.
+
+    Raises:
+        HyperParameterError: if alpha is less than 1, or beta is not ``alpha - 1``.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> a, w = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, -1.0])
+        >>> rule, z = gg.rules.AlphaBeta(2.0, 1.0), torch.tensor(1.0)  # 1 * 3 - 2 * 1
+        >>> rule.carrier(z, rule.split(torch.dot, a, w, None)).backward()
+        >>> (a.grad * a.detach()).tolist()
+        [2.0, -1.0]
     """
 
     alpha: float = 2.0
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.alpha >= 1, "alpha must be at least 1", self.alpha)
-        _check(
-            abs(self.alpha - self.beta - 1) < 1e-9,
-            "beta must be alpha - 1",
-            (self.alpha, self.beta),
-        )
+        _check_at_least(self, "alpha", 1)
+        _check_at_least(self, "beta", 0)
+        if abs(self.alpha - self.beta - 1) >= 1e-9:
+            raise HyperParameterError(
+                f"{type(self).__name__}: beta must be alpha - 1, so that relevance is conserved; "
+                f"got alpha {self.alpha!r} and beta {self.beta!r}"
+            )
 
     @override
     def split(self, dense: Dense, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
@@ -219,7 +317,27 @@ class AlphaBeta(Signed):
 
 @dataclass(frozen=True)
 class ZPlus(AlphaBeta):
-    """The z+ rule: positive contributions alone (alpha 1, beta 0); excitation backpropagation."""
+    """The z+ rule: positive contributions alone share the relevance.
+
+    `AlphaBeta` with alpha 1 and beta 0; with ``(.)+`` the positive part of a number::
+
+        R_j = sum_k  (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b_k+)  R_k
+
+    No score is negative where ``R_k`` is not. Without biases these are the probabilities of
+    `ExcitationBackprop`.
+
+    Montavon et al., "Explaining Nonlinear Classification Decisions with Deep Taylor Decomposition"
+    (Pattern Recognition 2017, https://arxiv.org/abs/1512.02479).
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> a, w = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, -1.0])
+        >>> rule, z = gg.rules.ZPlus(), torch.tensor(1.0)  # 1 * 3 - 2 * 1
+        >>> rule.carrier(z, rule.split(torch.dot, a, w, None)).backward()
+        >>> (a.grad * a.detach()).tolist()
+        [1.0, 0.0]
+    """
 
     alpha: float = 1.0
     beta: float = 0.0
@@ -240,6 +358,12 @@ def ratio(z: Tensor, denominator: Tensor, epsilon: float = 0.0) -> Tensor:
     return torch.where(raised == 0, 0.0, z / torch.where(raised == 0, 1.0, raised)).detach()
 
 
-def _check(holds: bool, message: str, value: object) -> None:
-    if not holds:
-        raise HyperParameterError(f"{message}; got {value}")
+def _check_at_least(rule: Rule, name: str, least: float) -> None:
+    """Whether a setting of a rule is a finite number of at least ``least``."""
+    value = getattr(rule, name)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not least <= float(value) < math.inf:
+        raise HyperParameterError(
+            f"{type(rule).__name__}: {name} must be a finite number of at least {least}; got "
+            f"{value!r} ({type(value).__name__})"
+        )

@@ -1,21 +1,4 @@
-"""Excitation backpropagation: the probability that a neuron is a winner, from the top down.
-
-A winner at the class output is drawn; the winner among what it reads is drawn in proportion to its
-excitatory contributions,
-
-    P(a_j | a_i) = a_j max(0, w_ji) / sum_j a_j max(0, w_ji)
-
-and so on down to the features. On activations that are not negative the result is a probability
-over nodes (and features): scores are not negative and sum to 1, less what is lost at neurons
-without any excitatory input. It is then LRP's z+ rule without biases.
-
-*Contrastive* excitation backpropagation subtracts the same from the opposite class output, whose
-weights have the other sign, and keeps what is positive: what speaks for this class alone.
-
-Zhang et al., "Top-down Neural Attention by Excitation Backprop" (IJCV 2018,
-https://arxiv.org/abs/1608.00507); for graph networks Pope et al., "Explainability Methods for Graph
-Convolutional Neural Networks" (CVPR 2019).
-"""
+"""Excitation backpropagation."""
 
 from __future__ import annotations
 
@@ -23,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError, NegativeActivationError
+from glassgraph.errors import NegativeActivationError
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.decomposition.propagation import Relevance, attribution
+from glassgraph.explainers.decomposition._propagation import Relevance, attribution
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.module_scope import ModuleScope
 from glassgraph.relevance.rules import Excitation
@@ -40,50 +23,68 @@ _ROUNDING = 1e-6
 
 
 class ExcitationBackprop(Explainer):
-    """Winning probabilities of nodes, features and messages.
+    """Which inputs win, if at each neuron what excites it competes?
 
-    Args:
-        model: see `Explainer`.
-        task: see `Explainer`.
-        contrastive: whether to subtract what also excites the opposite of the class.
-        negative: what to do where weights meet activations below zero: ``"error"``, or ``"allow"``
-            to count the products of negative activations and negative weights as excitatory too.
-            Where messages of both signs cancel in a sum, those of the smaller side then win
-            nothing, and scores may sum to more than 1.
-        **shared: see `Explainer`.
+    A winner at the class output is drawn; the winner among the activations ``a_j`` that neuron
+    ``a_i`` reads with weights ``w_ji`` is drawn in proportion to its excitatory contribution, and
+    so on down to the features::
+
+        P(a_j | a_i)  = a_j max(0, w_ji) / sum_j a_j max(0, w_ji)
+        feature score S[n, f] = P(feature f of node n wins)
+        node score    S[n]    = sum_f S[n, f]
+        layer edge    S[l, e] = P(the winner is drawn through the message along e at layer l)
+        edge score    S[e]    = sum_l S[l, e]
+
+    On activations that are not negative these are probabilities: scores are not negative, and those
+    of nodes sum to 1, less what is lost at neurons without any excitatory input. It is then `LRP`
+    with the z+ rule and without biases.
+
+    *Contrastive* excitation backpropagation subtracts the same from the opposite class output,
+    whose weights have the other sign, and keeps what is positive: what speaks for this class alone.
+
+    With ``negative="allow"`` products of negative activations and negative weights are excitatory
+    too. Where messages of both signs cancel in a sum, those of the smaller side then win nothing,
+    and scores may sum to more than 1.
+
+    Zhang et al., "Top-down Neural Attention by Excitation Backprop" (IJCV 2018,
+    https://arxiv.org/abs/1608.00507); for graph networks Pope et al., "Explainability Methods for
+    Graph Convolutional Neural Networks" (CVPR 2019, https://doi.org/10.1109/CVPR.2019.01103).
 
     Raises:
         HyperParameterError: for another ``negative``.
+        NegativeActivationError: from `explain`, where weights meet activations below zero; it names
+            the module.
 
-    `explain` raises `NegativeActivationError` with the module's name.
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> explainer = gg.ExcitationBackprop(GCN(3, 8, 2, 2), task="node")
+        >>> explanation = explainer.explain(data, [3])[0]
+        >>> explanation.node_mask.shape, explanation.layer_edge_mask.shape  # [N, F] and [L, E]
+        (torch.Size([4, 3]), torch.Size([2, 3]))
+        >>> bool(explanation.node_mask.sum() < 1.001)
+        True
     """
 
     name = "excitation_backprop"
     traits = Traits(
         family="decomposition",
         scores=("edge", "layer edge", "node", "feature"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
-        is_signed=False,
-        is_random=False,
         source="Zhang et al. 2018, arXiv:1608.00507; Pope et al. 2019",
     )
     test_settings: ClassVar[Mapping[str, Any]] = {"negative": "allow"}
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        contrastive: bool = False,
-        negative: Literal["error", "allow"] = "error",
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        if negative not in ("error", "allow"):
-            raise HyperParameterError(f"negative must be 'error' or 'allow'; got {negative!r}")
-        self.contrastive, self.negative = contrastive, negative
+    contrastive: bool = setting(
+        "subtract what also excites the opposite of the class", default=False
+    )
+    negative: Literal["error", "allow"] = setting(
+        "where weights meet activations below zero: 'error', or 'allow' to count the products of "
+        "two negative numbers as excitatory too",
+        default="error",
+    )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward pass, one backward pass; two if contrastive."""

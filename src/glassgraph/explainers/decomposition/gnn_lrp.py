@@ -1,74 +1,76 @@
-"""GNN-LRP: which walks of information through the graph make the prediction?
-
-The relevance of a walk ``(n_0, ..., n_L)`` is the part of the logit that LRP finds for the features
-of ``n_0`` if at each layer ``p`` it follows what ``n_{p+1}`` received from ``n_p`` alone. Relevance
-is handed down with the gamma rule, ``rho(w) = w + gamma max(0, w)``; at gamma = 0 the walks are the
-terms of the product of Jacobians. `glassgraph.relevance.walks` says how all walks follow from a few
-backward passes, without one for each.
-
-Edges get the relevance of all walks that pass them at a layer, nodes that of all walks that start
-there; both are sums over exponentially many walks and are computed without listing them. What a
-bias contributes stays with it (`LocalExplanation.absorbed`).
-
-Schnake, Eberle, Lederer, Nakajima, Schuett, Mueller and Montavon, "Higher-Order Explanations of
-Graph Neural Networks via Relevant Walks" (TPAMI 2022, https://arxiv.org/abs/2006.03589); the
-relevance of subgraphs follows Xiong, Schnake, Montavon, Mueller and Nakajima, "Efficient
-Computation of Higher-Order Subgraph Attribution via Message Passing" (ICML 2022,
-https://proceedings.mlr.press/v162/xiong22a.html).
-"""
+"""GNN-LRP: walks, and the sums over walks that make the scores of edges, nodes and subgraphs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args
+from numbers import Real
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.protect import protected
-from glassgraph.core.task import Target, Task
+from glassgraph.core.task import Target
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.decomposition.walk_lists import Walks, all_walks, ranked, score_walks
-from glassgraph.explainers.decomposition.walk_paths import best_paths
-from glassgraph.explainers.decomposition.walk_search import best_walks
-from glassgraph.explainers.decomposition.walk_subgraphs import greedy_order, subgraph_relevance
+from glassgraph.explainers.decomposition.walks.lists import Walks, all_walks, ranked, score_walks
+from glassgraph.explainers.decomposition.walks.nodes import masks_of, own_nodes, walks_in
+from glassgraph.explainers.decomposition.walks.paths import FastSearch, promising_walks
+from glassgraph.explainers.decomposition.walks.reading import read_in_pieces
+from glassgraph.explainers.decomposition.walks.search import best_walks
+from glassgraph.explainers.decomposition.walks.subgraphs import greedy_order, subgraph_relevance
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.relevance.module_scope import ModuleScope
-from glassgraph.relevance.rules import Gamma, Rule, Zero
-from glassgraph.relevance.tape import Tape
-from glassgraph.relevance.walk_reader import TooLarge, read_walks
 from glassgraph.relevance.walks import WalkGraph
 from glassgraph.results.explanation import Attribution
 
-Search = Literal["exact", "longest", "amp_ave"]
-
-#: Memory that a single instance may take, also where ``memory_budget`` is smaller.
-_MOST_BYTES = 4 << 30
-
 
 class GNNLRP(Explainer):
-    """Relevance of walks, and of edges, nodes and subgraphs as sums of walks.
+    """Along which walks through the graph did the evidence travel?
 
-    Args:
-        model: a model of PyG layers. Walks are not defined for models that mix nodes other than by
-            messages (`GraphNorm`) or whose messages go through a `MessageTap`.
-        task: see `Explainer`.
-        gamma: how much the gamma rule favors positive weights: one number for all message-passing
-            layers, two, ``(bottom, top)``, between which the layers are spread evenly, or one for
-            each layer. What follows the last layer has gamma 0, or one further number.
-        walks: how many walks are listed for each instance, the largest absolute relevance first;
-            ``"all"`` for all of them.
-        search: how the best are found: ``"exact"``; ``"longest"`` and ``"amp_ave"`` are faster and
-            approximate, and look for large positive relevance (`walk_paths`).
-        max_walks: refuse to list ``"all"`` walks of an instance that has more.
-        **shared: see `Explainer`.
+    The relevance of a walk ``(n_0, ..., n_L)`` through the L layers is the part of the logit that
+    `LRP` finds for the features of ``n_0`` if at each layer ``p`` it follows what ``n_{p+1}``
+    received from ``n_p`` alone. It is a product of matrices ``T_p[n_p, n_{p+1}]``, which share
+    relevance by the gamma rule; at gamma 0 they are Jacobians, and walks the terms of their
+    product::
+
+        walk             R(n_0, ..., n_L) = start[n_0] T_0[n_0, n_1] ... T_{L-1}[n_{L-1}, n_L]
+        gamma rule       rho(w)  = w + gamma max(0, w)
+        node score       S[n]    = sum of R over all walks that start at n
+        layer edge score S[l, e] = sum of R over all walks that pass edge e at layer l
+        edge score       S[e]    = sum_l S[l, e]
+
+    Walks come as ``walks [W, L + 1]`` with ``walk_scores [W]``, the largest absolute relevance
+    first. Scores are signed and have the unit of the logit. What a bias contributes stays with it
+    (`LocalExplanation.absorbed`). Sums over exponentially many walks are computed without listing
+    them, in a few backward passes (`glassgraph.relevance.walks`).
+
+    ``gamma`` is one number for all message-passing layers; two, ``(bottom, top)``, between which
+    the layers are spread evenly; or one for each layer. What follows the last layer has gamma 0, or
+    one further number.
+
+    ``search`` says how the best walks are found; each is listed with its exact relevance.
+    ``"exact"`` finds the best ones. The others are fast and approximate: ``"longest"`` and
+    ``"amp_ave"`` follow the best path from the score downwards and look for large positive
+    relevance; ``"emp_neu"`` finds the best walks from *neuron* to neuron, exactly, and lists the
+    walks of nodes that they run along, which may be fewer than asked for.
+
+    Walks are not defined for models that mix nodes other than by messages (`GraphNorm`) or whose
+    messages go through a `MessageTap`.
+
+    Schnake, Eberle, Lederer, Nakajima, Schuett, Mueller and Montavon, "Higher-Order Explanations of
+    Graph Neural Networks via Relevant Walks" (TPAMI 2022, https://arxiv.org/abs/2006.03589); the
+    relevance of subgraphs follows Xiong, Schnake, Montavon, Mueller and Nakajima, "Efficient
+    Computation of Higher-Order Subgraph Attribution via Message Passing" (ICML 2022,
+    https://proceedings.mlr.press/v162/xiong22a.html), AMP-ave and EMP-neu Xiong, Schnake,
+    Gastegger, Montavon, Müller and Nakajima, "Relevant Walk Search for Explaining Graph Neural
+    Networks" (ICML 2023, https://proceedings.mlr.press/v202/xiong23b.html).
 
     Raises:
         HyperParameterError: if a value is out of range or a word unknown.
-
-    `explain` raises `WalkError` if the walks of the model are not defined, or too many.
+        WalkError: from `explain`, if the walks of the model are not defined, or too many.
 
     Example:
         >>> import torch
@@ -77,52 +79,46 @@ class GNNLRP(Explainer):
         >>> from torch_geometric.nn import GraphSAGE
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
         >>> explainer = gg.GNNLRP(GraphSAGE(3, 8, 2, 2), task="node", walks="all")
-        >>> explainer.explain(data, [3])[0].walks.shape
-        torch.Size([4, 3])
+        >>> explanation = explainer.explain(data, [3])[0]
+        >>> sorted(explanation.walks.tolist())  # each step takes an edge, or stays
+        [[1, 2, 3], [2, 2, 3], [2, 3, 3], [3, 3, 3]]
+        >>> explanation.walk_scores.shape, explanation.layer_edge_mask.shape
+        (torch.Size([4]), torch.Size([2, 3]))
     """
 
     name = "gnn_lrp"
     traits = Traits(
         family="decomposition",
         scores=("edge", "layer edge", "node"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
         is_signed=True,
-        is_random=False,
         source="Schnake et al. 2022, arXiv:2006.03589",
     )
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        gamma: float | Sequence[float] = (3.0, 0.0),
-        walks: int | Literal["all"] = 10,
-        search: Search = "exact",
-        max_walks: int = 1_000_000,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        numbers = list(gamma) if isinstance(gamma, (tuple, list)) else [gamma]
-        if not numbers or not all(map(_is_gamma, numbers)):
+    gamma: float | Sequence[float] = setting(
+        "how much positive weights are favored: one number, two (bottom, top), or one per layer",
+        default=(3.0, 0.0),
+        at_least=0,
+        below=math.inf,
+    )
+    walks: int | Literal["all"] = setting(
+        "how many walks are listed for each instance, the largest absolute relevance first",
+        default=10,
+        at_least=0,
+    )
+    search: Literal["exact"] | FastSearch = setting(
+        "how the best walks are found: exactly, or faster and approximately", default="exact"
+    )
+    max_walks: int = setting(
+        "refuse to list 'all' walks of an instance that has more", default=1_000_000, at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.gamma, Sequence) and not self.gamma:
             raise HyperParameterError(
-                "gamma is one number, two (bottom, top) or one for each layer, none negative; "
-                f"got {gamma!r}"
+                f"{self.name}: gamma must be a number, two (bottom, top) or one for each layer; "
+                f"got {self.gamma!r}"
             )
-        is_count = isinstance(walks, int) and not isinstance(walks, bool) and walks >= 0
-        if walks != "all" and not is_count:
-            raise HyperParameterError(f"walks must be a number of walks or 'all'; got {walks!r}")
-        if search not in get_args(Search):
-            words = ", ".join(repr(word) for word in get_args(Search))
-            raise HyperParameterError(f"search must be one of {words}; got {search!r}")
-        if max_walks < 1:
-            raise HyperParameterError(f"max_walks must be positive; got {max_walks}")
-        self.gamma = gamma
-        self.walks = walks
-        self.search: Search = search
-        self.max_walks = max_walks
 
     @property
     def hyper_parameters(self) -> dict[str, Any]:
@@ -181,11 +177,10 @@ class GNNLRP(Explainer):
             HyperParameterError: if ``alpha`` is out of range.
             InstanceError: if there is no such node.
         """
-        if not 0 <= alpha <= 1:
-            raise HyperParameterError(f"alpha must lie in [0, 1]; got {alpha}")
+        _check_alpha(alpha)
         with protected(self.model):
             batch, walks = self._one(data, index, target)
-            return subgraph_relevance(walks, self._masks(batch, node_sets), alpha)[:, 0]
+            return subgraph_relevance(walks, masks_of(batch, node_sets), alpha)[:, 0]
 
     def node_order(
         self, data: Any, index: Any = None, target: Target = None, *, alpha: float = 0.05
@@ -210,8 +205,7 @@ class GNNLRP(Explainer):
         Raises:
             HyperParameterError: if ``alpha`` is out of range.
         """
-        if not 0 <= alpha <= 1:
-            raise HyperParameterError(f"alpha must lie in [0, 1]; got {alpha}")
+        _check_alpha(alpha)
         preparation = self.prepare(data)
         instances = preparation.instances(index)
         found: dict[int, tuple[Tensor, Tensor]] = {}
@@ -219,11 +213,8 @@ class GNNLRP(Explainer):
             for position, batch in preparation.batches(instances, target, self.memory_budget):
                 orders = torch.cat([greedy_order(walks, alpha) for _, walks in self._read(batch)])
                 for row, number in enumerate(position.tolist()):
-                    own = batch.node_instance == row
-                    node, step = batch.fields.node[own], orders[own]
-                    if batch.graph.node_graph is not None:
-                        graph = batch.graph.node_graph[node[0]]
-                        node = node - batch.graph.by_graph[0].pointer[graph]
+                    own, node = own_nodes(batch, row)
+                    step = orders[own]
                     found[number] = node[step.argsort()].cpu(), step.cpu()
         return [found[number] for number in range(len(instances))]
 
@@ -246,33 +237,13 @@ class GNNLRP(Explainer):
         """
         with protected(self.model):
             batch, graph = self._one(data, index, target)
-            flat = _flat_nodes(batch, walks)
-            place = torch.searchsorted(batch.fields.node, flat)
-            place = place.clamp_max(max(0, batch.num_nodes - 1))
-            if bool((batch.fields.node[place] != flat).any()):
-                raise WalkError("a walk visits a node from which nothing reaches the prediction")
-            return score_walks(graph, place)
+            return score_walks(graph, walks_in(batch, walks))
 
-    # Reading walks out of the model
+    # Walks
 
     def _read(self, batch: InstanceBatch) -> Iterator[tuple[InstanceBatch, WalkGraph]]:
         """The walk graphs of a batch, in as few pieces as memory allows, in order."""
-        backward = Tape.on(batch, _Schedule(self._gammas(batch.num_layers)))
-        is_single = batch.num_instances == 1
-        budget = max(self.memory_budget, _MOST_BYTES) if is_single else self.memory_budget
-        try:
-            yield batch, read_walks(batch, budget=budget, backward=backward)
-            return
-        except TooLarge as error:
-            if is_single:
-                raise WalkError(
-                    f"the walks of one instance take {error.num_bytes / 2**30:.3g} GiB, more than "
-                    f"the {budget / 2**30:.3g} GiB allowed; raise memory_budget, or explain a "
-                    "narrower model"
-                ) from error
-        instances = torch.arange(batch.num_instances, device=batch.device)
-        for half in instances.tensor_split(2):
-            yield from self._read(batch.take(half))
+        return read_in_pieces(batch, self.gamma, self.memory_budget)
 
     def _one(self, data: Any, index: int | None, target: Target) -> tuple[InstanceBatch, WalkGraph]:
         """The only instance that is meant."""
@@ -286,19 +257,6 @@ class GNNLRP(Explainer):
         ((_, walks),) = self._read(batch)
         return batch, walks
 
-    def _gammas(self, num_layers: int) -> list[float]:
-        """Gamma of each layer, and of what follows."""
-        if not isinstance(self.gamma, Sequence):
-            return [float(self.gamma)] * num_layers + [0.0]
-        found = [float(each) for each in self.gamma]
-        if len(found) == 2:
-            return [*torch.linspace(found[0], found[1], num_layers).tolist(), 0.0]
-        if len(found) not in (num_layers, num_layers + 1):
-            raise HyperParameterError(
-                f"gamma has {len(found)} numbers; the model has {num_layers} message-passing layers"
-            )
-        return found if len(found) > num_layers else [*found, 0.0]
-
     def _listed(self, walks: WalkGraph) -> Walks:
         """The walks that are to be listed."""
         if self.walks == "all":
@@ -308,50 +266,10 @@ class GNNLRP(Explainer):
             return Walks(empty, empty.new_empty((0, walks.num_layers + 1)), walks.start[:0, 0])
         if self.search == "exact":
             return best_walks(walks, self.walks)
-        node = best_paths(walks, self.search, self.walks).node
+        node = promising_walks(walks, self.search, self.walks)
         return ranked(walks, node, score_walks(walks, node))
 
-    def _masks(self, batch: InstanceBatch, node_sets: Sequence[Any] | Tensor) -> Tensor:
-        """Sets of the user's nodes as ``[S, n]`` masks on a batch of one instance."""
-        is_mask = isinstance(node_sets, Tensor) and node_sets.dtype == torch.bool
-        rows = []
-        for each in node_sets:
-            nodes = each.nonzero().view(-1) if is_mask else each
-            rows.append(torch.isin(batch.fields.node, _flat_nodes(batch, nodes)))
-        return torch.stack(rows) if rows else batch.fields.node.new_zeros((0, batch.num_nodes))
 
-
-def _is_gamma(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 <= value < float("inf")  # type: ignore[operator]
-
-
-class _Schedule:
-    """The gamma rule, with another gamma at each layer."""
-
-    def __init__(self, gammas: list[float]) -> None:
-        self._rules: list[Rule] = [Gamma(each) if each else Zero() for each in gammas]
-
-    def __call__(self, scope: ModuleScope) -> Rule:
-        return self._rules[min(scope.depth, len(self._rules) - 1)]
-
-
-def _flat_nodes(batch: InstanceBatch, nodes: Any) -> Tensor:
-    """The user's nodes of a batch's only graph, numbered over all graphs.
-
-    Raises:
-        InstanceError: if there is no such node.
-    """
-    chosen = torch.as_tensor(nodes, device=batch.device)
-    chosen = chosen.long() if not chosen.numel() else chosen
-    if chosen.is_floating_point() or chosen.dtype == torch.bool:
-        raise InstanceError(f"nodes are given by their numbers; got {chosen.dtype}")
-    graph, start, num_nodes = batch.graph, 0, batch.graph.num_nodes
-    if graph.node_graph is not None:
-        number = int(graph.node_graph[batch.fields.node[0]])
-        start, stop = graph.by_graph[0].pointer[number : number + 2].tolist()
-        num_nodes = stop - start
-    if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= num_nodes):
-        bad = int(chosen.min()) if int(chosen.min()) < 0 else int(chosen.max())
-        raise InstanceError(f"node {bad} is out of range: there are {num_nodes} (nodes from 0)")
-    return chosen.long() + start
+def _check_alpha(alpha: float) -> None:
+    if not isinstance(alpha, Real) or not 0 <= alpha <= 1:
+        raise HyperParameterError(f"alpha must lie in [0, 1]; got {alpha!r}")

@@ -1,27 +1,4 @@
-r"""Class activation mapping (CAM): which nodes speak for the class, to a model that pools them?
-
-A graph classifier whose last node states ``H [N, D]`` are pooled and read by one linear head,
-
-    e_k = 1/N sum_n H[n, k]     y^c = sum_k w_k^c e_k + b^c
-
-hears each node for itself, and the head's weights tell what it says:
-
-    node score  S[n] = ReLU(sum_k w_k^c H[n, k])
-    edge score  S[e] = (S[u] + S[v]) / 2   for an edge from u to v
-
-With sum pooling ``e_k`` has no ``1/N``. The explained score takes the place of ``y^c``: a pair of
-classes (a, b) has the weights ``w^a - w^b``. Before the ReLU, ``S`` sums to ``N (y^c - b^c)``
-(mean), or to ``y^c - b^c`` (sum).
-
-``H`` and ``e`` are found by what they are, not by names: ``e`` is the mean or the sum of ``H``
-(`glassgraph.hidden.readout`), ``w`` its gradient, and two further runs, with other numbers in the
-place of ``e`` and other messages, must give what the linear head says they give. Any affine map is
-a linear head here, also one of several layers without a nonlinearity between them.
-
-Zhou, Khosla, Lapedriza, Oliva and Torralba, "Learning Deep Features for Discriminative
-Localization" (CVPR 2016, https://arxiv.org/abs/1512.04150); on graphs Pope, Kolouri, Rostami,
-Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural Networks" (CVPR 2019).
-"""
+"""Class activation mapping (CAM), and whether a model has the form that it needs."""
 
 from __future__ import annotations
 
@@ -29,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
@@ -38,6 +15,7 @@ from glassgraph.core.task import Task
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import KW_ONLY, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.readout import Pooling, find_pooling, is_close
 from glassgraph.results.explanation import Attribution
@@ -45,14 +23,32 @@ from glassgraph.results.explanation import Attribution
 _INSTEAD = "; grad_cam explains any model"
 
 
-class CAM(Explainer):
-    """The head's weights on each node's last state, for models that pool and end in one linear map.
+class CAM(Explainer, kw_only=False):
+    """Which nodes speak for the class, to a model that pools them and ends in one linear map?
 
-    Args:
-        model: a graph-level model with mean or sum pooling and a linear head, that returns logits.
-        task: a graph task.
-        relu: keep what speaks for the class alone; False for signed scores.
-        **shared: see `Explainer`.
+    A graph classifier whose last node states ``H [N, D]`` are pooled by their mean (or their sum,
+    without ``1/N``) and read by one linear head hears each node for itself, and the head's weights
+    ``w`` tell what it says::
+
+        the model    e_k  = 1/N sum_n H[n, k]
+                     y^c  = sum_k w_k^c e_k + b^c
+        node score   S[n] = ReLU(sum_k w_k^c H[n, k])
+        edge score   S[e] = (S[u] + S[v]) / 2   for an edge e from u to v
+
+    The explained score takes the place of ``y^c``: a pair of classes (a, b) has the weights
+    ``w^a - w^b``. Scores of nodes ``[N]`` and edges ``[E]`` have the unit of a logit; before the
+    ReLU (``relu=False``) those of nodes sum to ``N (y^c - b^c)`` with mean pooling, to
+    ``y^c - b^c`` with sum pooling.
+
+    ``H`` and ``e`` are found by what they are, not by names: ``e`` is the mean or the sum of ``H``,
+    ``w`` its gradient, and two further runs, with other numbers in the place of ``e`` and other
+    messages, must give what the linear head says they give. Any affine map is a linear head here,
+    also one of several layers without a nonlinearity between them. The model has to return logits.
+
+    Zhou, Khosla, Lapedriza, Oliva and Torralba, "Learning Deep Features for Discriminative
+    Localization" (CVPR 2016, https://arxiv.org/abs/1512.04150); on graphs Pope, Kolouri, Rostami,
+    Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural Networks" (CVPR
+    2019, https://doi.org/10.1109/CVPR.2019.01103).
 
     Raises:
         TaskError: for node and link tasks.
@@ -80,11 +76,6 @@ class CAM(Explainer):
     traits = Traits(
         family="gradient",
         scores=("edge", "node"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
-        is_signed=False,
-        is_random=False,
         source="Zhou et al. 2016, arXiv:1512.04150; Pope et al. 2019",
     )
     scope = Scope(
@@ -92,16 +83,19 @@ class CAM(Explainer):
     )
     test_settings: ClassVar[Mapping[str, Any]] = {"relu": False}
 
-    def __init__(
-        self, model: nn.Module, task: str | Task = "graph", *, relu: bool = True, **shared: Any
-    ) -> None:
-        super().__init__(model, task, **shared)
+    task: Converted[str | Task, Task] = Converted(Task.of, "graph")
+    _: KW_ONLY
+    relu: bool = setting(
+        "keep what speaks for the class alone; False for signed scores", default=True
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.task.level != "graph":
             raise TaskError(
                 f"CAM explains graph tasks, whose models pool nodes; got a {self.task.level} task"
                 + _INSTEAD
             )
-        self.relu = relu
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One run with gradients, and two that check the form of the model."""

@@ -1,28 +1,4 @@
-r"""Grad-CAM: which nodes speak for the prediction in the hidden states of a layer?
-
-With ``y`` the explained score and ``H^l [N, D]`` the node states after layer ``l``,
-
-    averaged       alpha_k = 1/N sum_n dy/dH^l[n, k]
-                   S[n]    = ReLU(sum_k alpha_k H^l[n, k])
-    not averaged   S[n]    = ReLU(sum_k dy/dH^l[n, k] H^l[n, k])
-    edge score     S[e]    = (S[u] + S[v]) / 2   for an edge from u to v
-
-**Graph tasks** follow Pope et al.: averaged over the N nodes of each graph, at the last layer. For
-a model with mean pooling and a linear head this is CAM divided by N, with sum pooling it is CAM.
-
-**Node and link tasks** depend on few nodes, each in its own way, and the gradient of the last layer
-reaches the explained nodes alone. There the default is not averaged, and the mean of the scores at
-all layers (Faber et al., "gradXact"). If averaging is asked for, it runs over the nodes whose
-gradient is not zero: those whose states the prediction depends on. All others score 0.
-
-After which activation, and what layer names mean, see `glassgraph.hidden.states`: states are taken
-where the next layer, the pooling or the links read them.
-
-Selvaraju et al., "Grad-CAM" (ICCV 2017, https://arxiv.org/abs/1610.02391); on graphs Pope, Kolouri,
-Rostami, Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural Networks" (CVPR
-2019); without averaging Faber, Moghaddam and Wattenhofer, "When Comparing to Ground Truth is Wrong"
-(KDD 2021).
-"""
+"""Grad-CAM: gradients of the score times hidden node states."""
 
 from __future__ import annotations
 
@@ -30,36 +6,57 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.states import HiddenStates, layer_states, module_states
 from glassgraph.results.explanation import Attribution
 
 
 class GradCAM(Explainer):
-    """Gradients of the explained score times hidden node states.
+    """Which nodes speak for the prediction in the hidden states of a layer?
 
-    Args:
-        model: the model.
-        task: the task.
-        layer: whose states: a layer from 0 on (message-passing steps, R-GCN's relations are one);
-            ``"average"`` for the mean of the scores at all layers that hand states of all nodes
-            on; or the dotted name of a submodule, such as ``"relu2"``, that returns one row per
-            node (at its last call). None: the last layer in graph tasks, ``"average"`` in others.
-        average_gradients: whether gradients are averaged over nodes. None: in graph tasks.
-        relu: keep what speaks for the prediction alone; False for signed scores.
-        **shared: see `Explainer`.
+    With ``y`` the explained score, ``H^l [N, D]`` the node states after layer ``l`` and ``u``,
+    ``v`` the ends of edge ``e``::
+
+        averaged       alpha_k = 1/N sum_n dy/dH^l[n, k]
+                       S[n]    = ReLU(sum_k alpha_k H^l[n, k])
+        not averaged   S[n]    = ReLU(sum_k dy/dH^l[n, k] H^l[n, k])
+        edge score     S[e]    = (S[u] + S[v]) / 2
+
+    Scores of nodes ``[N]`` and edges ``[E]`` have the unit of the model's output and are not
+    negative, unless ``relu=False``.
+
+    **Graph tasks** follow Pope et al.: averaged over the N nodes of each graph, at the last layer.
+    For a model with mean pooling and a linear head this is `CAM` divided by N, with sum pooling it
+    is `CAM`.
+
+    **Node and link tasks** depend on few nodes, each in its own way, and the gradient of the last
+    layer reaches the explained nodes alone. There the default is not averaged, and the mean of the
+    scores at all layers (Faber et al., "gradXact"). If averaging is asked for, it runs over the
+    nodes whose gradient is not zero: those whose states the prediction depends on. All others
+    score 0.
+
+    A ``layer`` is a number of message-passing steps from 0 on (R-GCN's relations are one step);
+    ``"average"`` takes the mean of the scores at all layers that hand states of all nodes on; any
+    other word is the dotted name of a submodule, such as ``"relu2"``, that returns one row per node
+    (at its last call). Numbered states are taken after the activation, where the next layer, the
+    pooling or the links read them.
+
+    Selvaraju et al., "Grad-CAM" (ICCV 2017, https://arxiv.org/abs/1610.02391); on graphs Pope,
+    Kolouri, Rostami, Martin and Hoffmann, "Explainability Methods for Graph Convolutional Neural
+    Networks" (CVPR 2019, https://doi.org/10.1109/CVPR.2019.01103); without averaging Faber,
+    Moghaddam and Wattenhofer, "When Comparing to Ground Truth is Wrong" (KDD 2021,
+    https://doi.org/10.1145/3447548.3467283).
 
     Raises:
-        HyperParameterError: if there is no such layer or submodule.
+        HyperParameterError: from `explain`, if there is no such layer or submodule.
         UnsupportedModelError: from `explain`, if there are no states of all nodes at that place,
             and on heterogeneous graphs.
 
@@ -78,35 +75,22 @@ class GradCAM(Explainer):
     traits = Traits(
         family="gradient",
         scores=("edge", "node"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
-        is_signed=False,
-        is_random=False,
         source="Selvaraju et al. 2017, arXiv:1610.02391; Pope et al. 2019; Faber et al. 2021",
     )
     scope = Scope(heterogeneous=False, names_receivers=True)
     test_settings: ClassVar[Mapping[str, Any]] = {"relu": False}
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        layer: int | Literal["average"] | str | None = None,
-        average_gradients: bool | None = None,
-        relu: bool = True,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        if isinstance(layer, bool) or not isinstance(layer, (int, str, type(None))):
-            raise HyperParameterError(
-                "layer must be a number from 0 on, 'average', the name of a submodule or None; "
-                f"got {layer!r}"
-            )
-        self.layer = layer
-        self.average_gradients = average_gradients
-        self.relu = relu
+    layer: Literal["average"] | int | str | None = setting(
+        "whose states: a layer from 0 on, 'average' over all layers, or the dotted name of a "
+        "submodule; by default the last layer in graph tasks, 'average' in others",
+        default=None,
+    )
+    average_gradients: bool | None = setting(
+        "whether gradients are averaged over nodes; by default in graph tasks", default=None
+    )
+    relu: bool = setting(
+        "keep what speaks for the prediction alone; False for signed scores", default=True
+    )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one backward pass."""

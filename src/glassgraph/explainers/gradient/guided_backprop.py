@@ -1,68 +1,62 @@
-"""Guided backpropagation: gradients that speak for the prediction all the way back.
-
-On its way back through each ReLU a gradient is set to zero where it is negative,
-
-    g_in = g_out * [a > 0] * [g_out > 0]
-
-so that only features are found that raise neurons which raise the score. The result is close to the
-input in many models and says little about the class (Nie, Zhang and Patel 2018,
-https://arxiv.org/abs/1805.07039): read it beside others.
-
-Springenberg et al., "Striving for Simplicity" (2015, https://arxiv.org/abs/1412.6806). Baldassarre
-and Azizpour (2019, https://arxiv.org/abs/1905.13686) clamp after every operation of the backward
-pass, not at ReLUs alone: ``clamp_everywhere=True``.
-"""
+"""Guided backpropagation."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import nn
-
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.gradient.input_gradients import of_input_gradients
+from glassgraph.explainers.gradient._input_gradients import of_input_gradients
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.guided import Guided
 from glassgraph.results.explanation import Attribution
 
 
 class GuidedBackprop(Explainer):
-    """Positive guided gradients of the explained score.
+    """Which features and edges raise neurons that raise the prediction, all the way back?
 
+    On its way back through each ``ReLU(a)`` a gradient ``g`` is set to zero where it is negative,
+    not only where the ReLU was off; with ``y`` the explained score, ``x`` the node features and
+    ``z`` the gates on messages (one per edge, shared by all layers)::
+
+        at each ReLU    g_in    = g_out * [a > 0] * [g_out > 0]
+        edge score      S[e]    = max(0, dy / dz[e])
+        feature score   S[n, f] = max(0, dy / dx[n, f])
+        node score      S[n]    = sum_f S[n, f]           (dy of the guided backward pass)
+
+    Scores are not negative and have the unit of the model's output per unit of a gate or a feature.
     ReLUs are found wherever they are called: as a module, as a function, as a method of a tensor. A
     model without ReLUs gives the positive part of its plain gradient.
 
-    Args:
-        model: see `Explainer`.
-        task: see `Explainer`.
-        clamp_everywhere: set negative gradients to zero after every operation.
-        **shared: see `Explainer`.
+    The result is close to the input in many models and says little about the class (Nie, Zhang and
+    Patel 2018, https://arxiv.org/abs/1805.07039): read it beside others.
+
+    Springenberg et al., "Striving for Simplicity" (2015, https://arxiv.org/abs/1412.6806).
+    Baldassarre and Azizpour (2019, https://arxiv.org/abs/1905.13686) clamp after every operation of
+    the backward pass, not at ReLUs alone: ``clamp_everywhere=True``.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> explanation = gg.GuidedBackprop(GCN(3, 8, 2, 2), task="node").explain(data, [2])[0]
+        >>> explanation.edge_mask.shape, explanation.node_mask.shape  # [E] and [N, F]
+        (torch.Size([3]), torch.Size([4, 3]))
+        >>> bool((explanation.node_mask >= 0).all())
+        True
     """
 
     name = "guided_backprop"
     traits = Traits(
         family="gradient",
         scores=("edge", "node", "feature"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
-        is_signed=False,
-        is_random=False,
         source="Springenberg et al. 2015, arXiv:1412.6806",
     )
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        clamp_everywhere: bool = False,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        self.clamp_everywhere = clamp_everywhere
+    clamp_everywhere: bool = setting(
+        "set negative gradients to zero after every operation, not at ReLUs alone", default=False
+    )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one guided backward pass."""

@@ -14,7 +14,7 @@ from glassgraph.core.feature_scores import sum_features
 from glassgraph.errors import HyperParameterError
 from glassgraph.relevance.input_rules import InputRule
 from glassgraph.relevance.module_scope import ModuleScope, RuleAt
-from glassgraph.relevance.rule_names import as_rule
+from glassgraph.relevance.rule_names import RuleName, as_rule
 from glassgraph.relevance.rules import Rule
 from glassgraph.relevance.tape import Tape
 from glassgraph.results.explanation import Attribution
@@ -112,11 +112,11 @@ class Composite:
     def __init__(
         self,
         model: nn.Module,
-        rule: Rule | str,
-        modules: Mapping[str | type[nn.Module], Rule | str] | None = None,
+        rule: Rule | RuleName,
+        modules: Mapping[str | type[nn.Module], Rule | RuleName] | None = None,
     ) -> None:
-        self.rule = self._checked(as_rule(rule))
-        self.modules = {key: self._checked(as_rule(each)) for key, each in (modules or {}).items()}
+        self.rule = as_rule(rule)
+        self.modules = {key: as_rule(each) for key, each in (modules or {}).items()}
         named = dict(model.named_modules())
         for key in self.modules:
             if isinstance(key, str):
@@ -128,14 +128,6 @@ class Composite:
                     f"rules: {key!r} fits no module of {type(model).__name__}; it has "
                     f"{', '.join(name for name in named if name)}"
                 )
-
-    @staticmethod
-    def _checked(rule: Rule) -> Rule:
-        if isinstance(rule, InputRule):
-            raise HyperParameterError(
-                f"{type(rule).__name__} is a rule for features; pass it as input_rule"
-            )
-        return rule
 
     def __call__(self, scope: ModuleScope) -> Rule:
         """The rule in a scope."""

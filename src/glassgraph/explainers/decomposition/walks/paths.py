@@ -1,6 +1,6 @@
-"""Fast searches for walks: the best path, by dynamic programming from the score downwards.
+"""Fast searches for walks, by dynamic programming from the score downwards.
 
-Both are approximations for nodes (the relevance of a walk is a product of matrices, and the best
+All are approximations for nodes (the relevance of a walk is a product of matrices, and the best
 beginning of a product is not the beginning of the best one):
 
 * ``"longest"`` keeps for each node and layer the ends of walks that carry most of what arrives at
@@ -10,48 +10,41 @@ beginning of a product is not the beginning of the best one):
 * ``"amp_ave"`` gives each step what arrives at its sender times the block of the message, averaged
   over what it turns into, and a path the *sum* of its steps. As in the code of He et al., after
   AMP-ave of Xiong et al. (ICML 2023, https://proceedings.mlr.press/v202/xiong23b.html).
+* ``"emp_neu"`` takes walks apart into products of numbers, for which the search is exact, and
+  forgets which numbers they were (`neurons`).
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.decomposition.walk_halves import last_halves, prepend
-from glassgraph.explainers.decomposition.walk_lists import Walks, ranked
+from glassgraph.explainers.decomposition.walks.halves import last_halves, prepend
+from glassgraph.explainers.decomposition.walks.lists import Walks, ranked
+from glassgraph.explainers.decomposition.walks.neurons import best_neuron_walks
 from glassgraph.relevance.walks import WalkGraph
 from glassgraph.results import paths
 from glassgraph.results.paths import Moves, best_of_each
 
-Search = Literal["longest", "amp_ave"]
+FastSearch = Literal["longest", "amp_ave", "emp_neu"]
 
 
-def best_paths(walks: WalkGraph, search: Search = "longest", k: int = 1) -> Walks:
-    """The k best paths of each instance that a fast search finds, the largest score first.
+def promising_walks(walks: WalkGraph, search: FastSearch, k: int) -> Tensor:
+    """Walks ``[W, L + 1]`` of large relevance that a fast search finds, each once.
 
     Args:
         walks: the walk graph.
-        search: ``"longest"`` or ``"amp_ave"``.
-        k: how many; also how many are kept for each node and layer on the way.
-
-    Raises:
-        HyperParameterError: if the search is unknown.
+        search: see the module.
+        k: how many are searched for in each instance.
     """
-    if search not in get_args(Search):
-        raise HyperParameterError(f"search must be 'longest' or 'amp_ave'; got {search!r}")
     if search == "longest":
-        return longest_paths(walks, k, by_size=False)
-    found = paths.best_paths(
-        average_moves(walks),
-        walks.node_instance,
-        torch.ones_like(walks.is_end),
-        walks.is_end,
-        k,
-    )
-    return Walks(walks.node_instance[found.node[:, 0]], found.node, found.score)
+        return longest_paths(walks, k, by_size=False).node
+    if search == "amp_ave":
+        return average_paths(walks, k).node
+    found: Tensor = torch.unique(best_neuron_walks(walks, k).node, dim=0)
+    return found
 
 
 def longest_paths(walks: WalkGraph, k: int, *, by_size: bool) -> Walks:
@@ -75,6 +68,19 @@ def longest_paths(walks: WalkGraph, k: int, *, by_size: bool) -> Walks:
             return ranked(walks, ends.trail[kept], score[kept], by_size=by_size)
         ends = ends.take(kept)
     raise AssertionError("a walk graph has layers")  # pragma: no cover
+
+
+def average_paths(walks: WalkGraph, k: int) -> Walks:
+    """The ``"amp_ave"`` search; scores are sums of steps.
+
+    Args:
+        walks: the walk graph.
+        k: how many, of each instance.
+    """
+    everywhere = torch.ones_like(walks.is_end)
+    moves = average_moves(walks)
+    found = paths.best_paths(moves, walks.node_instance, everywhere, walks.is_end, k)
+    return Walks(walks.node_instance[found.node[:, 0]], found.node, found.score)
 
 
 def average_moves(walks: WalkGraph) -> list[Moves]:

@@ -53,15 +53,14 @@ class _Table:
     slot: Tensor
 
 
-def best_neuron_walks(walks: WalkGraph, k: int, *, by_size: bool = True) -> NeuronWalks:
-    """The k most relevant walks of each instance; those of relevance 0 are left out.
+def best_neuron_walks(walks: WalkGraph, k: int) -> NeuronWalks:
+    """The k walks of largest absolute relevance of each instance, less those of relevance 0.
 
     The features of a node count as one number, with the sum of what they put into a column.
 
     Args:
         walks: the walk graph.
         k: how many.
-        by_size: the largest absolute scores; otherwise the largest scores.
     """
     ends = walks.start.new_zeros((walks.num_nodes, 1, 2, k))
     ends[:, 0, 0, 0] = walks.is_end.to(ends.dtype)
@@ -74,7 +73,7 @@ def best_neuron_walks(walks: WalkGraph, k: int, *, by_size: bool = True) -> Neur
     score = (size * sign).reshape(walks.num_nodes, -1)
     where = score.ne(0).nonzero()
     node, value = where[:, 0], score[where[:, 0], where[:, 1]]
-    kept = best_of_each(walks.node_instance[node], value.abs() if by_size else value, k)
+    kept = best_of_each(walks.node_instance[node], value.abs(), k)
     node, value = node[kept], value[kept]
     per_column = 4 * k
     column = where[kept, 1] // per_column
@@ -105,42 +104,66 @@ def _signed(factor: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
 def _previous(walks: WalkGraph, position: int, after: _Table, k: int) -> _Table:
     """The table of a position, given that of the next one."""
     layer, width = walks.layers[position], walks.widths[position]
-    group, size, node, slot = [], [], [], []
-
-    def add(sender: Tensor, columns: Tensor, best: Tensor, to: Tensor, place: Tensor) -> None:
-        sign = torch.arange(2, device=best.device)
-        key = ((sender.view(-1, 1) * width + columns).unsqueeze(-1) * 2 + sign).unsqueeze(-1)
-        found = best > 0
-        group.append(key.expand_as(best)[found])
-        size.append(best[found])
-        node.append(to.view(-1, 1, 1, 1).expand_as(best)[found])
-        slot.append(place[found])
-
+    found = _Candidates(width, k)
     for step in layer.steps:
         columns = torch.arange(width, device=walks.start.device)[step.columns]
         for rows in _pieces(step, k):
             receiver = step.receiver[rows]
-            value, at = _best_products(step.block[rows], after.size[receiver], k)
-            add(step.sender[rows], columns, value, receiver, at)
+            size, slot = _best_products(step.block[rows], after.size[receiver], k)
+            found.add(step.sender[rows], columns, size, receiver, slot)
     if layer.can_stay:
         here = torch.arange(walks.num_nodes, device=walks.start.device)
-        best = after.size[:, layer.stay[1]]
+        size = after.size[:, layer.stay[1]]
         within = torch.arange(2 * k, device=here.device).view(1, 1, 2, k)
-        place = layer.stay[1].view(1, -1, 1, 1) * 2 * k + within
-        add(here, layer.stay[0], best, here, place.expand_as(best))
-    key, value = torch.cat(group), torch.cat(size)
-    kept = best_of_each(key, value, k)
-    key = key[kept]
-    rank = torch.arange(key.numel(), device=key.device) - torch.searchsorted(key, key)
-    shape = (walks.num_nodes, width, 2, k)
-    at = key * k + rank
-    flat = value.new_zeros(walks.num_nodes * width * 2 * k)
-    empty = torch.zeros(flat.shape, dtype=torch.long, device=key.device)
-    return _Table(
-        flat.index_copy(0, at, value[kept]).view(shape),
-        empty.index_copy(0, at, torch.cat(node)[kept]).view(shape),
-        empty.index_copy(0, at, torch.cat(slot)[kept]).view(shape),
-    )
+        slot = layer.stay[1].view(1, -1, 1, 1) * 2 * k + within
+        found.add(here, layer.stay[0], size, here, slot.expand_as(size))
+    return found.table(walks.num_nodes)
+
+
+class _Candidates:
+    """Ends of walks from the columns of one position, of which the k best are kept.
+
+    Args:
+        width: number V of columns.
+        k: how many ends of either sign are kept for each column of each node.
+    """
+
+    def __init__(self, width: int, k: int) -> None:
+        self._width, self._k = width, k
+        self._key: list[Tensor] = []  # node, column and sign that an end belongs to
+        self._ends: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, sender: Tensor, columns: Tensor, size: Tensor, to: Tensor, slot: Tensor) -> None:
+        """Add the ends that go on from each sender to ``to``.
+
+        Args:
+            sender: ``[m]``.
+            columns: ``[D]`` columns of the sender.
+            size: ``[m, D, 2, k]`` absolute products, of positive and negative ones; 0 for none.
+            to: ``[m]`` the next node.
+            slot: as ``size``; the place in its flattened table.
+        """
+        sign = torch.arange(2, device=size.device)
+        key = ((sender.view(-1, 1) * self._width + columns).unsqueeze(-1) * 2 + sign).unsqueeze(-1)
+        is_any = size > 0
+        self._key.append(key.expand_as(size)[is_any])
+        node = to.view(-1, 1, 1, 1).expand_as(size)
+        self._ends.append((size[is_any], node[is_any], slot[is_any]))
+
+    def table(self, num_nodes: int) -> _Table:
+        """The best of what was added."""
+        key = torch.cat(self._key)
+        size, node, slot = (torch.cat(each) for each in zip(*self._ends, strict=True))
+        kept = best_of_each(key, size, self._k)
+        key = key[kept]
+        rank = torch.arange(key.numel(), device=key.device) - torch.searchsorted(key, key)
+        place = key * self._k + rank
+        shape = (num_nodes, self._width, 2, self._k)
+
+        def filled(value: Tensor) -> Tensor:
+            return value.new_zeros(shape).view(-1).index_copy(0, place, value[kept]).view(shape)
+
+        return _Table(filled(size), filled(node), filled(slot))
 
 
 def _pieces(step: Step, k: int) -> list[Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from glassgraph.core.receptive import expand
 from glassgraph.errors import WalkError
-from glassgraph.explainers.decomposition.walk_halves import (
+from glassgraph.explainers.decomposition.walks.halves import (
     Halves,
     append,
     first_halves,
