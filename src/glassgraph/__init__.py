@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from glassgraph.explainers.perturbation.causal_screening import CausalScreening
     from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
     from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
-    from glassgraph.explainers.perturbation.graph_mask import GraphMask
+    from glassgraph.explainers.perturbation.graphmask import GraphMask
     from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
     from glassgraph.explainers.perturbation.occlusion import Occlusion
     from glassgraph.explainers.perturbation.pg_explainer import PGExplainer
@@ -83,7 +83,7 @@ _HOMES = {
     "GNNLRP": "glassgraph.explainers.decomposition.gnn_lrp",
     "GradCAM": "glassgraph.explainers.gradient.grad_cam",
     "GraphLIME": "glassgraph.explainers.surrogate.graph_lime",
-    "GraphMask": "glassgraph.explainers.perturbation.graph_mask",
+    "GraphMask": "glassgraph.explainers.perturbation.graphmask",
     "GuidedBackprop": "glassgraph.explainers.gradient.guided_backprop",
     "HeteroExplanation": "glassgraph.results.explanation",
     "InformationBottleneck": "glassgraph.explainers.perturbation.information_bottleneck",

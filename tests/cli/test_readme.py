@@ -22,7 +22,7 @@ def blocks(language: str, page: str = README) -> list[str]:
 
 
 @pytest.mark.filterwarnings(
-    "ignore::glassgraph.explainers.perturbation.graph_mask.UnmetConstraintWarning"
+    "ignore::glassgraph.explainers.perturbation.message_gates.tolerance.UnmetConstraintWarning"
 )
 def test_the_python_quick_start_runs(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)

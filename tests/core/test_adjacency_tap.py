@@ -15,7 +15,8 @@ import glassgraph as gg
 from glassgraph.core.messages import read_messages
 from glassgraph.core.protect import protected
 from glassgraph.errors import GraphError, ModelCallError, SparseAdjacencyError
-from glassgraph.explainers.gates import Lesson, MessageGates
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.explainers.perturbation.message_gates.gates import MessageGates
 from glassgraph.learn.bilinear_scorer import BilinearScorer
 from tests.laws.cases import scores
 
@@ -324,13 +325,13 @@ def test_learned_gates_read_node_states() -> None:
         assert torch.equal(each.matrix.receiver, fields.destination[each.edge])
         if each.layer == 0:
             torch.testing.assert_close(each.matrix.states, model.lin1(batch.packed.data.x).detach())
-    lesson = Lesson.read(batch)
-    gates = MessageGates(lesson.kinds).double()
-    gates.start_baselines([lesson])
-    assert [len(kind.sites) for kind in lesson.kinds] == [RELATIONS, RELATIONS]
-    flat = lesson.scores(gates(lesson))
+    gated = GatedBatch.read(batch)
+    gates = MessageGates(gated.groups).double()
+    gates.start_baselines([gated])
+    assert [len(group.sites) for group in gated.groups] == [RELATIONS, RELATIONS]
+    flat = gated.scores(gates(gated))
     first = [each for each in read_messages(batch) if each.layer == 0]
-    scorer = gates.scorers[lesson.kinds[1].name]
+    scorer = gates.scorers[gated.groups[1].name]
     assert isinstance(scorer, BilinearScorer)
     total, number = torch.zeros(HIDDEN).double(), 0
     for relation, each in enumerate(first):
@@ -341,10 +342,10 @@ def test_learned_gates_read_node_states() -> None:
             torch.testing.assert_close(flat[0, edge], pairs[i, j])
             total, number = total + each.matrix.values[j], number + 1
     # The last layer's matrix has entries that cannot reach the prediction: no gate reads them.
-    assert lesson.num_messages < sum(each.edge.numel() for each in read_messages(batch))
-    torch.testing.assert_close(gates.baselines[lesson.kinds[1].name].data, total / number)
+    assert gated.num_messages < sum(each.edge.numel() for each in read_messages(batch))
+    torch.testing.assert_close(gates.baselines[gated.groups[1].name].data, total / number)
     output = batch.output(
-        lesson.gates(gates(lesson).sigmoid()), baselines=gates.shut_values(lesson)
+        gated.gates(gates(gated).sigmoid()), baselines=gates.site_baselines(gated)
     )
     gradients = torch.autograd.grad(output.sum(), list(gates.parameters()))
     assert all(bool(gradient.abs().sum() > 0) for gradient in gradients)

@@ -27,9 +27,11 @@ from glassgraph.errors import (
     NotFittedError,
 )
 from glassgraph.explainers.amortized import HindsightWarning
-from glassgraph.explainers.gates import Lesson
-from glassgraph.explainers.perturbation.graph_mask import CollapsedWarning, UnmetConstraintWarning
-from glassgraph.explainers.perturbation.graph_mask_path import MaskNetwork, Path
+from glassgraph.explainers.perturbation.graphmask import CollapsedWarning
+from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
+from glassgraph.explainers.perturbation.graphmask_fit.regularization_path import RegularizationPath
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.explainers.perturbation.message_gates.tolerance import UnmetConstraintWarning
 from glassgraph.learn.bilinear_scorer import BilinearScorer
 
 NUM_NODES, FEATURES, SEEN = 120, 3, 80
@@ -146,7 +148,7 @@ def test_a_location_against_the_paper_written_out(fitted: gg.GraphMask) -> None:
     preparation = fitted.prepare(data)
     with protected(fitted.model):
         ((_, batch),) = preparation.batches(preparation.instances([31]), None, 1 << 30)
-        found = network(Lesson.read(batch, network.gates.kinds))
+        found = network(GatedBatch.read(batch, network.gates.groups))
     for number, edge in enumerate(batch.fields.edge.tolist()):
         u, v = data.edge_index[:, edge].tolist()
         q = torch.cat([data.x[u], data.x[v], data.x[u]])  # the message of this layer is h_u
@@ -154,7 +156,7 @@ def test_a_location_against_the_paper_written_out(fitted: gg.GraphMask) -> None:
         hidden = (hidden - hidden.mean()) / (hidden.var(unbiased=False) + 1e-5).sqrt()
         hidden = (hidden * scorer.norm.weight + scorer.norm.bias).clamp_min(0)
         score = scorer.outer.weight[0] @ hidden + scorer.outer.bias[0]
-        expected = network.grip * (score - network.mean) / network.std + network.offset
+        expected = network.location_scale * (score - network.mean) / network.std + network.offset
         torch.testing.assert_close(found[number], expected, rtol=1e-10, atol=1e-10)
 
 
@@ -162,12 +164,12 @@ def test_a_location_against_the_paper_written_out(fitted: gg.GraphMask) -> None:
 def test_every_parameter_is_trained(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Tensor]] = []
 
-    def add(path: Path, network: MaskNetwork, point: Any) -> None:
+    def add(path: RegularizationPath, network: MaskNetwork, point: Any) -> None:
         seen.append({name: p.detach().clone() for name, p in network.gates.named_parameters()})
         original(path, network, point)
 
-    original = Path.add
-    monkeypatch.setattr(Path, "add", add)
+    original = RegularizationPath.add
+    monkeypatch.setattr(RegularizationPath, "add", add)
     graph_mask(Sender(layers=2), solver=solver, tolerance=1e9, max_changed=1.0).fit(scene())
     assert len(seen[0]) == 2 * (
         6 + 1
@@ -286,19 +288,19 @@ def test_a_loader_is_a_list_in_batches() -> None:
         explainer.fit(DataLoader(data, batch_size=6), validation=[1])
 
 
-def test_lessons_beyond_the_memory_budget_are_made_anew() -> None:
+def test_batches_beyond_the_memory_budget_are_made_anew() -> None:
     model = Pooled()
     explainer = graph_mask(model, task="graph", batch_size=4)
     with protected(model):
-        train, _ = explainer._read_data(graphs(), None, None)
-        train._made[2:] = [None] * (len(train) - 2)
+        train, _ = explainer._training_batches(graphs(), None, None)
+        train._kept[2:] = [None] * (len(train) - 2)
         assert len(train) == 4
-        for number, lesson in enumerate(train):
-            size = lesson.batch.num_predictions
+        for number, gated in enumerate(train):
+            size = gated.batch.num_predictions
             fresh = train._source[number][1]
-            assert torch.equal(lesson.batch.key, fresh.index)
+            assert torch.equal(gated.batch.key, fresh.index)
             assert size == len(fresh)
-            assert lesson.kinds == train.kinds
+            assert gated.groups == train[0].groups
 
 
 # Dense adjacency matrices
@@ -412,6 +414,27 @@ def test_saved_and_loaded_it_explains_the_same(fitted: gg.GraphMask, tmp_path) -
     assert one.provenance == other.provenance
 
 
+def test_a_file_with_older_names_explains_the_same(fitted: gg.GraphMask, tmp_path) -> None:
+    older = {"location_scale": "grip", "groups": "kinds"}
+    path = fitted.save(tmp_path / "mask.safetensors")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["glassgraph_explainer"])
+        tensors = {
+            ".".join(older.get(part, part) for part in name.split(".")): file.get_tensor(name)
+            for name in file.keys()  # noqa: SIM118
+        }
+    for part in ("hyper_parameters", "about"):
+        header[part] = {older.get(name, name): value for name, value in header[part].items()}
+    assert "grip" in header["hyper_parameters"]
+    assert "kinds" in header["about"]
+    assert any(name.endswith(".grip") for name in tensors)
+    save_file(tensors, path, metadata={"glassgraph_explainer": json.dumps(header)})
+    loaded = gg.GraphMask.load(path, fitted.model, progress=False)
+    assert loaded.hyper_parameters == fitted.hyper_parameters
+    one, other = (each.explain(scene(), index=[30])[0] for each in (fitted, loaded))
+    assert torch.equal(one.layer_edge_mask, other.layer_edge_mask)
+
+
 def test_a_file_is_refused_by_another_model(fitted: gg.GraphMask, tmp_path) -> None:
     path = fitted.save(tmp_path / "mask.safetensors")
     other = Sender()
@@ -487,12 +510,13 @@ def test_nothing_to_learn_from() -> None:
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"solver": "magic"}, "solver must be"),
-        ({"steps": 0}, "steps must be positive"),
-        ({"grip": -1.0}, "grip must be positive"),
-        ({"tolerance": -0.1}, "tolerance must not be negative"),
-        ({"max_changed": 2.0}, "share"),
-        ({"polish": 1.0}, "polish"),
+        ({"solver": "magic"}, "solver must be 'path' or 'lagrangian'; got 'magic'"),
+        ({"steps": 0}, "graphmask: steps must be an integer of at least 1; got 0"),
+        ({"location_scale": -1.0}, "location_scale must be a number above 0; got -1.0"),
+        ({"grip": 3.0}, "no hyper-parameter 'grip'"),
+        ({"tolerance": -0.1}, "tolerance must be a number of at least 0 or None; got -0.1"),
+        ({"max_changed": 2.0}, "max_changed must be a number from 0 to 1; got 2.0"),
+        ({"polish": 1.0}, "polish must be a number of at least 0 and below 1; got 1.0"),
         ({"divergence": "earth_mover"}, "divergence must be"),
         ({"divergence": "kl", "task": gg.Task("node", "regression")}, "regression"),
     ],

@@ -20,12 +20,13 @@ from glassgraph.errors import (
     HyperParameterError,
     NotFittedError,
 )
-from glassgraph.explainers.gates import Kind, Lesson
-from glassgraph.explainers.perturbation.graph_mask import UnmetConstraintWarning
-from glassgraph.explainers.perturbation.information_bottleneck_network import (
+from glassgraph.explainers.perturbation.bottleneck_fit.bottleneck import (
     Bottleneck,
     gaussian_information,
 )
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup
+from glassgraph.explainers.perturbation.message_gates.tolerance import UnmetConstraintWarning
 
 TASK = Task("graph")
 WIDTHS = (5, 7, 3)
@@ -127,27 +128,27 @@ def test_a_shut_gate_costs_nothing_and_an_open_one_is_finite() -> None:
 
 
 def observed(model: Net, graphs: list[Data]) -> list[Tensor]:
-    """All messages of each layer, heard with plain hooks."""
-    heard: list[list[Tensor]] = [[], []]
+    """All messages of each layer, recorded with plain hooks."""
+    sent: list[list[Tensor]] = [[], []]
     handles = [
-        conv.register_message_forward_hook(lambda _, __, out, at=at: heard[at].append(out.detach()))
+        conv.register_message_forward_hook(lambda _, __, out, at=at: sent[at].append(out.detach()))
         for at, conv in enumerate((model.one, model.two))
     ]
     for graph in graphs:
         model(graph.x, graph.edge_index, torch.zeros(graph.num_nodes, dtype=torch.long))
     for handle in handles:
         handle.remove()
-    return [torch.cat(each) for each in heard]
+    return [torch.cat(each) for each in sent]
 
 
 def test_noise_has_mean_and_standard_deviation_of_the_training_messages() -> None:
     model, graphs = make_net(), make_graphs()
     explainer = make_explainer(model, batch_size=3).fit(graphs, range(7), validation=[8, 9])
     network = network_of(explainer)
-    for kind in network.gates.kinds:
-        message = observed(model, graphs[:7])[kind.layer]
-        torch.testing.assert_close(network.mean(kind), message.mean(dim=0))
-        torch.testing.assert_close(network.std(kind), message.std(dim=0, unbiased=False))
+    for group in network.gates.groups:
+        message = observed(model, graphs[:7])[group.layer]
+        torch.testing.assert_close(network.mean(group), message.mean(dim=0))
+        torch.testing.assert_close(network.std(group), message.std(dim=0, unbiased=False))
 
 
 def test_a_small_spread_on_a_large_mean_survives() -> None:
@@ -157,10 +158,10 @@ def test_a_small_spread_on_a_large_mean_survives() -> None:
     network = network_of(
         make_explainer(model, batch_size=2).fit(graphs, range(7), validation=[8, 9])
     )
-    (kind,) = network.gates.kinds
+    (group,) = network.gates.groups
     message = torch.cat([graph.x[graph.edge_index[0]] for graph in graphs[:7]])
     torch.testing.assert_close(
-        network.std(kind), message.std(dim=0, unbiased=False), rtol=1e-7, atol=0
+        network.std(group), message.std(dim=0, unbiased=False), rtol=1e-7, atol=0
     )
 
 
@@ -184,19 +185,19 @@ def test_what_is_the_same_in_all_messages_carries_no_information() -> None:
         graph.x[:, 2:] = 0.3
     explainer = make_explainer(PlainSum(), score="information").fit(graphs, range(9))
     network = network_of(explainer)
-    (kind,) = network.gates.kinds
-    assert (network.std(kind) > 0).tolist() == [True, True, False, False, False]
+    (group,) = network.gates.groups
+    assert (network.std(group) > 0).tolist() == [True, True, False, False, False]
     preparation = explainer.prepare(graphs)
     _, batch = next(preparation.batches(preparation.instances([9]), None, 1 << 30))
-    lesson = Lesson.read(batch, network.gates.kinds)
+    gated = GatedBatch.read(batch, network.gates.groups)
     generator = torch.Generator().manual_seed(0)
-    (noise,) = network.noise(lesson, generator)
-    assert bool((noise[:, 2:] == network.mean(kind)[2:]).all())
-    location = torch.full((lesson.num_messages,), 0.4).double()
+    (noise,) = network.noise(gated, generator)
+    assert bool((noise[:, 2:] == network.mean(group)[2:]).all())
+    location = torch.full((gated.num_messages,), 0.4).double()
     message = graphs[9].x[graphs[9].edge_index[0]]
-    score = ((message - network.mean(kind)) / network.std(kind))[:, :2]
+    score = ((message - network.mean(group)) / network.std(group))[:, :2]
     torch.testing.assert_close(
-        network.information(lesson, location), gaussian_information(location, score)
+        network.information(gated, location), gaussian_information(location, score)
     )
 
 
@@ -214,13 +215,13 @@ def test_constant_messages_are_scored_zero() -> None:
 
 def literal_loss(model: Net, graphs: list[Data], seed: int, weight: float) -> float:
     """The loss of the first step on one batch of graphs, message by message."""
-    kinds = [
-        Kind(1, (1,), (WIDTHS[2], WIDTHS[2], WIDTHS[2])),
-        Kind(0, (0,), (WIDTHS[1], WIDTHS[1], WIDTHS[1])),
+    groups = [
+        MessageGroup(1, (1,), (WIDTHS[2], WIDTHS[2], WIDTHS[2])),
+        MessageGroup(0, (0,), (WIDTHS[1], WIDTHS[1], WIDTHS[1])),
     ]
     torch.manual_seed(seed)
-    network = Bottleneck(kinds, 16).double()
-    scorers = [network.gates.scorers[kind.name] for kind in reversed(kinds)]
+    network = Bottleneck(groups, 16).double()
+    scorers = [network.gates.scorers[group.name] for group in reversed(groups)]
     all_messages = observed(model, graphs)
     generator = torch.Generator().manual_seed(seed)
     noise = [
@@ -264,7 +265,7 @@ def test_the_loss_of_a_step_is_that_of_a_literal_version() -> None:
     explainer = make_explainer(model, constraint="weight", weight=0.7, steps=1, seed=5)
     explainer.fit(graphs, [0, 1, 2], validation=[0])
     with torch.no_grad():
-        # Lessons shuffle the predictions that they learn from.
+        # Training shuffles the predictions that it learns from.
         order = torch.randperm(3, generator=torch.Generator().manual_seed(5)).tolist()
         expected = literal_loss(model, [graphs[at] for at in order], 5, 0.7)
     assert float(explainer.history["loss"][0]) == pytest.approx(expected, rel=1e-9)
@@ -291,7 +292,7 @@ def test_every_parameter_is_trained_and_the_statistics_are_not() -> None:
     found = network_of(explainer.fit(graphs, range(9)))
     with protected(model):
         torch.manual_seed(explainer.seed)
-        start = Bottleneck(found.gates.kinds, None).double()
+        start = Bottleneck(found.gates.groups, None).double()
     before = dict(start.named_parameters())
     assert any("relation" in name for name in before)
     for name, value in found.named_parameters():
@@ -347,12 +348,12 @@ def test_scores_of_edges_follow_from_those_of_layers() -> None:
     torch.testing.assert_close(information.edge_mask, information.layer_edge_mask.sum(dim=0))
     assert bool(((gate.edge_mask > 0) & (gate.edge_mask < 1)).all())
     network = network_of(gates)
-    for kind in network.gates.kinds:
-        message = observed(model, [graphs[10]])[kind.layer]
-        score = (message - network.mean(kind)) / network.std(kind)
+    for group in network.gates.groups:
+        message = observed(model, [graphs[10]])[group.layer]
+        score = (message - network.mean(group)) / network.std(group)
         torch.testing.assert_close(
-            information.layer_edge_mask[kind.layer],
-            gaussian_information(gate.layer_edge_mask[kind.layer].logit(), score),
+            information.layer_edge_mask[group.layer],
+            gaussian_information(gate.layer_edge_mask[group.layer].logit(), score),
         )
 
 
@@ -372,8 +373,8 @@ def test_baselines_are_the_mean_messages() -> None:
     preparation = explainer.prepare(graphs)
     _, batch = next(preparation.batches(preparation.instances([9]), None, 1 << 30))
     found = explainer.baselines(batch)
-    for kind in network.gates.kinds:
-        assert torch.equal(found[kind.sites[0]].view(-1), network.mean(kind))
+    for group in network.gates.groups:
+        assert torch.equal(found[group.sites[0]].view(-1), network.mean(group))
 
 
 def test_before_fitting() -> None:
@@ -406,9 +407,9 @@ def test_a_file_restores_gates_and_statistics_for_the_same_model_alone(tmp_path)
     [
         ({"constraint": "hard"}, "constraint must be 'lagrangian' or 'weight'; got 'hard'"),
         ({"score": "bits"}, "score must be 'gate' or 'information'; got 'bits'"),
-        ({"weight": 0.0}, "weight must be positive; got 0.0"),
-        ({"steps": 0}, "steps must be positive; got 0"),
-        ({"tolerance": -1.0}, "tolerance must not be negative; got -1.0"),
+        ({"weight": 0.0}, "weight must be a number above 0; got 0.0"),
+        ({"steps": 0}, "steps must be an integer of at least 1; got 0"),
+        ({"tolerance": -1.0}, "tolerance must be a number of at least 0 or None; got -1.0"),
     ],
 )
 def test_settings_out_of_range(settings, message: str) -> None:
@@ -439,16 +440,16 @@ def test_entries_of_matrices() -> None:
         graph.edge_index = graph.edge_index.unique(dim=1)
     explainer = make_explainer(model, score="information").fit(graphs, range(7), validation=[8])
     network = network_of(explainer)
-    (kind,) = network.gates.kinds
-    assert kind.is_matrix
+    (group,) = network.gates.groups
+    assert group.is_matrix
     with torch.no_grad():
         message = torch.cat([model.linear(g.x)[g.edge_index[0]] for g in graphs[:7]])
-    torch.testing.assert_close(network.mean(kind), message.mean(dim=0))
-    torch.testing.assert_close(network.std(kind), message.std(dim=0, unbiased=False))
+    torch.testing.assert_close(network.mean(group), message.mean(dim=0))
+    torch.testing.assert_close(network.std(group), message.std(dim=0, unbiased=False))
     gates = make_explainer(model).adopt(explainer).explain(graphs, [10])[0].edge_mask
     with torch.no_grad():
         sent = model.linear(graphs[10].x)[graphs[10].edge_index[0]]
-    score = (sent - network.mean(kind)) / network.std(kind)
+    score = (sent - network.mean(group)) / network.std(group)
     torch.testing.assert_close(
         explainer.explain(graphs, [10])[0].edge_mask, gaussian_information(gates.logit(), score)
     )

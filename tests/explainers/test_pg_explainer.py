@@ -16,6 +16,7 @@ from torch_geometric.nn import MessagePassing, global_add_pool
 
 import glassgraph as gg
 from glassgraph.core import random
+from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import protected
 from glassgraph.errors import (
     FitError,
@@ -24,7 +25,8 @@ from glassgraph.errors import (
     NotFittedError,
     UnsupportedModelError,
 )
-from glassgraph.explainers.gates import visits
+from glassgraph.explainers.perturbation.edge_gates.edge_states import EdgeStates
+from glassgraph.explainers.training_batches import random_order
 from glassgraph.hidden.node_states import NodeStates
 from glassgraph.learn.edge_scorer import EdgeScorer
 
@@ -198,13 +200,14 @@ class Literal:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.index), generator=generator).tolist()
         shuffled = [self.index[at] for at in order]
-        lessons = [shuffled[at : at + batch_size] for at in range(0, len(shuffled), batch_size)]
+        batches = [shuffled[at : at + batch_size] for at in range(0, len(shuffled), batch_size)]
         optimizer = torch.optim.Adam(scorer.parameters(), lr=rate)
         start, end = self.settings["temperature"]
-        for step, lesson in enumerate(visits(lessons, epochs * len(lessons), seed)):
-            epoch = step // len(lessons)
+        for step, at in enumerate(random_order(len(batches), epochs * len(batches), seed)):
+            epoch = step // len(batches)
             tau = start * (end / start) ** (epoch / epochs)
-            loss = sum(self.loss(each, scorer, seed, epoch, tau) for each in lesson) / len(lesson)
+            losses = [self.loss(each, scorer, seed, epoch, tau) for each in batches[at]]
+            loss = sum(losses) / len(losses)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -364,7 +367,7 @@ def test_models_whose_states_cannot_be_read_are_refused() -> None:
         explainer.fit(make_data("node"), INDEX["node"])
 
 
-def test_many_ways_to_make_lessons_are_one_fit() -> None:
+def test_many_ways_to_make_batches_are_one_fit() -> None:
     net, data = make_net("graph"), make_data("graph")
     whole = make_explainer(net, "graph").fit(data)
     tight = make_explainer(net, "graph", memory_budget=1).fit(data)
@@ -392,6 +395,12 @@ def test_budget_makes_size_free() -> None:
         assert torch.equal(*found)
 
 
+def read(explainer: gg.PGExplainer, preparation: Preparation, index: list[int]) -> EdgeStates:
+    """What the network reads on some predictions, all in one batch."""
+    ((_, batch),) = explainer._cut(preparation, preparation.instances(index), None, None)
+    return EdgeStates.read(batch, explainer._states)
+
+
 def test_half_a_bias_is_no_noise() -> None:
     net, data = make_net(), make_data("node")
     losses = []
@@ -403,8 +412,8 @@ def test_half_a_bias_is_no_noise() -> None:
         nn.init.zeros_(scorer.outer.bias)
         prepared = explainer.prepare(data)
         with protected(net):
-            lessons = explainer._lessons(prepared, prepared.instances([4, 9]), None, None)
-            losses.append(float(explainer._loss(scorer, next(lessons)[1], 0)))
+            edges = read(explainer, prepared, [4, 9])
+            losses.append(float(explainer._objective().loss(scorer, edges, 0)))
     assert losses[0] == losses[1]
 
 
@@ -414,14 +423,14 @@ def test_restarts_keep_the_least_loss() -> None:
     assert explainer.history.restart.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     prepared = explainer.prepare(data)
     with protected(net), torch.no_grad():
-        lessons = explainer._lessons(prepared, prepared.instances(INDEX["node"]), None, 5)
-        lesson = next(lessons)[1]
-        kept = float(explainer._loss(explainer._fitted(), lesson, 2))
+        edges = read(explainer, prepared, INDEX["node"])
+        objective = explainer._objective()
+        kept = float(objective.loss(explainer._fitted(), edges, 2))
         others = []
         for restart in range(4):
             alone = make_explainer(net, restarts=restart + 1, epochs=2, noise_bias=0.5)
             alone.fit(data, INDEX["node"])
-            others.append(float(alone._loss(alone._fitted(), lesson, 2)))
+            others.append(float(objective.loss(alone._fitted(), edges, 2)))
     assert kept == min(others)
     assert others == sorted(others, reverse=True)
     assert others[0] > others[-1]
@@ -442,17 +451,17 @@ def test_save_and_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs must be positive"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"batch_size": 0}, "batch_size must be positive"),
-        ({"restarts": 0}, "restarts must be positive"),
-        ({"size": -0.1}, "size must not be negative"),
-        ({"entropy": float("nan")}, "entropy must not be negative"),
-        ({"budget": -1.0}, "budget must not be negative"),
-        ({"connectivity": -1.0}, "connectivity must not be negative"),
-        ({"temperature": (5.0, 0.0)}, "temperature must be two positive numbers"),
-        ({"temperature": (5.0,)}, "temperature must be two positive numbers"),
-        ({"noise_bias": 0.6}, "noise_bias must lie in"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0; got 0.0"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1 or None; got 0"),
+        ({"restarts": 0}, "restarts must be an integer of at least 1; got 0"),
+        ({"size": -0.1}, "size must be a number of at least 0; got -0.1"),
+        ({"entropy": float("nan")}, "entropy must be a number of at least 0; got nan"),
+        ({"budget": -1.0}, "budget must be a number of at least 0"),
+        ({"connectivity": -1.0}, "connectivity must be a number of at least 0"),
+        ({"temperature": (5.0, 0.0)}, "temperature must be a sequence, each a number above 0"),
+        ({"temperature": (5.0,)}, "temperature must be two numbers, of the first and the last"),
+        ({"noise_bias": 0.6}, "noise_bias must be a number from 0 to 0.5; got 0.6"),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], message: str) -> None:

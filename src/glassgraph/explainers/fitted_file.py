@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,21 @@ def write_fitted(
 
 
 def read_fitted(
-    path: Path, method: str, model: nn.Module, stacklevel: int = 3
+    path: Path,
+    method: str,
+    model: nn.Module,
+    renamed: Mapping[str, str] | None = None,
+    stacklevel: int = 3,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header of a file.
+
+    Args:
+        path: the file.
+        method: registry name.
+        model: the model that it should be for.
+        renamed: today's names of hyper-parameters and of learned numbers that older files have
+            under other names.
+        stacklevel: of the warning about another version.
 
     Raises:
         ExplainerFileError: if the file is damaged, of another method or format, or of another
@@ -83,6 +96,19 @@ def read_fitted(
             UserWarning,
             stacklevel=stacklevel,
         )
+    return _rename(tensors, header, renamed) if renamed else (tensors, header)
+
+
+def _rename(
+    tensors: dict[str, Tensor], header: dict[str, Any], renamed: Mapping[str, str]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Today's names in the place of older ones: of hyper-parameters, facts and numbers."""
+    for part in ("hyper_parameters", "about"):
+        header[part] = {renamed.get(name, name): value for name, value in header[part].items()}
+    for name in list(tensors):
+        owner, dot, last = name.rpartition(".")
+        if last in renamed:
+            tensors[f"{owner}{dot}{renamed[last]}"] = tensors.pop(name)
     return tensors, header
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -21,14 +21,18 @@ from glassgraph.errors import AttributionError, MethodDefinitionError
 from glassgraph.explainers.traits import SCORES, Traits
 from glassgraph.results.records import Attribution, Table
 
-if TYPE_CHECKING:
-    from glassgraph.explainers.base import Explainer
-
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
+class Described(Protocol):
+    """What is read of a method here."""
+
+    name: ClassVar[str]
+    traits: ClassVar[Traits]
+
+
 @functools.cache
-def check_class(method: type[Explainer]) -> None:
+def check_class(method: type[Described]) -> None:
     """Whether a class declares what every method has to.
 
     Raises:
@@ -53,7 +57,7 @@ def check_class(method: type[Explainer]) -> None:
         )
 
 
-def check_attribution(method: Explainer, found: Any, batch: InstanceBatch) -> Attribution:
+def check_attribution(method: Described, found: Any, batch: InstanceBatch) -> Attribution:
     """Hold what ``attribute`` returned against its batch.
 
     Args:

@@ -27,7 +27,7 @@ from glassgraph.explainers.perturbation.attention import Attention
 from glassgraph.explainers.perturbation.causal_screening import CausalScreening
 from glassgraph.explainers.perturbation.erasure_search import ErasureSearch
 from glassgraph.explainers.perturbation.gnn_explainer import GNNExplainer
-from glassgraph.explainers.perturbation.graph_mask import GraphMask
+from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
 from glassgraph.explainers.perturbation.occlusion import Occlusion
 from glassgraph.explainers.perturbation.pg_explainer import PGExplainer

@@ -43,8 +43,8 @@ from glassgraph.core.shared import shared_batches
 from glassgraph.core.task import Task
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.star_graphs import star_graphs
-from glassgraph.explainers.gates import Lesson
-from glassgraph.explainers.perturbation.graph_mask import GraphMask
+from glassgraph.explainers.perturbation.graphmask import GraphMask
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.models import reference_model, train_star_gnn
 from glassgraph_studies.planted import with_files
 
@@ -163,13 +163,13 @@ class _Case:
             instances = preparation.instances(self.index)
             size, budget = len(instances), explainer.memory_budget
             _, batch = next(shared_batches(preparation, instances, None, budget, size))
-            lesson = Lesson.read(batch)
+            gated = GatedBatch.read(batch)
             times = []
             for _ in range(_READINGS):
                 start = time.process_time()
-                Lesson.read(batch, lesson.kinds)
+                GatedBatch.read(batch, gated.groups)
                 times.append(time.process_time() - start)
-            return lesson.num_messages, statistics.median(times)
+            return gated.num_messages, statistics.median(times)
 
 
 @dataclass

@@ -43,7 +43,7 @@ from torch import Tensor
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.diagnose import drop_retained, layer_knockout
 from glassgraph.errors import DatasetError
-from glassgraph.explainers.perturbation.graph_mask import GraphMask
+from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.metrics import ground_truth_accuracy
 from glassgraph.models import TrainedModel, reference_model
 from glassgraph.results.explanation import Explanations

@@ -43,7 +43,7 @@ from glassgraph.datasets.star_graphs import SIZES, star_graphs
 from glassgraph.errors import UnknownMethodError
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.perturbation.graph_mask import GraphMask
+from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.models import TrainedStarGNN, train_star_gnn

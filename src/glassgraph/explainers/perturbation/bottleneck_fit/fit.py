@@ -7,25 +7,43 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from glassgraph.core.divergence import divergence
-from glassgraph.explainers.amortized import Lessons
-from glassgraph.explainers.gates import Lesson
-from glassgraph.explainers.perturbation.information_bottleneck_network import Bottleneck
+from glassgraph.core.divergence import Divergence, divergence
+from glassgraph.explainers.perturbation.bottleneck_fit.bottleneck import Bottleneck
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.explainers.training_batches import TrainingBatches
 from glassgraph.learn.multiplier import Multiplier
 
-if TYPE_CHECKING:
-    from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
-
 #: How often gates are measured on validation predictions, over a whole fit.
-LOOKS = 30
+MEASUREMENTS = 30
 #: A mean over fewer predictions than this is taken over several draws of the noise, so that gates
 #: are not chosen for one lucky draw; but over no more draws than that.
 _ENOUGH, _MOST_DRAWS = 256, 16
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Hyper-parameters of the optimization.
+
+    Attributes:
+        seed: seed of the noise.
+        divergence: the divergence.
+        tolerance: bound of the Lagrangian, None for a given weight.
+        weight: of the information, where there is no tolerance.
+        learning_rate: of Adam, on the gate networks.
+        multiplier_learning_rate: of RMSProp, on the Lagrangian's multiplier.
+    """
+
+    seed: int
+    divergence: Divergence
+    tolerance: float | None
+    weight: float
+    learning_rate: float
+    multiplier_learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Found:
+class Solution:
     """Gates, and what they do on the validation predictions.
 
     Attributes:
@@ -67,51 +85,48 @@ class Fit:
     """The optimization, step by step.
 
     Args:
-        method: its settings.
+        settings: hyper-parameters.
         network: the gates that learn.
         validation: predictions to choose on.
-        tolerance: bound of the Lagrangian, None for a given weight.
     """
 
     def __init__(
         self,
-        method: InformationBottleneck,
+        settings: FitSettings,
         network: Bottleneck,
-        validation: Lessons,
-        tolerance: float | None,
+        validation: TrainingBatches[GatedBatch],
     ) -> None:
-        self._method, self._network, self._validation = method, network, validation
-        self._tolerance = tolerance
+        self._settings, self._network, self._validation = settings, network, validation
         self._optimizer = torch.optim.Adam(
-            network.parameters(), lr=method.learning_rate, fused=True
+            network.parameters(), lr=settings.learning_rate, fused=True
         )
         of = next(network.parameters(), torch.zeros(()))
         self._device = of.device
-        self._generator = torch.Generator(of.device).manual_seed(method.seed)
+        self._generator = torch.Generator(of.device).manual_seed(settings.seed)
         self._multiplier = Multiplier(
-            1, method.multiplier_learning_rate, dtype=of.dtype, device=of.device
+            1, settings.multiplier_learning_rate, dtype=of.dtype, device=of.device
         )
         self._last: dict[str, float] = {}
-        self.best: Found | None = None
+        self.best: Solution | None = None
 
-    def step(self, lesson: Lesson) -> None:
+    def step(self, gated: GatedBatch) -> None:
         """Learn from a batch.
 
         Raises:
             FitError: if the loss is not finite.
         """
         with torch.enable_grad():
-            distance, information, _ = self._evaluate(lesson, self._generator)
+            distance, information, _ = self._evaluate(gated, self._generator)
             distance = distance.mean()
-            information = information / max(1, self._network.num_numbers(lesson))
+            information = information / max(1, self._network.num_numbers(gated))
             loss = self._loss(distance, information)
-            self._network.gates.check_finite(loss, lesson)
+            self._network.gates.check_finite(loss, gated)
             self._optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not so where a batch has no messages
                 loss.backward()
         self._optimizer.step()
-        if self._tolerance is not None:
-            self._multiplier.ascend((distance - self._tolerance).view(1))
+        if self._settings.tolerance is not None:
+            self._multiplier.ascend((distance - self._settings.tolerance).view(1))
         self._last = {
             "loss": float(loss.detach()),
             "train_divergence": float(distance.detach()),
@@ -119,42 +134,44 @@ class Fit:
         }
 
     def _loss(self, distance: Tensor, information: Tensor) -> Tensor:
-        if self._tolerance is None:
-            return distance + self._method.weight * information
-        return information + self._multiplier.value[0] * (distance - self._tolerance)
+        settings = self._settings
+        if settings.tolerance is None:
+            return distance + settings.weight * information
+        return information + self._multiplier.value[0] * (distance - settings.tolerance)
 
-    def _evaluate(self, lesson: Lesson, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _evaluate(self, gated: GatedBatch, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Divergences ``[B]``, nats in all, and gates ``[K]``."""
-        network, batch = self._network, lesson.batch
-        location = network(lesson)
+        network, batch = self._network, gated.batch
+        location = network(gated)
         gate = torch.sigmoid(location)
-        shut = network.noise(lesson, generator)
-        output = batch.output(lesson.gates(gate), baselines=shut)
-        distance = divergence(batch.task, self._method.kind, output, batch.reference, batch.targets)
-        return distance, network.information(lesson, location).sum(), gate
+        noise = network.noise(gated, generator)
+        output = batch.output(gated.gates(gate), baselines=noise)
+        kind = self._settings.divergence
+        distance = divergence(batch.task, kind, output, batch.reference, batch.targets)
+        return distance, network.information(gated, location).sum(), gate
 
-    def look(self) -> dict[str, Any]:
+    def measure(self) -> dict[str, Any]:
         """Measure on the validation predictions, and keep the gates if they are the best so far."""
-        measure = self._measure()
+        measure, tolerance = self._measure(), self._settings.tolerance
         if self.best is None or self._rank(measure) < self._rank(self.best.measure):
             network = copy.deepcopy(self._network).requires_grad_(False)
-            self.best = Found(network, measure, self._tolerance)
+            self.best = Solution(network, measure, tolerance)
         row = {**self._last, **asdict(measure)}
-        if self._tolerance is not None:
+        if tolerance is not None:
             row["multiplier"] = float(self._multiplier.value[0])
         return row
 
     @torch.no_grad()
     def _measure(self) -> Measure:
-        # The same noise at every look: gates are compared, not draws.
-        generator = torch.Generator(self._device).manual_seed(self._method.seed)
+        # The same noise each time: gates are compared, not draws.
+        generator = torch.Generator(self._device).manual_seed(self._settings.seed)
         distances, gates, nats, number = [], [], 0.0, 0
-        for lesson in self._draws():
-            distance, information, gate = self._evaluate(lesson, generator)
+        for gated in self._draws():
+            distance, information, gate = self._evaluate(gated, generator)
             distances.append(distance)
             gates.append(gate)
             nats += float(information)
-            number += self._network.num_numbers(lesson)
+            number += self._network.num_numbers(gated)
         gate = torch.cat(gates)
         return Measure(
             divergence=float(torch.cat(distances).mean()),
@@ -162,14 +179,15 @@ class Fit:
             gate=float(gate.mean()) if gate.numel() else 0.0,
         )
 
-    def _draws(self) -> Iterator[Lesson]:
-        """Validation lessons, once for each draw of their noise."""
+    def _draws(self) -> Iterator[GatedBatch]:
+        """Validation batches, once for each draw of their noise."""
         num_draws = math.ceil(_ENOUGH / max(1, self._validation.num_predictions))
-        for lesson in self._validation:
-            yield from itertools.repeat(lesson, min(num_draws, _MOST_DRAWS))
+        for gated in self._validation:
+            yield from itertools.repeat(gated, min(num_draws, _MOST_DRAWS))
 
     def _rank(self, measure: Measure) -> tuple[float, float]:
         """Least first."""
-        if self._tolerance is None:
-            return 0.0, measure.divergence + self._method.weight * measure.information
-        return max(0.0, measure.divergence - self._tolerance), measure.information
+        settings = self._settings
+        if settings.tolerance is None:
+            return 0.0, measure.divergence + settings.weight * measure.information
+        return max(0.0, measure.divergence - settings.tolerance), measure.information

@@ -1,4 +1,4 @@
-"""Lessons beyond the memory budget come back with all of their predictions."""
+"""Training batches beyond the memory budget come back with all of their predictions."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ DATA = [star(3 + number % 5) for number in range(40)] + [star(2000)]
 INDEX = list(range(40))
 
 
-def lessons_of(method: str, model: nn.Module, budget: int) -> Any:
+def batches_of(method: str, model: nn.Module, budget: int) -> Any:
     size = {"batch_size": None} if method == "pg_explainer" else {}
     explainer = METHODS[method](model, "graph", memory_budget=budget, progress=False, **size)
-    return explainer, explainer._read_data(DATA, INDEX, [3, 4, 5])[0]
+    return explainer._training_batches(DATA, INDEX, [3, 4, 5])[0]
 
 
 @pytest.mark.parametrize("model", [Pooled, PooledMatrix])
@@ -68,27 +68,27 @@ def lessons_of(method: str, model: nn.Module, budget: int) -> Any:
 def test_all_predictions_come_back(method: str, model: type[nn.Module]) -> None:
     net = model()
     with protected(net):
-        _, kept = lessons_of(method, net, 1 << 30)
-        _, tight = lessons_of(method, net, 250_000)
-        for lessons in (kept, tight):
-            before = [len(instances) for _, instances in lessons._source]
+        kept = batches_of(method, net, 1 << 30)
+        tight = batches_of(method, net, 250_000)
+        for batches in (kept, tight):
+            before = [len(instances) for _, instances in batches._source]
             assert sum(before) == len(INDEX)
             numbers = []
-            lessons._made = [None] * len(lessons)
-            for lesson, size in zip(lessons, before, strict=True):
-                assert lesson.batch.num_predictions == size
-                numbers += lesson.batch.key.tolist()
+            batches._kept = [None] * len(batches)
+            for each, size in zip(batches, before, strict=True):
+                assert each.batch.num_predictions == size
+                numbers += each.batch.key.tolist()
             assert sorted(numbers) == INDEX
 
 
-def test_a_lesson_that_comes_back_smaller_is_an_error() -> None:
+def test_a_batch_that_comes_back_smaller_is_an_error() -> None:
     net = Pooled()
     with protected(net):
-        _, lessons = lessons_of("graphmask", net, 1 << 30)
-        preparation, instances = lessons._source[0]
+        batches = batches_of("graphmask", net, 1 << 30)
+        preparation, instances = batches._source[0]
         half = instances.take(torch.arange(len(instances) // 2))
-        make = lessons.make
-        lessons.make = lambda _, __, *rest: make(preparation, half, *rest)
-        lessons._made[0] = None
-        with pytest.raises(FitError, match=f"a lesson on {len(instances)} predictions came back"):
-            lessons[0]
+        cut = batches.cut
+        batches.cut = lambda _, __, *rest: cut(preparation, half, *rest)
+        batches._kept[0] = None
+        with pytest.raises(FitError, match=f"a batch of {len(instances)} predictions came back"):
+            batches[0]

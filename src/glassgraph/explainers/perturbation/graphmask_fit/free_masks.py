@@ -8,7 +8,6 @@ element-wise, losses are summed, noise is addressed by instance and edge.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,149 +16,145 @@ from glassgraph.core import random, task
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.divergence import Divergence, divergence
-from glassgraph.explainers.amortized import DEFAULT_TOLERANCE
-from glassgraph.explainers.gates import Lesson
-from glassgraph.explainers.perturbation.graph_mask_solvers import LOCATION_BIAS
+from glassgraph.explainers.perturbation.graphmask_fit.lagrangian import LOCATION_BIAS
+from glassgraph.explainers.perturbation.graphmask_fit.settings import SolverSettings
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.learn import hard_concrete
 from glassgraph.learn.multiplier import Multiplier
-
-if TYPE_CHECKING:
-    from glassgraph.explainers.perturbation.graph_mask import GraphMask
 
 #: Learning rate of free gates: each has to travel by itself.
 FREE_LEARNING_RATE = 0.05
 #: How often the hard decisions of all instances are measured.
-_LOOKS = 20
+_MEASUREMENTS = 20
 
 
-@dataclass
+@dataclass(frozen=True)
 class FreeMasks:
     """What was learned for the instances of a batch.
 
     Attributes:
-        lesson: the batch.
-        location: ``[K]`` location of each message's gate.
+        gated: the batch.
+        location: ``[K]`` location of each gate.
         is_met: ``[B]`` whether the constraint is satisfied.
     """
 
-    lesson: Lesson
+    gated: GatedBatch
     location: Tensor
     is_met: Tensor
     _baselines: dict[str, Tensor]
 
     @staticmethod
-    def learn(batch: InstanceBatch, method: GraphMask) -> FreeMasks:
-        """Optimize the gates of all instances of a batch."""
-        return _Search(batch, method).run()
+    def learn(
+        batch: InstanceBatch, settings: SolverSettings, kind: Divergence, tolerance: float
+    ) -> FreeMasks:
+        """Optimize the gates of all instances of a batch.
 
-    def shut_values(self) -> list[Tensor | None]:
+        Args:
+            batch: the batch.
+            settings: hyper-parameters.
+            kind: the divergence.
+            tolerance: the bound on each instance's divergence.
+        """
+        return _Search(batch, settings, kind, tolerance).run()
+
+    def site_baselines(self) -> list[Tensor | None]:
         """The learned baselines, one row per message."""
-        return _spread(self.lesson, self._baselines)
+        return _site_baselines(self.gated, self._baselines)
 
 
-def _spread(lesson: Lesson, baselines: dict[str, Tensor]) -> list[Tensor | None]:
+def _site_baselines(gated: GatedBatch, baselines: dict[str, Tensor]) -> list[Tensor | None]:
     """Each message's own instance's baseline."""
-    owner = {site: lesson.batch.edge_instance[edge] for site, edge in lesson.rows()}
+    owner = {site: gated.batch.edge_instance[edge] for site, edge in gated.site_edges()}
     values = {
-        site: baselines[kind.name].index_select(0, owner[site])
-        for kind in lesson.kinds
-        for site in kind.sites
+        site: baselines[group.name].index_select(0, owner[site])
+        for group in gated.groups
+        for site in group.sites
         if site in owner
     }
-    return lesson.site_values(values)
+    return gated.baselines(values)
 
 
 class _Search:
     """The optimization of one batch."""
 
-    def __init__(self, batch: InstanceBatch, method: GraphMask) -> None:
-        self.batch, self.method = batch, method
-        self.lesson = Lesson.read(batch)
-        edge = self.lesson.where % max(1, batch.num_edges)
-        self.owner = batch.edge_instance[edge]
+    def __init__(
+        self, batch: InstanceBatch, settings: SolverSettings, kind: Divergence, tolerance: float
+    ) -> None:
+        self.batch, self.settings = batch, settings
+        self.kind, self.tolerance = kind, tolerance
+        self.gated = gated = GatedBatch.read(batch)
+        self.owner = batch.edge_instance[gated.edge]
         self.key = batch.key[self.owner]
-        self.address = random.hash64(2, edge_address(batch)[edge], self.lesson.layer)
-        self.raw = random.normal(method.seed, self.key, self.address).to(batch.dtype)
+        self.address = random.hash64(2, edge_address(batch)[gated.edge], gated.layer)
+        self.raw = random.normal(settings.seed, self.key, self.address).to(batch.dtype)
         self.baselines = {
-            name: value.requires_grad_() for name, value in self.lesson.mean_messages().items()
+            name: value.requires_grad_() for name, value in gated.mean_messages().items()
         }
         ones = torch.ones_like(self.raw)
-        self.number = self._sum(ones).clamp_min(1)
+        self.number = self.per_instance(ones).clamp_min(1)
 
-    def _sum(self, value: Tensor) -> Tensor:
+    def per_instance(self, value: Tensor) -> Tensor:
         """Sum over the messages of each instance."""
         return value.new_zeros(self.batch.num_instances).index_add(0, self.owner, value)
 
     def run(self) -> FreeMasks:
         """Gates of the sparsest decision within the tolerance that was seen for each instance."""
-        method, batch = self.method, self.batch
-        raw = self.raw.requires_grad_()
-        rate = method.learning_rate or FREE_LEARNING_RATE
-        learned = [raw, *self.baselines.values()]
-        optimizer = torch.optim.Adam(learned, lr=rate)
-        multiplier = Multiplier(
-            batch.num_instances,
-            method.multiplier_learning_rate,
-            dtype=batch.dtype,
-            device=batch.device,
-        )
+        settings, batch = self.settings, self.batch
+        learned = [self.raw.requires_grad_(), *self.baselines.values()]
+        optimizer = torch.optim.Adam(learned, lr=settings.learning_rate or FREE_LEARNING_RATE)
+        rate = settings.multiplier_learning_rate
+        multiplier = Multiplier(batch.num_instances, rate, dtype=batch.dtype, device=batch.device)
         best = _Best(self)
-        for step in range(method.steps):
-            lowest = self._lowest(step)
+        for step in range(settings.steps):
             with torch.enable_grad():
-                location = self._location(raw, step, lowest)
-                noise = random.uniform(method.seed, self.key, self.address, step)
-                noise = noise.to(batch.dtype)
-                distance = self.distance(hard_concrete.sample(location, noise))
-                loss = distance
-                if method.solver == "lagrangian":
-                    violation = distance - self.tolerance
-                    sparsity = self._sum(
-                        hard_concrete.expected_l0(location) * (self.lesson.layer >= lowest)
-                    )
-                    loss = method.sparsity_weight * sparsity / self.number
-                    loss = loss + multiplier.value * violation
+                loss, violation = self._loss(step, multiplier)
                 gradients = batch.gradients(loss, learned)
             for each, gradient in zip(learned, gradients, strict=True):
                 each.grad = gradient
             optimizer.step()
-            if method.solver == "lagrangian":
+            if settings.solver == "lagrangian":
                 multiplier.ascend(violation)
-            if step % max(1, method.steps // _LOOKS) == 0 or step == method.steps - 1:
+            if step % max(1, settings.steps // _MEASUREMENTS) == 0 or step == settings.steps - 1:
                 with torch.no_grad():
-                    best.look(self._location(raw, step, lowest))
+                    best.measure(self._location(step))
         return best.masks()
 
-    @property
-    def tolerance(self) -> float:
-        """The bound on each instance's divergence."""
-        wanted = self.method.tolerance
-        return DEFAULT_TOLERANCE if wanted is None else wanted
+    def _loss(self, step: int, multiplier: Multiplier) -> tuple[Tensor, Tensor]:
+        """Loss ``[B]``, and by how much the divergence exceeds the tolerance, ``[B]``."""
+        settings = self.settings
+        location = self._location(step)
+        noise = random.uniform(settings.seed, self.key, self.address, step).to(self.batch.dtype)
+        distance = self.distance(hard_concrete.sample(location, noise))
+        violation = distance - self.tolerance
+        if settings.solver == "path":
+            return distance, violation
+        is_gated = self.gated.layer >= self._lowest(step)
+        sparsity = self.per_instance(hard_concrete.expected_l0(location) * is_gated)
+        loss = settings.sparsity_weight * sparsity / self.number
+        return loss + multiplier.value * violation, violation
 
     def _lowest(self, step: int) -> int:
         """The lowest layer with gates: the Lagrangian adds layers from the top down."""
-        if self.method.solver == "path":
-            return 0
         num_layers = self.batch.num_layers
-        return num_layers - 1 - step * num_layers // self.method.steps
+        return num_layers - 1 - step * num_layers // self.settings.steps
 
-    def _location(self, raw: Tensor, step: int, lowest: int) -> Tensor:
-        method = self.method
-        if method.solver == "lagrangian":
-            location = raw + LOCATION_BIAS
-            return torch.where(self.lesson.layer >= lowest, location, torch.inf)
-        share = step / max(1, method.steps - 1)
-        mean = (self._sum(raw) / self.number)[self.owner]
-        variance = (self._sum((raw - mean).square()) / self.number)[self.owner]
+    def _location(self, step: int) -> Tensor:
+        settings, raw = self.settings, self.raw
+        if settings.solver == "lagrangian":
+            is_gated = self.gated.layer >= self._lowest(step)
+            return torch.where(is_gated, raw + LOCATION_BIAS, torch.inf)
+        share = step / max(1, settings.steps - 1)
+        mean = (self.per_instance(raw) / self.number)[self.owner]
+        variance = (self.per_instance((raw - mean).square()) / self.number)[self.owner]
         standard = (raw - mean) / (variance + 1e-12).sqrt()
-        return method.grip * standard + method.sweep * (1 - 2 * share)
+        return settings.location_scale * standard + settings.sweep * (1 - 2 * share)
 
     def distance(self, value: Tensor) -> Tensor:
         """Divergence ``[B]`` under gates ``[K]``."""
         batch = self.batch
-        shut = _spread(self.lesson, self.baselines)
-        output = batch.output(self.lesson.gates(value), baselines=shut)
-        return _explained_distance(batch, self.method.kind, output)
+        baselines = _site_baselines(self.gated, self.baselines)
+        output = batch.output(self.gated.gates(value), baselines=baselines)
+        return _explained_distance(batch, self.kind, output)
 
 
 def _explained_distance(batch: InstanceBatch, kind: Divergence, output: Tensor) -> Tensor:
@@ -187,13 +182,13 @@ class _Best:
         self._baselines = {name: value.detach().clone() for name, value in search.baselines.items()}
         self._is_met = torch.zeros(count, dtype=torch.bool, device=self._rank.device)
 
-    def look(self, location: Tensor) -> None:
+    def measure(self, location: Tensor) -> None:
         """Measure the hard decisions, and keep them where they are better."""
         search = self._search
         decision = hard_concrete.hard(location)
         distance = search.distance(decision)
         is_met = distance <= search.tolerance
-        share = search._sum(decision) / search.number
+        share = search.per_instance(decision) / search.number
         # Within the tolerance the sparser wins; outside, by how far it is out.
         rank = torch.where(is_met, share, 2 + (distance - search.tolerance))
         better = rank < self._rank
@@ -206,4 +201,4 @@ class _Best:
 
     def masks(self) -> FreeMasks:
         """What was kept."""
-        return FreeMasks(self._search.lesson, self._location, self._is_met, self._baselines)
+        return FreeMasks(self._search.gated, self._location, self._is_met, self._baselines)

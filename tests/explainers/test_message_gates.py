@@ -13,9 +13,14 @@ from torch_geometric.nn import GCNConv, RGCNConv
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.shared import shared_batches
-from glassgraph.explainers import gates as module
-from glassgraph.explainers.gates import Lesson, MessageGates
-from glassgraph.explainers.perturbation.graph_mask import GraphMask
+from glassgraph.explainers.perturbation.graphmask import GraphMask
+from glassgraph.explainers.perturbation.message_gates import inputs as module
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.explainers.perturbation.message_gates.gates import MessageGates
+from glassgraph.explainers.perturbation.message_gates.inputs import RowInputs, share_rows
+
+#: The same batch with shared rows and without.
+Pair = tuple[GatedBatch, GatedBatch]
 
 
 class Plain(nn.Module):
@@ -36,7 +41,7 @@ class Relational(nn.Module):
         return self.conv(x, edge_index, edge_type)
 
 
-def lesson(model: nn.Module) -> Lesson:
+def gated_batch(model: nn.Module) -> GatedBatch:
     """Two colors of 17 nodes, and 67 edges: few messages differ."""
     generator = torch.Generator().manual_seed(3)
     color = torch.randint(2, (17,), generator=generator)
@@ -50,12 +55,12 @@ def lesson(model: nn.Module) -> Lesson:
         preparation: Preparation = explainer.prepare(data)
         instances = preparation.instances(None)
         _, batch = next(shared_batches(preparation, instances, None, 1 << 30))
-        return Lesson.read(batch)
+        return GatedBatch.read(batch)
 
 
-def network(taught: Lesson) -> MessageGates:
+def network(gated: GatedBatch) -> MessageGates:
     torch.manual_seed(0)
-    gates = MessageGates(taught.kinds).double()
+    gates = MessageGates(gated.groups).double()
     with torch.no_grad():
         for parameter in gates.parameters():  # relations have different terms
             parameter.normal_()
@@ -63,24 +68,25 @@ def network(taught: Lesson) -> MessageGates:
 
 
 @pytest.fixture(params=[Plain, Relational])
-def both(request: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Lesson, Lesson]:
-    """The same lesson with shared rows and without."""
+def both(request: Any, monkeypatch: pytest.MonkeyPatch) -> Pair:
     torch.manual_seed(1)
     model = request.param()
-    shared = lesson(model)
+    shared = gated_batch(model)
     monkeypatch.setattr(module, "_FEW", 10**9)
-    return shared, lesson(model)
+    return shared, gated_batch(model)
 
 
-def test_rows_are_shared_where_messages_are_alike(both: tuple[Lesson, Lesson]) -> None:
+def test_rows_are_shared_where_messages_are_alike(both: Pair) -> None:
     shared, apart = both
-    assert any(each.row is not None for each in shared._inputs)
-    assert all(each.row is None for each in apart._inputs)
+    assert any(each.row is not None for each in shared.inputs)
+    assert all(each.row is None for each in apart.inputs)
     assert shared.num_bytes < apart.num_bytes
     assert shared.num_messages == apart.num_messages
 
 
-def test_locations_and_gradients_do_not_depend_on_sharing(both: tuple[Lesson, Lesson]) -> None:
+def test_locations_and_gradients_do_not_depend_on_sharing(
+    both: Pair,
+) -> None:
     found = []
     for each in both:
         gates = network(each)
@@ -93,12 +99,12 @@ def test_locations_and_gradients_do_not_depend_on_sharing(both: tuple[Lesson, Le
     torch.testing.assert_close(found[0][1], found[1][1])
 
 
-def test_messages_and_means_do_not_depend_on_sharing(both: tuple[Lesson, Lesson]) -> None:
+def test_messages_and_means_do_not_depend_on_sharing(both: Pair) -> None:
     shared, apart = both
-    for (kind, message, slot), (other, literal, place) in zip(
+    for (group, message, slot), (other, literal, place) in zip(
         shared.messages(), apart.messages(), strict=True
     ):
-        assert kind == other
+        assert group == other
         assert torch.equal(message, literal)
         assert torch.equal(slot, place)
     means = zip(shared.mean_messages().values(), apart.mean_messages().values(), strict=True)
@@ -116,5 +122,5 @@ def test_numbers_that_meet_by_chance_are_told_apart(monkeypatch: pytest.MonkeyPa
     torch.manual_seed(1)
     monkeypatch.setattr(module.torch, "rand", lambda *_, **__: torch.zeros(15, dtype=torch.float64))
     inputs = torch.arange(45, dtype=torch.float64).view(3, 15)
-    found = module._Inputs(inputs, None, torch.arange(3), inputs.sum(dim=0), 3)
-    assert module._without_copies(found) is found
+    found = RowInputs(inputs, None, torch.arange(3), inputs.sum(dim=0))
+    assert share_rows(found) is found

@@ -1,0 +1,1 @@
+"""The information bottleneck: its gates, and how they are learned."""

@@ -1,0 +1,1 @@
+"""Gates on edges, scored from the hidden states at both ends."""

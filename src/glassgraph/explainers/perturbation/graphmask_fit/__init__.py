@@ -1,0 +1,1 @@
+"""How GraphMask's gates are learned."""

@@ -1,0 +1,52 @@
+"""Gates with the numbers that turn a raw score into a location."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.explainers.perturbation.message_gates.gates import MessageGates
+from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup
+
+
+class MaskNetwork(nn.Module):
+    """Gates with the numbers that turn a raw score ``g`` into a location.
+
+        location = location_scale (g - mean) / std + offset
+
+    ``mean`` and ``std`` are running values over training batches. Layers below ``lowest`` have no
+    gates yet: everything is open there.
+
+    Args:
+        groups: groups of messages.
+        hidden_channels: width of the scorers.
+    """
+
+    mean: Tensor
+    std: Tensor
+    location_scale: Tensor
+    offset: Tensor
+    lowest: Tensor
+
+    def __init__(self, groups: Sequence[MessageGroup], hidden_channels: int | None) -> None:
+        super().__init__()
+        self.gates = MessageGates(groups, hidden_channels)
+        for name, value in (("mean", 0.0), ("std", 1.0), ("location_scale", 1.0), ("offset", 0.0)):
+            self.register_buffer(name, torch.tensor(value))
+        self.register_buffer("lowest", torch.tensor(0))
+
+    def forward(self, gated: GatedBatch) -> Tensor:
+        """Locations ``[K]`` of the gates of a batch."""
+        standard = self.location_scale * (self.gates(gated) - self.mean) / self.std
+        location: Tensor = standard + self.offset
+        if int(self.lowest) > 0:
+            return torch.where(gated.layer >= self.lowest, location, torch.inf)
+        return location
+
+    def outputs(self, gated: GatedBatch, value: Tensor) -> Tensor:
+        """The model's outputs ``[B, C]`` under gates ``[K]`` with the learned baselines."""
+        baselines = self.gates.site_baselines(gated)
+        return gated.batch.output(gated.gates(value), baselines=baselines)
