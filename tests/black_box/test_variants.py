@@ -27,15 +27,13 @@ class DropOne(BlackBoxExplainer):
     """How far the score falls when an edge or a node's features go."""
 
     name = "drop_one"
-    traits = Traits("perturbation", ("edge", "feature"), is_black_box=True, is_signed=True)
+    traits = Traits("perturbation", ("edge", "node"), is_black_box=True, is_signed=True)
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         variants = Variants(batch, self.memory_budget)
         return Attribution(
             edge=batch.score()[batch.edge_instance] - self._without_each_edge(batch, variants),
-            feature=[
-                (batch.score()[batch.node_instance] - self._faded(batch, variants)).view(-1, 1)
-            ],
+            node=batch.score()[batch.node_instance] - self._faded(batch, variants),
             tables={
                 "nodes": Table(
                     batch.node_instance,
@@ -113,7 +111,7 @@ def test_variants_are_what_the_model_says_of_the_changed_graph(case: Case) -> No
         for row, node in enumerate(local.node_id.tolist()):
             changed = data.clone()
             changed.x[node] = -1
-            assert torch.allclose(local.feature_score[row, 0], full - score(changed), atol=1e-9)
+            assert torch.allclose(local.node_score[row], full - score(changed), atol=1e-9)
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=str)
@@ -169,7 +167,7 @@ def test_a_model_that_looks_at_everything_is_explained_on_everything() -> None:
     with torch.no_grad():
         outputs = mixing(data.x, data.edge_index)[4], mixing(changed.x, data.edge_index)[4]
     chosen = explanation.local.target
-    assert explanation.local.feature_score[11, 0] == pytest.approx(
+    assert explanation.local.node_score[11] == pytest.approx(
         float(outputs[0][chosen] - outputs[1][chosen])
     )
 
