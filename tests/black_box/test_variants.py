@@ -24,19 +24,16 @@ from tests.laws.cases import CASES, Case, graph
 
 
 class DropOne(BlackBoxExplainer):
-    """How far the score falls when an edge, a node, or a node's features go."""
+    """How far the score falls when an edge or a node's features go."""
 
     name = "drop_one"
-    traits = Traits("perturbation", ("edge", "node"), False, False, True, True, False, "a test")
+    traits = Traits("perturbation", ("edge", "node"), is_black_box=True, is_signed=True)
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         variants = Variants(batch, self.memory_budget)
         return Attribution(
             edge=batch.score()[batch.edge_instance] - self._without_each_edge(batch, variants),
-            node=batch.score()[batch.node_instance] - self._without_each_node(batch, variants),
-            feature=[
-                (batch.score()[batch.node_instance] - self._faded(batch, variants)).view(-1, 1)
-            ],
+            node=batch.score()[batch.node_instance] - self._faded(batch, variants),
             tables={
                 "nodes": Table(
                     batch.node_instance,
@@ -60,15 +57,6 @@ class DropOne(BlackBoxExplainer):
         kept = edge != variant
         output = variants.on_edges(batch.edge_instance, variant[kept], edge[kept])
         return self._score(batch, output, batch.edge_instance)
-
-    def _without_each_node(self, batch: InstanceBatch, variants: Variants) -> Tensor:
-        count = batch.nodes_per_instance
-        node, variant = expand(
-            torch.cat([count.new_zeros(1), count.cumsum(0)]), batch.node_instance
-        )
-        kept = node != variant
-        output = variants.on_nodes(batch.node_instance, variant[kept], node[kept])
-        return self._score(batch, output, batch.node_instance)
 
     def _faded(self, batch: InstanceBatch, variants: Variants) -> Tensor:
         (x,) = batch.features
@@ -121,28 +109,9 @@ def test_variants_are_what_the_model_says_of_the_changed_graph(case: Case) -> No
             assert torch.allclose(explanation.edge_mask[edge], expected, atol=1e-9)
         local = explanation.local
         for row, node in enumerate(local.node_id.tolist()):
-            if node in local.seeds:
-                assert local.node_score[row].abs() < 1e-9 or case.level == "node"
-            if case.level == "node" and node not in local.seeds:
-                kept = (data.edge_index != node).all(dim=0)
-                expected = full - score(data.edge_subgraph(kept))
-                assert torch.allclose(local.node_score[row], expected, atol=1e-9)
             changed = data.clone()
             changed.x[node] = -1
-            assert torch.allclose(local.feature_score[row, 0], full - score(changed), atol=1e-9)
-
-
-def test_deleted_nodes_are_not_pooled() -> None:
-    case = Case("gin", "graph")
-    explanation, data = found(case)[0], case.data()[case.index[0]]
-    for node in range(data.num_nodes):
-        kept = torch.arange(data.num_nodes) != node
-        outputs = [
-            literal.predict(case.model(), case, [each])[0] for each in (data, data.subgraph(kept))
-        ]
-        chosen = explanation.local.target
-        expected = (outputs[0] - outputs[1])[chosen]
-        assert torch.allclose(explanation.local.node_score[node], expected, atol=1e-9)
+            assert torch.allclose(local.node_score[row], full - score(changed), atol=1e-9)
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=str)
@@ -198,7 +167,7 @@ def test_a_model_that_looks_at_everything_is_explained_on_everything() -> None:
     with torch.no_grad():
         outputs = mixing(data.x, data.edge_index)[4], mixing(changed.x, data.edge_index)[4]
     chosen = explanation.local.target
-    assert explanation.local.feature_score[11, 0] == pytest.approx(
+    assert explanation.local.node_score[11] == pytest.approx(
         float(outputs[0][chosen] - outputs[1][chosen])
     )
 

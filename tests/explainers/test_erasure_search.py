@@ -12,8 +12,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, SimpleConv
 
 import glassgraph as gg
-from glassgraph.core import subsets
 from glassgraph.core.prepare import FallbackWarning
+from glassgraph.explainers.perturbation.search import edge_subsets
 from tests.laws import literal
 from tests.laws.cases import CASES, FEATURES, Case, explained
 
@@ -335,7 +335,7 @@ def test_how_masks_are_packed_is_irrelevant(
     explainer = gg.ErasureSearch(model, case.task(), progress=False, **settings)
     index = [4, 22, 17, 9, 3]
     expected = [each.edge_mask for each in explainer.explain(data, index)]
-    monkeypatch.setattr(subsets, "rows_at_once", lambda batch, budget: most_rows)
+    monkeypatch.setattr(edge_subsets, "rows_at_once", lambda batch, budget: most_rows)
     for got, known in zip(explainer.explain(data, index), expected, strict=True):
         torch.testing.assert_close(got.edge_mask, known)
 
@@ -370,11 +370,11 @@ def test_copies_are_not_mixed_up_by_a_model_that_mixes_what_lies_side_by_side() 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"exact_up_to": -1}, "exact_up_to must lie in 0 to 20; got -1"),
+        ({"exact_up_to": -1}, "exact_up_to must be an integer from 0 to 20; got -1"),
         ({"exact_up_to": 21}, "got 21"),
-        ({"share": 1.0}, "share must lie"),
+        ({"share": 1.0}, "share must be a number of at least 0 and below 1; got 1.0"),
         ({"share": -0.1}, "got -0.1"),
-        ({"keep_effect": 1.5}, "keep_effect must lie in 0 to 1; got 1.5"),
+        ({"keep_effect": 1.5}, "keep_effect must be a number from 0 to 1 or None; got 1.5"),
         ({"keep_effect": float("nan")}, "got nan"),
     ],
 )

@@ -14,10 +14,10 @@ from torch_geometric.nn import SimpleConv
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, TaskError, UnsupportedModelError
+from glassgraph.explainers.surrogate._hsic_lasso import solve
 from glassgraph.explainers.surrogate.graph_lime import (
     ConstantPredictionWarning,
     GraphLIME,
-    _solve,
 )
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
@@ -171,7 +171,7 @@ def test_kernels_that_depend_on_each_other_are_solved_all_the_same() -> None:
         vectors /= np.linalg.norm(vectors, axis=0)
         response = vectors[:, :7].sum(axis=1)
         gram, product = vectors.T @ vectors, vectors.T @ response / np.linalg.norm(response)
-        beta = _solve(gram, product, rho)
+        beta = solve(gram, product, rho)
         slope = gram @ beta - product + rho
         assert beta.min() >= 0
         assert slope.min() > -1e-5

@@ -16,8 +16,9 @@ from torch_geometric.data import Data
 import glassgraph as gg
 from glassgraph.core import random
 from glassgraph.errors import HyperParameterError, MissingExtraError, UnsupportedModelError
-from glassgraph.explainers.surrogate.pgm_network import learn_edges
-from glassgraph.explainers.surrogate.pgm_statistics import independence_tests, markov_blankets
+from glassgraph.explainers.surrogate.graphical_model.independence import independence_tests
+from glassgraph.explainers.surrogate.graphical_model.markov_blanket import markov_blankets
+from glassgraph.explainers.surrogate.graphical_model.network import learn_edges
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
 from tests.laws.cases import Case, assert_same, scores

@@ -16,8 +16,8 @@ import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
+from glassgraph.explainers.surrogate.imitation.subgraphs import draw_samples
 from glassgraph.explainers.surrogate.relex import RelEx, SurrogateWarning
-from glassgraph.explainers.surrogate.relex_samples import draw_samples
 from glassgraph_studies.reference.relex import relex
 from tests.explainers.opaque import Opaque
 from tests.laws import literal

@@ -13,7 +13,7 @@ from torch_geometric.nn import SimpleConv, global_add_pool
 import glassgraph as gg
 from glassgraph.black_box.bits import members, to_masks, to_sets, union, within
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
-from glassgraph.explainers.perturbation.subgraph_search import Rules, Tree
+from glassgraph.explainers.perturbation.search.subgraph_tree import Rules, Tree
 from glassgraph.models.gnn import GCN, Body
 from glassgraph_studies.reference import searches as literal_searches
 from glassgraph_studies.reference.searches import TreeSearch, draw_orders
@@ -297,14 +297,18 @@ def test_the_study_measures_the_same_method(level: str) -> None:
     ],
 )
 def test_less_than_one_is_refused(name: str) -> None:
-    with pytest.raises(HyperParameterError, match=rf"{name} must be at least 1; got 0"):
+    with pytest.raises(
+        HyperParameterError, match=rf"{name} must be an integer of at least 1; got 0"
+    ):
         gg.SubgraphX(Case("gin", "node").model(), **{name: 0})
 
 
 def test_what_else_is_refused() -> None:
     model = Case("gin", "node").model()
     for name in ("c_puct", "effort"):
-        with pytest.raises(HyperParameterError, match=f"{name} must be positive, or None; got 0"):
+        with pytest.raises(
+            HyperParameterError, match=f"{name} must be a number above 0 or None; got 0"
+        ):
             gg.SubgraphX(model, **{name: 0})
     with pytest.raises(HyperParameterError, match="'zero_filling' or 'split'; got 'cut'"):
         gg.SubgraphX(model, subgraph_building="cut")

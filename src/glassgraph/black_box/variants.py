@@ -4,7 +4,6 @@ Methods that see a model from outside change its input. `Variants` evaluates any
 instances side by side as one disjoint graph:
 
 * `on_edges`: with the listed edges alone (the others are deleted, so degrees change with them);
-* `on_nodes`: with the listed nodes alone, and the edges among them;
 * `with_features`: with other features.
 
 Where a prediction looks at its surroundings alone (node and link tasks), what cannot be reached any
@@ -100,19 +99,13 @@ class Variants:
         """
         count = torch.bincount(variant, minlength=instance.numel())
         nodes = self.batch.nodes_per_instance[instance] if self._needs_all_nodes else 2 * count + 2
-        return self._run(instance, variant, edge, count + nodes, self._with_edges)
-
-    @torch.no_grad()
-    def on_nodes(self, instance: Tensor, variant: Tensor, node: Tensor) -> Tensor:
-        """Outputs ``[K, C]`` on the subgraphs that some nodes induce.
-
-        Args:
-            instance: ``[K]`` whose variants they are.
-            variant: ``[p]`` ascending, which variant keeps a node.
-            node: ``[p]`` the node it keeps, among the nodes of the batch, ascending in a variant.
-        """
-        rows = (self.batch.edges_per_instance + self.batch.nodes_per_instance)[instance]
-        return self._run(instance, variant, node, rows, self._with_nodes)
+        found = []
+        for first, last in self.parts(count + nodes):
+            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
+            chosen = instance[first:last]
+            fields = self._with_edges(chosen, variant[start:stop] - first, edge[start:stop])
+            found.append(self._output(fields, chosen))
+        return self._joined(found)
 
     @torch.no_grad()
     def with_features(self, instance: Tensor, fill: Fill, *, everywhere: bool = False) -> Tensor:
@@ -159,23 +152,6 @@ class Variants:
             last = max(first + 1, last)
             yield first, last
             first = last
-
-    def _run(
-        self,
-        instance: Tensor,
-        variant: Tensor,
-        kept: Tensor,
-        rows: Tensor,
-        build: Callable[[Tensor, Tensor, Tensor], Fields],
-    ) -> Tensor:
-        """Outputs of variants that keep some edges or nodes, as many in a pass as fit."""
-        found = []
-        for first, last in self.parts(rows):
-            start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
-            chosen = instance[first:last]
-            fields = build(chosen, variant[start:stop] - first, kept[start:stop])
-            found.append(self._output(fields, chosen))
-        return self._joined(found)
 
     def _joined(self, found: list[Tensor]) -> Tensor:
         return torch.cat(found) if found else self.batch.reference[:0]
@@ -231,22 +207,6 @@ class Variants:
             variant, edge = variant[kept], edge[kept]
             source, destination = source[kept], destination[kept]
         return self._fields(key, nodes, variant, edge, source, destination, seed)
-
-    def _with_nodes(self, instance: Tensor, variant: Tensor, node: Tensor) -> Fields:
-        base, key = self.batch.fields, self._keys(instance)
-        seed = key.of_seeds(base.seed)
-        is_kept = torch.zeros(key.size, dtype=torch.bool, device=node.device)
-        is_kept[key.of(variant, node)] = True
-        is_kept[seed.flatten()] = True
-        edge, owner = expand(_pointer(self.batch.edges_per_instance), instance)
-        source = key.of(owner, base.source[edge])
-        destination = key.of(owner, base.destination[edge])
-        stays = (is_kept[source] & is_kept[destination]).nonzero().view(-1)
-        owner, edge = owner[stays], edge[stays]
-        if not self._needs_all_nodes:
-            return self._with_edges(instance, owner, edge)
-        nodes = is_kept.nonzero().view(-1)
-        return self._fields(key, nodes, owner, edge, source[stays], destination[stays], seed)
 
     def _keys(self, instance: Tensor) -> _Keys:
         return _Keys(instance, _pointer(self.batch.nodes_per_instance))

@@ -1,39 +1,32 @@
-"""Methods that see a model from outside: data in, predictions out.
-
-No hook is set, no gradient asked for, no layer looked at. So these methods explain anything that
-can be called: a network behind a server, a compiled one, a model of another library.
-"""
+"""Methods that see a model from outside: data in, predictions out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from glassgraph.black_box.callable_module import as_module
 from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.sites import find_channels
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.settings import setting
 
 
 class BlackBoxExplainer(Explainer):
     """Base class of methods that call a model and do nothing else with it.
 
-    How far a prediction looks, and with it what has to be searched, is found by calling the model
-    on parts of the graph (`glassgraph.black_box.probing`).
+    No hook is set, no gradient asked for, no layer looked at. So these methods explain anything
+    that can be called: a network behind a server, a compiled one, a model of another library. The
+    model may be any function of a graph's attributes (or of the graph) that returns
+    predictions.
 
-    Args:
-        model: a module, or any function of a graph's attributes (or of the graph) that returns
-            predictions.
-        task: the task.
-        num_hops: how far from a node or link its prediction looks; None finds out. A model that
-            normalizes by degrees looks one hop farther than it passes messages.
-        **shared: see `Explainer`.
+    How far a prediction looks, and with it what has to be searched, is found by calling the model
+    on parts of the graph (`glassgraph.black_box.probing`). A model that normalizes by degrees looks
+    one hop farther than it passes messages.
 
     Raises:
         HyperParameterError: if the model cannot be called, or for values out of range.
@@ -42,18 +35,9 @@ class BlackBoxExplainer(Explainer):
     #: On the full graph alone nobody can find out how far a model looks.
     fixed_settings: ClassVar[Mapping[str, Any]] = {"num_hops": 3}
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        task: str | Task = "node",
-        *,
-        num_hops: int | None = None,
-        **shared: Any,
-    ) -> None:
-        if num_hops is not None and num_hops < 1:
-            raise HyperParameterError(f"num_hops must be at least 1; got {num_hops}")
-        super().__init__(model, task, **shared)
-        self.num_hops = num_hops
+    num_hops: int | None = setting(
+        "how far from a node or link its prediction looks; None finds out", default=None, at_least=1
+    )
 
     def _check_model(self, model: Any) -> nn.Module:
         return as_module(model)

@@ -1,49 +1,44 @@
-"""Attention: which edges does the model weigh most?
-
-With ``a[l, e, h]`` the weight that head ``h`` of layer ``l`` gives to the message along edge ``e``,
-
-    layer edge score  S[l, e] = max_h a[l, e, h]
-    edge score        S[e]    = max_l S[l, e]
-
-or means in the place of both maxima. Nothing is perturbed and no gradient is taken; the file stands
-beside `Random` because both are baselines: the scores know neither the explained class nor what
-becomes of a message later. Layers without attention score 0 and have no part in the reduction over
-layers; nor has a layer at which the edge's message cannot reach the prediction. PyG's
-``AttentionExplainer`` counts those, and gives edges weights that play no part in the prediction.
-
-Veličković et al., "Graph Attention Networks" (ICLR 2018, https://arxiv.org/abs/1710.10903); as a
-baseline in Ying et al., "GNNExplainer" (NeurIPS 2019, https://arxiv.org/abs/1903.03894).
-"""
+"""Attention weights as scores; a baseline, which is why it stands beside `Random`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import reaching_messages
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError, UnsupportedModelError
+from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.attention import read_attention
 from glassgraph.results.explanation import Attribution
 
 
 class Attention(Explainer):
-    """Attention weights of GAT-like layers, the largest (or mean) over heads and layers.
+    """Which edges does the model weigh most?
 
-    Args:
-        model: a model with layers that show their attention, see `glassgraph.hidden.attention`.
-        task: the task.
-        reduce: over heads, layers and parallel layers: ``"max"`` or ``"mean"``.
-        **shared: see `Explainer`.
+    With ``a[l, e, h]`` the weight that head ``h`` of layer ``l`` gives to the message along edge
+    ``e``::
+
+        layer edge score  S[l, e] = max_h a[l, e, h]
+        edge score        S[e]    = max_l S[l, e]
+
+    or means in the place of both maxima: ``[L, E]`` and ``[E]`` numbers from 0 to 1, as softmax
+    gives them. Nothing is perturbed and no gradient is taken: the scores know neither the explained
+    class nor what becomes of a message later. Layers without attention score 0 and have no part in
+    the reduction over layers; nor has a layer at which the edge's message cannot reach the
+    prediction. PyG's ``AttentionExplainer`` counts those, and gives edges weights that play no part
+    in the prediction. Layers show their weights as `glassgraph.hidden.attention` says.
+
+    Veličković et al., "Graph Attention Networks" (ICLR 2018, https://arxiv.org/abs/1710.10903); as
+    a baseline in Ying et al., "GNNExplainer" (NeurIPS 2019, https://arxiv.org/abs/1903.03894).
 
     Raises:
-        HyperParameterError: if ``reduce`` is another word.
+        HyperParameterError: for another word than ``"max"`` or ``"mean"``.
         UnsupportedModelError: from `explain`, if no layer shows attention weights.
 
     Example:
@@ -61,27 +56,13 @@ class Attention(Explainer):
     traits = Traits(
         family="baseline",
         scores=("edge", "layer edge"),
-        is_learned=False,
-        is_amortized=False,
-        is_black_box=False,
-        is_signed=False,
-        is_random=False,
         source="Veličković et al. 2018, arXiv:1710.10903",
     )
     scope = Scope(needs_attention=True)
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: str | Task = "node",
-        *,
-        reduce: Literal["max", "mean"] = "max",
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        if reduce not in ("max", "mean"):
-            raise HyperParameterError(f"reduce must be 'max' or 'mean'; got {reduce!r}")
-        self.reduce: Literal["max", "mean"] = reduce
+    reduce: Literal["max", "mean"] = setting(
+        "what is taken over heads, layers and parallel layers", default="max"
+    )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward pass (and, on the full graph, a backward pass to see what reaches)."""

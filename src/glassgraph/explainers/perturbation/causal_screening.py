@@ -1,74 +1,57 @@
-r"""Causal screening: which edge, added to those selected so far, raises the prediction most?
-
-.. code-block:: text
-
-    S(e | G_k) = v(G_k + e) - v(G_k),        e_(k+1) = argmax over e of S(e | G_k),        G_0 = {}
-
-``G_k`` holds the k edges selected so far, and nothing else is left of the instance's edges; ``v``
-is what the explained prediction says there: the log-likelihood of the explained class (of "a rather
-than b" for a contrast), for a regression minus the squared distance to the prediction on the whole
-graph. So ``S`` is the individual causal effect of the intervention "the edge is there" on the
-mutual information with the prediction. An edge's score falls with its turn: the r-th of R selected
-edges has ``(R + 1 - r) / R``, edges that were not selected have 0.
-
-The search is exact: at each step the model sees every candidate, of all instances together. No
-effect is carried over from an earlier step, since effects are not submodular. What is left out
-changes no effect:
-
-* What a node's or link's prediction cannot see has no effect on it, whatever is added there. So the
-  candidates are the edges that would be seen, and the graph ``G_k`` grows around the prediction;
-  an argmax over all edges would add edges nowhere near it as soon as all others lower the
-  likelihood. Every edge comes into sight in the end.
-* Two candidates with alike ends make graphs that are alike: nodes without a selected edge can be
-  exchanged if their attributes are equal. Of such candidates one is evaluated.
-
-Ties are broken by a hash of the attributes of the edge and its ends, then by one of the numbers of
-its ends; parallel edges that the model cannot tell apart share the mean of their scores.
-
-The "Screener" in the code of ReFine, by authors of the paper, is another method: it draws ten
-candidates at each step, in proportion to a prior, and replaces the effect by its linearization,
-the gradient of the loss at the current graph's representation times the change of that.
-
-Wang, Wu, Zhang, He and Chua, "Causal Screening to Interpret Graph Neural Networks" (2021,
-https://openreview.net/forum?id=nzKv5vxZfge).
-"""
+"""Causal screening: edges in the order in which they raise the prediction most."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.black_box.growth import Growth
 from glassgraph.core import random, task
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
-from glassgraph.explainers.perturbation.subsets import twin_edges
+from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins
 from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
 
 class CausalScreening(BlackBoxExplainer):
-    """Edges in the order in which they raise the prediction most.
+    r"""Which edge, added to those selected so far, raises the prediction most?
 
-    The table ``steps`` says of each step which edge was added (``source``, ``destination``), its
-    ``effect`` and the ``value`` then.
+    With ``G_k`` the k edges selected so far (nothing else is left of the instance's edges)::
 
-    Args:
-        model: a module, or any function that returns predictions.
-        task: the task.
-        budget: edges that are selected, at most (pairs of edges, if ``pairs``); None for all. The
-            evaluations of an instance with ``n`` edges are at most ``budget * n``, on graphs of up
-            to ``budget`` edges.
-        candidates: edges that are tried at each step, at most, drawn anew each time; None for all.
-        pairs: add the two directions of an undirected edge together; both get the same score.
-        num_hops: how far from a node or link its prediction looks; None finds out.
-        **shared: see `Explainer`.
+        S(e | G_k) = v(G_k + e) - v(G_k),    e_(k+1) = argmax over e of S(e | G_k),    G_0 = {}
+
+    ``v`` is what the explained prediction says: the log-likelihood of the explained class (of "a
+    rather than b" for a contrast), for a regression minus the squared distance to the prediction on
+    the whole graph. So ``S`` is the individual causal effect of the intervention "the edge is
+    there" on the mutual information with the prediction. An edge's score falls with its turn: the
+    r-th of R selected edges has ``(R + 1 - r) / R``, edges that were not selected have 0; ``[E]``
+    numbers without unit. The table ``steps`` says of each step which edge was added (``source``,
+    ``destination``), its ``effect`` and the ``value`` then.
+
+    The search is exact: at each step the model sees every candidate, of all instances together. No
+    effect is carried over from an earlier step, since effects are not submodular. The evaluations
+    of an instance with ``n`` edges are at most ``budget * n``, on graphs of up to ``budget`` edges.
+    What is left out changes no effect:
+
+    * What a node's or link's prediction cannot see has no effect on it, whatever is added there. So
+      the candidates are the edges that would be seen, and the graph ``G_k`` grows around the
+      prediction; an argmax over all edges would add edges nowhere near it as soon as all others
+      lower the likelihood. Every edge comes into sight in the end.
+    * Two candidates with alike ends make graphs that are alike: nodes without a selected edge can
+      be exchanged if their attributes are equal. Of such candidates one is evaluated.
+
+    Ties are broken by a hash of the attributes of the edge and its ends, then by one of the numbers
+    of its ends; parallel edges that the model cannot tell apart share the mean of their scores.
+
+    The "Screener" in the code of ReFine, by authors of the paper, is another method: it draws ten
+    candidates at each step, in proportion to a prior, and replaces the effect by its linearization,
+    the gradient of the loss at the current graph's representation times the change of that.
+
+    Wang, Wu, Zhang, He and Chua, "Causal Screening to Interpret Graph Neural Networks" (2021,
+    https://openreview.net/forum?id=nzKv5vxZfge).
 
     Raises:
         HyperParameterError: if a value is out of range.
@@ -88,35 +71,25 @@ class CausalScreening(BlackBoxExplainer):
     traits = Traits(
         family="perturbation",
         scores=("edge",),
-        is_learned=False,
-        is_amortized=False,
         is_black_box=True,
-        is_signed=False,
-        is_random=False,
         source="Wang et al. 2021, openreview nzKv5vxZfge",
     )
     scope = Scope(sees_degrees=True)
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        task: str | Task = "node",
-        *,
-        budget: int | None = 100,
-        candidates: int | None = None,
-        pairs: bool = False,
-        num_hops: int | None = None,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, num_hops=num_hops, **shared)
-        for name, value in (("budget", budget), ("candidates", candidates)):
-            if value is not None and value < 1:
-                raise HyperParameterError(
-                    f"{name} must be at least 1, or None for all edges; got {value}"
-                )
-        self.budget = budget
-        self.candidates = candidates
-        self.pairs = pairs
+    budget: int | None = setting(
+        "edges that are selected, at most (pairs of edges, with pairs); None for all",
+        default=100,
+        at_least=1,
+    )
+    candidates: int | None = setting(
+        "edges that are tried at each step, at most, drawn anew each time; None for all",
+        default=None,
+        at_least=1,
+    )
+    pairs: bool = setting(
+        "add the two directions of an undirected edge together; both get the same score",
+        default=False,
+    )
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
@@ -177,10 +150,7 @@ def _scores(batch: InstanceBatch, growth: Growth, turn: Tensor) -> Tensor:
     last = turn.new_zeros(batch.num_instances)
     last = last.scatter_reduce(0, growth.instance, turn, "amax")[growth.instance]
     score = ((last + 1 - turn).to(batch.dtype) / last.clamp_min(1)).masked_fill(turn == 0, 0)
-    edge = growth.spread(score)
-    alike = twin_edges(batch)
-    mean = torch.zeros_like(edge).scatter_reduce(0, alike, edge, "mean", include_self=False)
-    return mean.gather(0, alike)
+    return mean_of_twins(batch, growth.spread(score))
 
 
 def _tables(

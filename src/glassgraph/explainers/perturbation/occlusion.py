@@ -1,59 +1,61 @@
-"""Occlusion: how far does the score fall when one edge is shut?
-
-    input-level   S[e]    = y(z = 1) - y(z = 1, but z[:, e] = 0)
-    layerwise     S[l, e] = y(z = 1) - y(z = 1, but z[l, e] = 0)
-
-Shutting an edge replaces its messages by zero at every layer (or one layer); the graph itself, its
-degrees and the messages of other edges stay as they are. Many copies, each with another edge shut,
-go through the model in one pass (see `glassgraph.core.copies`).
-
-Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (ECCV 2014,
-https://arxiv.org/abs/1311.2901), on edges as in Faber, Moghaddam and Wattenhofer, "When Comparing
-to Ground Truth is Wrong" (KDD 2021).
-"""
+"""Occlusion: one edge shut at a time, in many copies at once."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies
-from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 
 
 class Occlusion(Explainer):
-    """Differences of the explained score.
+    """How far does the score fall when one edge is shut?
 
-    Args:
-        model: the model.
-        task: the task.
-        layerwise: also score every edge at every layer.
-        **shared: see `Explainer`.
+    With ``y`` the explained score and ``z[l, e]`` the gate on the message along edge ``e`` at layer
+    ``l``::
+
+        edge score        S[e]    = y(z = 1) - y(z = 1, but z[:, e] = 0)
+        layer edge score  S[l, e] = y(z = 1) - y(z = 1, but z[l, e] = 0)    (with layerwise=True)
+
+    Shutting an edge replaces its messages by zero at every layer (or one layer); the graph itself,
+    its degrees and the messages of other edges stay as they are. Scores are ``[E]`` and ``[L, E]``,
+    signed, in the unit of the model's output. Many copies, each with another edge shut, go through
+    the model in one pass (`glassgraph.core.copies`).
+
+    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (ECCV 2014,
+    https://arxiv.org/abs/1311.2901), on edges as in Faber, Moghaddam and Wattenhofer, "When
+    Comparing to Ground Truth is Wrong: On Evaluating GNN Explanation Methods" (KDD 2021,
+    https://doi.org/10.1145/3447548.3467283).
+
+    Raises:
+        HyperParameterError: for values of another type.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SimpleConv
+        >>> x = torch.tensor([[0.0], [1.0], [3.0], [-1.0]])
+        >>> data = Data(x=x, edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]))
+        >>> explainer = gg.Occlusion(SimpleConv(), gg.Task("node", mode="regression"))
+        >>> explainer.explain(data, [0])[0].edge_mask  # SimpleConv adds what neighbors have
+        tensor([ 1.,  3., -1.])
     """
 
     name = "occlusion"
     traits = Traits(
         family="perturbation",
         scores=("edge", "layer edge"),
-        is_learned=False,
-        is_amortized=False,
         is_black_box=True,
         is_signed=True,
-        is_random=False,
         source="Zeiler and Fergus 2014, arXiv:1311.2901; Faber et al. 2021",
     )
 
-    def __init__(
-        self, model: nn.Module, task: str | Task = "node", *, layerwise: bool = False, **shared: Any
-    ) -> None:
-        super().__init__(model, task, **shared)
-        self.layerwise = layerwise
+    layerwise: bool = setting("also score every edge at every layer", default=False)
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:

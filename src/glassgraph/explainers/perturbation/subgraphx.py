@@ -1,41 +1,12 @@
-r"""SubgraphX: which connected subgraph, as one player, contributes most to the prediction?
-
-.. code-block:: text
-
-    reward   R(S) = mean over draws T of   v(T + S) - v(T)
-    search   go on with the child S of largest   Q(S) + c R(S) sqrt(sum of N) / (1 + N(S))
-
-The reward is the Shapley value of the nodes ``S``, who act as one player, among the nodes near
-them: ``T`` are those who come before ``S`` in a random order. Nodes farther away are always there,
-and so are the explained nodes. ``v`` is the probability of the explained class (of the first less
-that of the second for a contrast; for a regression its value) where nodes that are not there have
-zero features ("zero_filling") or no edges ("split").
-
-The Monte-Carlo tree search begins with all nodes. A child lacks one node (those of low degree are
-tried first) and whatever that node cut off: the part with the explained nodes stays, of graphs the
-largest. A rollout walks down to a small subgraph, and its reward counts at all nodes of the tree on
-the way: ``N`` is how often a node was passed, ``Q`` the mean of what was found there.
-
-The draws are made once for each instance and serve all of its subgraphs: rewards are compared on
-the same orders, with less noise in their differences, and most of the sets of nodes come up again
-and again. Each is evaluated once; those of all instances go through the model together.
-
-Differences to the authors' code: draws are shared as above; of children with equal prospects (at
-the first visit all of them) the one with the highest reward is taken, not the first; the degree of
-a node does not count self-loops; where one node at a time would need more than `depth` steps, as in
-the field of a hub, several nodes go at once; and `effort` ends a search that gets too expensive.
-
-Yuan, Yu, Wang, Li and Ji, "On Explainability of Graph Neural Networks via Subgraph Explorations"
-(ICML 2021, https://arxiv.org/abs/2102.05152).
-"""
+"""SubgraphX: the connected subgraph with the largest Shapley value."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.black_box.bits import to_masks
 from glassgraph.black_box.coalitions import Coalitions
@@ -43,11 +14,10 @@ from glassgraph.black_box.node_sets import Building
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import visible_edges
 from glassgraph.core.receptive import expand
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
-from glassgraph.explainers.perturbation.subgraph_search import Rules, Subgraph, Tree
+from glassgraph.explainers.perturbation.search.subgraph_tree import Rules, Subgraph, Tree
 from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
@@ -56,38 +26,49 @@ _DRAWS_AT_ONCE = 1 << 21
 
 
 class SubgraphX(BlackBoxExplainer):
-    """The connected subgraph with the largest Shapley value.
+    r"""Which connected subgraph, as one player, contributes most to the prediction?
 
-    Its nodes, and the edges among them, score 1 and all others 0. The table ``subgraphs`` lists the
+    The reward of a set ``S`` of nodes is its Shapley value as one player among the nodes near it.
+    A Monte-Carlo tree search looks for the best one::
+
+        reward   R(S) = mean over draws T of   v(T + S) - v(T)
+        search   go on with the child S of largest   Q(S) + c_puct R(S) sqrt(sum of N) / (1 + N(S))
+
+    ``T`` are those who come before ``S`` in a random order. Nodes farther away are always there,
+    and so are the explained nodes. ``v`` is the probability of the explained class (of the first
+    less that of the second for a contrast; for a regression its value) where nodes that are not
+    there have zero features (``"zero_filling"``) or no edges (``"split"``). ``N`` is how often a
+    node of the tree was passed, ``Q`` the mean of what was found there.
+
+    The search begins with all nodes. A child lacks one node (those of low degree are tried first)
+    and whatever that node cut off: the part with the explained nodes stays, of graphs the largest.
+    A rollout walks down to a small subgraph, and its reward counts at all nodes of the tree on the
+    way.
+
+    The nodes ``[N]`` of the best subgraph, and the edges ``[E]`` among them, score 1 and all others
+    0; with ``graded`` they score by how many of the best subgraphs of at most 1, 2, ... and of all
+    nodes they belong to, where those of high reward weigh more. The table ``subgraphs`` lists the
     best of all subgraphs that the search has met: ``rank`` from 0, ``node``, and for each of them
-    again ``size`` and ``reward``.
+    again ``size`` and ``reward`` (a difference of probabilities).
 
-    Args:
-        model: a module, or any function that returns predictions.
-        task: the task.
-        max_nodes: nodes that the subgraph has, at most. (Larger ones are taken where the search
-            finds none, as for two explained nodes and 1.)
-        rollouts: walks from the whole to a small subgraph.
-        min_atoms: a walk ends at so many nodes, or at `max_nodes` where that is less.
-        expand_atoms: children of a subgraph that are tried.
-        c_puct: weight of a child's reward against what was found behind it; None for 10 where
-            graphs are explained, 5 where nodes or links are.
-        high_to_low: nodes of high degree go first.
-        local_radius: the players are the nodes fewer than so many hops away from the subgraph.
-        samples: random orders that a Shapley value is a mean over.
-        subgraph_building: ``"zero_filling"`` sets the features of nodes that go to zero,
-            ``"split"`` deletes their edges.
-        depth: steps of a walk, at most: fields with more nodes lose several at each step.
-        effort: millions of nodes and edges that may go through the model for one instance. With
-            more, the walk goes on to its end in a few large steps and is the last. None: no limit.
-        graded: instead of 0 and 1, score a node or edge by how many of the best subgraphs of at
-            most 1, 2, ... and of all nodes it belongs to; those of high reward weigh more.
-        keep: how many subgraphs the table lists.
-        num_hops: how far from a node or link its prediction looks; None finds out.
-        **shared: see `Explainer`.
+    The draws are made once for each instance and serve all of its subgraphs: rewards are compared
+    on the same orders, with less noise in their differences, and most of the sets of nodes come up
+    again and again. Each is evaluated once; those of all instances go through the model together.
+
+    Differences to the authors' code: draws are shared as above; of children with equal prospects
+    (at the first visit all of them) the one with the highest reward is taken, not the first; the
+    degree of a node does not count self-loops; where one node at a time would need more than
+    ``depth`` steps, as in the field of a hub, several nodes go at once; and ``effort`` ends a
+    search that gets too expensive: the walk goes on to its end in a few large steps and is the
+    last. Larger subgraphs than ``max_nodes`` are taken where the search finds none, as for two
+    explained nodes and 1.
+
+    Yuan, Yu, Wang, Li and Ji, "On Explainability of Graph Neural Networks via Subgraph
+    Explorations" (ICML 2021, https://arxiv.org/abs/2102.05152).
 
     Raises:
         HyperParameterError: if a value is out of range.
+        UnsupportedModelError: from `explain`, if there are no features to fill with zeros.
 
     Example:
         >>> import torch
@@ -104,10 +85,7 @@ class SubgraphX(BlackBoxExplainer):
     traits = Traits(
         family="perturbation",
         scores=("edge", "node"),
-        is_learned=False,
-        is_amortized=False,
         is_black_box=True,
-        is_signed=False,
         is_random=True,
         source="Yuan et al. 2021, arXiv:2102.05152",
     )
@@ -121,47 +99,47 @@ class SubgraphX(BlackBoxExplainer):
         "depth": 8,
     }
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        task: str | Task = "node",
-        *,
-        max_nodes: int = 5,
-        rollouts: int = 20,
-        min_atoms: int = 5,
-        expand_atoms: int = 14,
-        c_puct: float | None = None,
-        high_to_low: bool = False,
-        local_radius: int = 4,
-        samples: int = 100,
-        subgraph_building: Building = "zero_filling",
-        depth: int = 30,
-        effort: float | None = 5.0,
-        graded: bool = False,
-        keep: int = 10,
-        num_hops: int | None = None,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, num_hops=num_hops, **shared)
-        self.max_nodes, self.rollouts, self.min_atoms = max_nodes, rollouts, min_atoms
-        self.expand_atoms, self.local_radius, self.samples = expand_atoms, local_radius, samples
-        self.depth, self.keep = depth, keep
-        for name in (
-            "max_nodes", "rollouts", "min_atoms", "expand_atoms", "local_radius", "samples",
-            "depth", "keep",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise HyperParameterError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name, value in (("c_puct", c_puct), ("effort", effort)):
-            if value is not None and not value > 0:
-                raise HyperParameterError(f"{name} must be positive, or None; got {value}")
-        if subgraph_building not in get_args(Building):
-            raise HyperParameterError(
-                f"subgraph_building must be 'zero_filling' or 'split'; got {subgraph_building!r}"
-            )
-        self.c_puct, self.effort, self.graded = c_puct, effort, graded
-        self.high_to_low = high_to_low
-        self.subgraph_building: Building = subgraph_building
+    max_nodes: int = setting("nodes that the subgraph has, at most", default=5, at_least=1)
+    rollouts: int = setting("walks from the whole to a small subgraph", default=20, at_least=1)
+    min_atoms: int = setting(
+        "a walk ends at so many nodes, or at max_nodes where that is less", default=5, at_least=1
+    )
+    expand_atoms: int = setting(
+        "children of a subgraph that are tried, at most", default=14, at_least=1
+    )
+    c_puct: float | None = setting(
+        "weight of a child's reward against what was found behind it; None for 10 where graphs are "
+        "explained, 5 where nodes or links are",
+        default=None,
+        above=0,
+    )
+    high_to_low: bool = setting("nodes of high degree go first", default=False)
+    local_radius: int = setting(
+        "the players are the nodes fewer than so many hops away from the subgraph",
+        default=4,
+        at_least=1,
+    )
+    samples: int = setting(
+        "random orders that a Shapley value is a mean over", default=100, at_least=1
+    )
+    subgraph_building: Building = setting(
+        "'zero_filling' sets the features of nodes that go to zero, 'split' deletes their edges",
+        default="zero_filling",
+    )
+    depth: int = setting(
+        "steps of a walk, at most: fields with more nodes lose several at each step",
+        default=30,
+        at_least=1,
+    )
+    effort: float | None = setting(
+        "millions of nodes and edges that may go through the model for one instance; None for any",
+        default=5.0,
+        above=0,
+    )
+    graded: bool = setting(
+        "score by the best subgraphs of all sizes instead of 0 and 1", default=False
+    )
+    keep: int = setting("how many subgraphs the table lists", default=10, at_least=1)
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:

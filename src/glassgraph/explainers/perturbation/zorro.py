@@ -1,69 +1,31 @@
-r"""ZORRO: which nodes and which of their features are enough, whatever the others say?
-
-.. code-block:: text
-
-    F(V, S) = share of samples Z with   f(Y) says what f(X) says,   Y = X on V x S, Z elsewhere
-
-A mask keeps the features ``S`` of the nodes ``V``; all other entries are noise, each drawn from the
-same feature of all nodes of the user's graph(s) (`glassgraph.black_box.noise`). Edges stay. An
-explanation is a mask with *RDT-fidelity* ``F`` of at least `tau`, found by a greedy search for a
-small one.
-
-What ``f`` says is the decision about the explained class: whether it is the predicted one; with a
-target ``(a, b)``, whether ``a`` is more probable than ``b``; of several labels, whether it is more
-probable than not. A regression says the same within `tolerance` of its value.
-
-The search, as the authors put it:
-
-1. Of all nodes with all features, and all features on all nodes, the one with the highest fidelity
-   goes first. Both lists are ordered by it, once.
-2. As long as one side is empty there is nothing kept, so the next goes to that side.
-3. Then, from the first `greediness` entries of each list that are not in the mask yet, the one goes
-   next with which the mask has the highest fidelity, a feature before a node, and so on.
-
-The same samples serve every mask, so the comparison is exact, and the mask of everything has
-fidelity 1: a search without `max_size` always ends at `tau`. If noise alone reaches it, the
-explanation is empty. With a `depth` above 1 the search is repeated without the nodes found, and
-without the features found, and from there again; it stops where what is left does not reach `tau`.
-
-What is reported is what the search optimized. `glassgraph.metrics.rdt_fidelity` measures a mask
-with samples it was not chosen by.
-
-Differences: the authors' ``tau`` is 1 minus this one, and their code asks for more than it. Every
-instance draws samples of its own. Only what can matter is evaluated: no sample that a candidate
-leaves as it is, and no candidate that could not come first any more; the masks are the same.
-
-Funke, Khosla, Rathee and Anand, "Zorro: Valid, Sparse, and Stable Explanations in Graph Neural
-Networks" (TKDE 2022, https://arxiv.org/abs/2105.08621).
-"""
+"""ZORRO: a greedy search for the nodes and features that are enough."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.black_box.altered_rows import AlteredRows
 from glassgraph.black_box.boundary import readable_nodes, with_one_boundary_node
 from glassgraph.black_box.noise import FeatureNoise, only_features
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
-from glassgraph.core.task import Task, stays
-from glassgraph.errors import HyperParameterError
+from glassgraph.core.task import stays
 from glassgraph.explainers.black_box import BlackBoxExplainer
-from glassgraph.explainers.perturbation.zorro_search import (
+from glassgraph.explainers.perturbation.search.feature_selection import Search, search
+from glassgraph.explainers.perturbation.search.masked_inputs import (
     Ask,
     Found,
     Scene,
-    Search,
     alterations,
-    search,
 )
 from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Table
 
@@ -73,32 +35,56 @@ class UnreachedWarning(UserWarning):
 
 
 class Zorro(BlackBoxExplainer):
-    """The nodes and features that are enough, in 0 and 1.
+    r"""Which nodes and which of their features are enough, whatever the others say?
 
-    The scores are those of the first explanation: a feature of a node has 1 if both are kept, an
-    edge the mean of its ends. `Explanation.local.tables` and `Explanations.table` hold all of them:
-    ``explanations`` has their ``rank``, ``fidelity``, ``num_nodes``, ``num_features``, and
-    ``members`` what went into them step by step (``node`` or ``feature``, the other one -1) with
-    the ``fidelity`` reached. For graphs with one type of nodes.
+    A mask keeps the features ``S`` of the nodes ``V``; all other entries of the features ``X`` are
+    noise ``Z``, each drawn from the same feature of all nodes of the user's graph(s). Edges stay.
+    With ``f`` the model, a mask has the *RDT-fidelity*::
 
-    Args:
-        model: the model, or a function.
-        task: the task.
-        tau: the RDT-fidelity to reach, in (0, 1], as in the paper; the authors' code takes 1 - tau.
-        samples: how many times noise is drawn.
-        greediness: how many nodes and features are tried at each step; None for all of them.
-        depth: how often the search is repeated without what it found; 1 for one explanation, 2 for
-            up to three, 3 for up to seven.
-        max_size: nodes and features that an explanation may hold; None for any number.
-        tolerance: how far the explained output of a regression may be off, as a share of its value.
-        **shared: see `BlackBoxExplainer`.
+        F(V, S) = share of samples Z with   f(Y) says what f(X) says,   Y = X on V x S, Z elsewhere
+
+    An explanation is a mask with ``F`` of at least ``tau``, found by a greedy search for a small
+    one. What ``f`` says is the decision about the explained class: whether it is the predicted one;
+    with a target ``(a, b)``, whether ``a`` is more probable than ``b``; of several labels, whether
+    it is more probable than not. A regression says the same within ``tolerance`` of its value.
+
+    The search, as the authors put it:
+
+    1. Of all nodes with all features, and all features on all nodes, the one with the highest
+       fidelity goes first. Both lists are ordered by it, once.
+    2. As long as one side is empty there is nothing kept, so the next goes to that side.
+    3. Then, from the first ``greediness`` entries of each list that are not in the mask yet, the
+       one goes next with which the mask has the highest fidelity, a feature before a node, and so
+       on.
+
+    The same samples serve every mask, so the comparison is exact, and the mask of everything has
+    fidelity 1: a search without ``max_size`` always ends at ``tau``. If noise alone reaches it, the
+    explanation is empty. With a ``depth`` above 1 the search is repeated without the nodes found,
+    and without the features found, and from there again; it stops where what is left does not reach
+    ``tau``.
+
+    Scores are those of the first explanation, 0 or 1: a feature ``[N, F]`` of a node has 1 if both
+    are kept, a node ``[N]`` if it is, an edge ``[E]`` has the mean of its ends.
+    `Explanation.local.tables` and `Explanations.table` hold all explanations: ``explanations`` has
+    their ``rank``, ``fidelity``, ``num_nodes``, ``num_features``, and ``members`` what went into
+    them step by step (``node`` or ``feature``, the other one -1) with the ``fidelity`` reached. It
+    is what the search optimized; `glassgraph.metrics.rdt_fidelity` measures a mask with samples it
+    was not chosen by. For graphs with one type of nodes.
+
+    Differences: the authors' ``tau`` is 1 minus this one, and their code asks for more than it.
+    Every instance draws samples of its own. Only what can matter is evaluated: no sample that a
+    candidate leaves as it is, and no candidate that could not come first any more; the masks are
+    the same.
+
+    Funke, Khosla, Rathee and Anand, "Zorro: Valid, Sparse, and Stable Explanations in Graph Neural
+    Networks" (TKDE 2022, https://arxiv.org/abs/2105.08621).
 
     Raises:
         HyperParameterError: if a value is out of range.
         UnsupportedModelError: from `explain`, if nodes have types or no floating-point features.
 
     Warns:
-        UnreachedWarning: of searches that ended at `max_size`; the best mask on the way is given.
+        UnreachedWarning: of searches that ended at ``max_size``; the best mask on the way is given.
 
     Example:
         >>> import torch
@@ -118,10 +104,7 @@ class Zorro(BlackBoxExplainer):
     traits = Traits(
         family="perturbation",
         scores=("edge", "node", "feature"),
-        is_learned=False,
-        is_amortized=False,
         is_black_box=True,
-        is_signed=False,
         is_random=True,
         source="Funke, Khosla, Rathee and Anand 2022, arXiv:2105.08621",
     )
@@ -130,38 +113,35 @@ class Zorro(BlackBoxExplainer):
     )
     test_settings: ClassVar[Mapping[str, Any]] = {"samples": 7, "tau": 1.0, "tolerance": 0.3}
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        task: str | Task = "node",
-        *,
-        tau: float = 0.85,
-        samples: int = 100,
-        greediness: int | None = 10,
-        depth: int = 1,
-        max_size: int | None = None,
-        tolerance: float = 0.1,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        if not 0 < tau <= 1:
-            raise HyperParameterError(
-                f"tau must lie in (0, 1]: it is a share of samples (the authors' code takes 1 - "
-                f"tau); got {tau}"
-            )
-        if not tolerance >= 0:
-            raise HyperParameterError(f"tolerance must not be negative; got {tolerance}")
-        least = {"samples": 1, "greediness": 1, "depth": 1, "max_size": 2}
-        given = {"samples": samples, "greediness": greediness, "depth": depth, "max_size": max_size}
-        for name, value in given.items():
-            if value is not None and value < least[name]:
-                raise HyperParameterError(f"{name} must be at least {least[name]}; got {value}")
-        self.tau = float(tau)
-        self.samples = samples
-        self.greediness = greediness
-        self.depth = depth
-        self.max_size = max_size
-        self.tolerance = float(tolerance)
+    tau: float = setting(
+        "the RDT-fidelity to reach, a share of samples as in the paper; the authors' code takes "
+        "1 - tau",
+        default=0.85,
+        above=0,
+        at_most=1,
+    )
+    samples: int = setting("how many times noise is drawn", default=100, at_least=1)
+    greediness: int | None = setting(
+        "how many nodes and features are tried at each step; None for all of them",
+        default=10,
+        at_least=1,
+    )
+    depth: int = setting(
+        "how often the search is repeated without what it found; 1 for one explanation, 2 for up "
+        "to three, 3 for up to seven",
+        default=1,
+        at_least=1,
+    )
+    max_size: int | None = setting(
+        "nodes and features that an explanation may hold; None for any number",
+        default=None,
+        at_least=2,
+    )
+    tolerance: float = setting(
+        "how far the explained output of a regression may be off, as a share of its value",
+        default=0.1,
+        at_least=0,
+    )
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:

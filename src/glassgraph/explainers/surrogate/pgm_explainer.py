@@ -1,115 +1,96 @@
-r"""PGM-Explainer: which nodes does a prediction depend on, when features are perturbed at random?
-
-In each of R samples every node of a prediction's surroundings has its features perturbed with
-probability `perturb_probability`. A node becomes a variable with up to four values,
-
-.. code-block:: text
-
-    v_j = 2 [features of j perturbed] + [prediction of j changed]
-
-and so does the prediction ``t`` that is explained. A prediction has changed where the probability
-of its class fell by more than `min_drop`. A chi-square test of ``v_j`` and ``v_t`` gives ``p_j``;
-the node scores ``-log10 p_j``, or ``1 - p_j`` with ``score="confidence"``, which ties all nodes
-whose p is below the rounding of 1. The nodes below `significance` are searched for the Markov
-blanket of ``t``, and with `network` a Bayesian network is learned over it, in which all of it are
-parents of ``t`` (`pgm_statistics.py`, `pgm_network.py`).
-
-*Nodes.* All nodes explained together share one set of samples, in which every node within twice the
-reach of the model is perturbed or not; so predictions of neighbors are those on the user's graph,
-and many explanations cost little more than one. (The paper draws samples for each explained node,
-and perturbs within its reach alone; what lies beyond cannot change the explained prediction, but it
-adds noise to those of neighbors.) With ``influence=False`` a neighbor's variable says only whether
-it was perturbed, the variable of ``t`` only whether it has changed: what is tested then is the
-cause alone, and not whether two predictions change together. The explained node is tested by
-whether its prediction changes with its own features. It is part of every explanation (the authors
-set its p to 0), so it scores as high as the highest that sends to it. Where the explained
-prediction never changes, all scores are 0; the paper would go on to compare coins with coins.
-*Links* and *graphs* have samples of their own and no predictions at nodes; their variables are
-those of ``influence=False``.
-
-*Graphs.* "Changed" are the R / 8 samples with the largest drops. With `top`, a first round of R / 2
-samples finds the ``4 top`` nodes of smallest p; only those are perturbed in a second round of R,
-and all others get p = 1. Without, there is one round over all nodes. Regressions count absolute
-differences, and the largest eighth too.
-
-Differences to the authors' code: its chi-square writes expected counts of all rows but the first
-into the second, and for graphs a second coin leaves half of the nodes that count as perturbed as
-they were; to PyG's, which tests graphs against a column that is not the prediction: neither is
-repeated. ``"uniform"`` draws between the smallest and the largest value of a feature. Those, means
-and maxima are taken over the graph (for a link, over its field).
-
-Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural Networks"
-(NeurIPS 2020, https://arxiv.org/abs/2010.05788).
-"""
+"""PGM-Explainer: tests of independence on perturbed features."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from glassgraph.black_box.variants import Variants, node_output
+from glassgraph.black_box.variants import Variants
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
-from glassgraph.core.receptive import expand, receptive_fields
-from glassgraph.core.task import Task, probabilities
-from glassgraph.errors import HyperParameterError, UnsupportedModelError
+from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.scope import Scope
-from glassgraph.explainers.surrogate.pgm_network import learn_edges
-from glassgraph.explainers.surrogate.pgm_perturbation import (
-    Mode,
-    Perturbation,
-    check_mode,
+from glassgraph.explainers.settings import setting
+from glassgraph.explainers.surrogate.graphical_model.independence import Tests
+from glassgraph.explainers.surrogate.graphical_model.markov_blanket import markov_blankets
+from glassgraph.explainers.surrogate.graphical_model.network import learn_networks, network_table
+from glassgraph.explainers.surrogate.graphical_model.perturbation import (
+    PerturbationMode,
     has_features,
 )
-from glassgraph.explainers.surrogate.pgm_statistics import (
-    Tests,
-    independence_tests,
-    markov_blankets,
+from glassgraph.explainers.surrogate.graphical_model.samples import (
+    Samples,
+    Sampling,
+    draw_samples,
+    draw_shared_samples,
 )
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution, Table
 
-#: The drop of a node's or link's probability that counts as a change; the paper's.
-_DROP = 0.1
-#: Of graphs and regressions, one in so many samples counts as changed; the paper's.
-_ONE_IN = 8
 #: Candidates of the first round for each node of `top`; the paper's.
 _CANDIDATES = 4
 
 
 class PGMExplainer(BlackBoxExplainer):
-    """Tests of independence on perturbed features.
+    r"""Which nodes does a prediction depend on, when features are perturbed at random?
 
-    Explanations have the tables ``"nodes"`` (``node``, ``p``, ``chi2``, ``dof``, ``dependent``,
-    ``in_blanket``) and, with `network`, ``"network"`` (``parent``, ``child``; -1 stands for the
-    prediction of a link or a graph).
+    In each of R samples every node of a prediction's surroundings has its features perturbed with
+    probability ``perturb_probability``. A node ``j`` becomes a variable with up to four values, and
+    so does the prediction ``t`` that is explained; with ``O`` the counts of their values and ``E``
+    those expected of independent variables::
 
-    Args:
-        model: the model, or a function.
-        task: the task.
-        num_samples: number R of samples.
-        perturbation: what features become: ``"randint"`` (0 or 1), ``"scale"`` (multiplied by
-            U(0, 2)), ``"mean"`` or ``"max"`` of the graph, ``"zero"``, ``"uniform"``.
-        perturb_probability: how likely a node is perturbed.
-        min_drop: how far a probability has to fall; None for 0.1 with nodes and links, and the
-            largest eighth with graphs and regressions.
-        influence: of nodes, whether a neighbor's variable holds its prediction too.
-        significance: p below which variables count as dependent.
-        top: how many nodes may be dependent at most; None for any number.
-        score: ``"surprise"`` or ``"confidence"``.
-        network: learn a Bayesian network (needs pgmpy).
-        **shared: see `BlackBoxExplainer`.
+        v_j  = 2 [features of j perturbed] + [prediction of j changed]
+        p_j  = P(chi^2 > sum over values a, b of (O[a, b] - E[a, b])^2 / E[a, b])
+        S[j] = -log10 p_j       (or 1 - p_j with score="confidence")
+
+    An edge scores the mean of its ends. Scores are not negative and have no unit; ``"confidence"``
+    ties all nodes whose p is below the rounding of 1. A prediction has changed where the
+    probability of its class fell by more than ``min_drop``. The nodes below ``significance`` are
+    searched for the Markov blanket of ``t``, and with ``network`` a Bayesian network is learned
+    over it, in which all of it are parents of ``t``. Explanations have the tables ``"nodes"``
+    (``node``, ``p``, ``chi2``, ``dof``, ``dependent``, ``in_blanket``) and, with ``network``,
+    ``"network"`` (``parent``, ``child``; -1 stands for the prediction of a link or a graph).
+
+    *Nodes.* All nodes explained together share one set of samples, in which every node within twice
+    the reach of the model is perturbed or not; so predictions of neighbors are those on the user's
+    graph. (The paper draws samples for each explained node, and perturbs within its reach alone;
+    what lies beyond cannot change the explained prediction, but it adds noise to those of
+    neighbors.) With ``influence=False`` a neighbor's variable says only whether it was perturbed,
+    the variable of ``t`` only whether it has changed: what is tested then is the cause alone, and
+    not whether two predictions change together. The explained node is tested by whether its
+    prediction changes with its own features. It is part of every explanation (the authors set its p
+    to 0), so it scores as high as the highest that sends to it. Where the explained prediction
+    never changes, all scores are 0; the paper would go on to compare coins with coins. *Links* and
+    *graphs* have samples of their own and no predictions at nodes; their variables are those of
+    ``influence=False``.
+
+    *Graphs.* "Changed" are the R / 8 samples with the largest drops. With ``top``, a first round of
+    R / 2 samples finds the ``4 top`` nodes of smallest p; only those are perturbed in a second
+    round of R, and all others get p = 1. Without, there is one round over all nodes. Regressions
+    count absolute differences, and the largest eighth too.
+
+    Differences to the authors' code: its chi-square writes expected counts of all rows but the
+    first into the second, and for graphs a second coin leaves half of the nodes that count as
+    perturbed as they were; to PyG's, which tests graphs against a column that is not the
+    prediction: neither is repeated. Means, maxima and the range of ``"uniform"`` are taken over the
+    graph (for a link, over its field).
+
+    Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural
+    Networks" (NeurIPS 2020, https://arxiv.org/abs/2010.05788).
 
     Raises:
         HyperParameterError: for values out of range.
+        UnsupportedModelError: from `explain`, if there are no floating-point features to perturb.
+        MissingExtraError: from `explain`, if ``network`` is asked for and pgmpy is not installed.
 
     Example:
+        >>> import torch
         >>> import glassgraph as gg
         >>> from torch_geometric.data import Data
         >>> from torch_geometric.nn import GCN
@@ -117,62 +98,49 @@ class PGMExplainer(BlackBoxExplainer):
         >>> found = gg.PGMExplainer(GCN(3, 8, 2, 2), task="node").explain(data, index=[2])
         >>> found.table("nodes").columns.tolist()[-5:]
         ['p', 'chi2', 'dof', 'dependent', 'in_blanket']
+        >>> found[0].edge_mask.shape  # [E]
+        torch.Size([3])
     """
 
     name = "pgm_explainer"
     traits = Traits(
         family="surrogate",
         scores=("edge", "node"),
-        is_learned=False,
-        is_amortized=False,
         is_black_box=True,
-        is_signed=False,
         is_random=True,
         source="Vu and Thai 2020, arXiv:2010.05788",
     )
     scope = Scope(sees_degrees=True, finds_by_chance=True)
     test_settings: ClassVar[Mapping[str, Any]] = {"num_samples": 24, "min_drop": 0.01}
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        task: str | Task = "node",
-        *,
-        num_samples: int = 100,
-        perturbation: Mode = "randint",
-        perturb_probability: float = 0.5,
-        min_drop: float | None = None,
-        influence: bool = True,
-        significance: float = 0.05,
-        top: int | None = None,
-        score: Literal["surprise", "confidence"] = "surprise",
-        network: bool = False,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        check_mode(perturbation)
-        for name, value, least in (("num_samples", num_samples, 2), ("top", top, 1)):
-            if value is not None and value < least:
-                raise HyperParameterError(f"{name} must be at least {least}; got {value}")
-        for name, share in (
-            ("perturb_probability", perturb_probability),
-            ("significance", significance),
-        ):
-            if not 0 < share < 1:
-                raise HyperParameterError(f"{name} must lie between 0 and 1; got {share}")
-        if min_drop is not None and not min_drop >= 0:
-            raise HyperParameterError(f"min_drop must not be negative; got {min_drop}")
-        if score not in ("surprise", "confidence"):
-            raise HyperParameterError(f"score must be 'surprise' or 'confidence'; got {score!r}")
-        self.num_samples = num_samples
-        self.perturbation: Mode = perturbation
-        self.perturb_probability = perturb_probability
-        self.min_drop = min_drop
-        self.influence = influence
-        self.significance = significance
-        self.top = top
-        self.score = score
-        self.network = network
+    num_samples: int = setting("number R of samples", default=100, at_least=2)
+    perturbation: PerturbationMode = setting(
+        "what features become: 'randint' (0 or 1), 'scale' (multiplied by U(0, 2)), 'mean' or "
+        "'max' of the graph, 'zero', 'uniform' (between the graph's smallest and largest value)",
+        default="randint",
+    )
+    perturb_probability: float = setting(
+        "how likely a node is perturbed", default=0.5, above=0, below=1
+    )
+    min_drop: float | None = setting(
+        "how far a probability has to fall; None for 0.1 with nodes and links, and the largest "
+        "eighth with graphs and regressions",
+        default=None,
+        at_least=0,
+    )
+    influence: bool = setting(
+        "of nodes, whether a neighbor's variable holds its prediction too", default=True
+    )
+    significance: float = setting(
+        "p below which variables count as dependent", default=0.05, above=0, below=1
+    )
+    top: int | None = setting(
+        "how many nodes may be dependent at most; None for any number", default=None, at_least=1
+    )
+    score: Literal["surprise", "confidence"] = setting(
+        "what nodes score: 'surprise' for -log10 p, 'confidence' for 1 - p", default="surprise"
+    )
+    network: bool = setting("learn a Bayesian network (needs pgmpy)", default=False)
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
@@ -181,39 +149,37 @@ class PGMExplainer(BlackBoxExplainer):
             raise UnsupportedModelError(
                 "PGM-Explainer perturbs floating-point node features x [N, F]; this graph has none"
             )
-        shared = self._shared(batch) if batch.task.level == "node" else None
+        is_node = batch.task.level == "node"
+        shared = draw_shared_samples(batch, self._sampling()) if is_node else None
         found = [
             self._explain(part, None if shared is None else shared.of(chosen, part))
             for chosen, part in _groups(batch, self.memory_budget)
         ]
-        tests = Tests(
-            torch.cat([each.tests.statistic for each in found]),
-            torch.cat([each.tests.dof for each in found]),
-            torch.cat([each.tests.p for each in found]),
-        )
+        tests = Tests.joined([each.tests for each in found])
         node = (tests.surprise if self.score == "surprise" else 1 - tests.p).to(batch.dtype)
-        if batch.task.level == "node":
+        if is_node:
             node = _with_explained(batch, node)
-        rows = torch.arange(batch.num_nodes, device=batch.device)
-        values = {
-            "p": tests.p,
-            "chi2": tests.statistic,
-            "dof": tests.dof.long(),
-            "dependent": torch.cat([each.is_dependent for each in found]),
-            "in_blanket": torch.cat([each.is_in_blanket for each in found]),
-        }
-        tables = {"nodes": Table(batch.node_instance, {"node": rows}, values)}
+        tables = {"nodes": _node_table(batch, tests, found)}
         if self.network:
-            tables["network"] = _joined(batch, found)
+            edges = [each for part in found for each in part.edges]
+            tables["network"] = network_table(batch, edges)
         return Attribution(edge=edges_of_nodes(batch, node), node=node, tables=tables)
 
-    def _explain(self, batch: InstanceBatch, samples: _Samples | None) -> _Found:
+    def _sampling(self) -> Sampling:
+        return Sampling(
+            num_samples=self.num_samples,
+            mode=self.perturbation,
+            probability=self.perturb_probability,
+            min_drop=self.min_drop,
+            has_influence=self.influence,
+            seed=self.seed,
+            budget=self.memory_budget,
+        )
+
+    def _explain(self, batch: InstanceBatch, samples: Samples | None) -> _Found:
+        """What the samples say; links and graphs draw their own."""
         if samples is None:
-            may_change = None
-            if batch.task.level == "graph" and self.top is not None:
-                first = self._sample(batch, max(2, self.num_samples // 2), 1, None)
-                may_change = _rank(batch, first.tests.p) < _CANDIDATES * self.top
-            samples = self._sample(batch, self.num_samples, 0, may_change)
+            samples = self._own_samples(batch)
         p, owner = samples.tests.p, batch.node_instance
         rank = _rank(batch, p)
         is_dependent = p < self.significance
@@ -232,142 +198,17 @@ class PGMExplainer(BlackBoxExplainer):
             rank[candidate],
             self.significance,
         )
-        edges = _networks(batch, samples.code, is_in, rank) if self.network else []
+        edges = learn_networks(batch, samples.code, is_in, rank) if self.network else []
         return _Found(samples.tests, is_dependent, is_in, edges)
 
-    def _sample(
-        self, batch: InstanceBatch, num_samples: int, stream: int, may_change: Tensor | None
-    ) -> _Samples:
-        """Samples of links or graphs."""
-        drawn = self._drawn(batch, num_samples, stream, may_change)
-        found = torch.cat(list(drawn.outputs(Variants(batch, self.memory_budget))))
-        drop = self._drop(batch.reference, found, batch.targets.chosen, batch.targets.contrast)
-        target = self._changed(drop.t()).to(torch.int8)
-        code = drawn.is_perturbed.to(torch.int8)
-        return _Samples(code, target, independence_tests(code, target[batch.node_instance]))
-
-    def _drawn(
-        self, batch: InstanceBatch, num_samples: int, stream: int, may_change: Tensor | None
-    ) -> Perturbation:
-        return Perturbation(
-            batch,
-            self.perturbation,
-            self.perturb_probability,
-            num_samples,
-            self.seed,
-            stream,
-            may_change,
-            is_shared=batch.task.level == "node",
-        )
-
-    def _shared(self, batch: InstanceBatch) -> _Shared:
-        """Samples for all explained nodes, on everything that their neighbors' predictions need."""
-        around = _surroundings(batch, 2 if self.influence else 1)
-        drawn = self._drawn(around, self.num_samples, 0, None)
-        name = batch.task.node_type
-        nodes = around.packed.node_position[0 if name is None else batch.graph.type_position(name)]
-        asked = torch.searchsorted(
-            around.fields.node[nodes], batch.fields.node[batch.fields.seed[:, 0]].contiguous()
-        )
-        reference, targets = node_output(around), batch.targets
-        # Each node's own class; where there is none, the columns that are explained.
-        column = torch.zeros_like(targets.chosen)
-        classes = probabilities(batch.task, reference).argmax(dim=1).view(1, -1)
-        is_several = batch.task.mode == "binary_classification" and reference.size(1) > 1
-        if is_several or not batch.task.is_classification:
-            columns, column = torch.unique(targets.chosen, return_inverse=True)
-            classes = columns.view(-1, 1).expand(-1, nodes.numel())
-        drops: list[list[Tensor]] = [[] for _ in classes]
-        asked_drops = []
-        for output in drawn.outputs(Variants(around, self.memory_budget), everywhere=True):
-            for found, own in zip(drops, classes, strict=True):
-                found.append(self._drop(reference, output, own, None))
-            explained = reference[asked], output[:, asked]
-            asked_drops.append(self._drop(*explained, targets.chosen, targets.contrast))
-        shape = (len(drops), *drawn.is_perturbed.shape)
-        changed = torch.zeros(shape, dtype=torch.bool, device=batch.device)
-        for number, found in enumerate(drops):
-            changed[number, nodes] = self._changed(torch.cat(found).t())
-        return _Shared(
-            node=around.fields.node,
-            perturbed=drawn.is_perturbed,
-            changed=changed,
-            column=column,
-            target=self._changed(torch.cat(asked_drops).t()),
-            has_influence=self.influence,
-        )
-
-    def _drop(
-        self, reference: Tensor, output: Tensor, chosen: Tensor, contrast: Tensor | None
-    ) -> Tensor:
-        """``[r, k]`` how far the explained probability falls, from outputs ``[r, k, C]``."""
-
-        def value(each: Tensor) -> Tensor:
-            chance = probabilities(self.task, each.flatten(0, -2)).view(*each.shape[:-1], -1)
-            at = chosen.view(-1, 1).expand(*each.shape[:-1], 1)
-            found = chance.gather(-1, at).squeeze(-1)
-            if contrast is None:
-                return found
-            at = contrast.clamp_min(0).view(-1, 1).expand(*each.shape[:-1], 1)
-            return found - chance.gather(-1, at).squeeze(-1).where(contrast >= 0, 0)
-
-        drop = value(reference) - value(output)
-        return drop if self.task.is_classification else drop.abs()
-
-    def _changed(self, drop: Tensor) -> Tensor:
-        """``[k, R]`` in which samples a prediction has changed."""
-        rounding = 100 * torch.finfo(drop.dtype).eps * (1 + drop.abs().amax(dim=1, keepdim=True))
-        is_paper = self.task.level != "graph" and self.task.is_classification
-        least = _DROP if self.min_drop is None and is_paper else self.min_drop
-        if least is not None:
-            return drop > rounding.clamp_min(least)
-        most = max(1, drop.size(1) // _ONE_IN)
-        border = drop.topk(most, dim=1).values[:, -1:]
-        return (drop >= border - rounding) & (drop > rounding)
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """Values ``[n, R]`` of the nodes, ``[B, R]`` of the predictions, and their tests."""
-
-    code: Tensor
-    target: Tensor
-    tests: Tests
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """Samples that many explained nodes share.
-
-    Attributes:
-        node: ``[u]`` the user's nodes, ascending.
-        perturbed: ``[u, R]`` which are perturbed.
-        changed: ``[k, u, R]`` whether their prediction has changed, in each of k columns.
-        column: ``[B]`` which of them is meant.
-        target: ``[B, R]`` whether the explained prediction has changed.
-        has_influence: whether variables hold changes of neighbors' predictions.
-    """
-
-    node: Tensor
-    perturbed: Tensor
-    changed: Tensor
-    column: Tensor
-    target: Tensor
-    has_influence: bool
-
-    def of(self, chosen: Tensor, batch: InstanceBatch) -> _Samples:
-        """The samples of some of the instances."""
-        owner, seed = batch.node_instance, batch.fields.seed[:, 0]
-        at = torch.searchsorted(self.node, batch.fields.node.contiguous())
-        perturbed, target = self.perturbed[at].to(torch.int8), self.target[chosen].to(torch.int8)
-        if not self.has_influence:
-            return _Samples(perturbed, target, independence_tests(perturbed, target[owner]))
-        code = 2 * perturbed + self.changed[self.column[chosen][owner], at].to(torch.int8)
-        code[seed] = 2 * perturbed[seed] + target
-        one, other = code.clone(), code[seed][owner]
-        one[seed], other[seed] = perturbed[seed], target
-        other[~target.bool().any(dim=1)[owner]] = 0
-        return _Samples(code, code[seed], independence_tests(one, other))
+    def _own_samples(self, batch: InstanceBatch) -> Samples:
+        """Samples of links or graphs; with `top` a first round says which nodes are perturbed."""
+        sampling, may_change = self._sampling(), None
+        if batch.task.level == "graph" and self.top is not None:
+            half = replace(sampling, num_samples=max(2, self.num_samples // 2))
+            first = draw_samples(batch, half, 1, None)
+            may_change = _rank(batch, first.tests.p) < _CANDIDATES * self.top
+        return draw_samples(batch, sampling, 0, may_change)
 
 
 @dataclass(frozen=True)
@@ -378,17 +219,6 @@ class _Found:
     is_dependent: Tensor
     is_in_blanket: Tensor
     edges: list[Tensor]
-
-
-def _surroundings(batch: InstanceBatch, times: int) -> InstanceBatch:
-    """One field around all explained nodes, some times as wide as theirs."""
-    if batch.is_whole:
-        return batch
-    seeds = torch.unique(batch.fields.node[batch.fields.seed]).view(1, -1)
-    hops, both = times * batch.wiring.num_hops, batch.wiring.needs_both_directions
-    fields = receptive_fields(batch.graph, seeds, hops, both)
-    one = replace(fields, seed=fields.seed[:, :1].contiguous())
-    return batch.with_fields(one, seeds.new_zeros(1))
 
 
 def _groups(batch: InstanceBatch, budget: int) -> Iterator[tuple[Tensor, InstanceBatch]]:
@@ -424,33 +254,14 @@ def _rank(batch: InstanceBatch, p: Tensor) -> Tensor:
     return place - (count.cumsum(0) - count)[batch.node_instance]
 
 
-def _networks(batch: InstanceBatch, code: Tensor, is_in: Tensor, rank: Tensor) -> list[Tensor]:
-    """For each instance its edges ``[2, k]``: rows of nodes counted from its first; -1 for it."""
-    count = batch.nodes_per_instance
-    pointer = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    found = []
-    for instance in range(batch.num_instances):
-        own, _ = expand(pointer, torch.tensor([instance], device=batch.device))
-        members = own[is_in[own]]
-        members = members[rank[members].argsort()]
-        pairs = torch.tensor(learn_edges(code[members]), device=own.device).long().view(-1, 2).t()
-        child = (
-            batch.fields.seed[instance] if batch.task.level == "node" else own.new_full((1,), -1)
-        )
-        child = child - pointer[instance] if batch.task.level == "node" else child
-        local = members - pointer[instance]
-        direct = torch.stack([local, child.expand_as(local)])
-        found.append(torch.cat([local[pairs], direct], dim=1))
-    return found
-
-
-def _joined(batch: InstanceBatch, found: list[_Found]) -> Table:
-    """The edges of all networks."""
-    edges = [each for part in found for each in part.edges]
-    count = batch.nodes_per_instance
-    first = count.cumsum(0) - count
-    size = torch.tensor([each.size(1) for each in edges], device=batch.device)
-    instance = torch.repeat_interleave(size)
-    flat = torch.cat(edges, dim=1)
-    flat = torch.where(flat < 0, flat, flat + first[instance])
-    return Table(instance, {"parent": flat[0], "child": flat[1]}, {})
+def _node_table(batch: InstanceBatch, tests: Tests, found: list[_Found]) -> Table:
+    """A row for each node."""
+    values = {
+        "p": tests.p,
+        "chi2": tests.statistic,
+        "dof": tests.dof.long(),
+        "dependent": torch.cat([each.is_dependent for each in found]),
+        "in_blanket": torch.cat([each.is_in_blanket for each in found]),
+    }
+    rows = torch.arange(batch.num_nodes, device=batch.device)
+    return Table(batch.node_instance, {"node": rows}, values)

@@ -1,53 +1,24 @@
-r"""RelEx: learn to imitate the model around one prediction, then mask the imitation.
-
-*One.* Connected subgraphs around the explained node are drawn at random, and the model is asked
-about each (`relex_samples.py`). *Two.* A graph network ``f`` of residual blocks is trained on pairs
-of a subgraph and the explained score there, normalized to mean 0 and deviation 1
-(`relex_surrogate.py`). *Three.* A mask on the edges of the whole field ``A`` minimizes
-
-.. code-block:: text
-
-    (f(A) - f(A * m))^2 + size * mean(m)          m = sigmoid(M)                        "sigmoid"
-                                                  m = sigmoid((M + noise) / temperature)  "gumbel"
-
-with logistic noise drawn anew in each step: the binary form of the Gumbel-softmax. In normalized
-scores an average one of E edges accounts for 1 / E of the variance, so with ``size = 1`` the edges
-stay that do more. Edges score ``sigmoid(M)``. The surrogate has only seen edges that are there or
-not, and between the two it may fall off at any place: read a soft mask as a ranking, and decisions
-(above 1/2) from ``"gumbel"``, whose noise keeps the edges near 0 and 1 while it learns.
-
-The model is only asked for predictions; what is differentiated is ``f``. An explanation is as good
-as ``f``, so part of the subgraphs is held back: the table ``"surrogate"`` has the share ``r2`` of
-their variance that ``f`` explains, and their deviation ``spread`` in the model's units. Below
-`least_r2` a `SurrogateWarning` says so. Where the score is the same on all subgraphs there is
-nothing to imitate, and all scores are 0.
-
-The authors published no code, and the paper leaves open how many subgraphs are drawn and with what
-probability, the width and depth of ``f``, and the optimization; the defaults here are ours.
-Subgraphs consist of edges: nodes of a graph stay, and are pooled, when their edges go.
-
-Zhang, DeFazio and Ramesh, "RelEx: A Model-Agnostic Relational Model Explainer" (AIES 2021,
-https://arxiv.org/abs/2006.00305).
-"""
+"""RelEx: masks on learned imitations of the model."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassgraph.core import random
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.task import Task
-from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.scope import Scope
-from glassgraph.explainers.surrogate.relex_samples import Samples, draw_samples
-from glassgraph.explainers.surrogate.relex_surrogate import Inputs, Layout, Surrogates, lay_out
+from glassgraph.explainers.settings import setting
+from glassgraph.explainers.surrogate.imitation.inputs import Inputs
+from glassgraph.explainers.surrogate.imitation.layout import Layout, lay_out
+from glassgraph.explainers.surrogate.imitation.networks import Surrogates
+from glassgraph.explainers.surrogate.imitation.subgraphs import Samples, draw_samples
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution, Table
 
@@ -63,25 +34,35 @@ class SurrogateWarning(UserWarning):
 
 
 class RelEx(BlackBoxExplainer):
-    """Masks on learned imitations of the model.
+    r"""Which edges does a learned imitation of the model need, near one prediction?
 
-    Args:
-        model: the model, or a function.
-        task: the task.
-        num_samples: number of subgraphs; a sixth of them is held back.
-        keep: the least probability to keep an edge; each subgraph draws its own from here to 1.
-        hidden: width of the surrogate.
-        layers: its residual blocks.
-        epochs: its optimization steps, each on `batch_size` of the subgraphs in turn.
-        batch_size: see ``epochs``.
-        learning_rate: of the surrogate.
-        mask: ``"sigmoid"`` or ``"gumbel"``.
-        mask_epochs: optimization steps of the mask.
-        mask_learning_rate: of the mask.
-        size: weight of the mean mask value.
-        temperature: of ``"gumbel"``.
-        least_r2: warn below; None never warns.
-        **shared: see `BlackBoxExplainer`.
+    *One.* ``num_samples`` connected subgraphs around the explained node are drawn at random, and
+    the model is asked about each. *Two.* A graph network ``f`` of residual blocks is trained on
+    pairs of a subgraph and the explained score there, normalized to mean 0 and deviation 1.
+    *Three.* A mask ``m`` with logits ``M [E]`` on the edges of the whole field ``A`` minimizes::
+
+        (f(A) - f(A * m))^2 + size * mean(m)      m = sigmoid(M)                        "sigmoid"
+                                                  m = sigmoid((M + noise) / temperature) "gumbel"
+
+    with logistic noise drawn anew in each step: the binary form of the Gumbel-softmax. The edge
+    score is ``S[e] = sigmoid(M[e])``, in (0, 1). In normalized scores an average one of E edges
+    accounts for 1 / E of the variance, so with ``size = 1`` the edges stay that do more. The
+    surrogate has only seen edges that are there or not, and between the two it may fall off at any
+    place: read a soft mask as a ranking, and decisions (above 1/2) from ``"gumbel"``, whose noise
+    keeps the edges near 0 and 1 while it learns.
+
+    The model is only asked for predictions; what is differentiated is ``f``. An explanation is as
+    good as ``f``, so a sixth of the subgraphs is held back: the table ``"surrogate"`` has the share
+    ``r2`` of their variance that ``f`` explains, and their deviation ``spread`` in the model's
+    units. Below ``least_r2`` a `SurrogateWarning` says so. Where the score is the same on all
+    subgraphs there is nothing to imitate, and all scores are 0.
+
+    The authors published no code, and the paper leaves open how many subgraphs are drawn and with
+    what probability, the width and depth of ``f``, and the optimization; the defaults here are
+    ours. Subgraphs consist of edges: nodes of a graph stay, and are pooled, when their edges go.
+
+    Zhang, DeFazio and Ramesh, "RelEx: A Model-Agnostic Relational Model Explainer" (AIES 2021,
+    https://arxiv.org/abs/2006.00305).
 
     Raises:
         HyperParameterError: for values out of range.
@@ -90,12 +71,13 @@ class RelEx(BlackBoxExplainer):
         SurrogateWarning: of surrogates that do not imitate the model.
 
     Example:
+        >>> import torch
         >>> import glassgraph as gg
         >>> from torch_geometric.data import Data
         >>> from torch_geometric.nn import GCN
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
         >>> relex = gg.RelEx(GCN(3, 8, 2, 2), task="node", least_r2=None)
-        >>> relex.explain(data, index=[2])[0].edge_mask.shape
+        >>> relex.explain(data, index=[2])[0].edge_mask.shape  # [E]
         torch.Size([3])
     """
 
@@ -104,9 +86,7 @@ class RelEx(BlackBoxExplainer):
         family="surrogate",
         scores=("edge",),
         is_learned=True,
-        is_amortized=False,
         is_black_box=True,
-        is_signed=False,
         is_random=True,
         source="Zhang, DeFazio and Ramesh 2021, arXiv:2006.00305",
     )
@@ -120,63 +100,34 @@ class RelEx(BlackBoxExplainer):
         "least_r2": None,
     }
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[..., Tensor],
-        task: str | Task = "node",
-        *,
-        num_samples: int = 120,
-        keep: float = 0.4,
-        hidden: int = 16,
-        layers: int = 3,
-        epochs: int = 200,
-        batch_size: int = 20,
-        learning_rate: float = 0.01,
-        mask: Literal["sigmoid", "gumbel"] = "sigmoid",
-        mask_epochs: int = 100,
-        mask_learning_rate: float = 0.1,
-        size: float = 1.0,
-        temperature: float = 0.5,
-        least_r2: float | None = 0.5,
-        **shared: Any,
-    ) -> None:
-        super().__init__(model, task, **shared)
-        for name, value, least in (
-            ("num_samples", num_samples, 4),
-            ("hidden", hidden, 1),
-            ("layers", layers, 1),
-            ("epochs", epochs, 1),
-            ("batch_size", batch_size, 1),
-            ("mask_epochs", mask_epochs, 1),
-        ):
-            if value < least:
-                raise HyperParameterError(f"{name} must be at least {least}; got {value}")
-        for name, rate in (
-            ("learning_rate", learning_rate),
-            ("mask_learning_rate", mask_learning_rate),
-            ("temperature", temperature),
-        ):
-            if not rate > 0:
-                raise HyperParameterError(f"{name} must be positive; got {rate}")
-        if not size >= 0:
-            raise HyperParameterError(f"size must not be negative; got {size}")
-        if not 0 < keep < 1:
-            raise HyperParameterError(f"keep must lie between 0 and 1; got {keep}")
-        if mask not in ("sigmoid", "gumbel"):
-            raise HyperParameterError(f"mask must be 'sigmoid' or 'gumbel'; got {mask!r}")
-        self.num_samples = num_samples
-        self.keep = keep
-        self.hidden = hidden
-        self.layers = layers
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.mask = mask
-        self.mask_epochs = mask_epochs
-        self.mask_learning_rate = mask_learning_rate
-        self.size = size
-        self.temperature = temperature
-        self.least_r2 = least_r2
+    num_samples: int = setting(
+        "number of subgraphs; a sixth of them is held back", default=120, at_least=4
+    )
+    keep: float = setting(
+        "the least probability to keep an edge; each subgraph draws its own from here to 1",
+        default=0.4,
+        above=0,
+        below=1,
+    )
+    hidden: int = setting("width of the surrogate", default=16, at_least=1)
+    layers: int = setting("its residual blocks", default=3, at_least=1)
+    epochs: int = setting(
+        "its optimization steps, each on batch_size of the subgraphs in turn",
+        default=200,
+        at_least=1,
+    )
+    batch_size: int = setting("subgraphs in one step", default=20, at_least=1)
+    learning_rate: float = setting("of the surrogate", default=0.01, above=0)
+    mask: Literal["sigmoid", "gumbel"] = setting(
+        "'gumbel' learns the mask under noise", default="sigmoid"
+    )
+    mask_epochs: int = setting("optimization steps of the mask", default=100, at_least=1)
+    mask_learning_rate: float = setting("of the mask", default=0.1, above=0)
+    size: float = setting("weight of the mean mask value", default=1.0, at_least=0)
+    temperature: float = setting("of mask='gumbel'", default=0.5, above=0)
+    least_r2: float | None = setting(
+        "warn of surrogates that explain less of the variance; None never warns", default=0.5
+    )
 
     @property
     def threshold(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,10 +13,10 @@ from glassgraph.core import random
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.node_features import float_features
-from glassgraph.errors import HyperParameterError
 
-#: What the features of a perturbed node become.
-Mode = Literal["randint", "scale", "mean", "zero", "max", "uniform"]
+#: What the features of a perturbed node become: 0 or 1, multiplied by U(0, 2), the mean, 0, the
+#: largest, anything between the smallest and the largest.
+PerturbationMode = Literal["randint", "scale", "mean", "zero", "max", "uniform"]
 _COIN, _VALUE = 1, 2
 _BITS = 63
 
@@ -39,7 +39,7 @@ class Perturbation:
     def __init__(
         self,
         batch: InstanceBatch,
-        mode: Mode,
+        mode: PerturbationMode,
         probability: float,
         num_samples: int,
         seed: int,
@@ -143,17 +143,6 @@ class Perturbation:
             level = level.scatter_reduce(0, index, known, reduce, include_self=False)
             found.append(level[owner])
         return tuple(found)
-
-
-def check_mode(mode: str) -> None:
-    """Refuse an unknown mode.
-
-    Raises:
-        HyperParameterError: if there is none of that name.
-    """
-    if mode not in get_args(Mode):
-        names = ", ".join(repr(name) for name in get_args(Mode))
-        raise HyperParameterError(f"perturbation must be one of {names}; got {mode!r}")
 
 
 def has_features(batch: InstanceBatch) -> Tensor:

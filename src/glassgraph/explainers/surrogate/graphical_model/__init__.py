@@ -1,0 +1,1 @@
+"""A prediction and the nodes around it as random variables: samples, tests, blankets, networks."""

@@ -1,0 +1,1 @@
+"""Graph networks that imitate a model near one prediction, and masks on them."""

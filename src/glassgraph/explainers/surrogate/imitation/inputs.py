@@ -1,0 +1,58 @@
+"""What imitations know of instances: normalized features, and degrees."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What surrogates know of the instances.
+
+    Attributes:
+        x: ``[n, F + 1]`` normalized features, and whether a node is explained.
+        edge: ``[e]`` entry of A for each edge.
+        loop: ``[n]`` entry of A from each node to itself.
+        num_nodes: ``[B]``.
+    """
+
+    x: Tensor
+    edge: Tensor
+    loop: Tensor
+    num_nodes: Tensor
+
+    @staticmethod
+    def of(batch: InstanceBatch) -> Inputs:
+        """Features and degrees of a batch; of heterogeneous graphs, the features side by side."""
+        dtype, fields, owner = batch.dtype, batch.fields, batch.node_instance
+        ones = torch.ones(batch.num_edges, dtype=dtype, device=batch.device)
+        zeros = torch.zeros(batch.num_nodes, dtype=dtype, device=batch.device)
+        into = 1 + zeros.index_add(0, fields.destination, ones)
+        out = 1 + zeros.index_add(0, fields.source, ones)
+        is_seed = zeros.index_fill(0, fields.seed.flatten(), 1).view(-1, 1)
+        known = [is_seed]
+        for x, at in zip(batch.features, batch.packed.node_position, strict=True):
+            if x is not None:
+                own = _normalized(x.detach().to(dtype), owner[at], batch.num_instances)
+                known.insert(-1, own.new_zeros((batch.num_nodes, x.size(1))).index_copy(0, at, own))
+        weight = (into[fields.destination] * out[fields.source]).rsqrt()
+        return Inputs(
+            torch.cat(known, dim=1), weight, (into * out).rsqrt(), batch.nodes_per_instance
+        )
+
+
+def _normalized(x: Tensor, owner: Tensor, num_instances: int) -> Tensor:
+    """Features with mean 0 and deviation 1 in each instance; those that do not vary are 0."""
+    index = owner.view(-1, 1).expand_as(x)
+    level = x.new_zeros((num_instances, x.size(1)))
+    mean = level.scatter_reduce(0, index, x, "mean", include_self=False)
+    centered = x - mean[owner]
+    variance = level.scatter_reduce(0, index, centered.square(), "mean", include_self=False)
+    floor = (1e3 * torch.finfo(x.dtype).eps * (1 + mean.abs())).square()
+    return centered * torch.where(variance > floor, variance, math.inf).rsqrt()[owner]
