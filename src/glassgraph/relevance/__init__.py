@@ -16,27 +16,10 @@ alike; nothing is registered on the model but two hooks that tell which module r
 | `rule_names.py` | rules by name |
 | `operations.py` | what kind of operation each function of torch is |
 | `module_scope.py` | in which modules an operation runs |
-| `segments.py` | values within linear segments, and the parts carried beside them |
+| `linear_segments.py` | values within linear segments, and the parts carried beside them |
 | `handlers.py` | what is done with each kind of operation |
 | `tape.py` | the mode that applies rules while the model runs |
 | `guided.py` | the mode of guided backpropagation |
 | `walks.py` | all walks through a model at once, as products of matrices |
 | `walk_cuts.py`, `walk_gradients.py`, `walk_reader.py` | read them out of a model |
 """
-
-from glassgraph.relevance.input_rules import InputRule, WSquare, ZBox
-from glassgraph.relevance.operations import register
-from glassgraph.relevance.rules import AlphaBeta, Epsilon, Gamma, Rule, Zero, ZPlus
-
-__all__ = [
-    "AlphaBeta",
-    "Epsilon",
-    "Gamma",
-    "InputRule",
-    "Rule",
-    "WSquare",
-    "ZBox",
-    "ZPlus",
-    "Zero",
-    "register",
-]

@@ -80,7 +80,7 @@ from glassgraph.explainers.generation.graph_generation.trajectories import (
     Trajectories,
     generated_graphs,
 )
-from glassgraph.explainers.generation.model_explainer import ModelExplainer
+from glassgraph.explainers.model_explainer import ModelExplainer
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph
 

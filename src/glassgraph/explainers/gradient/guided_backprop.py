@@ -22,7 +22,7 @@ from torch import nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.task import Task
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.gradient.input_gradients import of_input_gradients
+from glassgraph.explainers.gradient._input_gradients import of_input_gradients
 from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.guided import Guided
 from glassgraph.results.explanation import Attribution

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.gradient.input_gradients import of_input_gradients
+from glassgraph.explainers.gradient._input_gradients import of_input_gradients
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution
 

@@ -10,7 +10,7 @@ from torch_geometric.utils import degree, to_undirected
 
 from glassgraph.core.protect import protected
 from glassgraph.datasets.is_acyclic import ACYCLIC, CYCLIC
-from glassgraph.explainers.generation import graph_rules
+from glassgraph import graph_rules
 
 #: The classes of Is_Acyclic.
 CLASSES = {CYCLIC: "cyclic", ACYCLIC: "acyclic"}

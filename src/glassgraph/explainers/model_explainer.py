@@ -54,7 +54,7 @@ from glassgraph.explainers.generation.graph_generation.trajectories import (
     generated_graphs,
     with_probabilities,
 )
-from glassgraph.explainers.generation.graph_rules import Judge, Rule, as_rule, from_json
+from glassgraph.explainers.generation.graph_generation.graph_rules import Judge, Rule, as_rule, from_json
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
