@@ -208,7 +208,7 @@ class Explainer(Configured, ABC, kw_only=False):
         parts: list[Part] = []
         writer = None
         if save_to is not None:
-            writer = Writer(Path(save_to), self._collect(preparation, header, [], False))
+            writer = Writer(Path(save_to), self._collect(preparation, header, [], False).contents())
 
         def collect(is_complete: bool) -> Explanations:
             return self._collect(preparation, header, parts, is_complete)

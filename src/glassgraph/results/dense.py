@@ -1,10 +1,9 @@
-"""One explanation on the user's whole graph, as PyG's tools expect it: dense masks."""
+"""One explanation on the user's whole graph, as PyG's tools expect it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 from torch_geometric import explain as pyg
 
@@ -100,35 +99,3 @@ class HeteroExplanation(pyg.HeteroExplanation, _Drawable):
     """The same for a heterogeneous graph: masks are kept for each node and edge type."""
 
     local: LocalExplanation
-
-
-def set_edge_masks(
-    store: Any, local: LocalExplanation, num_edges: int, rows: Any, device: torch.device
-) -> None:
-    """Scatter the edge scores of some rows into masks over ``num_edges`` edges."""
-    at = local.edge_id[rows]
-    if local.edge_score is not None:
-        mask = local.edge_score.new_zeros(num_edges)
-        mask[at] = local.edge_score[rows]
-        store.edge_mask = mask.to(device)
-    if local.layer_edge_score is not None:
-        layers = local.layer_edge_score.new_zeros(local.layer_edge_score.size(0), num_edges)
-        layers[:, at] = local.layer_edge_score[:, rows]
-        store.layer_edge_mask = layers.to(device)
-
-
-def set_node_masks(
-    store: Any, local: LocalExplanation, num_nodes: int, rows: Any, device: torch.device
-) -> None:
-    """Scatter the node and feature scores of some rows into masks over ``num_nodes`` nodes."""
-    at = local.node_id[rows]
-    if local.node_score is not None:
-        score = local.node_score.new_zeros(num_nodes)
-        score[at] = local.node_score[rows]
-        store.node_score = score.to(device)
-        store.node_mask = store.node_score.view(-1, 1)
-    x = store.get("x", None)
-    if local.feature_score is not None and isinstance(x, Tensor):
-        mask = local.feature_score.new_zeros(num_nodes, x.size(-1))
-        mask[at] = local.feature_score[rows][:, : x.size(-1)]
-        store.node_mask = mask.to(device)

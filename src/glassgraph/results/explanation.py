@@ -7,10 +7,10 @@ a ``torch_geometric.explain.Explanation`` on which PyG's own tools work.
 
 from __future__ import annotations
 
-import html
+import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,11 +18,15 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.graph import TypedGraph
-from glassgraph.errors import ExplanationFileError
-from glassgraph.results.dense import Explanation, HeteroExplanation, set_edge_masks, set_node_masks
+from glassgraph.results.contents import Contents
+from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.drawing import plot_explanation, write_report
+from glassgraph.results.frames import edge_frame, table_frame, walk_frame
+from glassgraph.results.masks import dense_explanation
+from glassgraph.results.notebook import NUM_ROWS, html_table
+from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import Attribution, LocalExplanation, Part, Table
-from glassgraph.results.truth import edge_truth, node_truth
+from glassgraph.results.store import read, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,18 +108,7 @@ class Explanations(Sequence[Explanation]):
         return (self._dense(position) for position in range(len(self)))
 
     def _with(self, where: list[tuple[int, int]]) -> Explanations:
-        part = Explanations(
-            self.method,
-            self.level,
-            self.num_layers,
-            self.provenance,
-            self.parts,
-            self.is_complete,
-            self.graph,
-            self.node_types,
-            self.edge_types,
-            [(-1, -1)],
-        )
+        part = copy.copy(self)
         part._where = where
         return part
 
@@ -145,205 +138,39 @@ class Explanations(Sequence[Explanation]):
 
     # Reading
 
-    def _rows(self, number: int, row: int) -> tuple[slice, slice]:
-        """Where an instance's nodes and edges stand in its part."""
-        if number not in self._bounds:
-            part, found = self.parts[number], []
-            size = part.position.numel()
-            for owner in (part.node_instance, part.edge_instance):
-                found.append(torch.searchsorted(owner, torch.arange(size + 1)))
-            self._bounds[number] = (found[0], found[1])
-        nodes, edges = self._bounds[number]
-        return slice(int(nodes[row]), int(nodes[row + 1])), slice(
-            int(edges[row]), int(edges[row + 1])
-        )
-
     def local(self, position: int) -> LocalExplanation:
         """One instance on its own receptive field."""
-        number, row = self._where[position]
-        part = self.parts[number]
-        nodes, edges = self._rows(number, row)
-        node, edge = part.node[nodes], part.edge[edges]
-        node_type, node_id = self._typed(node, is_node=True)
-        edge_type, edge_id = self._typed(edge, is_node=False)
-        graph_number = int(part.graph[row])
-        seeds = part.seed[row]
-        truth = true_nodes = None
-        if self.graph is not None:
-            device = self.graph.device
-            truth = edge_truth(self.graph, self.level, seeds.to(device), edge.to(device))
-            true_nodes = node_truth(self.graph, self.level, node.to(device))
-        contrast = int(part.contrast[row])
-        target = int(part.target[row])
-        feature = None if part.feature_score is None else part.feature_score[nodes]
-        order = torch.argsort(node)
-        locate = torch.searchsorted(
-            node[order], torch.stack([part.source[edges], part.destination[edges]])
-        )
-        return LocalExplanation(
-            index=int(part.index[row]),
-            graph=graph_number,
-            target=target if contrast < 0 else (target, contrast),
-            prediction=part.prediction[row],
-            label=None if int(part.label[row]) < 0 else int(part.label[row]),
-            seeds=self._within_graph(
-                seeds, graph_number, is_node=True, typed=self._typed(seeds, is_node=True)[1]
-            ),
-            node_id=self._within_graph(node, graph_number, is_node=True, typed=node_id),
-            node_type=node_type,
-            edge_id=self._within_graph(edge, graph_number, is_node=False, typed=edge_id),
-            edge_type=edge_type,
-            edge_index=order[locate] if node.numel() else locate,
-            edge_score=None if part.edge_score is None else part.edge_score[edges],
-            layer_edge_score=(
-                None if part.layer_edge_score is None else part.layer_edge_score[:, edges]
-            ),
-            node_score=None if part.node_score is None else part.node_score[nodes],
-            feature_score=feature,
-            edge_truth=None if truth is None else truth.cpu(),
-            node_truth=None if true_nodes is None else true_nodes.cpu(),
-            total=None if part.total is None else float(part.total[row]),
-            **self._walks(part, row, node[order], order),
-            tables={
-                name: self._table(table, row, node[order], order)
-                for name, table in part.tables.items()
-            },
-        )
+        return InstanceReader(self._all_contents(), self._bounds).read(*self._where[position])
 
-    @staticmethod
-    def _table(table: Table, row: int, node: Tensor, order: Tensor) -> dict[str, Tensor]:
-        """Columns of an instance's table, nodes as positions (``node`` ascending)."""
-        first, last = torch.searchsorted(table.instance, torch.tensor([row, row + 1])).tolist()
-        found = {}
-        for name, flat in table.nodes.items():
-            own = flat[first:last]
-            place = torch.searchsorted(node, own).clamp_max(max(0, node.numel() - 1))
-            found[name] = torch.where(own < 0, -1, order[place]) if node.numel() else own
-        return found | {name: value[first:last] for name, value in table.values.items()}
-
-    @staticmethod
-    def _walks(part: Part, row: int, node: Tensor, order: Tensor) -> dict[str, Tensor]:
-        """Walks of an instance, as positions among its nodes (``node`` ascending)."""
-        if part.walk is None or part.walk_instance is None or part.walk_score is None:
-            return {}
-        first, last = torch.searchsorted(part.walk_instance, torch.tensor([row, row + 1])).tolist()
-        walks = torch.searchsorted(node, part.walk[first:last].contiguous())
-        walks = order[walks] if node.numel() else walks
-        return {"walks": walks, "walk_scores": part.walk_score[first:last]}
-
-    def _typed(self, flat: Tensor, *, is_node: bool) -> tuple[list[str] | None, Tensor]:
-        names: Sequence[Any] = self.node_types if is_node else self.edge_types
-        if list(names) == [None]:
-            return None, flat
-        offset = torch.tensor(self._offsets(is_node=is_node))
-        kind = torch.searchsorted(offset[1:], flat, right=True)
-        words = [name if is_node else "__".join(name) for name in names]
-        return [words[i] for i in kind.tolist()], flat - offset[kind]
-
-    def _offsets(self, *, is_node: bool) -> list[int]:
-        if self.graph is not None:
-            return self.graph.node_offset if is_node else self.graph.edge_offset
-        stored: list[int] = self.provenance["graph"]["node_offset" if is_node else "edge_offset"]
-        return stored
-
-    def _within_graph(
-        self, flat: Tensor, graph: int, *, is_node: bool, typed: Tensor | None = None
-    ) -> Tensor:
-        """Ids within the user's single graph, where a list of graphs was given."""
-        if typed is not None and list(self.node_types) != [None]:
-            return typed
-        starts = self.provenance.get("graph", {}).get("node_start" if is_node else "edge_start")
-        return flat - int(starts[graph]) if starts else flat
-
-    # Dense masks
+    def _locals(self) -> Iterator[LocalExplanation]:
+        return (self.local(position) for position in range(len(self)))
 
     def _dense(self, position: int) -> Any:
-        local = self.local(position)
-        if self.graph is None:
-            raise ExplanationFileError(
-                "the saved folder holds no graph (it was too large to store); pass it to load: "
-                "Explanations.load(folder, data=data)"
-            )
-        data = self.graph.single(local.graph)
-        if self.graph.is_heterogeneous:
-            return self._dense_heterogeneous(data, local)
-        explanation: Any = Explanation.from_dict(data.to_dict())
-        num_nodes, num_edges = int(data.num_nodes), int(data.edge_index.size(1))
-        explanation.num_nodes = num_nodes
-        device = self.graph.device
-        set_node_masks(explanation, local, num_nodes, slice(None), device)
-        set_edge_masks(explanation, local, num_edges, slice(None), device)
-        self._describe(explanation, local, num_nodes, device)
-        return explanation
+        return dense_explanation(self._all_contents(), self.local(position))
 
-    def _dense_heterogeneous(self, data: Any, local: LocalExplanation) -> Any:
-        explanation: Any = HeteroExplanation.from_dict(data.to_dict())
-        device = self.graph.device if self.graph is not None else torch.device("cpu")
-        nodes, edges = local.node_type or [], local.edge_type or []
-        for name in data.node_types:
-            rows = torch.tensor([i for i, kind in enumerate(nodes) if kind == name]).long()
-            store = explanation[name]
-            set_node_masks(store, local, int(data[name].num_nodes), rows, device)
-        for name in data.edge_types:
-            word = "__".join(name)
-            rows = torch.tensor([i for i, kind in enumerate(edges) if kind == word]).long()
-            store = explanation[name]
-            set_edge_masks(store, local, int(data[name].edge_index.size(1)), rows, device)
-        explanation.local = local
-        explanation.index = local.index
-        return explanation
+    def _all_contents(self) -> Contents:
+        """The columns that these are part of, and what they are about."""
+        return Contents(
+            method=self.method,
+            level=self.level,
+            num_layers=self.num_layers,
+            provenance=self.provenance,
+            parts=self.parts,
+            is_complete=self.is_complete,
+            graph=self.graph,
+            node_types=self.node_types,
+            edge_types=self.edge_types,
+        )
 
-    def _describe(
-        self, explanation: Any, local: LocalExplanation, num_nodes: int, device: torch.device
-    ) -> None:
-        """Add what PyG's metrics read: index, target, prediction, names of model arguments."""
-        classes = local.target if isinstance(local.target, int) else local.target[0]
-        explanation.local = local
-        if self.level == "node":
-            # PyG keeps a target for every node; only the explained one is meaningful here.
-            target = torch.full((num_nodes,), -1, dtype=torch.long, device=device)
-            node = int(local.seeds[0])  # within its graph, where several were given
-            target[node] = classes
-            explanation.index = node
-        else:
-            target = torch.tensor([classes], device=device)
-        explanation.target = target
-        names = self.provenance.get("model_arguments", [])
-        explanation._model_args = [
-            name for name in names if name not in ("x", "edge_index") and name in explanation
-        ]
+    def contents(self) -> Contents:
+        """What `save` writes: the columns of these instances alone, and what they are about."""
+        return replace(self._all_contents(), parts=self.own_parts())
 
     # Views and files
 
     def to_frame(self) -> pd.DataFrame:
         """One row per explained edge: instance, ids, score, one column per layer."""
-        import pandas as pd
-
-        frames = []
-        for position in range(len(self)):
-            local = self.local(position)
-            frame = pd.DataFrame(
-                {
-                    "position": position,
-                    "index": local.index,
-                    "graph": local.graph,
-                    "edge_id": local.edge_id.numpy(),
-                    "source": local.node_id[local.edge_index[0]].numpy(),
-                    "destination": local.node_id[local.edge_index[1]].numpy(),
-                }
-            )
-            if local.edge_type is not None:
-                frame["edge_type"] = local.edge_type
-            if local.edge_score is not None:
-                frame["score"] = local.edge_score.numpy()
-            if local.layer_edge_score is not None:
-                for layer, score in enumerate(local.layer_edge_score):
-                    frame[f"layer_{layer}"] = score.numpy()
-            if local.edge_truth is not None:
-                frame["truth"] = local.edge_truth.numpy()
-            frames.append(frame)
-        columns = ["position", "index", "graph", "edge_id", "source", "destination"]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+        return edge_frame(self._locals())
 
     def table(self, name: str) -> pd.DataFrame:
         """One row per row of a method's table: instance, and its columns; nodes by the user's ids.
@@ -354,52 +181,15 @@ class Explanations(Sequence[Explanation]):
         Raises:
             KeyError: if the method made no such table.
         """
-        import pandas as pd
-
         tables = sorted({key for part in self.parts for key in part.tables})
         if name not in tables:
             raise KeyError(f"{self.method} made no table {name!r}; it made {tables or 'none'}")
-        names = {
-            key for part in self.parts if name in part.tables for key in part.tables[name].nodes
-        }
-        frames = []
-        for position in range(len(self)):
-            local = self.local(position)
-            frame = pd.DataFrame({"position": position, "index": local.index}, index=[0])
-            columns = {}
-            for key, value in local.tables.get(name, {}).items():
-                if key in names:
-                    ids = local.node_id[value.clamp_min(0)] if local.node_id.numel() else value
-                    value = torch.where(value < 0, -1, ids)
-                columns[key] = value.numpy() if value.dim() == 1 else list(value.numpy())
-            frames.append(frame.merge(pd.DataFrame(columns), how="cross"))
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        of_parts = [part.tables[name] for part in self.parts if name in part.tables]
+        return table_frame(self._locals(), name, {key for table in of_parts for key in table.nodes})
 
     def walks_frame(self) -> pd.DataFrame:
         """One row per walk: instance, rank from 0, the nodes at its positions, score."""
-        import pandas as pd
-
-        frames = []
-        for position in range(len(self)):
-            local = self.local(position)
-            if local.walks is None or local.walk_scores is None:
-                continue
-            frame = pd.DataFrame(
-                {
-                    "position": position,
-                    "index": local.index,
-                    "graph": local.graph,
-                    "rank": range(local.walks.size(0)),
-                }
-            )
-            for step, place in enumerate(local.walks.unbind(1)):
-                frame[f"node_{step}"] = local.node_id[place].numpy()
-                if local.node_type is not None:
-                    frame[f"type_{step}"] = [local.node_type[at] for at in place.tolist()]
-            frame["score"] = local.walk_scores.numpy()
-            frames.append(frame)
-        columns = ["position", "index", "graph", "rank", "score"]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+        return walk_frame(self._locals())
 
     def save(self, folder: str | Path, *, include_graph: bool = True) -> Path:
         """Write Parquet tables and a JSON header into a folder.
@@ -411,9 +201,7 @@ class Explanations(Sequence[Explanation]):
         Raises:
             OutputError: if the folder cannot be written.
         """
-        from glassgraph.results.store import save
-
-        return save(self, Path(folder), include_graph=include_graph)
+        return write(self.contents(), Path(folder), include_graph=include_graph)
 
     @staticmethod
     def load(folder: str | Path, data: Any = None) -> Explanations:
@@ -426,9 +214,18 @@ class Explanations(Sequence[Explanation]):
         Raises:
             ExplanationFileError: if the folder is damaged, foreign, or of other data.
         """
-        from glassgraph.results.store import load
-
-        return load(Path(folder), data)
+        found = read(Path(folder), data)
+        return Explanations(
+            method=found.method,
+            level=found.level,
+            num_layers=found.num_layers,
+            provenance=found.provenance,
+            parts=list(found.parts),
+            is_complete=found.is_complete,
+            graph=found.graph,
+            node_types=list(found.node_types),
+            edge_types=list(found.edge_types),
+        )
 
     def plot(self, position: int = 0, ax: Axes | None = None, top_k: int | None = None) -> Axes:
         """Draw one of the explanations; returns the matplotlib axes."""
@@ -445,24 +242,5 @@ class Explanations(Sequence[Explanation]):
 
     def _repr_html_(self) -> str:
         """A short table for notebooks."""
-        rows = []
-        for position in range(min(len(self), 10)):
-            local = self.local(position)
-            best = ""
-            if local.edge_score is not None and local.edge_score.numel():
-                top = local.edge_score.abs().topk(min(3, local.edge_score.numel())).indices
-                ends = local.node_id[local.edge_index[:, top]].t().tolist()
-                values = local.edge_score[top].tolist()
-                best = ", ".join(
-                    f"{source}→{destination} ({value:.3g})"
-                    for (source, destination), value in zip(ends, values, strict=True)
-                )
-            rows.append(
-                f"<tr><td>{local.index}</td><td>{html.escape(str(local.target))}</td>"
-                f"<td>{html.escape(best)}</td></tr>"
-            )
-        more = "" if len(self) <= 10 else f"<p>… and {len(self) - 10} more</p>"
-        return (
-            f"<p><b>{html.escape(repr(self))}</b></p><table><tr><th>{self.level}</th>"
-            f"<th>target</th><th>top edges</th></tr>{''.join(rows)}</table>{more}"
-        )
+        shown = [self.local(position) for position in range(min(len(self), NUM_ROWS))]
+        return html_table(repr(self), self.level, shown, len(self))

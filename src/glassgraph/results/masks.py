@@ -1,0 +1,112 @@
+"""From one instance to dense masks on the user's whole graph, as PyG's tools expect them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.graph import TypedGraph
+from glassgraph.errors import ExplanationFileError
+from glassgraph.results.contents import Contents
+from glassgraph.results.dense import Explanation, HeteroExplanation
+from glassgraph.results.records import LocalExplanation
+
+
+def dense_explanation(contents: Contents, local: LocalExplanation) -> Any:
+    """An `Explanation`, or a `HeteroExplanation`, in the user's order of nodes and edges.
+
+    Raises:
+        ExplanationFileError: if the graph was not stored beside the explanations.
+    """
+    if contents.graph is None:
+        raise ExplanationFileError(
+            "the saved folder holds no graph (it was too large to store); pass it to load: "
+            "Explanations.load(folder, data=data)"
+        )
+    if contents.graph.is_heterogeneous:
+        return _heterogeneous(contents.graph, local)
+    data, device = contents.graph.single(local.graph), contents.graph.device
+    explanation: Any = Explanation.from_dict(data.to_dict())
+    num_nodes, num_edges = int(data.num_nodes), int(data.edge_index.size(1))
+    explanation.num_nodes = num_nodes
+    _set_node_masks(explanation, local, num_nodes, slice(None), device)
+    _set_edge_masks(explanation, local, num_edges, slice(None), device)
+    _describe(explanation, contents, local, num_nodes, device)
+    return explanation
+
+
+def _heterogeneous(graph: TypedGraph, local: LocalExplanation) -> Any:
+    data, device = graph.single(local.graph), graph.device
+    explanation: Any = HeteroExplanation.from_dict(data.to_dict())
+    nodes, edges = local.node_type or [], local.edge_type or []
+    for name in data.node_types:
+        rows = torch.tensor([i for i, kind in enumerate(nodes) if kind == name]).long()
+        store = explanation[name]
+        _set_node_masks(store, local, int(data[name].num_nodes), rows, device)
+    for name in data.edge_types:
+        word = "__".join(name)
+        rows = torch.tensor([i for i, kind in enumerate(edges) if kind == word]).long()
+        store = explanation[name]
+        _set_edge_masks(store, local, int(data[name].edge_index.size(1)), rows, device)
+    explanation.local = local
+    explanation.index = local.index
+    return explanation
+
+
+def _describe(
+    explanation: Any,
+    contents: Contents,
+    local: LocalExplanation,
+    num_nodes: int,
+    device: torch.device,
+) -> None:
+    """Add what PyG's metrics read: index, target, prediction, names of model arguments."""
+    classes = local.target if isinstance(local.target, int) else local.target[0]
+    explanation.local = local
+    if contents.level == "node":
+        # PyG keeps a target for every node; only the explained one is meaningful here.
+        target = torch.full((num_nodes,), -1, dtype=torch.long, device=device)
+        node = int(local.seeds[0])  # within its graph, where several were given
+        target[node] = classes
+        explanation.index = node
+    else:
+        target = torch.tensor([classes], device=device)
+    explanation.target = target
+    names = contents.provenance.get("model_arguments", [])
+    explanation._model_args = [
+        name for name in names if name not in ("x", "edge_index") and name in explanation
+    ]
+
+
+def _set_edge_masks(
+    store: Any, local: LocalExplanation, num_edges: int, rows: Any, device: torch.device
+) -> None:
+    """Scatter the edge scores of some rows into masks over ``num_edges`` edges."""
+    at = local.edge_id[rows]
+    if local.edge_score is not None:
+        mask = local.edge_score.new_zeros(num_edges)
+        mask[at] = local.edge_score[rows]
+        store.edge_mask = mask.to(device)
+    if local.layer_edge_score is not None:
+        layers = local.layer_edge_score.new_zeros(local.layer_edge_score.size(0), num_edges)
+        layers[:, at] = local.layer_edge_score[:, rows]
+        store.layer_edge_mask = layers.to(device)
+
+
+def _set_node_masks(
+    store: Any, local: LocalExplanation, num_nodes: int, rows: Any, device: torch.device
+) -> None:
+    """Scatter the node and feature scores of some rows into masks over ``num_nodes`` nodes."""
+    at = local.node_id[rows]
+    if local.node_score is not None:
+        score = local.node_score.new_zeros(num_nodes)
+        score[at] = local.node_score[rows]
+        store.node_score = score.to(device)
+        store.node_mask = store.node_score.view(-1, 1)
+    x = store.get("x", None)
+    if local.feature_score is not None and isinstance(x, Tensor):
+        mask = local.feature_score.new_zeros(num_nodes, x.size(-1))
+        mask[at] = local.feature_score[rows][:, : x.size(-1)]
+        store.node_mask = mask.to(device)
