@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import glassgraph
+import glassgraph_studies
 
 PACKAGE = Path(glassgraph.__file__).parent
+STUDIES = Path(glassgraph_studies.__file__).parent
 #: Messages, hidden states between layers, modified backward passes.
 HOOKING_ROOMS = ("core", "hidden", "relevance")
 REGISTERS_HOOK = re.compile(r"register_\w+_hook")
@@ -25,9 +27,10 @@ def hook_registrations(source: str) -> Iterator[int]:
 
 def test_only_three_rooms_register_hooks() -> None:
     found = [
-        f"{path.relative_to(PACKAGE)}:{line}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if path.relative_to(PACKAGE).parts[0] not in HOOKING_ROOMS
+        f"{path.relative_to(package)}:{line}"
+        for package in (PACKAGE, STUDIES)
+        for path in sorted(package.rglob("*.py"))
+        if package == STUDIES or path.relative_to(package).parts[0] not in HOOKING_ROOMS
         for line in hook_registrations(path.read_text(encoding="utf-8"))
     ]
     assert found == [], "touch a model through glassgraph.core, hidden or relevance instead"

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from glassgraph.errors import CommandError
 from glassgraph_studies import bench, reproduce
-from glassgraph_studies.runner.command import make_group
+from glassgraph_studies.runner.command import make_command, make_group
 from glassgraph_studies.runner.options import (
     Option,
     arguments,
@@ -218,3 +219,27 @@ def _example(option: Option, folder: Path) -> Any:
     values = {int: 60, float: 0.5, bool: True, Path: folder, str: "saliency"}
     value = option.choices[0] if option.choices else values[option.kind]
     return [value] if option.is_many else value
+
+
+def _shown() -> Iterator[tuple[str, str, str]]:
+    """Commands in pages and in the Makefile: group, study, the words behind."""
+    root = Path(__file__).resolve().parents[2]
+    for page in [root / "Makefile", root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for found in re.finditer(r"glassgraph (reproduce|bench) ([\w-]+)([^\n`#;]*)", text):
+            yield found[1], found[2], found[3]
+
+
+def test_the_commands_that_pages_show_exist() -> None:
+    commands: dict[str, dict[str, set[str]]] = {"reproduce": {}, "bench": {}}
+    for group, studies in (("reproduce", reproduce.STUDIES), ("bench", bench.STUDIES)):
+        for study in studies:
+            parameters = inspect.signature(make_command(study)).parameters
+            commands[group][study.name] = set(parameters)
+    shown_commands = list(_shown())
+    assert len(shown_commands) > 40
+    for group, study_name, words in shown_commands:
+        assert study_name in commands[group]
+        for option in re.findall(r"--([\w-]+)", words):
+            name_of_it = option.removeprefix("no-").replace("-", "_")
+            assert name_of_it in commands[group][study_name] | {"methods"}, (study_name, option)

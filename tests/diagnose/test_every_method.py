@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,11 +173,15 @@ def test_explanations_in_parts_that_are_out_of_order() -> None:
 
 
 def test_scores_that_are_not_finite() -> None:
-    def score(batch: InstanceBatch) -> Tensor:
-        return torch.full((batch.num_edges,), float("nan"))
-
+    """A method cannot return them; a file can hold them."""
+    explainer, data = Chosen(Votes(), score=edges(0)), star(1, 1)
+    made = explainer.explain(data, [0])
+    (part,) = made.parts
+    assert part.edge_score is not None
+    broken = replace(part, edge_score=torch.full_like(part.edge_score, float("nan")))
+    made.parts[:] = [broken]
     with pytest.raises(UnknownMetricError, match="2 scores of chosen are NaN"):
-        gg.diagnose.layer_knockout(Chosen(Votes(), score=score), star(1, 1), [0])
+        gg.diagnose.layer_knockout(explainer, data, explanations=made)
 
 
 def test_an_unknown_ranking() -> None:

@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,9 +142,9 @@ class _Case:
             "iterations": len(watch.model),
         }
 
-    def _explainer(self, watch: _Stopwatch, steps: int) -> _TimedGraphMask:
+    def _explainer(self, watch: _Stopwatch, steps: int) -> GraphMask:
         # Any solution will do: a look is then over after a single run.
-        explainer = _TimedGraphMask(
+        return _timed_by(watch)(
             self.model,
             self.task,
             tolerance=float("inf"),
@@ -154,8 +154,6 @@ class _Case:
             seed=self.seed,
             progress=False,
         )
-        vars(explainer)["watch"] = watch
-        return explainer
 
     def _unmasked(self) -> tuple[int, float]:
         """Messages with a gate, and the seconds of the run that reads them."""
@@ -198,15 +196,16 @@ class _Stopwatch:
         self._start = time.process_time()
 
 
-class _TimedGraphMask(GraphMask):
+def _timed_by(watch: _Stopwatch) -> type[GraphMask]:
     """GraphMask with a stopwatch for a progress bar."""
 
-    watch: ClassVar[Any] = None
+    class Timed(GraphMask):
+        @contextmanager
+        def _bar(self, total: int, *, is_fit: bool = False) -> Iterator[Any]:
+            watch.start()
+            yield watch
 
-    @contextmanager
-    def _bar(self, total: int, *, is_fit: bool = False) -> Iterator[Any]:
-        self.watch.start()
-        yield self.watch
+    return Timed
 
 
 def _training_step(case: _Case) -> Callable[[], object]:

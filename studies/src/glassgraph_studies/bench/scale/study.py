@@ -29,7 +29,7 @@ SCALE = Study(
             "hub, growth, occlusion or many",
             "all",
             to="studies",
-            choices=("hub", "growth", "occlusion", "many"),
+            choices=_PARTS,
         ),
         count("largest", 1_000_000, "Nodes of the largest random graph.", least=1000),
         repeats(5),

@@ -22,13 +22,7 @@ WALKS = Study(
     help="GNN-LRP's walks of largest relevance, found in networks of several depths.",
     run=run,
     options=(
-        several(
-            "layers",
-            "Depth of the network",
-            "3, 5, 7",
-            kind=int,
-            least=1,
-        ),
+        several("layers", "Depth of the network", "3, 5, 7", kind=int, least=1),
         count("top", 10, "Walks to look for.", to="walks"),
         repeats(5),
         SEED,

@@ -65,12 +65,7 @@ BENZENE = Study(
     options=(
         folder("Folder of benzene_graphs.npz.", is_required=True),
         seeds(3, "network and sample"),
-        several(
-            "method",
-            "Method of 'glassgraph methods'",
-            "nine",
-            to="methods",
-        ),
+        several("method", "Method of 'glassgraph methods'", "nine", to="methods"),
         count("molecules", 300, "Molecules explained for each seed."),
     ),
     tables=tables,

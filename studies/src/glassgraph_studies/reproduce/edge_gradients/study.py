@@ -6,6 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from glassgraph_studies.reproduce.edge_gradients.bars import (
+    PAIRS,
+    POSITIVE,
+    bars,
+    cosine_of,
+    value_of,
+)
 from glassgraph_studies.runner.options import DATASETS, count, folder, seeds, several, switch
 from glassgraph_studies.runner.study import Figure, Found, Pages, Row, Rows, Study
 from glassgraph_studies.runner.tables import Column, Table, number, shown
@@ -56,7 +63,7 @@ def _matrices(row: Row) -> Iterator[Table]:
     for level, words in (("edge", "edges"), ("layer", "edges by layer")):
         names = row[level]["names"]
         columns = [Column("", lambda pair: pair[0], is_name=True)]
-        columns += [_entry(_SHORT[each], number) for number, each in enumerate(names)]
+        columns += [_entry(_SHORT[each], position) for position, each in enumerate(names)]
         title = f"{_name(row)}: cosine, {words}, n = {row['instances']}"
         yield Table(title, columns, list(zip(names, row[level]["cosine"], strict=True)))
 
@@ -74,8 +81,6 @@ def tables(rows: Rows) -> Iterator[Table]:
 
 
 def _published(row: Row) -> Iterator[dict[str, Any]]:
-    from glassgraph_studies.reproduce.edge_gradients.bars import PAIRS
-
     for key, word in row["published"].items():
         if key in PAIRS and key != "learned_positive":
             level, one, other = PAIRS[key]
@@ -88,8 +93,6 @@ def _published(row: Row) -> Iterator[dict[str, Any]]:
 
 def verdicts(rows: Rows) -> Iterator[str]:
     """Every bar, reached or missed."""
-    from glassgraph_studies.reproduce.edge_gradients.bars import bars
-
     for bar in bars(rows):
         verdict = "reached" if bar.is_met else "MISSED"
         yield f"{verdict}: {bar.name}: {bar.found:.4g}, wanted {bar.wanted}"
@@ -102,14 +105,10 @@ def _name(row: Row) -> str:
 
 
 def _value(row: Row, key: str) -> str:
-    from glassgraph_studies.reproduce.edge_gradients.bars import value_of
-
     return shown(value_of(row, key), _THREE)
 
 
 def _with_positive(row: Row, name: str) -> str:
-    from glassgraph_studies.reproduce.edge_gradients.bars import POSITIVE, cosine_of
-
     return shown(cosine_of(row, "edge", name, POSITIVE), _THREE)
 
 

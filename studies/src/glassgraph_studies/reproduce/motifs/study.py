@@ -105,12 +105,7 @@ MOTIFS = Study(
     help="Planted motifs: who finds the edges that the label depends on?",
     run=run,
     options=(
-        several(
-            "method",
-            "Method of 'glassgraph methods'",
-            "five",
-            to="methods",
-        ),
+        several("method", "Method of 'glassgraph methods'", "five", to="methods"),
         DATASETS,
         Option("seeds", int, "Seeds of the explainer.", 10, 1, convert=range),
         count("data_seed", 0, "Seed of the data, the model and the halves.", least=0),

@@ -83,12 +83,7 @@ PGM = Study(
     options=(
         folder("Folder of bitcoinalpha.csv and bitcoinotc.csv; without it, motifs."),
         seeds(3, "split and network"),
-        several(
-            "network",
-            "bitcoin-alpha or bitcoin-otc",
-            "both",
-            to="networks",
-        ),
+        several("network", "bitcoin-alpha or bitcoin-otc", "both", to="networks"),
         ROWS,
         count("nodes", 100, "Nodes explained for each seed.", least=2),
         count("samples", 400, "Samples of PGM-Explainer.", least=2),

@@ -143,19 +143,8 @@ XGNN = Study(
         several("dataset", "is-acyclic or mutag", "both", to="datasets"),
         MUTAG,
         seeds(3, "data, model and generators"),
-        several(
-            "max_nodes",
-            "Most nodes of a graph",
-            "3-6, mutag 4-7",
-            kind=int,
-        ),
-        several(
-            "target",
-            "Class",
-            "0 and 1, mutag 1",
-            kind=int,
-            to="targets",
-        ),
+        several("max_nodes", "Most nodes of a graph", "3-6, mutag 4-7", kind=int),
+        several("target", "Class", "0 and 1, mutag 1", kind=int, to="targets"),
         count("iterations", 50, "Iterations of a fit."),
         Option(
             "fold_seeds",
