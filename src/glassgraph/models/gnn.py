@@ -18,7 +18,7 @@ so methods that hook activations or messages work on these models as on any othe
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from torch_geometric.nn import (
 from glassgraph.errors import HyperParameterError
 
 Level = Literal["node", "graph"]
+Aggregation = Literal["mean", "add", "max"]
 
 POOLS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
     "add": global_add_pool,
@@ -82,8 +83,24 @@ class Body:
 BODY = Body()
 
 
+#: What a layer is built with besides its channels.
+Option = int | bool | str | None
+
+
 class GNN(nn.Module):
     """Layers, activations, readout and head; a subclass says which layer, and calls it.
+
+    Called with node features `x` `[N, F]`, edges `edge_index` `[2, E]`, what else the layer reads
+    and, at level `"graph"`, `batch` `[N]`, the graph of each node (one graph by default). Returns
+    class scores before the softmax: logits `[N, C]` at node level, `[B, C]` at graph level.
+
+    Args:
+        in_channels: F, the number of node features.
+        hidden_channels: D, the width of every layer.
+        out_channels: C, the number of classes.
+        level: `"node"` or `"graph"`.
+        body: Depth, readout and the like.
+        **options: What `layer` takes besides its channels.
 
     Attributes:
         architecture: The arguments that build this model again, as JSON-able values.
@@ -96,19 +113,19 @@ class GNN(nn.Module):
 
     def __init__(
         self,
-        conv: Callable[[int, int], nn.Module],
-        channels: tuple[int, int, int],
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
         level: Level,
         body: Body,
-        options: dict[str, int | bool | str | None],
+        **options: Option,
     ) -> None:
-        """Build `num_layers` layers with `conv(in_channels, out_channels)` and a linear head."""
         super().__init__()
+        channels = (in_channels, hidden_channels, out_channels)
         if min(channels) < 1:
             raise HyperParameterError(f"in, hidden and out channels must be positive: {channels}")
         if level not in ("node", "graph"):
             raise HyperParameterError(f"level must be 'node' or 'graph', got {level!r}")
-        in_channels, hidden_channels, out_channels = channels
         self.level = level
         self.body = body
         self.architecture: dict[str, object] = {
@@ -121,12 +138,18 @@ class GNN(nn.Module):
             "body": {**asdict(body), "pool": list(body.pool)},
         }
         widths = [in_channels, *[hidden_channels] * body.num_layers]
-        self.convs = nn.ModuleList(conv(before, after) for before, after in pairwise(widths))
+        self.convs = nn.ModuleList(
+            self.layer(before, after, **options) for before, after in pairwise(widths)
+        )
         self.activations = nn.ModuleList(nn.ReLU() for _ in range(body.num_layers - 1))
         self.activations.append(nn.ReLU() if body.activate_last else nn.Identity())
         self.dropout = nn.Dropout(body.dropout)
         width = hidden_channels * (body.num_layers if body.concat else 1)
         self.head = nn.Linear(width * (len(body.pool) if level == "graph" else 1), out_channels)
+
+    def layer(self, before: int, after: int, **options: Any) -> Any:
+        """A layer of PyG, which comes without types, from `before` to `after` channels."""
+        raise NotImplementedError
 
     def _logits(
         self, x: Tensor, batch: Tensor | None, step: Callable[[nn.Module, Tensor], Tensor]
@@ -150,12 +173,8 @@ class GCN(GNN):
     """Graph convolutions (Kipf & Welling 2017, https://arxiv.org/abs/1609.02907).
 
     Args:
-        in_channels: F, the number of node features.
-        hidden_channels: D, the width of every layer.
-        out_channels: C, the number of classes.
-        level: `"node"` or `"graph"`.
+        in_channels, hidden_channels, out_channels, level, body: See `GNN`.
         normalize: Add self-loops and divide by the degrees; without it, a layer sums its neighbors.
-        body: Depth, readout and the like.
     """
 
     kind = "gcn"
@@ -169,14 +188,13 @@ class GCN(GNN):
         normalize: bool = True,
         body: Body = BODY,
     ) -> None:
-        """Build the model."""
         super().__init__(
-            lambda before, after: GCNConv(before, after, normalize=normalize),
-            (in_channels, hidden_channels, out_channels),
-            level,
-            body,
-            {"normalize": normalize},
+            in_channels, hidden_channels, out_channels, level, body, normalize=normalize
         )
+
+    def layer(self, before: int, after: int, **options: Any) -> Any:
+        """PyG's layer."""
+        return GCNConv(before, after, **options)
 
     def forward(
         self,
@@ -185,17 +203,7 @@ class GCN(GNN):
         edge_weight: Tensor | None = None,
         batch: Tensor | None = None,
     ) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: Node features `[N, F]`.
-            edge_index: Edges `[2, E]`.
-            edge_weight: A factor per edge `[E]`; 1 by default.
-            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
-
-        Returns:
-            Logits `[N, C]` at node level, `[B, C]` at graph level.
-        """
+        """Logits, see `GNN`; `edge_weight` is a factor per edge `[E]`, 1 by default."""
         return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_weight))
 
 
@@ -203,16 +211,7 @@ class _OfEdges(GNN):
     """A network that reads edges alone, neither their weights nor their types."""
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: Node features `[N, F]`.
-            edge_index: Edges `[2, E]`.
-            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
-
-        Returns:
-            Logits `[N, C]` at node level, `[B, C]` at graph level.
-        """
+        """Logits, see `GNN`."""
         return self._logits(x, batch, lambda conv, h: conv(h, edge_index))
 
 
@@ -220,11 +219,7 @@ class GIN(_OfEdges):
     """Sum aggregation and a two-layer perceptron (Xu et al. 2019, arxiv.org/abs/1810.00826).
 
     Args:
-        in_channels: F, the number of node features.
-        hidden_channels: D, the width of every layer.
-        out_channels: C, the number of classes.
-        level: `"node"` or `"graph"`.
-        body: Depth, readout and the like.
+        in_channels, hidden_channels, out_channels, level, body: See `GNN`.
     """
 
     kind = "gin"
@@ -237,26 +232,21 @@ class GIN(_OfEdges):
         level: Level = "node",
         body: Body = BODY,
     ) -> None:
-        """Build the model."""
+        super().__init__(in_channels, hidden_channels, out_channels, level, body)
 
-        def conv(before: int, after: int) -> nn.Module:
-            perceptron = nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Linear(after, after))
-            layer: nn.Module = GINConv(perceptron)
-            return layer
-
-        super().__init__(conv, (in_channels, hidden_channels, out_channels), level, body, {})
+    def layer(self, before: int, after: int, **options: Any) -> Any:
+        """PyG's layer around two linear maps."""
+        perceptron = nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Linear(after, after))
+        return GINConv(perceptron, **options)
 
 
 class GAT(_OfEdges):
     """Attention over neighbors (Velickovic et al. 2018, https://arxiv.org/abs/1710.10903).
 
     Args:
-        in_channels: F, the number of node features.
-        hidden_channels: D, the width of every layer, all heads together.
-        out_channels: C, the number of classes.
-        level: `"node"` or `"graph"`.
+        in_channels, hidden_channels, out_channels, level, body: See `GNN`; a layer is
+            `hidden_channels` wide with all heads together.
         heads: H, attention heads per layer; must divide `hidden_channels`.
-        body: Depth, readout and the like.
 
     Raises:
         HyperParameterError: if the heads do not divide the hidden channels.
@@ -273,33 +263,26 @@ class GAT(_OfEdges):
         heads: int = 4,
         body: Body = BODY,
     ) -> None:
-        """Build the model."""
         if heads < 1 or hidden_channels % heads:
             raise HyperParameterError(
                 f"heads must divide hidden_channels {hidden_channels}, got {heads}"
             )
-        super().__init__(
-            lambda before, after: GATConv(before, after // heads, heads=heads),
-            (in_channels, hidden_channels, out_channels),
-            level,
-            body,
-            {"heads": heads},
-        )
+        super().__init__(in_channels, hidden_channels, out_channels, level, body, heads=heads)
+
+    def layer(self, before: int, after: int, **options: Any) -> Any:
+        """PyG's layer, whose heads lie side by side."""
+        return GATConv(before, after // options["heads"], **options)
 
 
 class RGCN(GNN):
     """One weight matrix per relation (Schlichtkrull et al. 2018, https://arxiv.org/abs/1703.06103).
 
     Args:
-        in_channels: F, the number of node features.
-        hidden_channels: D, the width of every layer.
-        out_channels: C, the number of classes.
+        in_channels, hidden_channels, out_channels, level, body: See `GNN`.
         num_relations: R, the number of edge types.
-        level: `"node"` or `"graph"`.
         num_bases: Build the R matrices from this many; None gives each relation its own.
         aggr: How the messages of one relation are joined, `"mean"` (the paper's), `"add"` or
             `"max"`; relations are added.
-        body: Depth, readout and the like.
 
     Raises:
         HyperParameterError: if the number of relations is not positive, or `aggr` is unknown.
@@ -315,38 +298,23 @@ class RGCN(GNN):
         num_relations: int,
         level: Level = "node",
         num_bases: int | None = None,
-        aggr: Literal["mean", "add", "max"] = "mean",
+        aggr: Aggregation = "mean",
         body: Body = BODY,
     ) -> None:
-        """Build the model."""
         if num_relations < 1:
             raise HyperParameterError(f"num_relations must be positive, got {num_relations}")
-        if aggr not in ("mean", "add", "max"):
-            raise HyperParameterError(f"aggr must be 'mean', 'add' or 'max', got {aggr!r}")
-        super().__init__(
-            lambda before, after: RGCNConv(
-                before, after, num_relations, num_bases=num_bases, aggr=aggr
-            ),
-            (in_channels, hidden_channels, out_channels),
-            level,
-            body,
-            {"num_relations": num_relations, "num_bases": num_bases, "aggr": aggr},
-        )
+        _check_aggr(aggr)
+        own = {"num_relations": num_relations, "num_bases": num_bases, "aggr": aggr}
+        super().__init__(in_channels, hidden_channels, out_channels, level, body, **own)
+
+    def layer(self, before: int, after: int, **options: Any) -> Any:
+        """PyG's layer."""
+        return RGCNConv(before, after, **options)
 
     def forward(
         self, x: Tensor, edge_index: Tensor, edge_type: Tensor, batch: Tensor | None = None
     ) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: Node features `[N, F]`.
-            edge_index: Edges `[2, E]`.
-            edge_type: The relation of each edge `[E]`, in 0..R-1.
-            batch: The graph of each node `[N]`; one graph by default. No part in node logits.
-
-        Returns:
-            Logits `[N, C]` at node level, `[B, C]` at graph level.
-        """
+        """Logits, see `GNN`; `edge_type` is the relation of each edge `[E]`, in 0..R-1."""
         return self._logits(x, batch, lambda conv, h: conv(h, edge_index, edge_type))
 
 
@@ -356,12 +324,8 @@ class SAGE(_OfEdges):
     "Inductive Representation Learning on Large Graphs", https://arxiv.org/abs/1706.02216.
 
     Args:
-        in_channels: F, the number of node features.
-        hidden_channels: D, the width of every layer.
-        out_channels: C, the number of classes.
-        level: `"node"` or `"graph"`.
+        in_channels, hidden_channels, out_channels, level, body: See `GNN`.
         aggr: How the neighbors are joined, `"mean"` (the paper's), `"add"` or `"max"`.
-        body: Depth, readout and the like.
 
     Raises:
         HyperParameterError: if `aggr` is unknown.
@@ -375,19 +339,20 @@ class SAGE(_OfEdges):
         hidden_channels: int,
         out_channels: int,
         level: Level = "node",
-        aggr: Literal["mean", "add", "max"] = "mean",
+        aggr: Aggregation = "mean",
         body: Body = BODY,
     ) -> None:
-        """Build the model."""
-        if aggr not in ("mean", "add", "max"):
-            raise HyperParameterError(f"aggr must be 'mean', 'add' or 'max', got {aggr!r}")
-        super().__init__(
-            lambda before, after: SAGEConv(before, after, aggr=aggr),
-            (in_channels, hidden_channels, out_channels),
-            level,
-            body,
-            {"aggr": aggr},
-        )
+        _check_aggr(aggr)
+        super().__init__(in_channels, hidden_channels, out_channels, level, body, aggr=aggr)
+
+    def layer(self, before: int, after: int, **options: Any) -> Any:
+        """PyG's layer."""
+        return SAGEConv(before, after, **options)
+
+
+def _check_aggr(aggr: str) -> None:
+    if aggr not in get_args(Aggregation):
+        raise HyperParameterError(f"aggr must be 'mean', 'add' or 'max', got {aggr!r}")
 
 
 MODELS: dict[str, type[GCN] | type[GIN] | type[GAT] | type[RGCN] | type[SAGE]] = {
