@@ -8,7 +8,6 @@ got and what was expected.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
@@ -31,7 +30,6 @@ class Described(Protocol):
     traits: ClassVar[Traits]
 
 
-@functools.cache
 def check_class(method: type[Described]) -> None:
     """Whether a class declares what every method has to.
 

@@ -23,20 +23,3 @@ alike; nothing is registered on the model but two hooks that tell which module r
 | `walks.py` | all walks through a model at once, as products of matrices |
 | `walk_cuts.py`, `walk_gradients.py`, `walk_reader.py` | read them out of a model |
 """
-
-from glassgraph.relevance.input_rules import InputRule, WSquare, ZBox
-from glassgraph.relevance.operations import register
-from glassgraph.relevance.rules import AlphaBeta, Epsilon, Gamma, Rule, Zero, ZPlus
-
-__all__ = [
-    "AlphaBeta",
-    "Epsilon",
-    "Gamma",
-    "InputRule",
-    "Rule",
-    "WSquare",
-    "ZBox",
-    "ZPlus",
-    "Zero",
-    "register",
-]

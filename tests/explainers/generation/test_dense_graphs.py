@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
 
 ROOM, TYPES = 5, 3
 

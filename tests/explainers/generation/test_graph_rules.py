@@ -10,8 +10,13 @@ from torch import Tensor
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, MissingExtraError
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_rules import Judged, Rule, as_rule, from_json
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.graph_rules import (
+    Judged,
+    Rule,
+    as_rule,
+    from_json,
+)
 
 NAMES = ("C", "O", "F")
 ROOM = 5

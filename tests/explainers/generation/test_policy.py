@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.policy import Choice, Policy, invert
 from glassgraph.explainers.generation.xgnn import policy_loss
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.policy import Choice, Policy, invert
 
 TYPES = 3
 

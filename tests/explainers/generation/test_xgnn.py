@@ -28,12 +28,12 @@ from glassgraph.errors import (
     TaskError,
     UnsupportedModelError,
 )
-from glassgraph.explainers.generation.model_explainer import UnreachedClassWarning
+from glassgraph.explainers.model_explainer import UnreachedClassWarning
 from glassgraph_studies.reference.xgnn import Literal, Moved
 from tests.explainers.generation.models import Ringed, hates, is_tree, ringed, sizes
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::glassgraph.explainers.generation.model_explainer.UnreachedClassWarning"
+    "ignore::glassgraph.explainers.model_explainer.UnreachedClassWarning"
 )
 TINY: dict[str, Any] = {"iterations": 3, "episodes": 4, "num_rollouts": 3, "progress": False}
 

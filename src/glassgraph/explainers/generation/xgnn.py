@@ -12,23 +12,23 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from glassgraph.errors import FitError
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import (
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import (
     STREAM_EXPLAIN,
     Environment,
 )
-from glassgraph.explainers.generation.graph_generation.episodes import (
+from glassgraph.explainers.graph_generation.episodes import (
     EpisodeRunner,
     Learn,
     RollBack,
 )
-from glassgraph.explainers.generation.graph_generation.policy import Choice, Policy
-from glassgraph.explainers.generation.graph_generation.rollout import Rewards, RolloutValue
-from glassgraph.explainers.generation.graph_generation.trajectories import (
+from glassgraph.explainers.graph_generation.policy import Choice, Policy
+from glassgraph.explainers.graph_generation.rollout import Rewards, RolloutValue
+from glassgraph.explainers.graph_generation.trajectories import (
     Trajectories,
     generated_graphs,
 )
-from glassgraph.explainers.generation.model_explainer import ModelExplainer
+from glassgraph.explainers.model_explainer import ModelExplainer
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph

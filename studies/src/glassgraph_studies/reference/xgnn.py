@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from glassgraph.core.protect import protected
 from glassgraph.core.random import uniform
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import (
+from glassgraph.explainers.generation.xgnn import XGNN
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import (
     STREAM_EXPLAIN,
     STREAM_INITIAL,
 )
-from glassgraph.explainers.generation.graph_generation.episodes import EpisodeRunner
-from glassgraph.explainers.generation.graph_generation.policy import Policy
-from glassgraph.explainers.generation.xgnn import XGNN
+from glassgraph.explainers.graph_generation.episodes import EpisodeRunner
+from glassgraph.explainers.graph_generation.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
+from glassgraph import graph_rules
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.molecules import MUTAG_ATOMS
 from glassgraph.errors import DatasetError, HyperParameterError
-from glassgraph.explainers.generation import graph_rules
 from glassgraph.explainers.generation.xgnn import XGNN
 from glassgraph.models import GNN, accuracy, build_model, reference_model, train
 from glassgraph.results.model_explanation import ModelExplanation

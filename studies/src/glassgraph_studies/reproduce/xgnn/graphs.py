@@ -8,9 +8,9 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import degree, to_undirected
 
+from glassgraph import graph_rules
 from glassgraph.core.protect import protected
 from glassgraph.datasets.is_acyclic import ACYCLIC, CYCLIC
-from glassgraph.explainers.generation import graph_rules
 
 #: The classes of Is_Acyclic.
 CLASSES = {CYCLIC: "cyclic", ACYCLIC: "acyclic"}

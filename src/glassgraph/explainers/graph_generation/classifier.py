@@ -12,7 +12,7 @@ from torch_geometric.data import Batch, Data
 from glassgraph.core.call import ModelCall
 from glassgraph.core.task import Call, Task, as_matrix, probabilities
 from glassgraph.errors import HyperParameterError, ModelCallError, TaskError, UnsupportedModelError
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
 
 FeatureName = Literal["one_hot", "degree", "constant"]
 #: ``features(node_type [n], edge_index [2, e]) -> x [n, F]``.

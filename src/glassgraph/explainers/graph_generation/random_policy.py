@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.random import uniform
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import (
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import (
     STREAM_RANDOM,
     Environment,
 )
-from glassgraph.explainers.generation.graph_generation.policy import invert
-from glassgraph.explainers.generation.graph_generation.rule import satisfies
-from glassgraph.explainers.generation.graph_generation.trajectories import Trajectories, Transition
+from glassgraph.explainers.graph_generation.policy import invert
+from glassgraph.explainers.graph_generation.rule import satisfies
+from glassgraph.explainers.graph_generation.trajectories import Trajectories, Transition
 
 #: New beginnings of a graph that got stuck before it had its size.
 _ATTEMPTS = 100

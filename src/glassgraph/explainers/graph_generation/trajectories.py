@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import Environment
-from glassgraph.explainers.generation.graph_generation.rule import satisfies
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import Environment
+from glassgraph.explainers.graph_generation.rule import satisfies
 from glassgraph.results.model_explanation import GeneratedGraph, Step
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from glassgraph.errors import HyperParameterError, MissingExtraError
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.rule import Rule
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.rule import Rule
 
 __all__ = ["VALENCES", "Connected", "MaxDegree", "Rule", "Sanitizable", "Valence", "as_rule"]
 

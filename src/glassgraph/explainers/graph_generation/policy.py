@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
 
 _EMBEDDING, _CONVOLUTIONS = 8, (16, 24, 32)
 _START_HIDDEN, _END_HIDDEN = 16, 24

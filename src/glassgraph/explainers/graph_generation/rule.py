@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
 
 
 class Rule(ABC):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.rule import Rule
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.rule import Rule
 
 #: None for a node of any type, a type by name or number, or a graph (node_type, edge_index).
 Start = None | str | int | tuple[Any, Any]

@@ -33,29 +33,34 @@ from glassgraph.errors import (
     TargetError,
 )
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
-from glassgraph.explainers.generation.graph_generation.classifier import (
+from glassgraph.explainers.graph_generation.classifier import (
     Classifier,
     Decorate,
     Features,
 )
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import (
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import (
     STREAM_INITIAL,
     STREAM_RANDOM,
     Environment,
 )
-from glassgraph.explainers.generation.graph_generation.initial_graphs import (
+from glassgraph.explainers.graph_generation.graph_rules import (
+    Judge,
+    Rule,
+    as_rule,
+    from_json,
+)
+from glassgraph.explainers.graph_generation.initial_graphs import (
     Start,
     node_type_names,
     read_initial_graphs,
     with_a_first_move,
 )
-from glassgraph.explainers.generation.graph_generation.random_policy import run_random_policy
-from glassgraph.explainers.generation.graph_generation.trajectories import (
+from glassgraph.explainers.graph_generation.random_policy import run_random_policy
+from glassgraph.explainers.graph_generation.trajectories import (
     generated_graphs,
     with_probabilities,
 )
-from glassgraph.explainers.generation.graph_rules import Judge, Rule, as_rule, from_json
 from glassgraph.explainers.settings import KW_ONLY, Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation

@@ -14,15 +14,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import Environment
-from glassgraph.explainers.generation.graph_generation.policy import Choice, Policy
-from glassgraph.explainers.generation.graph_generation.rollout import (
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import Environment
+from glassgraph.explainers.graph_generation.policy import Choice, Policy
+from glassgraph.explainers.graph_generation.rollout import (
     Address,
     Rewards,
     evaluate_step,
 )
-from glassgraph.explainers.generation.graph_generation.trajectories import Trajectories, Transition
+from glassgraph.explainers.graph_generation.trajectories import Trajectories, Transition
 
 RollBack = Literal["worse", "negative"]
 Learn = Callable[[Choice, Tensor], None]

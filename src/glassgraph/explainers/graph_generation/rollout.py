@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.random import uniform
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.environment import Environment
-from glassgraph.explainers.generation.graph_generation.policy import Policy
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.environment import Environment
+from glassgraph.explainers.graph_generation.policy import Policy
 
 RolloutValue = Literal["best", "last"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.explainers.generation.graph_generation.classifier import Classifier
-from glassgraph.explainers.generation.graph_generation.dense_graphs import DenseGraphs
-from glassgraph.explainers.generation.graph_generation.rule import Rule, satisfies
+from glassgraph.explainers.graph_generation.classifier import Classifier
+from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.explainers.graph_generation.rule import Rule, satisfies
 
 #: Iterations count from 0; what is drawn outside of them has these addresses.
 STREAM_EXPLAIN, STREAM_RANDOM, STREAM_INITIAL = -1, -2, -3

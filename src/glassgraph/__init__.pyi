@@ -1,0 +1,56 @@
+# Every public name and where it lives: read by `__init__.py`, by type checkers and by editors.
+
+from . import diagnose as diagnose
+from . import errors as errors
+from . import graph_rules as graph_rules
+from . import rules as rules
+from ._version import __version__ as __version__
+from .core.adjacency import AdjacencyTap as AdjacencyTap
+from .core.sites import MessageTap as MessageTap
+from .core.task import Task as Task
+from .explainers.amortized import AmortizedExplainer as AmortizedExplainer
+from .explainers.base import Explainer as Explainer
+from .explainers.black_box import BlackBoxExplainer as BlackBoxExplainer
+from .explainers.decomposition.excitation_backprop import ExcitationBackprop as ExcitationBackprop
+from .explainers.decomposition.gnn_lrp import GNNLRP as GNNLRP
+from .explainers.decomposition.lrp import LRP as LRP
+from .explainers.generation.xgnn import XGNN as XGNN
+from .explainers.gradient.cam import CAM as CAM
+from .explainers.gradient.edge_gradients import EdgeGradients as EdgeGradients
+from .explainers.gradient.grad_cam import GradCAM as GradCAM
+from .explainers.gradient.guided_backprop import GuidedBackprop as GuidedBackprop
+from .explainers.gradient.integrated_gradients import IntegratedGradients as IntegratedGradients
+from .explainers.gradient.positive_gradients import PositiveGradients as PositiveGradients
+from .explainers.gradient.saliency import Saliency as Saliency
+from .explainers.perturbation.attention import Attention as Attention
+from .explainers.perturbation.causal_screening import CausalScreening as CausalScreening
+from .explainers.perturbation.erasure_search import ErasureSearch as ErasureSearch
+from .explainers.perturbation.gnn_explainer import GNNExplainer as GNNExplainer
+from .explainers.perturbation.graphmask import GraphMask as GraphMask
+from .explainers.perturbation.information_bottleneck import (
+    InformationBottleneck as InformationBottleneck,
+)
+from .explainers.perturbation.occlusion import Occlusion as Occlusion
+from .explainers.perturbation.pg_explainer import PGExplainer as PGExplainer
+from .explainers.perturbation.random import Random as Random
+from .explainers.perturbation.subgraphx import SubgraphX as SubgraphX
+from .explainers.perturbation.zorro import Zorro as Zorro
+from .explainers.registry import explain as explain
+from .explainers.registry import methods as methods
+from .explainers.registry import register as register
+from .explainers.scope import Scope as Scope
+from .explainers.settings import setting as setting
+from .explainers.surrogate.graph_lime import GraphLIME as GraphLIME
+from .explainers.surrogate.pgm_explainer import PGMExplainer as PGMExplainer
+from .explainers.surrogate.relex import RelEx as RelEx
+from .explainers.traits import Traits as Traits
+from .metrics.compare import Comparison as Comparison
+from .metrics.compare import compare as compare
+from .metrics.similarity import Similarity as Similarity
+from .metrics.similarity import compare_all as compare_all
+from .results.explanation import Attribution as Attribution
+from .results.explanation import Explanation as Explanation
+from .results.explanation import Explanations as Explanations
+from .results.explanation import HeteroExplanation as HeteroExplanation
+from .results.explanation import LocalExplanation as LocalExplanation
+from .results.model_explanation import ModelExplanation as ModelExplanation
