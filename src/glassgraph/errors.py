@@ -54,6 +54,10 @@ class HyperParameterError(GlassgraphError, ValueError):
     """A hyper-parameter of a method is unknown or out of range."""
 
 
+class NoGradientError(GlassgraphError, RuntimeError):
+    """A method needs gradients, and the model lets none through."""
+
+
 class MethodDefinitionError(GlassgraphError, TypeError):
     """A class of an explanation method lacks its name or traits."""
 

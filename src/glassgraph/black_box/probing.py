@@ -28,7 +28,7 @@ from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import Fields, receptive_fields
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.core.task import Task
-from glassgraph.errors import GlassgraphError
+from glassgraph.errors import GlassgraphError, ModelCallError
 
 #: Predictions that are looked at.
 _PROBES = 16
@@ -103,15 +103,40 @@ class _Scene:
         return receptive_fields(self.graph, self.instances.seeds, hops, looks_ahead)
 
     def is_right(self, model_call: ModelCall, task: Task, fields: Fields) -> bool:
-        """Whether the model predicts the same from fields alone."""
+        """Whether the model predicts the same from fields alone.
+
+        Raises:
+            ModelCallError: if it fails on them once and not when it is called again.
+        """
+        packed = pack(self.graph, fields, model_call, task.level)
+        rows = output_rows(self.graph, fields, packed, task)
         try:
-            packed = pack(self.graph, fields, model_call, task.level)
-            rows = output_rows(self.graph, fields, packed, task)
             result = model_call(packed.data)
+        except Exception as error:  # noqa: BLE001 - the cut graph is ours
+            _refuse_chance(model_call, packed.data, error)
+            return False
+        try:
             output = select_rows(task, result, rows, len(self.instances))
-        except Exception:  # noqa: BLE001 - the cut graph is ours
+        except GlassgraphError:  # other rows than on the whole graph
             return False
         return bool(rows_agree(output, self.reference).all())
+
+
+def _refuse_chance(model_call: ModelCall, data: Any, error: Exception) -> None:
+    """What fails on a cut graph every time may need the whole; what fails at times is broken.
+
+    Raises:
+        ModelCallError: if the same call succeeds now.
+    """
+    try:
+        model_call(data)
+    except Exception:  # noqa: BLE001
+        return
+    raise ModelCallError(
+        f"the model failed once and succeeded when it was called again on the same data "
+        f"({type(error).__name__}: {error}); how far it looks cannot be found out. Mend it, or "
+        "give num_hops="
+    ) from error
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
+from glassgraph.errors import NoGradientError
 
 
 @dataclass
@@ -222,14 +223,38 @@ class InstanceBatch:
         output = self.output(gates, features, baselines)
         return task.loss(self.task, output, self.targets, self.reference)
 
-    def gradients(self, value: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Gradients of the sum of ``value`` with respect to each input; zero where unconnected."""
-        if not value.requires_grad:
-            return [torch.zeros_like(each) for each in inputs]
-        return list(
-            torch.autograd.grad(
-                value.sum(), list(inputs), allow_unused=True, materialize_grads=True
+    def gradients(
+        self, value: Tensor, inputs: Sequence[Tensor], *, gates_first: bool = True
+    ) -> list[Tensor]:
+        """Gradients of the sum of ``value`` with respect to each input; zero where unconnected.
+
+        Args:
+            value: what the model returned, or what was made of it.
+            inputs: tensors that it was computed from.
+            gates_first: whether the first input is gates, on which ``value`` has to depend.
+
+        Raises:
+            NoGradientError: if there are messages, and no gradient comes through the model (to the
+                gates, or to any input).
+        """
+        found: Sequence[Tensor | None] = [None] * len(inputs)
+        if value.requires_grad:
+            found = torch.autograd.grad(value.sum(), list(inputs), allow_unused=True)
+        needed = found[:1] if gates_first else found
+        if all(each is None for each in needed) and self._has_gated_messages():
+            raise NoGradientError(
+                "the prediction does not depend differentiably on "
+                f"{'messages' if gates_first else 'features'}: forward runs under torch.no_grad(), "
+                "detaches what layers return, or never uses it. Methods that need no gradient: "
+                "occlusion, causal_screening, subgraphx, pgm_explainer, relex, zorro"
             )
+        pairs = zip(inputs, found, strict=True)
+        return [torch.zeros_like(each) if one is None else one for each, one in pairs]
+
+    def _has_gated_messages(self) -> bool:
+        return any(
+            plan.row_edge is not None and bool((plan.row_edge < self.num_edges).any())
+            for plan in self.intervention.plans
         )
 
     def gate_gradients(self, gates: Tensor) -> Tensor:

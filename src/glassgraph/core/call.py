@@ -9,6 +9,7 @@ from torch import nn
 from torch_geometric.data import HeteroData
 from torch_geometric.data.data import BaseData
 
+from glassgraph.core.shield import Shield
 from glassgraph.core.task import Call
 from glassgraph.errors import ModelCallError
 
@@ -30,6 +31,7 @@ class ModelCall:
     def __init__(self, model: nn.Module, call: Call | None = None) -> None:
         self.model = model
         self._call = call
+        self._shield = Shield()
         self._parameters: list[inspect.Parameter] = []
         if call is None:
             signature = inspect.signature(model.forward)
@@ -61,15 +63,19 @@ class ModelCall:
         return any(p.name in (name, f"{name}_dict") for p in self._parameters)
 
     def __call__(self, data: Any) -> Any:
-        """Call the model.
+        """Call the model; whatever it writes into its data, the data given stay as they are.
 
         Raises:
             ModelCallError: if ``forward`` needs a name that the data lack.
         """
-        if self._call is not None:
-            return self._call(self.model, data)
-        if self.takes_whole_data:
-            return self.model(data)
+        with self._shield.over(data) as own:
+            if self._call is not None:
+                return self._call(self.model, own)
+            if self.takes_whole_data:
+                return self.model(own)
+            return self.model(**self._arguments(own))
+
+    def _arguments(self, data: Any) -> dict[str, Any]:
         arguments = {}
         for parameter in self._parameters:
             found, value = _look_up(data, parameter.name)
@@ -81,7 +87,7 @@ class ModelCall:
                     f"data lack (they have {', '.join(sorted(data.keys()))}); set "
                     f"data.{parameter.name}, or pass call=lambda model, data: model(...)"
                 )
-        return self.model(**arguments)
+        return arguments
 
 
 def _is_whole_data(parameter: inspect.Parameter) -> bool:

@@ -46,7 +46,7 @@ from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
-from glassgraph.errors import ModelCallError, TargetError
+from glassgraph.errors import GraphError, ModelCallError, TargetError
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
@@ -62,6 +62,10 @@ _GRAPHS_CHECKED = 4
 
 class FallbackWarning(UserWarning):
     """Instances could not be cut out of their graph and are explained on the full graph."""
+
+
+class UnstableModelWarning(UserWarning):
+    """The model gives other outputs for the same input."""
 
 
 @dataclass
@@ -201,6 +205,7 @@ class Preparation:
             yield position, batch
             return
         if batch is not None:
+            self._tell_if_unstable()
             self.tell("predictions on receptive fields differ from those on the full graph", None)
             kept = is_right.nonzero().view(-1)
             if kept.numel():
@@ -326,6 +331,28 @@ class Preparation:
             self.task, target, reference, lambda: labels_of(self.graph, self.task, chosen)
         )
 
+    def _tell_if_unstable(self) -> None:
+        """Say so, once, if the model gives another output for the same input."""
+        if "unstable" in self._warned:
+            return
+        if self.task.level == "graph":
+            data = single_graph(self.graph, 0, self.model_call)
+        else:
+            data = own_data(self.graph, self.task)
+        with torch.no_grad():
+            one, other = (run_on(self.model_call, data) for _ in range(2))
+        if _is_same_output(one, other):
+            return
+        self._warned.add("unstable")
+        warnings.warn(
+            f"{type(self.model_call.model).__name__} gives other outputs when it is called again "
+            "on the same data (dropout or sampling that stays on in evaluation mode, or a state "
+            "kept between calls): every explanation is about one of these outputs, and none of "
+            "them is tested. Make forward repeatable first",
+            UnstableModelWarning,
+            stacklevel=2,
+        )
+
     def tell(self, what: str, error: Exception | None = None) -> None:
         """Warn of a fall-back, once."""
         if what in self._warned:
@@ -333,8 +360,8 @@ class Preparation:
         self._warned.add(what)
         reason = "" if error is None else f" ({type(error).__name__}: {error})"
         warnings.warn(
-            f"{what}{reason}; falling back to the full graph, one instance at a time: the result "
-            "is right, but slower",
+            f"{what}{reason}; falling back to the full graph, one instance at a time: "
+            + ("slower" if "unstable" in self._warned else "the result is right, but slower"),
             FallbackWarning,
             stacklevel=2,
         )
@@ -346,4 +373,34 @@ def _read_graph(data: Any, task: Task) -> tuple[TypedGraph, Task]:
     task = complete_task(task, graph)
     if task.level == "edge":
         find_links(graph)  # before the model meets them
+    if task.level == "graph":
+        _refuse_edges_between(graph)
     return graph, task
+
+
+def _refuse_edges_between(graph: TypedGraph) -> None:
+    """Graphs are explained one by one, so no message may run from one to another.
+
+    Raises:
+        GraphError: naming the first edge that does.
+    """
+    if graph.node_graph is None:
+        return
+    source, destination = graph.node_graph[graph.source], graph.node_graph[graph.destination]
+    between = (source != destination).nonzero().view(-1)
+    if between.numel():
+        edge = int(between[0])
+        raise GraphError(
+            f"edge {edge} runs from node {int(graph.source[edge])} of graph {int(source[edge])} to "
+            f"node {int(graph.destination[edge])} of graph {int(destination[edge])} "
+            f"({between.numel()} such edges): a graph task explains each graph by itself; mend "
+            "edge_index or batch"
+        )
+
+
+def _is_same_output(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and bool(torch.allclose(one, other, equal_nan=True))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(_is_same_output(one[name], other.get(name)) for name in one)
+    return True  # what is neither is refused elsewhere

@@ -2,8 +2,11 @@
 
 `protected` puts a model into the state explanations need (evaluation mode, no gradients for
 parameters, layer caches empty) and restores everything afterwards, also after an exception or an
-interrupt: training flags of every submodule, ``requires_grad``, buffers, layer caches, and the
-random generators of torch, numpy and Python.
+interrupt: training flags of every submodule, ``requires_grad``, buffers and other tensors that
+modules hold (the entries, not their values alone), layer caches, and the random generators of
+torch, numpy and Python.
+
+One thread at a time has a model; others wait for it. Two models in two threads run side by side.
 """
 
 from __future__ import annotations
@@ -12,41 +15,104 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock, RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from glassgraph.errors import UnsupportedModelError
 
 #: PyG layers built with ``cached=True`` keep the normalized graph of their first call under
 #: attributes of this prefix, and offer no public way to empty them.
 _CACHE_PREFIX = "_cached_"
 
 
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+_locks_guard = Lock()
+
+
+def _lock_of(model: nn.Module) -> RLock:
+    """The lock of a model, shared by all explainers of it."""
+    with _locks_guard:
+        return _locks.setdefault(model, RLock())
+
+
 @contextmanager
 def protected(model: nn.Module) -> Iterator[None]:
-    """Ready a model for explanation, and undo it all on leaving the block."""
-    modules = list(model.modules())
-    training = [module.training for module in modules]
-    requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    # Inside inference mode no gradient can be had: every one would silently be zero.
-    with torch.inference_mode(False), _random_state(), _without_caches(modules):
-        try:
-            for module in modules:
-                module.training = False
-            for parameter, _ in requires_grad:
-                parameter.requires_grad_(False)
-            yield
-        finally:
-            for module, flag in zip(modules, training, strict=True):
-                module.training = flag
-            for parameter, flag in requires_grad:
-                parameter.requires_grad_(flag)
-            for buffer, saved in buffers:
-                if not _same(buffer, saved):
-                    with torch.no_grad():
-                        buffer.copy_(saved)
+    """Ready a model for explanation, and undo it all on leaving the block.
+
+    Raises:
+        UnsupportedModelError: if its parameters were made in inference mode; nothing is changed.
+    """
+    with _lock_of(model):
+        modules = list(model.modules())
+        _refuse_inference(model)
+        training = [module.training for module in modules]
+        requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        held = [_Held.of(module) for module in modules]
+        # Inside inference mode no gradient can be had: every one would silently be zero.
+        with torch.inference_mode(False), _random_state(), _without_caches(modules):
+            try:
+                for module in modules:
+                    module.training = False
+                for parameter, _ in requires_grad:
+                    parameter.requires_grad_(False)
+                yield
+            finally:
+                for module, flag in zip(modules, training, strict=True):
+                    module.training = flag
+                for parameter, flag in requires_grad:
+                    parameter.requires_grad_(flag)
+                for each in held:
+                    each.restore()
+
+
+def _refuse_inference(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.is_inference():
+            raise UnsupportedModelError(
+                f"the parameter {name} was made in inference mode, so no gradient can pass it; "
+                "build or load the model outside of torch.inference_mode()"
+            )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The buffers of a module, and the tensors among its attributes, with their values."""
+
+    module: nn.Module
+    buffers: dict[str, tuple[Tensor, Tensor]]
+    attributes: dict[str, tuple[Tensor, Tensor]]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> _Held:
+        buffers = dict(module.named_buffers(recurse=False))
+        attributes = {name: each for name, each in vars(module).items() if isinstance(each, Tensor)}
+        return cls(module, _saved(buffers), _saved(attributes), frozenset(vars(module)))
+
+    def restore(self) -> None:
+        """Put back what was replaced, overwritten, or has come since."""
+        for name in dict(self.module.named_buffers(recurse=False)):
+            if name not in self.buffers:
+                setattr(self.module, name, None)
+        for name, value in list(vars(self.module).items()):
+            if isinstance(value, Tensor) and name not in self.names:
+                delattr(self.module, name)
+        for name, (tensor, value) in (*self.buffers.items(), *self.attributes.items()):
+            if getattr(self.module, name, None) is not tensor:
+                setattr(self.module, name, tensor)
+            if not _same(tensor, value):
+                with torch.no_grad():
+                    tensor.copy_(value)
+
+
+def _saved(tensors: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    return {name: (tensor, tensor.detach().clone()) for name, tensor in tensors.items()}
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

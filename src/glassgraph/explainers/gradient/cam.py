@@ -107,7 +107,7 @@ class CAM(Explainer, kw_only=False):
                 + _INSTEAD
             )
         score = tasks.score(batch.task, pooling.output, batch.targets)
-        (weight,) = batch.gradients(score, [pooling.pooled])
+        (weight,) = batch.gradients(score, [pooling.pooled], gates_first=False)
         _check_head(batch, pooling, score.detach(), weight)
         states = pooling.states.detach().flatten(1)
         per_graph = weight.reshape(batch.num_instances, states.size(1))

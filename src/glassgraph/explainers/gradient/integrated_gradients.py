@@ -287,7 +287,9 @@ def _over_features(
         ]
         with torch.enable_grad():
             score = copies.score(gates, moved)
-            gradients = iter(copies.gradients(score, [x for x in moved if x is not None]))
+            gradients = iter(
+                copies.gradients(score, [x for x in moved if x is not None], gates_first=False)
+            )
         for total in sums:
             if total is not None:
                 gradient = next(gradients).view(alpha.numel(), *total.shape)
