@@ -167,7 +167,7 @@ def test_features_of_a_type_that_has_none() -> None:
 
     class Features(Wrong):
         def attribute(self, batch: InstanceBatch) -> gg.Attribution:
-            return A(feature=[torch.rand(each.size(0), 3) for each in batch.node_owners()])
+            return A(feature=[torch.rand(each.size(0), 3) for each in batch.packed.node_position])
 
     class Net(torch.nn.Module):
         def __init__(self) -> None:

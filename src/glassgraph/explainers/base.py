@@ -38,7 +38,6 @@ from glassgraph.explainers.settings import Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.explainers.unpack import unpack
 from glassgraph.results.explanation import Attribution, Explanations, Part
-from glassgraph.results.store import Writer
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
 DEFAULT_MEMORY_BUDGET = 1 << 30
@@ -208,6 +207,8 @@ class Explainer(Configured, ABC, kw_only=False):
         parts: list[Part] = []
         writer = None
         if save_to is not None:
+            from glassgraph.results.store import Writer
+
             writer = Writer(Path(save_to), self._collect(preparation, header, [], False).contents())
 
         def collect(is_complete: bool) -> Explanations:
