@@ -37,6 +37,7 @@ class MessageTap(nn.Module):
                 return torch.zeros_like(x).index_add(0, edge_index[1], messages)
 
     Example:
+        >>> import torch
         >>> edges = torch.tensor([[0, 1], [1, 2]])
         >>> MessageTap()(torch.tensor([[2.0], [3.0]]), edges)
         tensor([[2.],
