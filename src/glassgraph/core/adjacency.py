@@ -28,8 +28,12 @@ class AdjacencyTap(nn.Module):
     """Marks the product with a dense adjacency matrix, so that its edges can be explained.
 
     Call it in place of ``adjacency @ values``. Every nonzero entry is a message; entries may be
-    weights (a normalized adjacency, attention). The matrix runs over all nodes of ``edge_index``,
-    also where graphs are batched. ::
+    weights (a normalized adjacency, attention). With gates ``Z`` and a baseline ``b`` in every row
+    of ``B`` the product becomes ``(Z o A) V + ((J - Z) o A) B``, and no message is written out:
+    equation 10 of Schlichtkrull, De Cao and Titov, "Interpreting Graph Neural Networks for NLP With
+    Differentiable Edge Masking" (ICLR 2021, https://arxiv.org/abs/2010.00577).
+
+    The matrix runs over all nodes of ``edge_index``, also where graphs are batched. ::
 
         class MyLayer(torch.nn.Module):
             def __init__(self):

@@ -35,6 +35,13 @@ class MessageTap(nn.Module):
             def forward(self, x, edge_index):
                 messages = self.tap(x[edge_index[0]], edge_index, x)
                 return torch.zeros_like(x).index_add(0, edge_index[1], messages)
+
+    Example:
+        >>> import torch
+        >>> edges = torch.tensor([[0, 1], [1, 2]])
+        >>> MessageTap()(torch.tensor([[2.0], [3.0]]), edges)
+        tensor([[2.],
+                [3.]])
     """
 
     def forward(

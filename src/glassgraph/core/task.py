@@ -1,18 +1,4 @@
-"""What is explained: call a model, pick the scalar, its loss.
-
-A *task* says what one prediction is. For a model output ``f`` of shape ``[B, C]`` and a target
-class ``a``, the explained *score* is, in the model's own units,
-
-* multi-class: ``f_a`` (the logit for ``raw``, the probability for ``probs``, the log probability
-  for ``log_probs``); contrastive targets ``(a, b)``: ``f_a - f_b``, "why a rather than b";
-* binary with one column: ``f`` for class 1 and its mirror image for class 0 (``-f`` for logits,
-  ``1 - f`` for probabilities); with several columns (multi-label) the target names a column;
-* regression: column ``a`` of the output.
-
-The *loss* that learned masks minimize is ``-log P(a)``, for contrastive targets
-``-log sigmoid(log P(a) - log P(b))``, and for regression the squared distance to the model's own
-prediction.
-"""
+"""What is explained: call a model, pick the scalar, its loss."""
 
 from __future__ import annotations
 
@@ -40,7 +26,21 @@ _TINY = 1e-15
 
 @dataclass(frozen=True)
 class Task:
-    """What one prediction is, in the words of PyG's ``ModelConfig``.
+    """What is one prediction?
+
+    In the words of PyG's ``ModelConfig``. For a model output ``f [B, C]`` and a target class ``a``
+    the explained *score* is, in the model's own units,
+
+    * multi-class: ``f_a`` (the logit for ``raw``, the probability for ``probs``, the log
+      probability for ``log_probs``); contrastive targets ``(a, b)``: ``f_a - f_b``, "why a rather
+      than b";
+    * binary with one column: ``f`` for class 1 and its mirror image for class 0 (``-f`` for logits,
+      ``1 - f`` for probabilities); with several columns (multi-label) the target names a column;
+    * regression: column ``a`` of the output.
+
+    The *loss* that learned masks minimize is ``-log P(a)``, for contrastive targets
+    ``-log sigmoid(log P(a) - log P(b))``, and for regression the squared distance to the model's
+    own prediction.
 
     Args:
         level: ``"node"``, ``"graph"`` or ``"edge"`` (link prediction over ``edge_label_index``).
@@ -50,6 +50,14 @@ class Task:
 
     Raises:
         TaskError: for an unknown word or a combination that does not exist.
+
+    Example:
+        >>> Task("graph", mode="regression").is_classification
+        False
+        >>> Task("graph", mode="regression", return_type="probs")
+        Traceback (most recent call last):
+        ...
+        glassgraph.errors.TaskError: a regression model returns 'raw' values; got 'probs'
     """
 
     level: Level = "node"

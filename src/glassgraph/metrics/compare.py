@@ -33,7 +33,10 @@ MEASURES = ("cosine", "spearman", "jaccard", "signs")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets of explanations of B predictions.
+    """How alike are two sets of explanations, for each of B predictions?
+
+    What `compare` returns. Measures have no unit and lie in [-1, 1] (``jaccard`` and ``signs`` in
+    [0, 1]); `summary` has their means, `frame` a row for each prediction.
 
     Attributes:
         names: what was compared.
@@ -50,6 +53,21 @@ class Comparison:
         layer_cosine: ``[L, B]`` cosine at each layer, None at the level of edges.
         is_same_model: False if two models were explained.
         num_other_targets: predictions of which two classes were explained.
+
+    Raises:
+        InstanceError: from `compare`, if the two explain different predictions.
+
+    Example:
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SGConv
+        >>> data = Data(x=torch.eye(4), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> found = gg.Saliency(SGConv(4, 2, K=2), progress=False).explain(data, index=[2, 3])
+        >>> comparison = gg.compare(found, found)
+        >>> comparison.index.tolist(), comparison.cosine.tolist()  # [B]
+        ([2, 3], [1.0, 1.0])
+        >>> len(comparison.frame())
+        2
     """
 
     names: tuple[str, str]

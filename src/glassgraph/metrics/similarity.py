@@ -35,7 +35,11 @@ RANDOM, ONES = "random", "all ones"
 
 @dataclass(frozen=True)
 class Similarity:
-    """Every pair of several sets of explanations.
+    """How alike are several sets of explanations, and what is a similarity worth?
+
+    What `compare_all` returns. A similarity is worth what it exceeds: masks that are mostly
+    positive have a high cosine to anything else that is, so random scores and a mask of ones stand
+    beside the methods as rows. `matrix` has the mean of a measure for every pair, in [-1, 1].
 
     Attributes:
         names: the rows, references last.
@@ -43,6 +47,21 @@ class Similarity:
         level: ``"edge"`` or ``"layer"``.
         top_k: how many of the best entries ``jaccard`` is about.
         pairs: the comparison of each row with itself and with those after it.
+
+    Raises:
+        UnknownMetricError: for a row or a measure that does not exist.
+
+    Example:
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SGConv
+        >>> data = Data(x=torch.eye(4), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> found = gg.Saliency(SGConv(4, 2, K=2), progress=False).explain(data, index=[2, 3])
+        >>> similarity = gg.compare_all({"one": found, "other": found})
+        >>> similarity.names
+        ('one', 'other', 'random', 'all ones')
+        >>> float(similarity.matrix("cosine").loc["one", "other"])
+        1.0
     """
 
     names: tuple[str, ...]

@@ -84,18 +84,64 @@ class _Drawable:
 
 
 class Explanation(pyg.Explanation, _Drawable):
-    """One prediction's explanation on the user's graph, with dense masks in the user's order.
+    """What did each edge, node and feature of the user's graph do for one prediction?
 
-    Beside PyG's own ``x``, ``edge_index``, ``edge_mask [E]`` and ``node_mask`` (``[N, F]`` feature
-    scores, or ``[N, 1]`` node scores): ``layer_edge_mask [L, E]``, ``node_score [N]``, ``index``,
-    ``prediction [C]``, and ``local``, the same scores on the receptive field alone. Methods that
-    score walks add ``walks [W, L + 1]`` and ``walk_scores [W]``.
+    A ``torch_geometric.explain.Explanation`` on which PyG's own tools work. Masks are dense and in
+    the user's order; what lies outside the receptive field scores 0. Units and signs are those of
+    the method. An entry is there if the method has such scores:
+
+    * ``edge_mask [E]``, ``layer_edge_mask [L, E]``: scores of edges, at each layer.
+    * ``node_mask``: feature scores ``[N, F]``, or node scores ``[N, 1]``; ``node_score [N]``.
+    * ``index``, ``target``: what is explained; ``x``, ``edge_index``, ...: the user's own data.
+    * ``prediction [C]``: probabilities, or values of a regression.
+    * ``walks [W, L + 1]``, ``walk_scores [W]``: for methods that score walks.
+    * ``local``: the same on the receptive field alone, a `LocalExplanation`.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SGConv
+        >>> data = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> model = SGConv(3, 2, K=2, bias=False)
+        >>> explanation = gg.Saliency(model, progress=False).explain(data, index=[1])[0]
+        >>> explanation.edge_mask.shape, explanation.node_mask.shape, explanation.index
+        (torch.Size([2]), torch.Size([3, 3]), 1)
+        >>> float(explanation.edge_mask[1])  # the edge from 1 to 2 does not reach node 1
+        0.0
+        >>> explanation.validate()
+        True
     """
 
     local: LocalExplanation
 
 
 class HeteroExplanation(pyg.HeteroExplanation, _Drawable):
-    """The same for a heterogeneous graph: masks are kept for each node and edge type."""
+    """What did each edge, node and feature do for one prediction on a heterogeneous graph?
+
+    A ``torch_geometric.explain.HeteroExplanation``: every node type has ``node_score [N_t]`` and
+    ``node_mask [N_t, F_t]``, every edge type ``edge_mask [E_t]`` and ``layer_edge_mask [L, E_t]``,
+    in the user's order, as far as the method has such scores. See `Explanation` for the rest.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import HeteroData
+        >>> from torch_geometric.nn import SAGEConv
+        >>> data = HeteroData(author={"x": torch.rand(2, 3)}, paper={"x": torch.rand(4, 3)})
+        >>> data["author", "writes", "paper"].edge_index = torch.tensor([[0, 1, 1], [0, 1, 2]])
+        >>> class Net(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv = SAGEConv((3, 3), 2)
+        ...
+        ...     def forward(self, x_dict, edge_index_dict):
+        ...         ends = x_dict["author"], x_dict["paper"]
+        ...         return self.conv(ends, edge_index_dict["author", "writes", "paper"])
+        >>> task = gg.Task("node", node_type="paper")
+        >>> explanation = gg.Saliency(Net(), task, progress=False).explain(data, index=[1])[0]
+        >>> explanation["author", "writes", "paper"].edge_mask.shape
+        torch.Size([3])
+    """
 
     local: LocalExplanation

@@ -46,7 +46,15 @@ __all__ = [
 
 @dataclass
 class Explanations(Sequence[Explanation]):
-    """Explanations of many predictions.
+    """What did each edge, node and feature do for each of many predictions?
+
+    A sequence: ``explanations[i]`` is an `Explanation` with dense masks in the user's order, a
+    slice is a set again, and ``len`` is the number of predictions. Scores are kept in columns, only
+    for the receptive fields; their units and signs are those of the method.
+
+    `local` reads one instance on its receptive field, `to_frame`, `walks_frame` and `table` give
+    data frames, `plot` and `to_html` draw, `save` and `load` keep a set in a folder (Parquet, JSON,
+    safetensors).
 
     Attributes:
         method: registry name of the method.
@@ -55,6 +63,28 @@ class Explanations(Sequence[Explanation]):
         provenance: method, hyper-parameters, seed, versions, model fingerprint (JSON-able).
         parts: the columns.
         is_complete: whether every instance asked for is there.
+        graph: the user's graph(s), which dense masks are about; None if a folder holds none.
+        node_types: names of the node types; ``[None]`` for homogeneous graphs.
+        edge_types: of the edge types; ``[None]`` for homogeneous graphs.
+
+    Raises:
+        IndexError: for a position out of range.
+        ExplanationFileError: if dense masks are asked for and the graph was not stored.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SGConv
+        >>> data = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> model = SGConv(3, 2, K=2, bias=False)
+        >>> explanations = gg.Saliency(model, progress=False).explain(data, index=[1, 2])
+        >>> explanations
+        Explanations('saliency', 2 node predictions)
+        >>> explanations[1].edge_mask.shape, explanations[:1].local(0).index
+        (torch.Size([2]), 1)
+        >>> explanations.to_frame()[["index", "source", "destination"]].values.tolist()
+        [[1, 0, 1], [2, 0, 1], [2, 1, 2]]
     """
 
     method: str

@@ -114,7 +114,12 @@ class GeneratedGraph:
 
 @dataclass(frozen=True)
 class ModelExplanation(Sequence[GeneratedGraph]):
-    """Graphs that a generator made for a class, the most probable first.
+    """Which graphs did a generator find for a class, and how did they come about?
+
+    A sequence of n `GeneratedGraph`, the most probable first; a slice is a `ModelExplanation`
+    again. Probabilities are those of the explained model. `frame` has a row for each graph, `trace`
+    one for each step, `at` gives partial graphs, `plot` and `to_html` draw, `save` and `load` keep
+    them in a folder.
 
     Attributes:
         method: registry name of the method.
@@ -122,6 +127,24 @@ class ModelExplanation(Sequence[GeneratedGraph]):
         node_types: names of the node types.
         graphs: the graphs.
         provenance: method, hyper-parameters, seed, versions, model fingerprint (JSON-able).
+
+    Raises:
+        IndexError: for a graph or a step that does not exist.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> def size(x, edge_index, batch):  # the more nodes, the surer is class 1
+        ...     count = torch.bincount(batch).float()
+        ...     return torch.stack([3 - count, count - 3], dim=1)
+        >>> xgnn = gg.XGNN(size, node_types=["A"], max_nodes=4, iterations=1, progress=False)
+        >>> found = xgnn.fit(target_class=1).explain(n=2)
+        >>> found.formula(0), found.validity
+        ('A4', 1.0)
+        >>> found.probability  # [n]
+        tensor([0.8808, 0.8808])
+        >>> found.at(graph=0, step=1).num_nodes
+        2
     """
 
     method: str

@@ -35,7 +35,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a method computes for an instance batch.
+    """What did a method find for a batch of predictions?
+
+    What ``attribute`` returns: floating, finite tensors for the ``B`` instances, ``n`` nodes and
+    ``e`` edges of its batch, in the batch's order. Units and signs are the method's own. Scores
+    that the method's ``traits.scores`` promise have to be there; others have to be None.
 
     Attributes:
         edge: ``[e]`` score of each edge.
@@ -47,6 +51,24 @@ class Attribution:
         walk: ``[W, L + 1]`` nodes of walks, ascending by instance, the best first.
         walk_score: ``[W]`` score of each walk.
         tables: what else the method found, by name.
+
+    Raises:
+        AttributionError: not here, but when an explainer hands it over: for another shape, numbers
+            that are not finite or not floating, and scores that were not promised.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> class Uniform(gg.Explainer):
+        ...     name, traits = "uniform", gg.Traits(family="baseline", scores=("edge",))
+        ...
+        ...     def attribute(self, batch):
+        ...         return gg.Attribution(edge=torch.ones(batch.num_edges))
+        >>> data = Data(x=torch.rand(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> Uniform(GCN(4, 5, 2, 2), progress=False).explain(data, index=[1])[0].edge_mask
+        tensor([1., 0.])
     """
 
     edge: Tensor | None = None
@@ -165,7 +187,10 @@ def _members(owner: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class LocalExplanation:
-    """One instance on its own receptive field, for reading, drawing and measuring.
+    """What did each edge and node of its receptive field do for one prediction?
+
+    For reading, drawing and measuring: ``n`` nodes and ``e`` edges that can reach the prediction,
+    nothing else. Scores the method does not have are None; units and signs are those of the method.
 
     Attributes:
         index: the user's number of the instance: node, graph, or column of ``edge_label_index``.
@@ -191,6 +216,19 @@ class LocalExplanation:
             is one where information stays.
         walk_scores: ``[W]``.
         tables: what else the method found: columns by name, with nodes as positions in ``node_id``.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SGConv
+        >>> data = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> model = SGConv(3, 2, K=2, bias=False)
+        >>> local = gg.Saliency(model, progress=False).explain(data, index=[1]).local(0)
+        >>> local.node_id.tolist(), local.edge_id.tolist()  # the user's numbers
+        ([0, 1], [0])
+        >>> local.edge_index.tolist(), local.edge_score.shape  # positions in node_id; [e]
+        ([[0], [1]], torch.Size([1]))
     """
 
     index: int

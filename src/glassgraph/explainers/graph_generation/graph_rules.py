@@ -31,13 +31,26 @@ Judge = Callable[[Tensor, Tensor], bool]
 
 
 class MaxDegree(Rule):
-    """A bound on the number of neighbors.
+    """How many neighbors may a node have?
+
+    Moves that break it are known in advance, so that none is tried.
 
     Args:
         limit: for all nodes, or for each node type by name (types left out have none).
 
     Raises:
         HyperParameterError: if a limit is no positive integer, or a type does not exist.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> def size(x, edge_index, batch):
+        ...     return torch.bincount(batch)[:, None] * torch.tensor([-1.0, 1.0])
+        >>> rules = [gg.graph_rules.MaxDegree({"A": 2})]
+        >>> xgnn = gg.XGNN(size, ["A"], max_nodes=5, rules=rules)
+        >>> graph = xgnn.random(n=1, target_class=1)[0]
+        >>> int(torch.bincount(graph.edge_index[0]).max())
+        2
     """
 
     masks_moves = True
@@ -100,11 +113,26 @@ class MaxDegree(Rule):
 
 
 class Valence(MaxDegree):
-    """The most neighbors of atoms, by symbol.
+    """How many neighbors may an atom have?
+
+    A `MaxDegree` by the symbols of elements, which every node type has to be. Neighbors are
+    counted, not bonds: a double bond is one edge.
 
     Args:
-        limit: by symbol; those of XGNN's experiment on MUTAG if None. They count edges: bond types
-            take no part.
+        limit: by symbol; those of XGNN's experiment on MUTAG, `VALENCES`, if None.
+
+    Raises:
+        HyperParameterError: if a node type has no limit.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> def size(x, edge_index, batch):
+        ...     return torch.bincount(batch)[:, None] * torch.tensor([-1.0, 1.0])
+        >>> xgnn = gg.XGNN(size, ["O"], max_nodes=5, rules=[gg.graph_rules.Valence()])
+        >>> graph = xgnn.random(n=1, target_class=1)[0]
+        >>> int(torch.bincount(graph.edge_index[0]).max())  # oxygen has two neighbors at most
+        2
     """
 
     def __init__(self, limit: Mapping[str, int] | None = None) -> None:
@@ -120,10 +148,21 @@ class Valence(MaxDegree):
 
 
 class Connected(Rule):
-    """Every node can be reached from every other.
+    """Can every node be reached from every other?
 
     Graphs that grow from one node are connected anyway; the rule matters where a graph in several
     pieces is given to start with.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> def size(x, edge_index, batch):
+        ...     return torch.bincount(batch)[:, None] * torch.tensor([-1.0, 1.0])
+        >>> pieces = ([0, 0, 0], [[0], [1]])  # nodes 0 and 1 are joined, node 2 stands apart
+        >>> rules = [gg.graph_rules.Connected()]
+        >>> xgnn = gg.XGNN(size, 1, max_nodes=4, start=pieces, rules=rules)
+        >>> xgnn.random(n=5, target_class=1).validity  # the first move joins it
+        1.0
     """
 
     def __repr__(self) -> str:
@@ -146,10 +185,26 @@ class Connected(Rule):
 
 
 class Judged(Rule):
-    """A rule that looks at one graph at a time, and remembers what it has said.
+    """Does a function say that a graph keeps the rule?
+
+    It is asked about one graph at a time, and what it has said is remembered.
 
     Args:
-        judge: ``judge(node_type, edge_index) -> bool``, edges both ways.
+        judge: ``judge(node_type [n], edge_index [2, e]) -> bool``, edges both ways.
+
+    Raises:
+        HyperParameterError: when it is asked, if it returns something else than True or False.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> def size(x, edge_index, batch):
+        ...     return torch.bincount(batch)[:, None] * torch.tensor([-1.0, 1.0])
+        >>> def no_cycle(node_type, edge_index):
+        ...     return edge_index.size(1) // 2 < len(node_type)
+        >>> xgnn = gg.XGNN(size, 1, max_nodes=5, rules=[no_cycle])
+        >>> xgnn.random(n=1, target_class=1)[0].num_edges
+        4
     """
 
     def __init__(self, judge: Judge) -> None:
@@ -181,12 +236,23 @@ class Judged(Rule):
 
 
 class Sanitizable(Judged):
-    """RDKit accepts the graph as a molecule of single bonds (``pip install glassgraph[rdkit]``).
+    """Does RDKit accept the graph as a molecule of single bonds?
 
-    Stricter than `Valence`: nitrogen has three neighbors at most, halogens one.
+    Needs ``pip install glassgraph[rdkit]``. Stricter than `Valence`: nitrogen has three neighbors
+    at most, halogens one.
 
     Raises:
         MissingExtraError: if RDKit is not installed.
+        HyperParameterError: if a node type is no symbol of an element.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> def size(x, edge_index, batch):
+        ...     return torch.bincount(batch)[:, None] * torch.tensor([-1.0, 1.0])
+        >>> xgnn = gg.XGNN(size, ["C"], max_nodes=5, rules=[gg.graph_rules.Sanitizable()])
+        >>> xgnn.random(n=1, target_class=1).formula(0)
+        'C5'
     """
 
     def __init__(self) -> None:

@@ -27,13 +27,14 @@ class Rule(ABC):
 
     Example:
         >>> import glassgraph as gg
-        >>> class FewEdges(gg.graph_rules.Rule):
+        >>> class NoCycle(gg.graph_rules.Rule):
         ...     def holds(self, graphs):
-        ...         return graphs.num_edges <= 2
-        >>> count = lambda x, edge_index, batch: torch.bincount(batch)[:, None] * torch.ones(1, 2)
-        >>> xgnn = gg.XGNN(count, node_types=1, max_nodes=5, rules=[FewEdges()])
-        >>> [graph.num_edges for graph in xgnn.random(n=3, target_class=0)]
-        [2, 2, 2]
+        ...         return graphs.num_edges < graphs.num_nodes
+        >>> def size(x, edge_index, batch):
+        ...     return torch.bincount(batch)[:, None] * torch.tensor([-1.0, 1.0])
+        >>> xgnn = gg.XGNN(size, node_types=1, max_nodes=5, rules=[NoCycle()])
+        >>> [graph.num_edges for graph in xgnn.random(n=3, target_class=1)]
+        [4, 4, 4]
     """
 
     #: Whether `allowed_moves` tells every move that keeps it: nothing is left to judge after one.
