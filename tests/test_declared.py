@@ -67,9 +67,8 @@ def test_the_check_sees_an_import(tmp_path: Path) -> None:
     project = tmp_path / "pyproject.toml"
     project.write_text('[project]\nname = "x"\ndependencies = ["numpy>=1"]\n')
     source = tmp_path / "x.py"
-    source.write_text("import numpy\ndef f():\n    from scipy.linalg import norm\n    import json\n")
-        "import numpy\ndef f():\n    from scipy.linalg import norm\n    import json\n"
-    )
+    lines = ["import numpy", "def f():", "    from scipy.linalg import norm", "    import json"]
+    source.write_text("\n".join(lines))
     found = {}
     known = declared(tomllib.loads(project.read_text()))
     for each in imported(source.read_text()):

@@ -13,6 +13,7 @@ from torch_geometric.nn import SimpleConv, global_add_pool
 import glassgraph as gg
 from glassgraph.core.protect import protected
 from glassgraph.errors import FitError
+from glassgraph.explainers.training_batches import hold_back, random_order
 
 METHODS = {
     "graphmask": gg.GraphMask,
@@ -92,3 +93,29 @@ def test_a_batch_that_comes_back_smaller_is_an_error() -> None:
         batches._kept[0] = None
         with pytest.raises(FitError, match=f"a batch of {len(instances)} predictions came back"):
             batches[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "num_held"),
+    [(2, 0), (3, 1), (5, 2), (97, 38), (131, 50), (199, 50), (211, 52), (997, 249)],
+)
+def test_a_quarter_is_held_back_and_more_of_few(number: int, num_held: int) -> None:
+    order = torch.randperm(number, generator=torch.Generator().manual_seed(0))
+    train, held = hold_back(order)
+    if num_held:
+        assert held.numel() == num_held
+        assert torch.equal(torch.cat([held, train]), order)
+    else:  # too few to part with any
+        assert torch.equal(train, order)
+        assert torch.equal(held, order)
+
+
+def test_each_round_visits_all_in_another_order() -> None:
+    order = list(random_order(7, 17, seed=3))
+    rounds = [order[:7], order[7:14], order[14:]]
+    assert len(order) == 17
+    assert [sorted(each) for each in rounds[:2]] == [list(range(7))] * 2
+    assert len(set(rounds[2])) == 3
+    assert rounds[0] != rounds[1]
+    assert order == list(random_order(7, 17, seed=3))
+    assert order != list(random_order(7, 17, seed=5))

@@ -148,5 +148,5 @@ def hold_back(order: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit_target(preparation: Preparation) -> Target:
-    """Fitting looks at whole outputs; a regression with several wants one named all the same."""
+    """Fitting compares whole outputs; a regression with several wants one named all the same."""
     return None if preparation.task.is_classification else 0

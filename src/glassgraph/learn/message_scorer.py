@@ -3,7 +3,7 @@
     q = [h_u, h_v, m_uv]        a = W2 relu(LayerNorm(W1 q + r))
 
 with ``r`` learned for each relation (zero where a layer has one). The input comes from the
-unmasked run: a gate looks at its own message, never ahead at the others' gates.
+unmasked run: a gate reads its own message, never ahead at the others' gates.
 
 Schlichtkrull, De Cao and Titov, "Interpreting Graph Neural Networks for NLP With Differentiable
 Edge Masking" (ICLR 2021, https://arxiv.org/abs/2010.00577), equations 6 and 7.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 class MessageScorer(nn.Module):
-    """The scorer of one kind of messages.
+    """The scorer of one group of messages.
 
     Args:
         in_channels: width of ``q``.

@@ -11,14 +11,14 @@ iterations are measured in one process, in turns, on the same predictions:
 
 An iteration of the model is forward, cross-entropy, backward and a step of Adam. One of GraphMask
 is the solver's own: gates, noise, forward with gates, divergence, backward and a step of Adam. What
-gates look at is read from an unmasked run, once for a whole fit; its time stands beside, and
+gates read comes from an unmasked run, once for a whole fit; its time stands beside, and
 ``ratio_with_unmasked`` is what an iteration would cost that had to repeat it.
 
 All times are seconds of the processor, not of the clock: iterations take a few milliseconds, and
 what else runs on a machine would decide about the ratio. There is one thread.
 
-GraphMask looks at its validation predictions after every tenth iteration or so. These looks fall
-into the time of the next iteration; the median leaves them out.
+GraphMask measures its validation predictions after every tenth iteration or so. This falls into the
+time of the next iteration; the median leaves it out.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ _STARS = (256, 32, 32)
 _WARM_UP = 10
 #: How often the unmasked run is timed.
 _READINGS = 30
-#: Predictions that the looks run on.
-_WATCHED = 8
+#: Predictions that are measured on.
+_MEASURED = 8
 
 
 def run_cost_bench(
@@ -125,7 +125,7 @@ class _Case:
         watch = _Stopwatch(_training_step(self))
         for _ in range(repeats):
             self._explainer(watch, iterations).fit(
-                self.data, self.index, validation=self.index[:_WATCHED]
+                self.data, self.index, validation=self.index[:_MEASURED]
             )
         model_s, graphmask_s = statistics.median(watch.model), statistics.median(watch.graphmask)
         messages, unmasked_s = self._unmasked()
@@ -143,7 +143,7 @@ class _Case:
         }
 
     def _explainer(self, watch: _Stopwatch, steps: int) -> GraphMask:
-        # Any solution will do: a look is then over after a single run.
+        # Any solution will do: measuring is then over after a single run.
         return _timed_by(watch)(
             self.model,
             self.task,
