@@ -50,8 +50,6 @@ def test_every_method_of_the_table_runs(root: Path, monkeypatch: pytest.MonkeyPa
         assert set(row) == KEYS
         assert (row["molecules"], row["scored"]) == (8, 8)
         assert 0 <= row["auc"] <= 1
-    best = study.best_of(rows)
-    assert best == max(row["auc"] for row in rows if row["method"] in study.DECIDING)
 
 
 def test_the_sample_is_right_molecules_of_the_explained(root: Path) -> None:
@@ -78,17 +76,6 @@ def test_the_sample_is_right_molecules_of_the_explained(root: Path) -> None:
     wrong |= set(dataset.explained.tolist())
     with pytest.raises(DatasetError, match="finds no ring"):
         study.draw_sample(dataset, trained, 3, seed=0)
-
-
-def test_the_best_mean_over_seeds_decides() -> None:
-    rows = [
-        {"method": method, "auc": area}
-        for method, area in (
-            ("lrp", 0.9), ("lrp", 0.7), ("grad_cam", 0.85), ("grad_cam", None), ("cam", 1.0),
-        )
-    ]  # fmt: skip
-    assert study.best_of(rows) == 0.85
-    assert study.best_of(rows, ["guided_backprop"]) is None
 
 
 def test_unknown_methods_are_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ right, since there is nothing to be found in a wrong prediction.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,6 @@ METHODS = (
     "gnn_explainer",
     "random",
 )
-#: Least mean ROC-AUC of the best of `DECIDING`.
-BAR = 0.90
-DECIDING = ("grad_cam", "guided_backprop", "lrp", "excitation_backprop")
 #: Hyper-parameters that differ from the defaults: GNNExplainer is judged by its edges.
 SETTINGS: dict[str, dict[str, Any]] = {"gnn_explainer": {"feature_mask": "none"}}
 
@@ -155,13 +152,3 @@ def draw_sample(
         raise DatasetError(f"seed {seed}: the network finds no ring, so none can be explained")
     order = torch.from_numpy(generator(seed, "benzene sample").permutation(right.numel()))
     return right[order[:molecules]].sort().values
-
-
-def best_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = DECIDING) -> float | None:
-    """The highest mean ROC-AUC over seeds among some methods; None if none of them ran."""
-    means = []
-    for name in names:
-        areas = [row["auc"] for row in rows if row["method"] == name and row["auc"] is not None]
-        if areas:
-            means.append(sum(areas) / len(areas))
-    return max(means) if means else None
