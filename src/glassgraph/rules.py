@@ -2,7 +2,8 @@
 
 from glassgraph.relevance.input_rules import InputRule, WSquare, ZBox
 from glassgraph.relevance.operations import register
-from glassgraph.relevance.rules import AlphaBeta, Epsilon, Gamma, Rule, Zero, ZPlus
+from glassgraph.relevance.rules import Epsilon, Rule, Zero
+from glassgraph.relevance.signed_rules import AlphaBeta, Gamma, ZPlus
 
 __all__ = [
     "AlphaBeta",

@@ -17,7 +17,7 @@ import glassgraph as gg
 from glassgraph import GNNLRP, LRP
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.decomposition.walks import reading
-from glassgraph.relevance.rules import Gamma
+from glassgraph.relevance.signed_rules import Gamma
 from glassgraph.results.explanation import Explanations
 from tests.relevance.walk_scenes import HOMOGENEOUS, graph, literal_walks, model_of
 

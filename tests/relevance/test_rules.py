@@ -15,7 +15,7 @@ import glassgraph as gg
 from glassgraph.errors import HyperParameterError, MissingRuleError
 from glassgraph.relevance.module_scope import ModuleScope
 from glassgraph.relevance.rule_names import as_rule
-from glassgraph.relevance.rules import Excitation
+from glassgraph.relevance.signed_rules import Excitation
 from glassgraph.relevance.tape import Tape
 
 NODES, WIDTH = 10, 6

@@ -12,6 +12,7 @@ alike; nothing is registered on the model but two hooks that tell which module r
 | file | one sentence |
 | --- | --- |
 | `rules.py` | the rules, each as an algebra of *parts* of a linear map |
+| `signed_rules.py` | those that treat positive and negative contributions differently |
 | `input_rules.py` | rules for the first weights, which features meet |
 | `rule_names.py` | rules by name |
 | `operations.py` | what kind of operation each function of torch is |

@@ -6,7 +6,8 @@ from typing import Literal
 
 from glassgraph.errors import HyperParameterError
 from glassgraph.relevance.input_rules import InputRule, WSquare, ZBox
-from glassgraph.relevance.rules import AlphaBeta, Epsilon, Gamma, Rule, Zero, ZPlus
+from glassgraph.relevance.rules import Epsilon, Rule, Zero
+from glassgraph.relevance.signed_rules import AlphaBeta, Gamma, ZPlus
 
 RuleName = Literal["zero", "epsilon", "gamma", "alpha_beta", "z_plus"]
 InputRuleName = Literal["w_square", "z_box"]

@@ -29,7 +29,8 @@ from glassgraph.relevance.input_rules import InputRule, Pending
 from glassgraph.relevance.linear_segments import Function, Open
 from glassgraph.relevance.module_scope import ModuleScope, RuleAt, ScopeTracker
 from glassgraph.relevance.operations import KINDS, plain_name, writes_in_place
-from glassgraph.relevance.rules import Parts, Rule, Signed
+from glassgraph.relevance.rules import Parts, Rule
+from glassgraph.relevance.signed_rules import Signed
 
 
 class Tape(Handlers):

@@ -15,7 +15,7 @@ from glassgraph.explainers.decomposition._propagation import Relevance, attribut
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.module_scope import ModuleScope
-from glassgraph.relevance.rules import Excitation
+from glassgraph.relevance.signed_rules import Excitation
 from glassgraph.results.explanation import Attribution
 
 #: How far below zero, in parts of the largest size, an activation may be by rounding.

@@ -29,7 +29,8 @@ from glassgraph.core.task import Targets, Task
 from glassgraph.models.gnn import GNN, POOLS
 from glassgraph.relevance.guided import Guided
 from glassgraph.relevance.module_scope import RuleAt
-from glassgraph.relevance.rules import Epsilon, Excitation, Gamma, Rule, Zero
+from glassgraph.relevance.rules import Epsilon, Rule, Zero
+from glassgraph.relevance.signed_rules import Excitation, Gamma
 from glassgraph.relevance.tape import Tape
 
 

@@ -9,7 +9,8 @@ import torch
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import HyperParameterError, WalkError
 from glassgraph.relevance.module_scope import ModuleScope
-from glassgraph.relevance.rules import Gamma, Rule, Zero
+from glassgraph.relevance.rules import Rule, Zero
+from glassgraph.relevance.signed_rules import Gamma
 from glassgraph.relevance.tape import Tape
 from glassgraph.relevance.walk_reader import TooLarge, read_walks
 from glassgraph.relevance.walks import WalkGraph
