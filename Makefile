@@ -16,7 +16,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test demo studies coverage-docs clean
+.PHONY: help setup lint test quick demo studies coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ lint: $(STAMP)  ## ruff, mypy and the direction of imports
 
 test: lint  ## lint, then every test and doctest
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto
+
+quick: $(STAMP)  ## one case per method and law, in a minute or so; make test asks for everything
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
 
 demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
 	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes

@@ -130,6 +130,15 @@ class NegativeActivationError(GlassgraphError, ValueError):
     """Activations below zero, where a method needs probabilities."""
 
 
+class LawBroken(GlassgraphError, AssertionError):
+    """A method breaks a law of `glassgraph.testing`; ``law`` and ``case`` say which and where."""
+
+    def __init__(self, message: str, law: str = "", case: str = "") -> None:
+        super().__init__(message)
+        self.law = law
+        self.case = case
+
+
 class Interrupted(GlassgraphError, KeyboardInterrupt):
     """A long run was interrupted; what had been explained by then is in ``explanations``."""
 

@@ -13,8 +13,8 @@ from glassgraph.black_box.boundary import readable_nodes, with_one_boundary_node
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.protect import protected
 from glassgraph.explainers.perturbation.zorro import Zorro
+from glassgraph.testing.cases import CASES, Case
 from tests.laws import literal
-from tests.laws.cases import CASES, Case
 
 
 def prepared(case: Case, **settings: Any) -> tuple[Any, InstanceBatch]:

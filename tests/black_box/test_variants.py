@@ -18,9 +18,9 @@ from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Attribution, Explanations, Table
+from glassgraph.testing.cases import CASES, Case, graph
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
-from tests.laws.cases import CASES, Case, graph
 
 
 class DropOne(BlackBoxExplainer):

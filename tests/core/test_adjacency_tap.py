@@ -18,7 +18,7 @@ from glassgraph.errors import GraphError, ModelCallError, SparseAdjacencyError
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.perturbation.message_gates.gates import MessageGates
 from glassgraph.learn.bilinear_scorer import BilinearScorer
-from tests.laws.cases import scores
+from glassgraph.testing.compare import scores
 
 FEATURES, HIDDEN, CLASSES, NODES, RELATIONS = 5, 7, 3, 23, 2
 METHODS: dict[type[gg.Explainer], dict[str, Any]] = {
@@ -149,7 +149,7 @@ def twins(dense: Any, sparse: Any, takes: str = "") -> tuple[Net, Net]:
     return one, other
 
 
-def assert_same(
+def expect_same(
     method: type[gg.Explainer], one: nn.Module, other: nn.Module, data: Any, index: Any, **kw: Any
 ) -> None:
     settings = {**METHODS[method], **kw, "progress": False}
@@ -168,13 +168,13 @@ def sparse_sum() -> nn.Module:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_dense_model_is_explained_as_its_sparse_twin(method: type[gg.Explainer]) -> None:
     one, other = twins(Sum, sparse_sum, "edge_weight")
-    assert_same(method, one, other, weighted(graph()), [4, 9])
+    expect_same(method, one, other, weighted(graph()), [4, 9])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_weights_of_the_full_graph_are_used_at_the_rim(method: type[gg.Explainer]) -> None:
     one, other = twins(Normalized, lambda: GCNConv(HIDDEN, HIDDEN))
-    assert_same(method, one, other, graph(), [4, 9])  # no FallbackWarning
+    expect_same(method, one, other, graph(), [4, 9])  # no FallbackWarning
 
 
 @pytest.mark.parametrize("mixes_after", [True, False])
@@ -195,7 +195,7 @@ def test_relations_with_parallel_edges(
     data.edge_index = torch.cat([data.edge_index, data.edge_index[:, ::3]], dim=1)
     data.edge_type[::3] = 1
     data.edge_type = torch.cat([data.edge_type, torch.zeros_like(data.edge_type[::3])])
-    assert_same(method, one, other, data, [4, 9])
+    expect_same(method, one, other, data, [4, 9])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -203,7 +203,7 @@ def test_heads_of_attention_share_their_edges(method: type[gg.Explainer]) -> Non
     one, other = twins(
         Attention, lambda: GATConv(HIDDEN, HIDDEN, 2, concat=False, add_self_loops=False)
     )
-    assert_same(method, one, other, graph(), [4, 9])
+    expect_same(method, one, other, graph(), [4, 9])
 
 
 @pytest.mark.parametrize("method", [gg.EdgeGradients, gg.Occlusion])
@@ -213,21 +213,21 @@ def test_on_an_undirected_graph_the_reading_direction_is_found(
 ) -> None:
     flow = "target_to_source" if reads_rows else "source_to_target"
     one, other = twins(lambda: Sum(reads_rows), lambda: SimpleConv(aggr="sum", flow=flow))
-    assert_same(method, one, other, graph(undirected=True), [4, 9])
+    expect_same(method, one, other, graph(undirected=True), [4, 9])
 
 
 @pytest.mark.parametrize("method", [gg.EdgeGradients, gg.Occlusion])
 def test_directed_edges_read_against_their_direction(method: type[gg.Explainer]) -> None:
     flow = "target_to_source"
     one, other = twins(lambda: Sum(True), lambda: SimpleConv(aggr="sum", flow=flow), "edge_weight")
-    assert_same(method, one, other, weighted(graph()), [4, 9])
+    expect_same(method, one, other, weighted(graph()), [4, 9])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_graphs_side_by_side_in_one_matrix(method: type[gg.Explainer]) -> None:
     one, other = twins(Sum, sparse_sum)
     graphs = [graph(seed, nodes=nodes) for seed, nodes in ((1, 5), (2, 7), (3, 11))]
-    assert_same(method, one, other, graphs, None, task="graph")
+    expect_same(method, one, other, graphs, None, task="graph")
 
 
 # Gates and baselines, by hand

@@ -10,7 +10,7 @@ import torch
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import Interrupted
-from tests.laws.cases import Case
+from glassgraph.testing.cases import Case
 
 CASE = Case("gin", "node")
 INDEX = [4, 9, 17, 3, 8]

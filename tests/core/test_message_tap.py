@@ -9,7 +9,8 @@ from torch_geometric.nn import SimpleConv
 
 import glassgraph as gg
 from glassgraph.errors import NoMessagePassingError
-from tests.laws.cases import Case, scores
+from glassgraph.testing.cases import Case
+from glassgraph.testing.compare import scores
 
 FEATURES = 5
 

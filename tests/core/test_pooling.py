@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import GINConv, TopKPooling, global_add_pool
 
 import glassgraph as gg
-from tests.laws.cases import FEATURES, Case
+from glassgraph.testing.cases import Case
+from glassgraph.testing.networks import FEATURES
 
 
 class Pooled(nn.Module):

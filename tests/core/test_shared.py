@@ -13,7 +13,7 @@ from glassgraph.core.messages import read_messages
 from glassgraph.core.protect import protected
 from glassgraph.core.reachability import near_messages
 from glassgraph.core.shared import shared_batches
-from tests.laws.cases import CASES, Case
+from glassgraph.testing.cases import CASES, Case
 from tests.laws.literal import predict
 
 NODES, FEATURES = 19, 3

@@ -25,9 +25,11 @@ from glassgraph.errors import (
     UnknownMetricError,
 )
 from glassgraph.explainers.registry import METHODS
+from glassgraph.explainers.scope import LEVELS
 from glassgraph.metrics import edge_scores
+from glassgraph.testing.cases import Case
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
-from tests.laws.cases import LEVELS, Case, within_scope
+from tests.laws.cases import within_scope
 
 
 def make(name: str, level: str, seed: int = 0) -> Any:

@@ -16,8 +16,8 @@ from torch_geometric.nn import MessagePassing, SGConv
 import glassgraph as gg
 from glassgraph.diagnose import gradient_signs
 from glassgraph.errors import HyperParameterError
+from glassgraph.testing.cases import CASES, Case
 from tests.laws import literal
-from tests.laws.cases import CASES, Case
 
 PATHS = ("together", "alone")
 

@@ -13,6 +13,7 @@ from torch import Tensor
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import HyperParameterError, InstanceError
+from glassgraph.testing.compare import expect_unchanged, snapshot
 from tests.diagnose.scenes import (
     Chosen,
     Net,
@@ -24,7 +25,6 @@ from tests.diagnose.scenes import (
     shut_on_whole_graph,
     star,
 )
-from tests.laws.checks import assert_unchanged, snapshot
 
 layer_knockout = gg.diagnose.layer_knockout
 
@@ -141,7 +141,7 @@ def test_model_and_data_stay_as_they_were() -> None:
     data, model = random_data(), Net().train()
     before, state = snapshot(model, data), torch.get_rng_state()
     layer_knockout(gg.Saliency(model, "node", progress=False), data)
-    assert_unchanged(before, snapshot(model, data))
+    expect_unchanged(before, snapshot(model, data))
     assert torch.equal(state, torch.get_rng_state())
 
 

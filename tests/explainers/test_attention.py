@@ -25,8 +25,10 @@ from torch_geometric.utils import softmax
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
-from tests.laws.cases import CASES, FEATURES, Case, explained, graph
-from tests.laws.literal import reach
+from glassgraph.testing.cases import CASES, Case, graph
+from glassgraph.testing.laws.evidence import within_reach
+from glassgraph.testing.networks import FEATURES
+from tests.laws.cases import explained
 
 
 def close(got: Tensor, expected: Tensor) -> None:
@@ -112,7 +114,7 @@ def test_weights_that_layers_return(case: Case) -> None:
         if case.level != "graph":
             number = case.index[position]
             seeds = [number] if case.level == "node" else one.edge_label_index[:, number].tolist()
-            reached = reach(one.edge_index, seeds, num_layers=2)
+            reached = within_reach(one.edge_index, seeds, num_layers=2)
         source, destination = one.edge_index
         num_kept = int((source != destination).sum())
         for layer in range(2):

@@ -13,9 +13,11 @@ import glassgraph as gg
 from glassgraph.errors import NoMessagePassingError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS
+from glassgraph.testing.cases import CASES, Case, holds
+from glassgraph.testing.compare import expect_same, scores
 from tests.explainers.opaque import Opaque, OpenedError
 from tests.laws import literal
-from tests.laws.cases import CASES, Case, assert_same, holds, scope, scores
+from tests.laws.cases import scope
 
 OUTSIDE = {name: each for name, each in METHODS.items() if issubclass(each, BlackBoxExplainer)}
 EXPECTED = {"causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"}
@@ -47,7 +49,7 @@ def test_a_model_that_cannot_be_opened_is_explained_alike(method: str, case: Cas
     found = explained(method, closed, case)
     assert closed.calls
     for one, other in zip(found, explained(method, case.model(), case), strict=True):
-        assert_same(scores(one), scores(other))
+        expect_same(scores(one), scores(other))
         assert one.local.tables.keys() == other.local.tables.keys()
 
 
@@ -78,7 +80,7 @@ def test_a_function_is_explained(method: str) -> None:
     for one, other in zip(
         explained(method, function, case), explained(method, model, case), strict=True
     ):
-        assert_same(scores(one), scores(other))
+        expect_same(scores(one), scores(other))
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(OUTSIDE)))

@@ -23,8 +23,10 @@ from torch_geometric.utils import to_dense_batch
 import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.errors import TaskError, UnsupportedModelError
+from glassgraph.testing.cases import CASES, Case
+from glassgraph.testing.networks import FEATURES
 from tests.laws import literal
-from tests.laws.cases import CASES, FEATURES, Case, explained
+from tests.laws.cases import explained
 
 GRAPHS = Case("gin", "graph").data()
 HIDDEN = 7

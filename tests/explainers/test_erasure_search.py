@@ -14,8 +14,10 @@ from torch_geometric.nn import GCNConv, SimpleConv
 import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.explainers.perturbation.search import edge_subsets
+from glassgraph.testing.cases import CASES, Case
+from glassgraph.testing.networks import FEATURES
 from tests.laws import literal
-from tests.laws.cases import CASES, FEATURES, Case, explained
+from tests.laws.cases import explained
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -17,8 +17,9 @@ from glassgraph.core import random
 from glassgraph.core.addresses import edge_address, node_address
 from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
+from glassgraph.testing.cases import CASES, Case
+from glassgraph.testing.special_cases import PlantedCase
 from tests.laws import literal
-from tests.laws.cases import CASES, Case
 
 SEED = 13
 
@@ -270,7 +271,8 @@ def test_hyper_parameters_change_the_result() -> None:
 
 def test_an_entry_that_cannot_change_the_prediction_scores_zero() -> None:
     """A feature that is zero, and an edge that brings nothing, have no gradient."""
-    case, model, data, _ = literal.planted("node")
+    case = PlantedCase("node")
+    model, data = case.model(), case.data()
     data.x[2] = 0  # edge 1 comes from node 2
     data.x = torch.cat([data.x, torch.zeros(11, 1).double()], dim=1)
 

@@ -25,8 +25,10 @@ from torch_geometric.nn import (
 import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
+from glassgraph.testing.cases import CASES, Case
+from glassgraph.testing.networks import FEATURES
 from tests.laws import literal
-from tests.laws.cases import CASES, FEATURES, Case, explained
+from tests.laws.cases import explained
 
 GRAPHS = Case("gin", "graph").data()
 NODES = Case("gin", "node").data()

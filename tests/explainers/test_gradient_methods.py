@@ -10,8 +10,9 @@ from torch_geometric.nn import GCNConv, SGConv
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError
+from glassgraph.testing.cases import CASES, Case
 from tests.laws import literal
-from tests.laws.cases import CASES, Case, explained
+from tests.laws.cases import explained
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 

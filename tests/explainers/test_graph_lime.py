@@ -19,9 +19,9 @@ from glassgraph.explainers.surrogate.graph_lime import (
     ConstantPredictionWarning,
     GraphLIME,
 )
+from glassgraph.testing.cases import Case, graph
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
-from tests.laws.cases import Case, graph
 
 
 def written_out(

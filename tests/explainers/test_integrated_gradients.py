@@ -17,8 +17,9 @@ from glassgraph.explainers.gradient.integrated_gradients import (
     Rule,
     quadrature,
 )
+from glassgraph.testing.cases import CASES, Case
 from tests.laws import literal
-from tests.laws.cases import CASES, Case, explained
+from tests.laws.cases import explained
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 SMOOTH = [case for case in CASES if case.kind in ("gcn", "gin", "rgcn")]

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 import glassgraph as gg
+from glassgraph.testing.cases import CASES, Case, graph
 from tests.laws import literal
-from tests.laws.cases import CASES, Case, explained, graph
+from tests.laws.cases import explained
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -19,9 +19,10 @@ from glassgraph.errors import HyperParameterError, MissingExtraError, Unsupporte
 from glassgraph.explainers.surrogate.graphical_model.independence import independence_tests
 from glassgraph.explainers.surrogate.graphical_model.markov_blanket import markov_blankets
 from glassgraph.explainers.surrogate.graphical_model.network import learn_edges
+from glassgraph.testing.cases import Case
+from glassgraph.testing.compare import expect_same, scores
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
-from tests.laws.cases import Case, assert_same, scores
 
 # Chi-square
 
@@ -329,7 +330,7 @@ def test_an_opaque_model_is_explained_alike(level: str) -> None:
     for one, other in zip(
         plain.explain(case.data(), case.index), opaque.explain(case.data(), case.index), strict=True
     ):
-        assert_same(scores(one), scores(other))
+        expect_same(scores(one), scores(other))
 
 
 def test_a_model_that_never_changes_depends_on_nothing() -> None:

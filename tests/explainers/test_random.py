@@ -6,7 +6,7 @@ import torch
 
 import glassgraph as gg
 from glassgraph.core import random
-from tests.laws.cases import Case
+from glassgraph.testing.cases import Case
 
 
 def test_scores_are_the_numbers_of_their_addresses() -> None:

@@ -16,15 +16,9 @@ from glassgraph.explainers.registry import (
     find_method,
     make_explainer,
 )
-from tests.laws.cases import (
-    CASES,
-    Case,
-    explained,
-    factory,
-    holds,
-    scope,
-    scores,
-)
+from glassgraph.testing.cases import CASES, Case, holds
+from glassgraph.testing.compare import scores
+from tests.laws.cases import SUBJECTS, explained, scope
 
 CASE = Case("gin", "node")
 FAMILIES = {"baseline", "gradient", "perturbation", "surrogate", "decomposition", "generation"}
@@ -88,7 +82,7 @@ def test_traits_keep_their_word(method: str) -> None:
     if method in ("cam", "grad_cam"):
         settings = {"relu": True}
     case = own_case(method)
-    explainer = factory(METHODS[method])(case.model(), case, **settings)
+    explainer = SUBJECTS[method].build(case.model(), case, **settings)
     found = explained(explainer, case, case.data())
     words = {
         "edge": any(found.local(i).edge_score is not None for i in range(len(found))),

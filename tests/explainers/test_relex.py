@@ -18,10 +18,11 @@ from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.surrogate.imitation.subgraphs import draw_samples
 from glassgraph.explainers.surrogate.relex import RelEx, SurrogateWarning
+from glassgraph.testing.cases import Case
+from glassgraph.testing.compare import expect_same, scores
 from glassgraph_studies.reference.relex import relex
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
-from tests.laws.cases import Case, assert_same, scores
 
 
 class Net(nn.Module):
@@ -201,7 +202,7 @@ def test_an_opaque_model_is_explained_alike(level: str) -> None:
     for one, other in zip(
         plain.explain(case.data(), case.index), opaque.explain(case.data(), case.index), strict=True
     ):
-        assert_same(scores(one), scores(other))
+        expect_same(scores(one), scores(other))
 
 
 def test_size_costs_edges() -> None:

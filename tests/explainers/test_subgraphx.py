@@ -15,11 +15,12 @@ from glassgraph.black_box.bits import members, to_masks, to_sets, union, within
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.search.subgraph_tree import Rules, Tree
 from glassgraph.models.gnn import GCN, Body
+from glassgraph.testing.cases import CASES, Case, graph
+from glassgraph.testing.compare import expect_same, scores
 from glassgraph_studies.reference import searches as literal_searches
 from glassgraph_studies.reference.searches import TreeSearch, draw_orders
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
-from tests.laws.cases import CASES, Case, assert_same, graph, scores
 
 TINY: dict[str, Any] = {"rollouts": 3, "expand_atoms": 4, "samples": 3}
 
@@ -263,7 +264,7 @@ def test_a_black_box_will_do(case: Case) -> None:
     opaque = Opaque(case.model(), lambda model, data: literal.predict(model, case, data))
     seen, plain = (search(model, case, data) for model in (opaque, case.model()))
     for one, other in zip(seen, plain, strict=True):
-        assert_same(scores(one), scores(other))
+        expect_same(scores(one), scores(other))
 
 
 @pytest.mark.parametrize("level", ["node", "graph"])

@@ -17,10 +17,10 @@ from glassgraph.core.protect import protected
 from glassgraph.core.task import stays
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.zorro import UnreachedWarning, Zorro
+from glassgraph.testing.cases import CASES, Case
 from glassgraph_studies.reference.zorro import Kept, LiteralZorro
 from tests.explainers.opaque import Opaque
 from tests.laws import literal
-from tests.laws.cases import CASES, Case
 
 SAMPLES = 13
 SEARCHES: list[dict[str, Any]] = [

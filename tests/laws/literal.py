@@ -6,32 +6,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from torch_geometric.nn import MessagePassing
 
-from tests.laws.cases import Case
+from glassgraph.testing.cases import Case
 
 
 def predict(model: nn.Module, case: Case, data: Any) -> Tensor:
     """The model on everything the user has: ``[rows, C]``."""
-    if isinstance(data, list):
-        data = Batch.from_data_list(data)
-    return predict_one(model, case, data)
+    return case.predict(model, data)
 
 
 def predict_one(model: nn.Module, case: Case, data: Data, x: Tensor | None = None) -> Tensor:
     """The model on one data object, with the arguments it takes spelled out."""
-    names = {"gcn": ["edge_weight"], "gat": ["edge_attr"], "gin": [], "rgcn": ["edge_type"]}
-    arguments: dict[str, Any] = {
-        name: data[name] for name in names[case.kind] if data.get(name) is not None
-    }
-    if case.level == "graph":
-        batch = data.get("batch")
-        arguments["batch"] = torch.zeros(data.num_nodes).long() if batch is None else batch
-    elif case.level == "edge":
-        arguments["edge_label_index"] = data.edge_label_index
-    out: Tensor = model(data.x if x is None else x, data.edge_index, **arguments)
-    return out
+    return case.predict_one(model, data, x)
 
 
 def rows_of_edge(case: Case, data: Data, edge: int) -> tuple[int, int]:
@@ -134,50 +122,3 @@ def log_probability(case: Case, output: Tensor, row: int, number: int) -> Tensor
     elif case.return_type == "log_probs":
         one = one.exp()
     return torch.log(one if number == 1 else 1 - one)
-
-
-def reach(edge_index: Tensor, seeds: list[int], num_layers: int) -> list[Tensor]:
-    """For each layer, which edges' messages there can reach the seeds: one loop per hop."""
-    near, found = set(seeds), []
-    for _ in range(num_layers):
-        is_reached = torch.tensor([int(node) in near for node in edge_index[1]])
-        found.append(is_reached)
-        near = near | {int(node) for node in edge_index[0, is_reached]}
-    return found[::-1]
-
-
-class PlantedNet(nn.Module):
-    """Adds up what arrives along edges: ``s[v] = sum x[u]``; logits ``(t - s, s - t)``."""
-
-    def __init__(self, level: str, threshold: float = 0.0) -> None:
-        super().__init__()
-        from torch_geometric.nn import SimpleConv
-
-        self.conv = SimpleConv(aggr="sum")
-        self.level, self.threshold = level, threshold
-
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor,
-        batch: Tensor | None = None,
-        edge_label_index: Tensor | None = None,
-    ) -> Tensor:
-        s = self.conv(x, edge_index)
-        if self.level == "graph":
-            s = torch.zeros(int(batch.max()) + 1, 1).to(s).index_add(0, batch, s)
-        elif self.level == "edge":
-            s = s[edge_label_index[0]] + s[edge_label_index[1]]
-        s = s - self.threshold
-        return torch.cat([-s, s], dim=1)
-
-
-def planted(level: str, threshold: float = 0.0) -> tuple[Case, nn.Module, Data, int]:
-    """Edge 4 comes from the only node with a large feature; the others bring next to nothing."""
-    ends = torch.tensor([[1, 2, 3, 4, 5, 6, 2], [0, 0, 7, 0, 0, 7, 7]])
-    x = torch.full((11, 1), 0.02).double()
-    x[5] = 0.7
-    data = Data(x=x, edge_index=ends)
-    if level == "edge":
-        data.edge_label_index = torch.tensor([[7], [0]])
-    return Case("gin", level, columns=2), PlantedNet(level, threshold), data, 4

@@ -19,7 +19,9 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, SGConv, global_mean_pool
 
 import glassgraph as gg
-from tests.laws.cases import FEATURES, HIDDEN, LEVELS, graph
+from glassgraph.explainers.scope import LEVELS
+from glassgraph.testing.cases import graph
+from glassgraph.testing.networks import FEATURES, HIDDEN
 
 CLASSES = 3
 TOLERANCE = 1e-6

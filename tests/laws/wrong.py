@@ -1,4 +1,4 @@
-"""Deliberately wrong explainers: each breaks one law, and the law's check must reject it."""
+"""Deliberately wrong explainers: each breaks one law, which must refuse it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,34 @@ from torch import Tensor
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
+
+
+class Fails(gg.EdgeGradients):
+    """Raises an error of its own."""
+
+    def attribute(self, batch: InstanceBatch) -> gg.Attribution:
+        raise RuntimeError("no such luck")
+
+
+class SaysUnsigned(gg.EdgeGradients):
+    """Gives scores below zero and does not say so."""
+
+    traits = dataclasses.replace(gg.EdgeGradients.traits, is_signed=False)
+
+
+class ForgetsSetting(gg.EdgeGradients):
+    """Halves a hyper-parameter each time it is built."""
+
+    scale: float = gg.setting("factor of all scores", default=2.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.scale /= 2
+
+    def attribute(self, batch: InstanceBatch) -> gg.Attribution:
+        edge = super().attribute(batch).edge
+        assert edge is not None
+        return gg.Attribution(edge=edge * self.scale)
 
 
 class LeavesHook(gg.EdgeGradients):

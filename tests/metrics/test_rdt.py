@@ -15,7 +15,7 @@ from glassgraph.black_box.noise import FeatureNoise
 from glassgraph.errors import UnknownMetricError
 from glassgraph.explainers.perturbation.zorro import Zorro
 from glassgraph.metrics import mask_entropy, rdt_fidelity
-from tests.laws.cases import CASES, Case
+from glassgraph.testing.cases import CASES, Case
 
 
 @pytest.mark.parametrize("case", CASES[::2], ids=str)

@@ -12,7 +12,9 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.explain.metric import fidelity, unfaithfulness
 
 import glassgraph as gg
-from tests.laws.cases import EDGES, FEATURES, NODES, Case, scores
+from glassgraph.testing.cases import EDGES, NODES, Case
+from glassgraph.testing.compare import scores
+from glassgraph.testing.networks import FEATURES
 
 NODE, GRAPH, LINK = Case("gin", "node"), Case("gin", "graph"), Case("gin", "edge")
 LEVELS = pytest.mark.parametrize("case", [NODE, GRAPH, LINK], ids=str)

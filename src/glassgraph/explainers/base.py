@@ -80,6 +80,8 @@ class Explainer(Configured, ABC, kw_only=False):
     test_settings: ClassVar[Mapping[str, Any]] = {}
     #: Settings without which a formula speaks of the size of the receptive field.
     fixed_settings: ClassVar[Mapping[str, Any]] = {}
+    #: Settings with which one edge that carries all evidence has to come first.
+    evidence_settings: ClassVar[Mapping[str, Any]] = {}
 
     model: Converted[nn.Module | Callable[..., Any], nn.Module] = Converted(_unchanged)
     task: Converted[str | Task, Task] = Converted(Task.of, "node")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.base import Explainer
@@ -57,6 +59,8 @@ class PositiveGradients(Explainer):
         scores=("edge", "layer edge"),
         source="He, Rafiey, Mishne and Wang 2025, arXiv:2508.01048",
     )
+    # A yes to what brings much, a no to the rest.
+    evidence_settings: ClassVar[Mapping[str, Any]] = {"epsilon": 0.05}
 
     epsilon: float = setting(
         "a gradient counts as positive above this, in the units of the explained score",

@@ -120,6 +120,11 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
         "tolerance": 1000000000.0,
         "max_changed": 1.0,
     }
+    evidence_settings: ClassVar[Mapping[str, Any]] = {
+        "steps": 300,
+        "tolerance": None,
+        "max_changed": 0.0,
+    }
     renamed: ClassVar[Mapping[str, str]] = {"grip": "location_scale", "kinds": "groups"}
 
     amortized: bool = setting(

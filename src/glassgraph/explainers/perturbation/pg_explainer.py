@@ -106,6 +106,7 @@ class PGExplainer(AmortizedExplainer[EdgeStates]):
     )
     scope = Scope(heterogeneous=False, names_receivers=True)
     test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3, "learning_rate": 0.01}
+    evidence_settings: ClassVar[Mapping[str, Any]] = {"epochs": 200, "entropy": 0.0}
     holds_back = False
 
     epochs: int = setting("how often every prediction is visited", default=30, at_least=1)

@@ -112,6 +112,12 @@ class PGMExplainer(BlackBoxExplainer):
     )
     scope = Scope(sees_degrees=True, finds_by_chance=True)
     test_settings: ClassVar[Mapping[str, Any]] = {"num_samples": 24, "min_drop": 0.01}
+    # Zeros and ones would be as large a change where next to nothing is brought.
+    evidence_settings: ClassVar[Mapping[str, Any]] = {
+        "perturbation": "zero",
+        "min_drop": 0.1,
+        "num_samples": 100,
+    }
 
     num_samples: int = setting("number R of samples", default=100, at_least=2)
     perturbation: PerturbationMode = setting(

@@ -99,6 +99,12 @@ class RelEx(BlackBoxExplainer):
         "hidden": 5,
         "least_r2": None,
     }
+    evidence_settings: ClassVar[Mapping[str, Any]] = {
+        "num_samples": 60,
+        "epochs": 150,
+        "mask_epochs": 60,
+        "hidden": 12,
+    }
 
     num_samples: int = setting(
         "number of subgraphs; a sixth of them is held back", default=120, at_least=4

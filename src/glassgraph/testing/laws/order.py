@@ -1,0 +1,107 @@
+"""Laws about order: numbers of edges and nodes mean nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from glassgraph.testing.cases import AnyCase
+from glassgraph.testing.compare import EDGE_MASKS, expect_same, scores
+from glassgraph.testing.law import law
+from glassgraph.testing.subject import Subject
+
+_LINKS = "edge_label_index"
+
+
+@law(
+    catches="scores on the wrong edges, and ties that are broken by an edge's number",
+    usually="scores are written in another order than the batch's edges, or an edge's number "
+    "enters the formula",
+)
+def edge_order_is_irrelevant(subject: Subject, case: AnyCase) -> None:
+    """Edges in another order have the same scores, in that order.
+
+    Random numbers are addressed by an edge's endpoints; among parallel edges by their order, so
+    that order is kept where the method is random.
+    """
+    data, draw = case.data(), torch.Generator().manual_seed(17)
+    is_list = isinstance(data, list)
+    graphs, orders = [], []
+    for each in data if is_list else [data]:
+        order = torch.randperm(each.num_edges, generator=draw)
+        if subject.traits.is_random:
+            order = _with_parallels_in_order(order, each.edge_index)
+        graphs.append(_with_edges(each, order))
+        orders.append(order)
+    explainer = subject.build(case.model(), case)
+    after = subject.explain(explainer, case, graphs if is_list else graphs[0])
+    for position, (one, other) in enumerate(zip(subject.first(case), after, strict=True)):
+        order = orders[one.local.graph]
+        expected = {
+            name: value[..., order] if name in EDGE_MASKS else value
+            for name, value in scores(one).items()
+        }
+        expect_same(scores(other), expected, f"edges in another order, instance {position}")
+
+
+def _with_edges(data: Data, order: Tensor) -> Data:
+    """The same graph, its edges in another order."""
+    shuffled = data.clone()
+    shuffled.edge_index = data.edge_index[:, order]
+    for name in data.edge_attrs():
+        if name not in ("edge_index", _LINKS):
+            shuffled[name] = data[name][order]
+    return shuffled
+
+
+def _with_parallels_in_order(order: Tensor, edge_index: Tensor) -> Tensor:
+    """A permutation that keeps edges with equal endpoints in their order."""
+    order = order.clone()
+    ends = [tuple(pair) for pair in edge_index.t()[order].tolist()]
+    for pair in set(ends):
+        at = torch.tensor([place for place, each in enumerate(ends) if each == pair])
+        order[at] = order[at].sort().values
+    return order
+
+
+@law(
+    catches="scores on the wrong nodes, and ties that are broken by a node's number",
+    usually="scores are written in another order than the batch's nodes, or a node's number "
+    "enters the formula",
+    applies=lambda subject, _: not subject.traits.is_random,  # its numbers go by node
+)
+def node_order_is_irrelevant(subject: Subject, case: AnyCase) -> None:
+    """Nodes under other numbers have the same scores, under those numbers."""
+    data, draw = case.data(), torch.Generator().manual_seed(19)
+    is_list = isinstance(data, list)
+    graphs, places = [], []
+    for each in data if is_list else [data]:
+        place = torch.randperm(each.num_nodes, generator=draw)  # node v becomes node place[v]
+        graphs.append(_with_nodes(each, place))
+        places.append(place)
+    index = places[0][case.index].tolist() if case.level == "node" else case.index
+    explainer = subject.build(case.model(), case)
+    after = subject.explain(explainer, case, graphs if is_list else graphs[0], index)
+    for position, (one, other) in enumerate(zip(subject.first(case), after, strict=True)):
+        place = places[one.local.graph]
+        got = {
+            name: value if name in EDGE_MASKS else value[place]
+            for name, value in scores(other).items()
+        }
+        expect_same(got, scores(one), f"nodes under other numbers, instance {position}")
+
+
+def _with_nodes(data: Data, place: Tensor) -> Data:
+    """The same graph, its nodes under other numbers."""
+    moved = data.clone()
+    moved.edge_index = place[data.edge_index]
+    for name in data.node_attrs():
+        value: Any = data[name]
+        moved[name] = torch.empty_like(value)
+        moved[name][place] = value
+    if _LINKS in data:
+        moved.edge_label_index = place[data.edge_label_index]
+    return moved

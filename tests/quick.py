@@ -1,0 +1,49 @@
+"""Which tests are quick: `make quick` runs one case per method and law.
+
+The rule is plain. A test function with parameters is asked once for every value of those that name
+what is under test (`KEYS`), with the first value of all others; a function without them is asked
+once. Tests that are marked ``slow`` or ``browser`` are left out, and those of `SLOW`: files that
+take long and whose subjects the laws, the snapshot and the coverage of layers touch as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+#: Parameters that name what is under test: a law for a method, a check of any layer.
+KEYS = ("method", "law", "check")
+#: Files, and folders of tests, that `make test` alone runs.
+SLOW: tuple[str, ...] = ()
+
+
+def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
+    """The quick ones among collected tests: of each question the first."""
+    asked = set()
+    for item in items:
+        key = question(item)
+        if key not in asked and not is_slow(item):
+            asked.add(key)
+            yield item
+
+
+def question(item: pytest.Item) -> tuple[object, ...]:
+    """What a test asks: its function, and the method, law or check that it asks of."""
+    values = (
+        item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else {}
+    )
+    return (item.nodeid.split("[")[0], *(named(values[key]) for key in KEYS if key in values))
+
+
+def named(value: object) -> str:
+    """The name of a method, law or check."""
+    return getattr(value, "__name__", None) or str(value)
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether a test is left to `make test`."""
+    marked = any(item.get_closest_marker(name) for name in ("slow", "browser"))
+    return marked or item.nodeid.startswith(SLOW)
