@@ -4,6 +4,7 @@ from . import diagnose as diagnose
 from . import errors as errors
 from . import graph_rules as graph_rules
 from . import rules as rules
+from . import testing as testing
 from ._version import __version__ as __version__
 from .core.adjacency import AdjacencyTap as AdjacencyTap
 from .core.sites import MessageTap as MessageTap

@@ -12,12 +12,12 @@ from torch_geometric.nn import GCNConv, RGCNConv
 
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import protected
-from glassgraph.core.shared import shared_batches
 from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.message_gates import inputs as module
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.perturbation.message_gates.gates import MessageGates
 from glassgraph.explainers.perturbation.message_gates.inputs import RowInputs, share_rows
+from glassgraph.explainers.shared_batches import shared_batches
 
 #: The same batch with shared rows and without.
 Pair = tuple[GatedBatch, GatedBatch]

@@ -71,7 +71,7 @@ def _describe(name: str) -> list[dict[str, Any]]:
         takes, default = escape(str(row["takes"])), escape(repr(row["default"]))
         table.add_row(str(row["name"]), default, takes, escape(str(row["about"])))
     out().print(f"[bold]{name}[/] ({method.__module__}.{method.__qualname__})\n")
-    out().print(about, markup=False, highlight=False)
+    out().print(about, markup=False, highlight=False, soft_wrap=True)
     out().print()
     out().print(table)
     return rows

@@ -21,7 +21,6 @@ from glassgraph.core import random
 from glassgraph.core import task as tasks
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.divergence import divergence, resolve_divergence
 from glassgraph.core.instances import Instances, find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import fingerprint, protected
@@ -30,6 +29,7 @@ from glassgraph.core.task import Target, Targets, Task
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.divergence import divergence, resolve_divergence
 from glassgraph.metrics.vectors import in_order
 from glassgraph.results.explanation import Explanations
 

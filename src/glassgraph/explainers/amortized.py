@@ -22,7 +22,6 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.protect import fingerprint, protected
-from glassgraph.core.shared import shared_batches
 from glassgraph.core.task import Call, Task
 from glassgraph.errors import (
     ExplainerFileError,
@@ -35,6 +34,7 @@ from glassgraph.errors import (
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.fitted_file import read_fitted, write_fitted
 from glassgraph.explainers.settings import setting
+from glassgraph.explainers.shared_batches import shared_batches
 from glassgraph.explainers.training_batches import (
     Kept,
     TrainingBatches,

@@ -21,6 +21,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
+from math import inf
 from numbers import Integral, Real
 from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, overload
 
@@ -72,7 +73,7 @@ class Bounds:
             "below": self.below,
             "of at most": self.at_most,
         }
-        found = [f"{word} {bound}" for word, bound in words.items() if bound is not None]
+        found = [f"{word} {bound}" for word, bound in words.items() if bound not in (None, inf)]
         return " and ".join(found)
 
 
@@ -347,7 +348,8 @@ def _words(kind: Any, bounds: Bounds) -> Iterator[str]:
     elif origin is Literal:
         yield from map(repr, inside)
     elif kind in (int, float):
-        yield f"{'an integer' if kind is int else 'a number'} {bounds}".strip()
+        noun = "an integer" if kind is int else "a number"
+        yield f"{'a finite number' if bounds.below == inf else noun} {bounds}".strip()
     elif kind in _PLAIN:
         yield _PLAIN[kind]
     elif origin is Callable:

@@ -38,7 +38,7 @@ class Subject:
         self.method = method
         self.settings: Mapping[str, Any] = {**method.test_settings, **settings}
         self._first: dict[Any, Explanations] = {}
-        self._fitted: dict[Any, AmortizedExplainer] = {}
+        self._fitted: dict[Any, AmortizedExplainer[Any]] = {}
 
     @property
     def traits(self) -> Traits:
@@ -91,7 +91,7 @@ class Subject:
             explainer.adopt(self._fit(explainer, case.lesson))
         return _explain(explainer, case, case.data() if data is None else data, index)
 
-    def _fit(self, explainer: AmortizedExplainer, case: AnyCase) -> AmortizedExplainer:
+    def _fit(self, explainer: AmortizedExplainer[Any], case: AnyCase) -> AmortizedExplainer[Any]:
         own = explainer.hyper_parameters
         key = (case, fingerprint(explainer.model), explainer.seed, repr(own))
         if key not in self._fitted:

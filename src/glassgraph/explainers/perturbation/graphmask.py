@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.perturbation.graphmask_fit.fitting import Fitting
 from glassgraph.explainers.perturbation.graphmask_fit.free_masks import FreeMasks
 from glassgraph.explainers.perturbation.graphmask_fit.lagrangian import solve_lagrangian
@@ -77,7 +77,7 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
     ``amortized=False`` learns free gates for every prediction by itself, as a method to compare
     with: it explains any answer, also a wrong one (see `glassgraph.diagnose.hindsight`).
 
-    The divergence is a name (see `glassgraph.core.divergence`) or a function
+    The divergence is a name (see `glassgraph.explainers.divergence`) or a function
     ``(output, reference) -> [B]``. Its bound is 0.03 nats for classes unless a ``tolerance`` is
     given, and for a regression 0.03 of the variance of the model's predictions; without
     amortization, where a prediction has no variance, 0.03.

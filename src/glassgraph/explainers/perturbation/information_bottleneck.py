@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.perturbation.bottleneck_fit.bottleneck import Bottleneck
 from glassgraph.explainers.perturbation.bottleneck_fit.fit import (
     MEASUREMENTS,
@@ -69,7 +69,7 @@ class InformationBottleneck(AmortizedExplainer[GatedBatch]):
     predictions with it, and of 10, 1 and 0.1 only the last keeps their divergence within 0.03
     nats.) While fitting, gates are measured on the validation predictions, and the best are kept:
     those with the least information within the tolerance, or with the least loss for a given
-    weight. The divergence is a name (see `glassgraph.core.divergence`) or a function
+    weight. The divergence is a name (see `glassgraph.explainers.divergence`) or a function
     ``(output, reference) -> [B]``.
 
     Noise is drawn with the standard deviation of the training messages; the GraphMask authors' code

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.shared import packed_batches
 from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.perturbation.edge_gates.edge_states import EdgeStates
 from glassgraph.explainers.perturbation.edge_gates.objective import Objective
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
+from glassgraph.explainers.shared_batches import packed_batches
 from glassgraph.explainers.training_batches import TrainingBatches, fit_target
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.node_states import NodeStates

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.divergence import Divergence, divergence
+from glassgraph.explainers.divergence import Divergence, divergence
 from glassgraph.explainers.perturbation.bottleneck_fit.bottleneck import Bottleneck
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.training_batches import TrainingBatches

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.divergence import divergence
+from glassgraph.explainers.divergence import divergence
 from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
 from glassgraph.explainers.perturbation.graphmask_fit.points import Point, measure
 from glassgraph.explainers.perturbation.graphmask_fit.regularization_path import RegularizationPath

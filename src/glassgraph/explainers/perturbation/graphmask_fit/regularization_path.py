@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.divergence import Divergence
+from glassgraph.explainers.divergence import Divergence
 from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
 from glassgraph.explainers.perturbation.graphmask_fit.points import Constraint, Point
 from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from glassgraph.core.divergence import Divergence
+from glassgraph.explainers.divergence import Divergence
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 
 #: Bound on the divergence where the user gives none.

@@ -12,7 +12,7 @@ import glassgraph as gg
 from glassgraph.core.messages import read_messages
 from glassgraph.core.protect import protected
 from glassgraph.core.reachability import near_messages
-from glassgraph.core.shared import shared_batches
+from glassgraph.explainers.shared_batches import shared_batches
 from glassgraph.testing.cases import CASES, Case
 from tests.laws.literal import predict
 
