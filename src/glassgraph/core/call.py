@@ -43,6 +43,8 @@ class ModelCall:
                     "call=lambda model, data: model(...)"
                 )
 
+        self._by_name = not self.takes_whole_data
+
     @property
     def takes_whole_data(self) -> bool:
         """Whether the model is given the data object itself."""
@@ -68,12 +70,14 @@ class ModelCall:
         Raises:
             ModelCallError: if ``forward`` needs a name that the data lack.
         """
+        if self._by_name and self._shield.is_clear:  # nothing to replace, nothing to copy
+            arguments = self._arguments(data)
+            with self._shield.watching(arguments):
+                return self.model(**arguments)
         with self._shield.over(data) as own:
             if self._call is not None:
                 return self._call(self.model, own)
-            if self.takes_whole_data:
-                return self.model(own)
-            return self.model(**self._arguments(own))
+            return self.model(**self._arguments(own)) if self._by_name else self.model(own)
 
     def _arguments(self, data: Any) -> dict[str, Any]:
         arguments = {}

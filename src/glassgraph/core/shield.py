@@ -27,6 +27,30 @@ class Shield:
     def __init__(self) -> None:
         self._written: set[_Key] | None = None  # None before the first call
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether a first call has shown that the model writes into nothing."""
+        return self._written is not None and not self._written
+
+    @contextmanager
+    def watching(self, arguments: dict[str, Any]) -> Iterator[None]:
+        """Make sure that a call goes on writing into nothing.
+
+        Raises:
+            ModelCallError: if it does after all.
+        """
+        tensors = [
+            (name, each)
+            for name, value in arguments.items()
+            for each in (value.values() if isinstance(value, dict) else (value,))
+            if _has_version(each)
+        ]
+        versions = [each._version for _, each in tensors]
+        yield
+        for (name, each), version in zip(tensors, versions, strict=True):
+            if each._version != version:
+                raise _writes_at_times(name)
+
     @contextmanager
     def over(self, data: Any) -> Iterator[Any]:
         """A copy of the data for one call.
@@ -48,18 +72,24 @@ class Shield:
         yield own
         written = {key for key, value, version in versions if value._version != version}
         if not is_first and not written <= known:
-            _, name = next(iter(written - known))
-            raise ModelCallError(
-                f"the model wrote into data.{name} in this call and not in its first: a forward "
-                f"that overwrites its data only at times cannot be explained; let it work on "
-                f"data.{name}.clone()"
-            )
+            raise _writes_at_times(next(iter(written - known))[1])
         self._written = known | written
+
+
+def _writes_at_times(name: str) -> ModelCallError:
+    return ModelCallError(
+        f"the model wrote into data.{name} in this call and not in its first: a forward that "
+        f"overwrites its data only at times cannot be explained; let it work on data.{name}.clone()"
+    )
 
 
 def _tensors(data: Any) -> Iterator[tuple[_Key, Any, str, Tensor]]:
     """The dense tensors of a graph whose versions can be read."""
     for store in data.stores:
         for name, value in list(store.items()):
-            if isinstance(value, Tensor) and not value.is_inference() and not value.is_sparse:
+            if _has_version(value):
                 yield (store._key, name), store, name, value
+
+
+def _has_version(value: Any) -> bool:
+    return isinstance(value, Tensor) and not value.is_inference() and not value.is_sparse
