@@ -15,7 +15,25 @@ import pytest
 #: Parameters that name what is under test: a law for a method, a check of any layer.
 KEYS = ("method", "law", "check")
 #: Files, and folders of tests, that `make test` alone runs.
-SLOW: tuple[str, ...] = ()
+SLOW: tuple[str, ...] = (
+    "studies/",
+    "tests/cli/",
+    "tests/coverage/",
+    "tests/explainers/generation/test_xgnn.py",
+    "tests/explainers/test_gnn_lrp.py",
+    "tests/explainers/test_graph_mask.py",
+    "tests/explainers/test_information_bottleneck.py",
+    "tests/explainers/test_pg_explainer.py",
+    "tests/explainers/test_relex.py",
+    "tests/explainers/test_subgraphx.py",
+    "tests/explainers/test_zorro.py",
+    "tests/diagnose/test_every_method.py",
+    "tests/hetero/",
+    "tests/laws/test_check_explainer.py::test_a_wrong_method",
+    "tests/models/test_reference.py",
+    "tests/models/test_training.py",
+    "tests/snapshot/",
+)
 
 
 def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:

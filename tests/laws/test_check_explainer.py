@@ -126,9 +126,11 @@ class PooledNet(nn.Module):
 
 
 def own_graph(num_nodes: int = 13, num_edges: int = 31) -> Data:
+    source = torch.randint(num_nodes, (num_edges,))
+    step = torch.randint(1, num_nodes, (num_edges,))  # no loops: of several GCN takes the last
     return Data(
         x=torch.randn(num_nodes, 5),
-        edge_index=torch.randint(num_nodes, (2, num_edges)),
+        edge_index=torch.stack([source, (source + step) % num_nodes]),
         edge_weight=torch.rand(num_edges) + 0.5,
     )
 
