@@ -24,6 +24,7 @@ SLOW: tuple[str, ...] = (
     "tests/explainers/test_graph_mask.py",
     "tests/explainers/test_information_bottleneck.py",
     "tests/explainers/test_pg_explainer.py",
+    "tests/explainers/test_registry.py",
     "tests/explainers/test_relex.py",
     "tests/explainers/test_subgraphx.py",
     "tests/explainers/test_zorro.py",
@@ -48,11 +49,8 @@ def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
 
 def question(item: pytest.Item) -> tuple[object, ...]:
     """What a test asks: its function, and the method, law or check that it asks of."""
-    values = (
-        item.callspec.params
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else {}
-    )
+    callspec = getattr(item, "callspec", None)  # of a test with parameters
+    values = {} if callspec is None else callspec.params
     return (item.nodeid.split("[")[0], *(named(values[key]) for key in KEYS if key in values))
 
 
