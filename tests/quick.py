@@ -15,7 +15,28 @@ import pytest
 #: Parameters that name what is under test: a law for a method, a check of any layer.
 KEYS = ("method", "law", "check")
 #: Files, and folders of tests, that `make test` alone runs.
-SLOW: tuple[str, ...] = ()
+SLOW: tuple[str, ...] = (
+    "studies/",
+    "tests/cli/",
+    "tests/coverage/",
+    "tests/explainers/generation/test_xgnn.py",
+    "tests/explainers/test_gnn_lrp.py",
+    "tests/explainers/test_graph_mask.py",
+    "tests/explainers/test_information_bottleneck.py",
+    "tests/explainers/test_pg_explainer.py",
+    "tests/explainers/test_pgm_explainer.py",
+    "tests/explainers/test_registry.py",
+    "tests/explainers/test_relex.py",
+    "tests/explainers/test_subgraphx.py",
+    "tests/explainers/test_zorro.py",
+    "tests/diagnose/test_drop_retained.py",
+    "tests/diagnose/test_every_method.py",
+    "tests/hetero/",
+    "tests/laws/test_check_explainer.py",
+    "tests/models/test_reference.py",
+    "tests/models/test_training.py",
+    "tests/snapshot/",
+)
 
 
 def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
@@ -30,11 +51,8 @@ def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
 
 def question(item: pytest.Item) -> tuple[object, ...]:
     """What a test asks: its function, and the method, law or check that it asks of."""
-    values = (
-        item.callspec.params
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else {}
-    )
+    callspec = getattr(item, "callspec", None)  # of a test with parameters
+    values = {} if callspec is None else callspec.params
     return (item.nodeid.split("[")[0], *(named(values[key]) for key in KEYS if key in values))
 
 

@@ -26,19 +26,26 @@ def named(each: object) -> str:
 
 
 @pytest.mark.parametrize("method", [Gradients, Erased], ids=named)
-def test_a_right_method_keeps_all_laws(method: type[gg.Explainer]) -> None:
-    table = check_explainer(method, quick=method is Erased)
+def test_a_right_method_keeps_every_law(method: type[gg.Explainer]) -> None:
+    table = check_explainer(method, quick=True)
     assert table.holds.all()
-    assert set(table.law) == set(law_names())
+    assert list(table.law) == list(law_names())
 
 
-@pytest.mark.parametrize(("method", "law"), WRONG.items(), ids=named)
+@pytest.mark.slow
+def test_a_right_method_keeps_every_law_in_all_cases() -> None:
+    table = check_explainer(Gradients)
+    assert table.holds.all()
+    assert len(table) > 200
+
+
+@pytest.mark.parametrize(("wrong", "broken_law"), WRONG.items(), ids=named)
 def test_a_wrong_method_is_refused_by_the_law_it_breaks(
-    method: type[gg.Explainer], law: str
+    wrong: type[gg.Explainer], broken_law: str
 ) -> None:
     with pytest.raises(LawBroken) as broken:
-        check_explainer(method, quick=True)
-    assert broken.value.law == law, broken.value
+        check_explainer(wrong, quick=True)
+    assert broken.value.law == broken_law, broken.value
 
 
 def test_a_method_takes_fifteen_lines() -> None:
@@ -119,9 +126,11 @@ class PooledNet(nn.Module):
 
 
 def own_graph(num_nodes: int = 13, num_edges: int = 31) -> Data:
+    source = torch.randint(num_nodes, (num_edges,))
+    step = torch.randint(1, num_nodes, (num_edges,))  # no loops: of several GCN takes the last
     return Data(
         x=torch.randn(num_nodes, 5),
-        edge_index=torch.randint(num_nodes, (2, num_edges)),
+        edge_index=torch.stack([source, (source + step) % num_nodes]),
         edge_weight=torch.rand(num_edges) + 0.5,
     )
 
@@ -172,16 +181,16 @@ def test_an_amortized_method_on_a_model_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "law"),
+    ("wrong", "broken_law"),
     [(each, law) for each, law in WRONG.items() if law not in NEEDS_OTHER_GRAPHS],
     ids=named,
 )
 def test_a_wrong_method_is_refused_on_a_model_of_ones_own(
-    method: type[gg.Explainer], law: str
+    wrong: type[gg.Explainer], broken_law: str
 ) -> None:
     with pytest.raises(LawBroken, match="GCN-node") as broken:
-        check_explainer(method, GCN(5, 7, 2, 3), own_graph(), index=[3, 8])
-    assert broken.value.law == law, broken.value
+        check_explainer(wrong, GCN(5, 7, 2, 3), own_graph(), index=[3, 8])
+    assert broken.value.law == broken_law, broken.value
 
 
 def test_data_that_are_no_graph() -> None:

@@ -12,7 +12,7 @@ RETURN_TYPES = ("raw", "probs", "log_probs")
 class Scope:
     """What a method can explain; everything unless it says otherwise.
 
-    The laws of `glassgraph.testing.check_explainer` are asked within it. The last six say which
+    The laws of `glassgraph.testing.check_explainer` are asked within it. The last seven say which
     laws hold in a weaker form, and why.
 
     Attributes:
@@ -30,6 +30,7 @@ class Scope:
         draws_from_all_nodes: its noise has the features of all nodes of the graph, near and far.
         asks_for_decisions: only what changes the predicted class is evidence; where nothing does,
             all scores are 0.
+        settings_in_words: its settings are objects, of which results keep the text alone.
     """
 
     levels: tuple[str, ...] = LEVELS
@@ -42,3 +43,4 @@ class Scope:
     samples_field: bool = False
     draws_from_all_nodes: bool = False
     asks_for_decisions: bool = False
+    settings_in_words: bool = False

@@ -60,8 +60,6 @@ class Law:
             self.check(subject, case)
         except Violation as violation:
             raise self._broken(subject, case, str(violation)) from None
-        except (AssertionError, LawBroken):
-            raise
         except Exception as error:
             what = f"the method raised {type(error).__name__}: {error}"
             raise self._broken(subject, case, what) from error

@@ -10,6 +10,7 @@ from torch import nn
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.decomposition._propagation import Composite, Relevance, attribution
+from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.input_rules import InputRule
@@ -81,6 +82,8 @@ class LRP(Explainer):
         is_signed=True,
         source="Bach et al. 2015, doi:10.1371/journal.pone.0130140",
     )
+
+    scope = Scope(settings_in_words=True)
 
     rule: Rule | RuleName = setting(
         "how sums share relevance: an object of glassgraph.rules, or its name", default="epsilon"

@@ -48,6 +48,7 @@ def _expect_loaded(before: Explanations, after: Explanations, how: str) -> None:
     usually="an attribute is changed after construction, is called otherwise than the argument, or "
     "holds what JSON cannot; declare it with glassgraph.setting and leave it as it was given",
     cases=CASES[::3],
+    applies=lambda subject, _: not subject.scope.settings_in_words,
 )
 def settings_make_it_again(subject: Subject, case: AnyCase) -> None:
     """The settings that a result keeps build a method that says the same."""
