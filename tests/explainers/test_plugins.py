@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -202,11 +201,12 @@ def test_the_command_line_knows_an_installed_method(tmp_path: Path) -> None:
     assert "a number above 0" in about
     case = write_case(tmp_path) | {"--method": "steepest,saliency", "--set": "steepest.unit=2.0"}
     words = ["explain", *(str(word) for option in case.items() for word in option)]
-    command(folder, *words, "--json", str(tmp_path / "rows.json"))
-    assert "steepest" in (tmp_path / "out" / "report.html").read_text()
-    assert {row["method"] for row in json.loads((tmp_path / "rows.json").read_text())} >= {
-        "steepest"
-    }
+    command(folder, *words)
+    out = tmp_path / "out"
+    assert "steepest" in (out / "report.html").read_text()
+    assert "steepest" in (out / "metrics.json").read_text()
+    explanations = gg.Explanations.load(out / "steepest")
+    assert explanations.provenance["hyper_parameters"] == {"unit": 2.0}
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
