@@ -10,12 +10,14 @@ from torch_geometric.data import Data
 
 import glassgraph as gg
 from glassgraph.datasets import load_dataset
+from glassgraph.explainers.registry import unregister
 from glassgraph.models.gnn import GAT, GCN, GNN, Body
 from glassgraph.results.explanation import LocalExplanation
 from glassgraph_studies.bench.speed import experiment as speed
 from glassgraph_studies.bench.speed import models as speed_models
 from glassgraph_studies.bench.speed.experiment import pooled_auc, run_speed_bench
 from glassgraph_studies.bench.speed.models import trained_model
+from glassgraph_studies.bench.speed.study import tables
 from glassgraph_studies.planted import LeftOutWarning
 from glassgraph_studies.reference import peers as speed_peers
 from glassgraph_studies.reference.passes import LITERAL, Scores
@@ -156,6 +158,34 @@ def test_models_of_attention_and_cam_are_trained(monkeypatch: pytest.MonkeyPatch
         assert 0 <= accuracy <= 1
 
 
-def test_a_method_without_a_peer_is_refused() -> None:
-    with pytest.raises(gg.errors.UnknownMethodError, match="random has no peer"):
-        list(run_speed_bench(["tree-cycles"], ["random"]))
+def test_a_method_that_is_fitted_needs_a_peer() -> None:
+    with pytest.raises(gg.errors.UnknownMethodError, match="graphmask has no peer and learns"):
+        list(run_speed_bench(["tree-cycles"], ["graphmask"]))
+
+
+def test_a_method_that_nobody_knows() -> None:
+    with pytest.raises(gg.errors.UnknownMethodError, match="no method 'salincy'; did you mean"):
+        list(run_speed_bench(["tree-cycles"], ["salincy"]))
+
+
+def test_a_method_of_ones_own_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ones(gg.Explainer):
+        name = "ones"
+        traits = gg.Traits(family="baseline", scores=("edge",))
+
+        def attribute(self, batch: Any) -> gg.Attribution:
+            return gg.Attribution(edge=batch.ones())
+
+    monkeypatch.setitem(speed_models._SHORT, "node", {"epochs": 1, "patience": 1})
+    gg.register(Ones)
+    try:
+        (row,) = run_speed_bench(["tree-cycles"], ["ones"], instances=3, repeats=1, progress=False)
+    finally:
+        unregister("ones")
+    assert row["peer"] == "none"
+    assert row["ratio"] is None
+    assert row["peer_s_per_instance"] is None
+    assert row["ours_s_per_instance"] > 0
+    assert row["ours_auc"] == 0.5  # all scores are one
+    (table,) = tables([{**row, "repeats": 1, "threads": 1}])
+    assert "without a peer" in table.title

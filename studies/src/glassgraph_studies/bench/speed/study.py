@@ -23,7 +23,7 @@ _PEER = Option(
 _METHODS = Option(
     "method",
     str,
-    "Method, or several with commas; may be repeated.",
+    "Method, or several with commas; may be repeated. One without a peer is measured alone.",
     is_many=True,
     otherwise="all with a peer",
     spellings=("--method", "--methods"),
@@ -47,27 +47,38 @@ def _with_peer(methods: list[str] | None, peer: str | None, peers: Mapping[str, 
         CommandError: if a named method has another peer.
     """
     for each in methods or ():
-        if peer is not None and peers.get(each, peer) != peer:
-            raise CommandError(f"{each} is measured beside {peers[each]!r}, not {peer!r}")
+        if peer is not None and peers.get(each) != peer:
+            own = repr(peers[each]) if each in peers else "nothing"
+            raise CommandError(f"{each} is measured beside {own}, not {peer!r}")
     return methods or [each for each in peers if peer in (None, peers[each])]
 
 
 def tables(rows: Rows) -> Iterator[Table]:
     """A table for each peer that has rows."""
-    for peer, title in _TITLES.items():
+    for peer in (*_TITLES, "none"):
         own = [row for row in rows if row["peer"] == peer]
         if own:
+            beside = f"beside {_TITLES[peer]}" if peer in _TITLES else "without a peer"
             size = f"{own[0]['repeats']} repeats, {own[0]['threads']} threads"
-            yield Table(f"glassgraph beside {title} ({size})", _columns(peer), own)
+            yield Table(f"glassgraph {beside} ({size})", _columns(peer), own)
 
 
 def _columns(peer: str) -> tuple[Column, ...]:
-    is_pyg = peer == "pyg"
-    return (
+    own = (
         name("dataset", "dataset"),
         name("method", "method"),
         number("n", "instances"),
         number("ours ms", "ours_s_per_instance", "{:.2f}", 1000),
+    )
+    if peer == "none":
+        return (
+            *own,
+            number("AUC", "ours_auc", "{:.3f}"),
+            number("saliency", "saliency_auc", "{:.3f}"),
+        )
+    is_pyg = peer == "pyg"
+    return (
+        *own,
         number("PyG ms" if is_pyg else "peer ms", "peer_s_per_instance", "{:.2f}", 1000),
         number("ratio", "ratio", "{:.1f}x"),
         Column("AUC ours/PyG/saliency", _areas)
