@@ -102,7 +102,8 @@ def run_speed_bench(
         if method not in METHODS and find_method(method).traits.is_amortized:
             raise UnknownMethodError(
                 f"{method} has no peer and learns before it explains, so the time of an "
-                f"explanation says little; choose from {', '.join(METHODS)}, or a method of your own"
+                f"explanation says little; choose from {', '.join(METHODS)}, or a method of "
+                "your own"
             )
     for name in datasets:
         dataset = load_dataset(name, root=root if name.startswith("muta") else None, seed=seed)
