@@ -297,10 +297,16 @@ def test_the_explained_scalar_is_the_logit() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"gamma": -1.0}, r"gnn_lrp: gamma must be a number of at least 0 .*got -1\.0 \(float\)"),
+        (
+            {"gamma": -1.0},
+            r"gnn_lrp: gamma must be a finite number of at least 0 .*got -1\.0 \(float\)",
+        ),
+            {"gamma": -1.0},
+            r"gnn_lrp: gamma must be a finite number of at least 0 .*got -1\.0 \(float\)",
+        ),
         ({"gamma": ()}, "gamma must be a number, two"),
-        ({"gamma": "zero"}, "gamma must be a number of at least 0 .*got 'zero'"),
-        ({"gamma": [0.5, float("nan")]}, "each a number of at least 0"),
+        ({"gamma": "zero"}, "gamma must be a finite number of at least 0 .*got 'zero'"),
+        ({"gamma": [0.5, float("nan")]}, "each a finite number of at least 0"),
         ({"walks": -1}, "walks must be an integer of at least 0 or 'all'; got -1"),
         ({"walks": True}, "walks must be an integer of at least 0 or 'all'; got True"),
         ({"search": "fast"}, "search must be 'exact', 'longest', 'amp_ave' or 'emp_neu'"),

@@ -108,8 +108,11 @@ class _Scene:
         Raises:
             ModelCallError: if it fails on them once and not when it is called again.
         """
-        packed = pack(self.graph, fields, model_call, task.level)
-        rows = output_rows(self.graph, fields, packed, task)
+        try:
+            packed = pack(self.graph, fields, model_call, task.level)
+            rows = output_rows(self.graph, fields, packed, task)
+        except Exception:  # noqa: BLE001 - what cannot be cut needs the whole
+            return False
         try:
             result = model_call(packed.data)
         except Exception as error:  # noqa: BLE001 - the cut graph is ours

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from glassgraph.errors import ModelCallError
@@ -92,4 +93,5 @@ def _tensors(data: Any) -> Iterator[tuple[_Key, Any, str, Tensor]]:
 
 
 def _has_version(value: Any) -> bool:
-    return isinstance(value, Tensor) and not value.is_inference() and not value.is_sparse
+    is_dense = isinstance(value, Tensor) and value.layout == torch.strided
+    return is_dense and not value.is_inference()
