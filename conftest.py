@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.quick import is_left_out
+
 # One thread: the same sums in the same order, and no contention between test processes.
 torch.set_num_threads(1)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that the quick tier leaves out are not even read for it."""
+    if config.option.markexpr != "quick":
+        return None
+    return is_left_out(collection_path.relative_to(config.rootpath).as_posix()) or None
 
 
 @pytest.fixture(autouse=True)
