@@ -14,7 +14,7 @@ import pytest
 from tests.cli.helpers import write_case
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Without studies it was 36k; the room of laws, checked settings and examples in docstrings took it on.
+#: Without studies it was 36k; the laws, checked settings and examples in docstrings took it on.
 MOST_LINES = 42_000
 
 pytestmark = pytest.mark.slow
