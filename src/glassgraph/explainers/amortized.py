@@ -60,6 +60,18 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
 
     A method implements `is_fitted`, `_reader`, `_learn`, `_modules` and `_restore`. It learns from
     batches on the union of the receptive fields, unless it says otherwise in `_cut`.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> data = Data(x=torch.rand(5, 3), edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]]))
+        >>> explainer = gg.PGExplainer(GCN(3, 8, 2, 2), task="node", epochs=2, progress=False)
+        >>> isinstance(explainer, gg.AmortizedExplainer), explainer.is_fitted
+        (True, False)
+        >>> explainer.fit(data, index=[1, 2, 3]).explain(data, index=[4])[0].edge_mask.shape
+        torch.Size([4])
     """
 
     #: Whether predictions are held back, where the user names none, to choose among solutions.

@@ -70,6 +70,25 @@ class Explainer(Configured, ABC, kw_only=False):
     Raises:
         NoMessagePassingError: if the model has no message passing.
         TaskError: if the task is not understood.
+        HyperParameterError: for an unknown name, a value of another type or out of range.
+        MethodDefinitionError: if the class lacks its name or traits.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> class InDegree(gg.Explainer):
+        ...     name = "in_degree"
+        ...     traits = gg.Traits(family="baseline", scores=("edge",))
+        ...
+        ...     def attribute(self, batch):
+        ...         receiver = batch.fields.destination
+        ...         count = torch.bincount(receiver, minlength=batch.num_nodes)
+        ...         return gg.Attribution(edge=count[receiver].to(batch.dtype))
+        >>> data = Data(x=torch.rand(3, 3), edge_index=torch.tensor([[0, 1, 2], [2, 2, 1]]))
+        >>> InDegree(GCN(3, 8, 1, 2), task="node").explain(data, index=[2])[0].edge_mask
+        tensor([2., 2., 0.])
     """
 
     name: ClassVar[str]

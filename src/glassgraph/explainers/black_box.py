@@ -30,6 +30,21 @@ class BlackBoxExplainer(Explainer):
 
     Raises:
         HyperParameterError: if the model cannot be called, or for values out of range.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import GCN
+        >>> model = GCN(3, 8, 2, 2).eval()
+        >>> def service(x, edge_index):  # no module, no gradient
+        ...     with torch.no_grad():
+        ...         return model(x, edge_index)
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> issubclass(gg.CausalScreening, gg.BlackBoxExplainer)
+        True
+        >>> gg.CausalScreening(service, task="node").explain(data, index=[2])[0].edge_mask.shape
+        torch.Size([3])
     """
 
     #: On the full graph alone nobody can find out how far a model looks.

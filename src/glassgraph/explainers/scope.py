@@ -31,6 +31,11 @@ class Scope:
         asks_for_decisions: only what changes the predicted class is evidence; where nothing does,
             all scores are 0.
         settings_in_words: its settings are objects, of which results keep the text alone.
+
+    Example:
+        >>> import glassgraph as gg
+        >>> gg.CAM.scope.levels  # it explains nothing but graphs
+        ('graph',)
     """
 
     levels: tuple[str, ...] = LEVELS

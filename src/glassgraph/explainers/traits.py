@@ -26,6 +26,11 @@ class Traits:
         is_signed: whether scores can speak against the prediction.
         is_random: whether results depend on the seed.
         source: the paper.
+
+    Example:
+        >>> import glassgraph as gg
+        >>> gg.Saliency.traits.scores
+        ('edge', 'node', 'feature')
     """
 
     family: str
