@@ -205,7 +205,6 @@ class Preparation:
             yield position, batch
             return
         if batch is not None:
-            self._tell_if_unstable()
             self.tell("predictions on receptive fields differ from those on the full graph", None)
             kept = is_right.nonzero().view(-1)
             if kept.numel():
@@ -354,10 +353,11 @@ class Preparation:
         )
 
     def tell(self, what: str, error: Exception | None = None) -> None:
-        """Warn of a fall-back, once."""
+        """Warn of a fall-back, once; of a model that does not repeat itself nothing is promised."""
         if what in self._warned:
             return
         self._warned.add(what)
+        self._tell_if_unstable()
         reason = "" if error is None else f" ({type(error).__name__}: {error})"
         warnings.warn(
             f"{what}{reason}; falling back to the full graph, one instance at a time: "
