@@ -184,6 +184,20 @@ def test_what_a_model_remembers_is_as_before(method: str) -> None:
     assert set(model.state_dict()) == set(Remembers().state_dict())
 
 
+class ReplacesWeights(Net):
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        self.one.lin_rel.weight = nn.Parameter(self.one.lin_rel.weight * 1.0)
+        return self.two(self.one(x, edge_index), edge_index)
+
+
+def test_parameters_that_a_model_replaces_are_put_back() -> None:
+    model = ReplacesWeights()
+    weight, value = model.one.lin_rel.weight, model.one.lin_rel.weight.detach().clone()
+    gg.Occlusion(model, progress=False).explain(graph(), [2])
+    assert model.one.lin_rel.weight is weight
+    assert torch.equal(weight, value)
+
+
 def test_parameters_of_inference_mode_are_refused_before_anything_changes() -> None:
     with torch.inference_mode():
         model = Net()
@@ -291,6 +305,25 @@ def test_a_model_that_does_not_repeat_itself_is_told(kind: type[Net]) -> None:
     assert len(found) == 1
     assert kind.__name__ in str(found[0].message)
     assert not any("the result is right" in str(each.message) for each in told)
+
+
+class FailsOnParts(Noisy):
+    """Neither runs on a receptive field nor repeats itself."""
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        if x.size(0) < NODES:
+            raise RuntimeError("too few nodes")
+        return super().forward(x, edge_index)
+
+
+def test_nothing_is_promised_where_the_cut_graph_fails_either() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gg.Saliency(FailsOnParts(), progress=False).explain(graph(), [2])
+    words = [str(each.message) for each in told]
+    assert any("could not run on receptive fields" in each for each in words)
+    assert any(each.category is UnstableModelWarning for each in told)
+    assert not any("the result is right" in each for each in words)
 
 
 def test_one_that_does_keeps_the_promise() -> None:

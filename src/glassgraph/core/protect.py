@@ -2,9 +2,9 @@
 
 `protected` puts a model into the state explanations need (evaluation mode, no gradients for
 parameters, layer caches empty) and restores everything afterwards, also after an exception or an
-interrupt: training flags of every submodule, ``requires_grad``, buffers and other tensors that
-modules hold (the entries, not their values alone), layer caches, and the random generators of
-torch, numpy and Python.
+interrupt: training flags of every submodule, ``requires_grad``, parameters, buffers and other
+tensors that modules hold (the entries, not their values alone), layer caches, and the random
+generators of torch, numpy and Python.
 
 One thread at a time has a model; others wait for it. Two models in two threads run side by side.
 """
@@ -82,9 +82,10 @@ def _refuse_inference(model: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class _Held:
-    """The buffers of a module, and the tensors among its attributes, with their values."""
+    """The parameters of a module; its buffers and tensors among its attributes, with values."""
 
     module: nn.Module
+    parameters: dict[str, nn.Parameter]
     buffers: dict[str, tuple[Tensor, Tensor]]
     attributes: dict[str, tuple[Tensor, Tensor]]
     names: frozenset[str]
@@ -93,7 +94,9 @@ class _Held:
     def of(cls, module: nn.Module) -> _Held:
         buffers = dict(module.named_buffers(recurse=False))
         attributes = {name: each for name, each in vars(module).items() if isinstance(each, Tensor)}
-        return cls(module, _saved(buffers), _saved(attributes), frozenset(vars(module)))
+        parameters = dict(module.named_parameters(recurse=False))
+        names = frozenset(vars(module))
+        return cls(module, parameters, _saved(buffers), _saved(attributes), names)
 
     def restore(self) -> None:
         """Put back what was replaced, overwritten, or has come since."""
@@ -103,6 +106,9 @@ class _Held:
         for name, value in list(vars(self.module).items()):
             if isinstance(value, Tensor) and name not in self.names:
                 delattr(self.module, name)
+        for name, parameter in self.parameters.items():
+            if getattr(self.module, name, None) is not parameter:
+                setattr(self.module, name, parameter)
         for name, (tensor, value) in (*self.buffers.items(), *self.attributes.items()):
             if getattr(self.module, name, None) is not tensor:
                 setattr(self.module, name, tensor)
