@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from torch import nn
 
@@ -86,7 +86,7 @@ def register(method: Method) -> Method:
         raise MethodDefinitionError(
             f"register takes a class that derives from glassgraph.Explainer; got {method!r}"
         )
-    check_class(cast(Any, method))
+    check_class(method)
     known = _registered.get(method.name) or _find(method.name)
     if known is not None and _home(known) != _home(method):
         raise MethodDefinitionError(
@@ -161,7 +161,7 @@ def _loaded(point: EntryPoint) -> AnyMethod:
         method: Any = point.load()
         if not (isinstance(method, type) and issubclass(method, Configured)):
             raise MethodDefinitionError(f"{point.value} is no glassgraph.Explainer")
-        check_class(cast(Any, method))
+        check_class(method)
         if method.name != point.name:
             raise MethodDefinitionError(f"{point.value} calls itself {method.name!r}")
     except Exception as error:
@@ -250,7 +250,7 @@ def _nearest(name: str) -> str:
     names = _names()
     plain = {each.replace("_", ""): each for each in names}
     near = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), plain, n=1)
-    hint = f"; did you mean {plain[near[0]]!r}?" if near else ";"
+    hint = f"; did you mean {plain[near[0]]!r}?" if near else "."
     return f"{hint} There are {', '.join(names)}"
 
 

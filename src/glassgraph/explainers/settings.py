@@ -194,7 +194,7 @@ class Configured:
         for name in settings:
             if name not in known and not takes_all:
                 near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; did you mean {near[0]!r}?" if near else "."
                 raise HyperParameterError(
                     f"{_title(cls)} has no hyper-parameter {name!r}{hint} It takes "
                     f"{', '.join(each for each in known if each != 'model')}"
