@@ -65,10 +65,11 @@ class ModelCall:
         return any(p.name in (name, f"{name}_dict") for p in self._parameters)
 
     def __call__(self, data: Any) -> Any:
-        """Call the model; whatever it writes into its data, the data given stay as they are.
+        """Call the model on data of its own; what it writes into them stays there, see `Shield`.
 
         Raises:
-            ModelCallError: if ``forward`` needs a name that the data lack.
+            ModelCallError: if ``forward`` needs a name that the data lack, or writes into a tensor
+                that it did not write into when it was first called.
         """
         if self._by_name and self._shield.is_clear:  # nothing to replace, nothing to copy
             arguments = self._arguments(data)
