@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.task import Task
-from glassgraph.errors import InstanceError, LabelsMissingError, TaskError
+from glassgraph.errors import GraphError, InstanceError, LabelsMissingError, TaskError
 
 
 @dataclass(frozen=True)
@@ -178,3 +178,23 @@ def find_labels(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor | No
     if value.numel() != size:
         return None
     return value.view(-1)[position.to(value.device)]
+
+
+def refuse_edges_between(graph: TypedGraph) -> None:
+    """Graphs are explained one by one, so no message may run from one to another.
+
+    Raises:
+        GraphError: naming the first edge that does.
+    """
+    if graph.node_graph is None:
+        return
+    source, destination = graph.node_graph[graph.source], graph.node_graph[graph.destination]
+    between = (source != destination).nonzero().view(-1)
+    if between.numel():
+        edge = int(between[0])
+        raise GraphError(
+            f"edge {edge} runs from node {int(graph.source[edge])} of graph {int(source[edge])} to "
+            f"node {int(graph.destination[edge])} of graph {int(destination[edge])} "
+            f"({between.numel()} such edges): a graph task explains each graph by itself; mend "
+            "edge_index or batch"
+        )

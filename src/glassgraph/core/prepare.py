@@ -37,6 +37,7 @@ from glassgraph.core.instances import (
     complete_task,
     find_links,
     labels_of,
+    refuse_edges_between,
     resolve_instances,
 )
 from glassgraph.core.intercept import Intervention
@@ -46,7 +47,7 @@ from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
-from glassgraph.errors import GraphError, ModelCallError, TargetError
+from glassgraph.errors import ModelCallError, TargetError
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
@@ -374,28 +375,8 @@ def _read_graph(data: Any, task: Task) -> tuple[TypedGraph, Task]:
     if task.level == "edge":
         find_links(graph)  # before the model meets them
     if task.level == "graph":
-        _refuse_edges_between(graph)
+        refuse_edges_between(graph)
     return graph, task
-
-
-def _refuse_edges_between(graph: TypedGraph) -> None:
-    """Graphs are explained one by one, so no message may run from one to another.
-
-    Raises:
-        GraphError: naming the first edge that does.
-    """
-    if graph.node_graph is None:
-        return
-    source, destination = graph.node_graph[graph.source], graph.node_graph[graph.destination]
-    between = (source != destination).nonzero().view(-1)
-    if between.numel():
-        edge = int(between[0])
-        raise GraphError(
-            f"edge {edge} runs from node {int(graph.source[edge])} of graph {int(source[edge])} to "
-            f"node {int(graph.destination[edge])} of graph {int(destination[edge])} "
-            f"({between.numel()} such edges): a graph task explains each graph by itself; mend "
-            "edge_index or batch"
-        )
 
 
 def _is_same_output(one: Any, other: Any) -> bool:
