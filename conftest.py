@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from glassgraph.explainers.registry import registered, unregister
 from tests.quick import is_left_out
 
 # One thread: the same sums in the same order, and no contention between test processes.
@@ -25,6 +27,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def _seed() -> None:
     """Give each test and doctest the same random numbers, whichever ran before it."""
     torch.manual_seed(0)  # noqa: TID251 - what the tests themselves draw
+
+
+@pytest.fixture(autouse=True)
+def _methods() -> Iterator[None]:
+    """Forget the methods that a test, doctest or README example registers: others count them."""
+    before = registered()
+    yield
+    for name in registered() - before:
+        unregister(name)
 
 
 @pytest.fixture(scope="session")

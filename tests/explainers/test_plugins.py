@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch_geometric.nn import GCN
 import glassgraph as gg
 from glassgraph.errors import MethodDefinitionError, UnknownMethodError
 from glassgraph.explainers import registry
-from glassgraph.explainers.registry import METHODS, PluginWarning, unregister
+from glassgraph.explainers.registry import METHODS, PluginWarning
 from tests.cli.helpers import write_case
 
 #: A whole method of a third party, in 15 lines.
@@ -51,13 +50,6 @@ def method(name: str = "mine", title: str = "Mine", **body: Any) -> type[gg.Expl
 
     traits = gg.Traits(family="baseline", scores=("edge",))
     return type(title, (gg.Explainer,), {"name": name, "traits": traits, "attribute": attribute})
-
-
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    yield
-    for name in ("mine", "steepest"):
-        unregister(name)
 
 
 def test_a_registered_method_is_known_by_its_name() -> None:

@@ -101,6 +101,11 @@ def unregister(name: str) -> None:
     _registered.pop(name, None)
 
 
+def registered() -> frozenset[str]:
+    """The names of the methods that were registered by hand."""
+    return frozenset(_registered)
+
+
 def _home(method: AnyMethod) -> str:
     return f"{method.__module__}.{method.__qualname__}"
 
