@@ -42,6 +42,10 @@ class NoMessagePassingError(GlassgraphError, ValueError):
     """The model has no message passing that could be explained."""
 
 
+class UnseenMessagesError(GlassgraphError, ValueError):
+    """The model sends messages beside the known ones, so scores of those would mislead."""
+
+
 class ModelCallError(GlassgraphError, RuntimeError):
     """The model could not be called on the data."""
 

@@ -136,18 +136,24 @@ def test_a_function_that_writes_into_its_data() -> None:
     assert torch.equal(data.x, x)
 
 
-def test_writing_only_at_times_is_refused() -> None:
+@pytest.mark.parametrize("settings", [{}, {"check": "full"}, {"index": None}], ids=str)
+@pytest.mark.parametrize("first", [2, 3, 4, 5])
+def test_writing_only_at_times_is_refused(first: int, settings: dict[str, Any]) -> None:
     calls = [0]
 
     class AtTimes(Net):
         def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
             calls[0] += 1
-            if calls[0] > 1:
+            if calls[0] >= first:
                 x *= 2.0
             return self.one(x, edge_index)
 
+    data = graph()
+    x = data.x.clone()
+    settings = {"index": [2], "progress": False, **settings}
     with pytest.raises(ModelCallError, match=r"wrote into data.x in this call"):
-        gg.Occlusion(AtTimes(), progress=False).explain(graph(), [2])
+        gg.explain(AtTimes(), data, "occlusion", **settings)
+    assert torch.equal(data.x, x)
 
 
 # What a model holds

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning, Preparation
+from glassgraph.core.prepare import FallbackWarning, Preparation, UnseenWarning
 from glassgraph.core.protect import protected
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.amortized import AmortizedExplainer
@@ -171,12 +171,19 @@ class Scene:
 
     @contextmanager
     def _only_fallbacks(self) -> Iterator[list[warnings.WarningMessage]]:
-        """Collects the fall-back's warnings; there must be no others."""
+        """Collects the fall-back's warnings; others must be of edges that are counted."""
+        fallbacks: list[warnings.WarningMessage] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", FallbackWarning)
-            yield caught
-        others = [each for each in caught if not issubclass(each.category, FallbackWarning)]
-        assert not others, [str(each.message) for each in others]
+            warnings.simplefilter("always", UnseenWarning)
+            yield fallbacks
+        fallbacks += [each for each in caught if issubclass(each.category, FallbackWarning)]
+        others = [each for each in caught if each not in fallbacks]
+        if self.set_up.counts:
+            assert all(each.category is UnseenWarning for each in others)
+            assert all("depends on the edges in" in str(each.message) for each in others)
+        else:
+            assert not others, [str(each.message) for each in others]
 
     @cached_property
     def attributions(self) -> dict[str, list[tuple[Tensor, Attribution]] | GlassgraphError]:
@@ -187,6 +194,7 @@ class Scene:
         found: dict[str, list[tuple[Tensor, Attribution]] | GlassgraphError] = {}
         with self._untouched(), protected(self.model), warnings.catch_warnings():
             warnings.simplefilter("ignore", FallbackWarning)
+            warnings.simplefilter("ignore", UnseenWarning)
             batches = self.batches()
             for method in OTHERS:
                 explainer = self._explainer(method)
@@ -209,6 +217,7 @@ class Scene:
         instances = self.preparation.instances(self.index)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FallbackWarning)
+            warnings.simplefilter("ignore", UnseenWarning)
             return list(self.preparation.batches(instances, None, BUDGET))
 
     def outputs(self, gate: float) -> Tensor:

@@ -29,6 +29,7 @@ class SetUp:
         layers: message-passing steps of the whole model.
         sites: message calls of the whole model.
         whole: why predictions need the full graph; empty where receptive fields do.
+        counts: why it depends on edges beside the messages along them; empty where it does not.
         model: keyword arguments of `tests.coverage.models.Two`, made anew for each model.
         level: "node" or "graph".
         rounding: error that the layer's own arithmetic allows.
@@ -46,6 +47,7 @@ class SetUp:
     layers: int = 2
     sites: int = 2
     whole: str = ""
+    counts: str = ""
     model: Callable[[], dict[str, Any]] = field(default=dict)
     level: str = "node"
     rounding: float = 1e-10

@@ -30,6 +30,7 @@ from tests.coverage.set_up import NodeNorm, gps, mlp, pna, row, used_twice
 
 W, D, HALF = WIDTH, EDGE_FEATURES, WIDTH // 2
 
+_STEPS = "its recurrence takes a step for every message, of zeros too"
 _DENSE = "the aggregation pads every neighborhood to the longest one of the graph"
 _GLOBAL = "every node attends to every other"
 
@@ -116,12 +117,19 @@ AGGREGATING = [
     row("SAGEConv", pyg.SAGEConv),
     row("SAGEConv, normalized, projected", lambda: pyg.SAGEConv(W, W, "sum", True, project=True)),
     row("SAGEConv, max", lambda: pyg.SAGEConv(W, W, aggr="max")),
-    row("SAGEConv, lstm", lambda: pyg.SAGEConv(W, W, aggr="lstm"), options="sorted", whole=_DENSE),
+    row(
+        "SAGEConv, lstm",
+        lambda: pyg.SAGEConv(W, W, aggr="lstm"),
+        options="sorted",
+        whole=_DENSE,
+        counts=_STEPS,
+    ),
     row(
         "SAGEConv, gru",
         lambda: pyg.SAGEConv(W, W, aggr=pyg.aggr.GRUAggregation(W, W)),
         options="sorted",
         whole=_DENSE,
+        counts=_STEPS,
         is_bitwise=False,  # on some processors the recurrence differs in the last bit
     ),
     row("SAGEConv, mean, max and std", lambda: pyg.SAGEConv(W, W, aggr=["mean", "max", "std"])),
@@ -137,7 +145,7 @@ AGGREGATING = [
     row("GraphConv, edge weights, max", lambda: pyg.GraphConv(W, W, "max"), "edge_weight"),
     row("GINConv", lambda: pyg.GINConv(mlp(W), train_eps=True)),
     row("GINEConv", lambda: pyg.GINEConv(mlp(W), edge_dim=D), "edge_attr"),
-    row("MFConv", lambda: pyg.MFConv(W, W, max_degree=3)),
+    row("MFConv", lambda: pyg.MFConv(W, W, max_degree=3), counts="weights are chosen by degree"),
     row("PNAConv", lambda: pna()),
     row("PNAConv, edge features, 2 towers", lambda: pna(edge_dim=D, towers=2), "edge_attr"),
     row("GENConv", lambda: pyg.GENConv(W, W, learn_t=True)),

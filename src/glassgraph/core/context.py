@@ -63,12 +63,22 @@ def run_on(model_call: ModelCall, data: Any) -> Any:
 
 
 def own_data(graph: TypedGraph, task: Task) -> Any:
-    """The user's data with a plain edge_index, and a ``batch`` where a graph task needs one."""
-    data = copy.copy(graph.data)
+    """A copy of the user's data: a plain edge_index, a ``batch`` where a graph task needs one."""
+    data = _copied(graph.data)
     if isinstance(data, Data):
         data.edge_index = torch.stack([graph.source, graph.destination])
         if task.level == "graph" and "batch" not in data:
             data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
+    return data
+
+
+def _copied(data: Any) -> Any:
+    """Data with tensors of their own, whatever a model may write into them."""
+    data = copy.copy(data)
+    for store in data.stores:
+        for name, value in list(store.items()):
+            if isinstance(value, Tensor) and value.layout == torch.strided:
+                store[name] = value.clone()
     return data
 
 
@@ -143,7 +153,7 @@ def graph_context(
 def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
     """One of the user's graphs, with a ``batch`` of zeros where the model wants one."""
     if graph.is_split:
-        data = copy.copy(graph.single(number))
+        data = _copied(graph.single(number))
     elif graph.node_graph is None:
         data = own_data(graph, Task("graph"))
     else:  # graphs side by side in one Data

@@ -47,11 +47,14 @@ from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
-from glassgraph.errors import ModelCallError, TargetError
+from glassgraph.core.unseen import find_unseen
+from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
 Check = Literal["auto", "full", "local"]
+#: What is done about messages that are sent beside the known ones.
+OnUnseen = Literal["raise", "warn", "ignore"]
 
 #: Graphs up to this many edges are always checked in full.
 FULL_CHECK_EDGES = 50_000
@@ -61,12 +64,21 @@ _COPIES = 6
 _GRAPHS_CHECKED = 4
 
 
+#: Why predictions fall back to the full graph.
+UNCUT = "the model could not run on receptive fields"
+DIFFERENT = "predictions on receptive fields differ from those on the full graph"
+
+
 class FallbackWarning(UserWarning):
     """Instances could not be cut out of their graph and are explained on the full graph."""
 
 
 class UnstableModelWarning(UserWarning):
     """The model gives other outputs for the same input."""
+
+
+class UnseenWarning(UserWarning):
+    """A part of the model is not among the messages that are scored."""
 
 
 @dataclass
@@ -79,6 +91,7 @@ class Preparation:
         graph: the user's graph(s).
         wiring: the model's sites.
         check: how packed predictions are checked.
+        on_unseen: what is done about messages beside the known ones, see `glassgraph.core.unseen`.
     """
 
     model_call: ModelCall
@@ -86,13 +99,21 @@ class Preparation:
     graph: TypedGraph
     wiring: Wiring
     check: Check = "auto"
+    on_unseen: OnUnseen = "ignore"
     _warned: set[str] = field(default_factory=set, repr=False)
     _spent: int = field(default=0, repr=False)
     _alone: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _searched: set[bool] = field(default_factory=set, repr=False)
+    _reason: str = field(default="", repr=False)
 
     @staticmethod
     def read(
-        model: nn.Module, model_call: ModelCall, task: Task, data: Any, check: Check = "auto"
+        model: nn.Module,
+        model_call: ModelCall,
+        task: Task,
+        data: Any,
+        check: Check = "auto",
+        on_unseen: OnUnseen = "ignore",
     ) -> Preparation:
         """Check the data, trace the model, build the index of edges.
 
@@ -103,7 +124,7 @@ class Preparation:
         """
         graph, task = _read_graph(data, task)
         wiring = trace_wiring(model, model_call, graph)
-        preparation = Preparation(model_call, task, graph, wiring, check)
+        preparation = Preparation(model_call, task, graph, wiring, check, on_unseen)
         if task.level != "graph":
             _ = graph.incoming
             if wiring.needs_both_directions or not preparation.checks_in_full():
@@ -188,7 +209,7 @@ class Preparation:
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
         chosen = instances.take(position)
         is_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
-        batch, singles = None, None
+        batch, singles, failure = None, None, None
         if self.task.level == "graph":  # what fails on a graph of its own is the user's to mend
             most = None if self.check == "full" else _GRAPHS_CHECKED
             singles = self._single_graphs(chosen, most)
@@ -201,17 +222,25 @@ class Preparation:
             raise
         except Exception as error:  # noqa: BLE001
             # The cut graph is ours: what fails there may still run on the user's graph.
-            self.tell("the model could not run on receptive fields", error)
+            failure = error
         if batch is not None and bool(is_right.all()):
+            self.search_unseen(batch)
             yield position, batch
             return
+        wrong = position[~is_right]
+        whole = self.whole(instances.take(wrong[:1]), wrong[:1], target)
+        self.search_unseen(whole)
+        if failure is not None:
+            self.tell(UNCUT, failure)
         if batch is not None:
-            self.tell("predictions on receptive fields differ from those on the full graph", None)
+            self.tell(DIFFERENT)
             kept = is_right.nonzero().view(-1)
             if kept.numel():
-                yield position[kept], batch.take(kept)
-        for wrong in (~is_right).nonzero().view(-1).tolist():
-            one = position[wrong : wrong + 1]
+                batch = batch.take(kept)
+                self.search_unseen(batch)
+                yield position[kept], batch
+        yield wrong[:1], whole
+        for one in wrong[1:].view(-1, 1):
             yield one, self.whole(instances.take(one), one, target)
 
     def _pack_fields(
@@ -331,6 +360,26 @@ class Preparation:
             self.task, target, reference, lambda: labels_of(self.graph, self.task, chosen)
         )
 
+    def search_unseen(self, batch: InstanceBatch) -> None:
+        """Look once, cut and uncut, for what the known messages do not show.
+
+        Raises:
+            UnseenMessagesError: if there are other messages, unless that is to be a warning.
+        """
+        if self.on_unseen == "ignore" or batch.is_whole in self._searched or not batch.num_edges:
+            return
+        found = find_unseen(batch)
+        if found is not None and found.are_messages and self.on_unseen == "raise":
+            raise UnseenMessagesError(f"{found}; or pass on_unseen='warn' to score the known ones")
+        self._searched.add(batch.is_whole)
+        if found is None:
+            return
+        if batch.is_whole and not found.reads_edges:
+            self._reason = f"; {found}"  # for falling back, which is told of
+        elif "unseen" not in self._warned:
+            self._warned.add("unseen")
+            warnings.warn(str(found), UnseenWarning, stacklevel=2)
+
     def _tell_if_unstable(self) -> None:
         """Say so, once, if the model gives another output for the same input."""
         if "unstable" in self._warned:
@@ -360,9 +409,10 @@ class Preparation:
         self._warned.add(what)
         self._tell_if_unstable()
         reason = "" if error is None else f" ({type(error).__name__}: {error})"
+        promise = "" if self._warned & {"unstable", "unseen"} else "the result is right, but "
         warnings.warn(
-            f"{what}{reason}; falling back to the full graph, one instance at a time: "
-            + ("slower" if "unstable" in self._warned else "the result is right, but slower"),
+            f"{what}{reason}; falling back to the full graph, one instance at a time: {promise}"
+            f"slower{self._reason}",
             FallbackWarning,
             stacklevel=2,
         )

@@ -252,9 +252,7 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
             )
         for data in loader:
             with protected(self.model):
-                preparation = Preparation.read(
-                    self.model, self._model_call, self.task, data, self.check
-                )
+                preparation = self._preparation_of(data)
             index = None
             if preparation.task.level == "node" and "input_id" in data:
                 index = list(range(int(data.batch_size)))

@@ -27,7 +27,7 @@ from glassgraph._version import __version__
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
 from glassgraph.core.instances import Instances
-from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.prepare import Check, OnUnseen, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
 from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
@@ -65,6 +65,9 @@ class Explainer(Configured, ABC, kw_only=False):
         memory_budget: bytes that one batch of instances may take.
         check: how packed predictions are checked: ``"full"`` against the user's graph, ``"local"``
             against the surroundings of the receptive fields, ``"auto"`` in full where affordable.
+        on_unseen: what is done if the model sends messages beside those of its layers and taps, so
+            that scores of these would mislead: ``"raise"``, ``"warn"``, or ``"ignore"`` (not
+            looked for).
         progress: show a progress bar on long work.
 
     Raises:
@@ -113,6 +116,9 @@ class Explainer(Configured, ABC, kw_only=False):
         "bytes that one batch of instances may take", default=DEFAULT_MEMORY_BUDGET, at_least=1
     )
     check: Check = setting("how packed predictions are checked", default="auto")
+    on_unseen: OnUnseen = setting(
+        "what is done about messages beside those of layers and taps", default="raise"
+    )
     progress: bool = setting("show a progress bar on long work", default=True)
 
     def __post_init__(self) -> None:
@@ -195,7 +201,11 @@ class Explainer(Configured, ABC, kw_only=False):
         return self.prepare(data)
 
     def _preparation_of(self, data: Any) -> Preparation:
-        return Preparation.read(self.model, self._model_call, self.task, data, self.check)
+        reads_messages = self.traits.family != "baseline" and "edge" in self.traits.scores
+        on_unseen = self.on_unseen if reads_messages else "ignore"
+        return Preparation.read(
+            self.model, self._model_call, self.task, data, self.check, on_unseen
+        )
 
     def explain(
         self,

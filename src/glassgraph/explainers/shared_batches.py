@@ -18,10 +18,10 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
 from glassgraph.core.instances import Instances
-from glassgraph.core.prepare import Preparation
+from glassgraph.core.prepare import DIFFERENT, UNCUT, Preparation
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Target
-from glassgraph.errors import ModelCallError, TargetError
+from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
 
 #: Instances of the first batch where the size of their union is not known yet.
 _FIRST = 64
@@ -121,20 +121,25 @@ def _union(
     full: Context | None,
 ) -> InstanceBatch:
     """All instances on the union of their fields, or on the user's graph if that is not right."""
-    graph = preparation.graph
-    if graph.node_graph is None:  # else rows of a ``batch`` vector would be mixed
+    failures: list[tuple[str, Exception | None]] = []
+    if preparation.graph.node_graph is None:  # else rows of a ``batch`` vector would be mixed
         try:
             batch = _on_union(preparation, chosen, position, target, full)
             with torch.no_grad():
                 output = batch.output(gates=batch.ones())
             if bool(rows_agree(output, batch.reference).all()):
+                preparation.search_unseen(batch)
                 return batch
-            preparation.tell("predictions on receptive fields differ from those on the full graph")
-        except (TargetError, ModelCallError):
+            failures.append((DIFFERENT, None))
+        except (TargetError, ModelCallError, UnseenMessagesError):
             raise
         except Exception as error:  # noqa: BLE001 - the cut graph is ours
-            preparation.tell("the model could not run on receptive fields", error)
-    return preparation.whole(chosen, position, target)
+            failures.append((UNCUT, error))
+    whole = preparation.whole(chosen, position, target)
+    preparation.search_unseen(whole)
+    for failure in failures:
+        preparation.tell(*failure)
+    return whole
 
 
 def _on_union(
