@@ -401,11 +401,10 @@ class Pooled(nn.Module):
         return global_mean_pool(self.conv(x, edge_index), batch)
 
 
-def test_edges_between_graphs_are_named() -> None:
-    data = graph()
-    data.edge_index = torch.tensor([[0, 1, 7, 3], [1, 2, 8, 9]])
-    data.batch = torch.tensor([0] * 6 + [1] * 7)
-    with pytest.raises(GraphError, match="edge 3 runs from node 3 of graph 0 to node 9 of graph 1"):
+def test_edges_between_graphs_of_a_batch_are_named() -> None:
+    data = Batch.from_data_list([graph(0), graph(1)])
+    data.edge_index = torch.tensor([[0, 1, 15, 3], [1, 2, 16, 14]])
+    with pytest.raises(GraphError, match="edge 3 runs from node 3 of graph 0 to node 14 of graph"):
         gg.Saliency(Pooled(), task="graph", progress=False).explain(data, [1])
 
 

@@ -20,7 +20,7 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import Cutter, Intervention
 from glassgraph.core.modified_backward import ModifiedBackward
 from glassgraph.core.node_features import float_features, with_features
-from glassgraph.core.pack import Packed, pack
+from glassgraph.core.pack import Packed, pack, rows_of_graphs
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Wiring
@@ -309,6 +309,8 @@ def select_rows(
 
 def output_rows(graph: TypedGraph, fields: Fields, packed: Packed, task_: Task) -> Tensor | None:
     """Rows of the model's output that belong to the instances; None for one row each."""
+    if task_.level == "graph":
+        return rows_of_graphs(graph, fields)
     if task_.level != "node":
         return None
     seed = fields.seed[:, 0]

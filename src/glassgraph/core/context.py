@@ -22,7 +22,7 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
-from glassgraph.core.pack import Packed, everything, pack, pack_whole
+from glassgraph.core.pack import Packed, everything, pack, pack_whole, rows_of_graphs
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring
@@ -133,7 +133,10 @@ def graph_context(
         ModelOutputError: if it does not return one row per graph.
     """
     num = len(instances)
-    size = graph.by_graph[1].pointer.diff()[instances.graph]
+    components = (
+        instances.graph if graph.joined is None else graph.joined.component[instances.graph]
+    )
+    size = graph.by_component[1].pointer.diff()[components]
     if most is None or num <= most:
         position = torch.arange(num, device=graph.device)
     else:
@@ -146,7 +149,9 @@ def graph_context(
         data = single_graph(graph, number, model_call)
         with torch.no_grad():
             result = run_on(model_call, data)
-        known[number] = without_nan(select_rows(task, result, None, 1))
+        fields = whole_graphs(graph, torch.tensor([number], device=graph.device))
+        rows = rows_of_graphs(graph, fields)
+        known[number] = without_nan(select_rows(task, result, rows, 1))
     return position, torch.cat([known[number] for number in numbers])
 
 

@@ -12,9 +12,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
+import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
@@ -45,6 +49,49 @@ class CompressedIndex:
         return CompressedIndex(pointer, edge)
 
 
+@dataclass(frozen=True)
+class JoinedGraphs:
+    """Graphs of one ``Data`` with edges between them, which only make sense together.
+
+    Attributes:
+        component: ``[G]`` which graphs belong together.
+        rank: ``[G]`` the place of a graph within its component.
+        size: ``[C]`` number of graphs of each component.
+        first_node: ``[G]`` a node of each graph; -1 for a graph without any.
+    """
+
+    component: Tensor
+    rank: Tensor
+    size: Tensor
+    first_node: Tensor
+
+    @staticmethod
+    def find(node_graph: Tensor, num_graphs: int, edges: Tensor) -> JoinedGraphs | None:
+        """The graphs that edges join; None if no edge runs from one graph to another.
+
+        Args:
+            node_graph: ``[N]`` which graph a node belongs to.
+            num_graphs: number of graphs.
+            edges: ``[2, E]`` flat senders and receivers.
+        """
+        between = node_graph[edges]
+        between = between[:, between[0] != between[1]].cpu()
+        if not between.numel():
+            return None
+        matrix = coo_array((np.ones(between.size(1)), tuple(between.numpy())), (num_graphs,) * 2)
+        component = torch.from_numpy(connected_components(matrix, directed=False)[1]).long()
+        component = component.to(node_graph.device)
+        size = torch.bincount(component)
+        order = torch.argsort(component, stable=True)
+        rank = torch.empty_like(component)
+        start = torch.repeat_interleave(size.cumsum(0) - size, size)
+        rank[order] = torch.arange(num_graphs, device=size.device) - start
+        first_node = torch.full_like(component, -1)
+        nodes = torch.arange(node_graph.numel(), device=size.device)
+        first_node[node_graph.flip(0)] = nodes.flip(0)
+        return JoinedGraphs(component, rank, size, first_node)
+
+
 @dataclass
 class TypedGraph:
     """The user's graph(s), flat.
@@ -73,6 +120,25 @@ class TypedGraph:
     _incoming: CompressedIndex | None = field(default=None, repr=False)
     _outgoing: CompressedIndex | None = field(default=None, repr=False)
     _by_graph: tuple[CompressedIndex, CompressedIndex] | None = field(default=None, repr=False)
+
+    @cached_property
+    def joined(self) -> JoinedGraphs | None:
+        """Which graphs have edges between them; None if there are no such edges."""
+        if self.node_graph is None:
+            return None
+        edges = torch.stack([self.source, self.destination])
+        return JoinedGraphs.find(self.node_graph, self.num_graphs, edges)
+
+    @cached_property
+    def by_component(self) -> tuple[CompressedIndex, CompressedIndex]:
+        """Nodes and edges grouped by the graphs that edges join."""
+        if self.joined is None or self.node_graph is None:
+            return self.by_graph
+        component, size = self.joined.component[self.node_graph], self.joined.size.numel()
+        return (
+            CompressedIndex.build(component, size),
+            CompressedIndex.build(component[self.source], size),
+        )
 
     @staticmethod
     def read(data: Any) -> TypedGraph:

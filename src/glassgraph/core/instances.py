@@ -71,6 +71,9 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
     device = graph.device
     if task.level == "graph":
         chosen = _as_index(index, graph.num_graphs, "graph", device)
+        if graph.joined is not None and bool((graph.joined.first_node[chosen] < 0).any()):
+            empty = int(chosen[graph.joined.first_node[chosen] < 0][0])
+            raise InstanceError(f"graph {empty} has no nodes; there is nothing to explain")
         return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)))
     if task.level == "edge":
         links = find_links(graph)
@@ -181,12 +184,14 @@ def find_labels(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor | No
 
 
 def refuse_edges_between(graph: TypedGraph) -> None:
-    """Graphs are explained one by one, so no message may run from one to another.
+    """Graphs of a list or a ``Batch`` are graphs of their own: no edge may join them.
+
+    In a ``Data`` with a ``batch`` vector some may; such graphs are explained together.
 
     Raises:
         GraphError: naming the first edge that does.
     """
-    if graph.node_graph is None:
+    if graph.node_graph is None or (not graph.is_split and not graph.is_heterogeneous):
         return
     source, destination = graph.node_graph[graph.source], graph.node_graph[graph.destination]
     between = (source != destination).nonzero().view(-1)
@@ -195,6 +200,6 @@ def refuse_edges_between(graph: TypedGraph) -> None:
         raise GraphError(
             f"edge {edge} runs from node {int(graph.source[edge])} of graph {int(source[edge])} to "
             f"node {int(graph.destination[edge])} of graph {int(destination[edge])} "
-            f"({between.numel()} such edges): a graph task explains each graph by itself; mend "
-            "edge_index or batch"
+            f"({between.numel()} such edges), but graphs of a batch are graphs of their own; mend "
+            "edge_index, or give one Data with a batch vector to have them explained together"
         )

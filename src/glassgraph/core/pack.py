@@ -11,7 +11,7 @@ from torch_geometric.data import Data, HeteroData
 
 from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
-from glassgraph.core.graph import LINK_KEYS, TypedGraph
+from glassgraph.core.graph import LINK_KEYS, JoinedGraphs, TypedGraph
 from glassgraph.core.receptive import Fields
 
 
@@ -67,7 +67,7 @@ def pack(graph: TypedGraph, fields: Fields, model_call: ModelCall, level: str) -
     data.edge_index = edge_index
     data.num_nodes = fields.node.numel()
     if _wants_batch(graph, model_call, level):
-        data.batch = fields.node_instance
+        data.batch = rows_of_nodes(graph, fields, level)
     if level == "edge":
         data.edge_label_index = fields.seed.t().contiguous()
     position = torch.arange(fields.edge.numel(), device=graph.device)
@@ -104,12 +104,40 @@ def _cut(
     if "edge" in key or "node" in key:  # of hyperedges, say: numbered by what edge_index holds
         raise CannotPack(f"{key} has one row neither for each node nor for each edge")
     if value.size(0) == graph.num_graphs and graph.node_graph is not None:
-        owner = torch.zeros(fields.num_instances, dtype=torch.long, device=graph.device)
-        owner[fields.node_instance] = graph.node_graph[fields.node]
+        row = rows_of_nodes(graph, fields, level)
+        num_rows = max(fields.num_instances, int(row.max()) + 1 if row.numel() else 0)
+        owner = torch.zeros(num_rows, dtype=torch.long, device=graph.device)
+        owner[row] = graph.node_graph[fields.node]
         return value.index_select(0, owner)
     if level == "graph" and value.size(0) == 1:
         return value.expand(fields.num_instances, *value.shape[1:])
     return value
+
+
+def rows_of_nodes(graph: TypedGraph, fields: Fields, level: str) -> Tensor:
+    """``[n]`` the graph a packed node belongs to: the ``batch`` vector that a model is given.
+
+    That is its instance; a field of graphs that edges join holds several.
+    """
+    if level != "graph" or graph.joined is None or graph.node_graph is None:
+        return fields.node_instance
+    first = _first_rows(graph.joined, graph.node_graph, fields)
+    return first[fields.node_instance] + graph.joined.rank[graph.node_graph[fields.node]]
+
+
+def rows_of_graphs(graph: TypedGraph, fields: Fields) -> Tensor | None:
+    """``[B]`` which row of a graph-level output is an instance's; None if it is the only one."""
+    if graph.joined is None or graph.node_graph is None:
+        return None
+    own = graph.node_graph[fields.node[fields.seed[:, 0]]]
+    return _first_rows(graph.joined, graph.node_graph, fields) + graph.joined.rank[own]
+
+
+def _first_rows(joined: JoinedGraphs, node_graph: Tensor, fields: Fields) -> Tensor:
+    """``[B]`` how many graphs stand before an instance."""
+    own = node_graph[fields.node[fields.seed[:, 0]]]
+    size = joined.size[joined.component[own]]
+    return size.cumsum(0) - size
 
 
 def _wants_batch(graph: TypedGraph, model_call: ModelCall, level: str) -> bool:

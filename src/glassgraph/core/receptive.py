@@ -212,15 +212,21 @@ class _Search:
 def whole_graphs(graph: TypedGraph, graphs: Tensor, seeds: Tensor | None = None) -> Fields:
     """Whole graphs as fields: every node can reach the prediction at any layer.
 
+    Graphs that edges join come together, with a node of the explained one as the seed.
+
     Args:
         graph: the user's graph(s).
         graphs: ``[B]`` which graph each instance takes.
         seeds: ``[B, S]`` flat explained nodes, where the task has them.
     """
-    nodes, edges = graph.by_graph
-    position, node_instance = expand(nodes.pointer, graphs)
+    nodes, edges = graph.by_component
+    groups = graphs
+    if graph.joined is not None:
+        groups = graph.joined.component[graphs]
+        seeds = graph.joined.first_node[graphs].view(-1, 1) if seeds is None else seeds
+    position, node_instance = expand(nodes.pointer, groups)
     node = nodes.edge[position]
-    edge_position, edge_instance = expand(edges.pointer, graphs)
+    edge_position, edge_instance = expand(edges.pointer, groups)
     edge = edges.edge[edge_position]
     key = node_instance * max(graph.num_nodes, 1) + node
     if seeds is None:

@@ -49,7 +49,7 @@ def unpack(
 def _own_rows(batch: InstanceBatch, graph: Tensor) -> tuple[Tensor | slice, Tensor | slice]:
     """The nodes and edges to keep: the fall-back runs on all graphs, of which one is explained."""
     owner = batch.graph.node_graph
-    if not batch.is_whole or owner is None:
+    if not batch.is_whole or owner is None or batch.graph.joined is not None:
         return slice(None), slice(None)
     nodes = owner[batch.fields.node] == graph
     return nodes, nodes[batch.fields.source]
@@ -59,7 +59,7 @@ def _about(
     batch: InstanceBatch, position: Tensor, own: Instances, labels: Tensor | None
 ) -> dict[str, Tensor]:
     """Columns with one row for each instance."""
-    fields, contrast = batch.fields, batch.targets.contrast
+    contrast = batch.targets.contrast
     minus = torch.full_like(own.index, -1)
     found = {
         "position": position,
@@ -69,7 +69,7 @@ def _about(
         "contrast": minus if contrast is None else contrast,
         "label": minus if labels is None else labels.long(),
         "prediction": probabilities(batch.task, batch.reference).detach(),
-        "seed": fields.node[fields.seed] if fields.seed.numel() else fields.seed,
+        "seed": own.seeds,
     }
     return {name: value.cpu() for name, value in found.items()}
 

@@ -49,7 +49,7 @@ def own_nodes(batch: InstanceBatch, row: int) -> tuple[Tensor, Tensor]:
     """Which nodes of a batch are those of instance ``row``, and their numbers in its graph."""
     own = batch.node_instance == row
     node = batch.fields.node[own]
-    if batch.graph.node_graph is not None:
+    if batch.graph.node_graph is not None and batch.graph.joined is None:
         graph = batch.graph.node_graph[node[0]]
         node = node - batch.graph.by_graph[0].pointer[graph]
     return own, node
@@ -66,7 +66,7 @@ def _over_all_graphs(batch: InstanceBatch, nodes: Any) -> Tensor:
     if chosen.is_floating_point() or chosen.dtype == torch.bool:
         raise InstanceError(f"nodes are given by their numbers; got {chosen.dtype}")
     graph, start, num_nodes = batch.graph, 0, batch.graph.num_nodes
-    if graph.node_graph is not None:
+    if graph.node_graph is not None and graph.joined is None:
         number = int(graph.node_graph[batch.fields.node[0]])
         start, stop = graph.by_graph[0].pointer[number : number + 2].tolist()
         num_nodes = stop - start
