@@ -194,6 +194,8 @@ class AlteredRows:
         wiring = batch.wiring
         if batch.is_whole or batch.task.level == "graph" or wiring.needs_both_directions:
             return False
+        if batch.task.is_about_edges:  # an explained edge has its row beside its receiver's others
+            return False
         self._pointer = torch.cat([self._first, self._first.new_tensor([batch.num_nodes])])
         self._edges = CompressedIndex.build(batch.fields.destination, batch.num_nodes)
         self._touched = self._touched_nodes()

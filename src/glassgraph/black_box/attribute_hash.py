@@ -10,13 +10,13 @@ from torch import Tensor
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.graph import LINK_KEYS
+from glassgraph.core.graph import link_keys
 
 #: Integers as wide as numbers of so many bytes.
 _AS_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: Numbers that are hashed at once.
 _NUMBERS_AT_ONCE = 1 << 20
-_NOT_ATTRIBUTES = LINK_KEYS | {"edge_index", "batch", "ptr"}
+_NOT_ATTRIBUTES = frozenset({"edge_index", "batch", "ptr"})
 #: What a node has besides what it looks like to most models.
 LABELS = frozenset({"y", "train_mask", "val_mask", "test_mask"})
 
@@ -53,7 +53,7 @@ def attribute_hash(attributes: Mapping[str, Any], rows: Tensor, kind: int = 0) -
         kind: number of the type.
     """
     found = random.hash64(4, torch.full_like(rows, kind))
-    for name in sorted(attributes.keys() - _NOT_ATTRIBUTES):
+    for name in sorted(attributes.keys() - _NOT_ATTRIBUTES - link_keys(attributes)):
         value = attributes[name]
         if isinstance(value, Tensor) and value.dim() and value.size(0) == rows.numel():
             found = random.hash64(4, found, _hash_rows(value))

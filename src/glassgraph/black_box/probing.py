@@ -20,8 +20,8 @@ from torch import Tensor
 
 from glassgraph.core.batch import output_rows, select_rows
 from glassgraph.core.call import ModelCall
-from glassgraph.core.context import own_data, rows_agree, run_on
-from glassgraph.core.graph import LINK_KEYS, TypedGraph
+from glassgraph.core.context import data_about, rows_agree, run_on
+from glassgraph.core.graph import TypedGraph, link_keys
 from glassgraph.core.instances import Instances, resolve_instances
 from glassgraph.core.pack import everything, pack, pack_whole
 from glassgraph.core.prepare import Check, Preparation
@@ -73,10 +73,7 @@ def find_reach(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWi
         graph: the user's graph.
         task: a task about nodes or links.
     """
-    everyone = resolve_instances(graph, task, None)
-    count = min(_PROBES, len(everyone))
-    chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
-    scenes = _scenes(model_call, graph, task, everyone.take(chosen))
+    scenes = _scenes(model_call, graph, task)
     farthest = max(1, graph.num_nodes)
     for looks_ahead in (False, True):
         for hops in range(1, min(_MOST_HOPS, farthest) + 1):
@@ -109,7 +106,7 @@ class _Scene:
             ModelCallError: if it fails on them once and not when it is called again.
         """
         try:
-            packed = pack(self.graph, fields, model_call, task.level)
+            packed = pack(self.graph, fields, model_call, task, self.instances.index)
             rows = output_rows(self.graph, fields, packed, task)
         except Exception:  # noqa: BLE001 - what cannot be cut needs the whole
             return False
@@ -143,20 +140,22 @@ def _refuse_chance(model_call: ModelCall, data: Any, error: Exception) -> None:
 
 
 @torch.no_grad()
-def _scenes(
-    model_call: ModelCall, graph: TypedGraph, task: Task, instances: Instances
-) -> list[_Scene]:
+def _scenes(model_call: ModelCall, graph: TypedGraph, task: Task) -> list[_Scene]:
     """The user's graph and disturbed versions of it, as far as the model runs on them."""
     found = []
     for number, data in enumerate([graph.data, *_disturbed(graph.data)]):
         try:
             scene = graph if number == 0 else TypedGraph.read(data)
-            given = own_data(scene, task)
-            if task.level == "edge":
-                given.edge_label_index = instances.seeds.t().contiguous()
+            instances = _probes(scene, task)
+            given = data_about(scene, task, instances)
             fields = everything(scene, instances.seeds)
-            rows = output_rows(scene, fields, pack_whole(scene, given, fields), task)
-            output = select_rows(task, run_on(model_call, given), rows, len(instances))
+            edge_row = instances.index if task.is_about_edges else None
+            packed = pack_whole(scene, given, fields, edge_row)
+            rows, num_rows = output_rows(scene, fields, packed, task), None
+            if task.is_about_edges:
+                num_rows = scene.num_edges
+            result = run_on(model_call, given)
+            output = select_rows(task, result, rows, len(instances), num_rows)
         except GlassgraphError:
             if number == 0:  # it fails on the user's own graph
                 raise
@@ -164,6 +163,14 @@ def _scenes(
         if not bool(torch.isnan(output).any()):
             found.append(_Scene(scene, instances, output))
     return found
+
+
+def _probes(graph: TypedGraph, task: Task) -> Instances:
+    """Some of all predictions, from the first to the last."""
+    everyone = resolve_instances(graph, task, None)
+    count = min(_PROBES, len(everyone))
+    chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
+    return everyone.take(chosen)
 
 
 def _disturbed(data: Any) -> list[Any]:
@@ -181,10 +188,11 @@ def _disturbed(data: Any) -> list[Any]:
     thinned = copy.copy(shuffled)
     for store in thinned.edge_stores:
         kept = torch.rand(store.num_edges, generator=generator) < 0.5
+        links = link_keys(store)
         rows = [
             key
             for key, value in store.items()
-            if isinstance(value, Tensor) and key not in LINK_KEYS and store.is_edge_attr(key)
+            if isinstance(value, Tensor) and key not in links and store.is_edge_attr(key)
         ]
         values = {key: store[key] for key in rows}
         for key, value in values.items():

@@ -59,7 +59,8 @@ class InstanceBatch:
         wiring: the model's sites.
         targets: the explained class of each instance.
         reference: ``[B, C]`` the model's output on the unchanged input.
-        key: ``[B]`` the user's number of each instance, for its random numbers.
+        key: ``[B]`` the user's number of each instance: for its random numbers, and for the
+            attributes of the link or edge that it is.
         is_whole: whether this is a single instance on the user's full graph (the fall-back).
         graph: the user's graph.
         packed: the graph that the model is called on.
@@ -292,25 +293,27 @@ def select_rows(
     result: Any,
     rows: Tensor | None,
     num_instances: int,
-    num_nodes: int | None = None,
+    num_rows: int | None = None,
 ) -> Tensor:
     """Pick the explained rows ``[B, C]`` out of what a model returned.
 
     Raises:
         ModelOutputError: if it does not have one row per instance, or (where ``rows`` and
-            ``num_nodes`` are given) one row per node.
+            ``num_rows`` are given) one row per node or edge.
     """
     if isinstance(result, dict) and task_.node_type in result:
         result = result[task_.node_type]
     if rows is None:
         return task.as_matrix(result, num_instances, task_.level)
-    return task.as_matrix(result, num_nodes, task_.level).index_select(0, rows)
+    return task.as_matrix(result, num_rows, task_.level, task_.predicts).index_select(0, rows)
 
 
 def output_rows(graph: TypedGraph, fields: Fields, packed: Packed, task_: Task) -> Tensor | None:
     """Rows of the model's output that belong to the instances; None for one row each."""
     if task_.level == "graph":
         return rows_of_graphs(graph, fields)
+    if task_.is_about_edges:
+        return packed.edge_row
     if task_.level != "node":
         return None
     seed = fields.seed[:, 0]
@@ -338,7 +341,7 @@ def assemble(
         CannotPack: if an attribute cannot be cut.
         PlanMismatch: if the packed graph runs through other sites than the traced one.
     """
-    packed = pack(graph, fields, model_call, task.level)
+    packed = pack(graph, fields, model_call, task, key)
     plans = plan_sites(graph, fields, packed, wiring, model_call, constants)
     return InstanceBatch(
         task=task,

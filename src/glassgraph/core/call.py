@@ -64,6 +64,12 @@ class ModelCall:
             return True
         return any(p.name in (name, f"{name}_dict") for p in self._parameters)
 
+    def requires(self, name: str) -> bool:
+        """Whether ``forward`` cannot be called without an argument of this name."""
+        return not self.takes_whole_data and any(
+            p.name == name and p.default is inspect.Parameter.empty for p in self._parameters
+        )
+
     def __call__(self, data: Any) -> Any:
         """Call the model on data of its own; what it writes into them stays there, see `Shield`.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
+from glassgraph.core.links import set_links
 from glassgraph.core.pack import Packed, everything, pack, pack_whole, rows_of_graphs
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
@@ -82,6 +83,14 @@ def _copied(data: Any) -> Any:
     return data
 
 
+def data_about(graph: TypedGraph, task: Task, instances: Instances) -> Any:
+    """`own_data`; of a link task with the links of some instances alone."""
+    data = own_data(graph, task)
+    if task.is_about_links:
+        set_links(data, graph, instances.seeds, instances.index)
+    return data
+
+
 def full_context(
     graph: TypedGraph, wiring: Wiring, model_call: ModelCall, task: Task, instances: Instances
 ) -> Context:
@@ -90,17 +99,17 @@ def full_context(
     Raises:
         ModelCallError: if it fails there.
     """
-    data = own_data(graph, task)
+    data = data_about(graph, task, instances)
     rows: Tensor | None = None
-    num_nodes: int | None = None
-    if task.level == "edge":
-        data.edge_label_index = instances.seeds.t().contiguous()
+    num_rows: int | None = None
+    if task.is_about_edges:
+        rows, num_rows = instances.index, graph.num_edges
     elif task.level == "node":
         number = graph.type_position(task.node_type)
         rows = instances.seeds[:, 0] - graph.node_offset[number]
-        num_nodes = graph.node_offset[number + 1] - graph.node_offset[number]
+        num_rows = graph.node_offset[number + 1] - graph.node_offset[number]
     result, records = run_observed(wiring.channels, lambda given: run_on(model_call, given), data)
-    output = without_nan(select_rows(task, result, rows, len(instances), num_nodes))
+    output = without_nan(select_rows(task, result, rows, len(instances), num_rows))
     fields = everything(graph, None)
     packed = pack_whole(graph, data, fields)
     constants = _constants(graph, wiring, model_call, packed, records, fields)
@@ -162,8 +171,8 @@ def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
     elif graph.node_graph is None:
         data = own_data(graph, Task("graph"))
     else:  # graphs side by side in one Data
-        fields = whole_graphs(graph, torch.tensor([number], device=graph.device))
-        data = pack(graph, fields, model_call, "graph").data
+        index = torch.tensor([number], device=graph.device)
+        data = pack(graph, whole_graphs(graph, index), model_call, Task("graph"), index).data
     for store in graph.node_stores(data):
         if model_call.needs("batch") and "batch" not in store:
             store.batch = torch.zeros(store.num_nodes, dtype=torch.long, device=graph.device)
@@ -181,17 +190,17 @@ def local_context(
         wiring.needs_both_directions,
         with_surroundings=True,
     )
-    packed = pack(graph, fields, model_call, task.level)
-    seed = fields.seed.view(instances.seeds.shape)
+    fields = replace(fields, seed=fields.seed.view(instances.seeds.shape))
+    packed = pack(graph, fields, model_call, task, instances.index)
     rows: Tensor | None = None
-    num_nodes: int | None = None
-    if task.level == "edge":
-        packed.data.edge_label_index = seed.t().contiguous()
-    else:
+    num_rows: int | None = None
+    if task.is_about_edges:
+        rows, num_rows = packed.edge_row, packed.data.edge_index.size(1)
+    elif task.level == "node":
         position = packed.node_position[graph.type_position(task.node_type)]
-        rows, num_nodes = torch.searchsorted(position, seed[:, 0]), position.numel()
+        rows, num_rows = torch.searchsorted(position, fields.seed[:, 0]), position.numel()
     result, records = run_observed(wiring.channels, model_call, packed.data)
-    output = without_nan(select_rows(task, result, rows, len(instances), num_nodes))
+    output = without_nan(select_rows(task, result, rows, len(instances), num_rows))
     constants = _constants(graph, wiring, model_call, packed, records, fields)
     return Context(output, constants, fields.node.numel(), fields.edge.numel())
 

@@ -63,7 +63,9 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
     if not batch.num_edges:
         return
     most_rows = rows_at_once(batch, budget)
-    can_share = batch.task.level != "graph" and not batch.is_whole
+    # An explained edge has its row among those of its receiver, which originals would share.
+    can_share = batch.task.level != "graph" and not batch.task.is_about_edges
+    can_share = can_share and not batch.is_whole
     if can_share and not batch.wiring.needs_both_directions:
         turns = _shared_copies(batch, most_rows)
         if _is_right(first := next(turns), batch):

@@ -28,8 +28,20 @@ from torch_geometric.utils import is_sparse
 from glassgraph.errors import GraphError, SparseAdjacencyError
 
 EdgeTypeName = tuple[str, str, str]
-#: Attributes of a graph that list edges to predict, not edges to send messages over.
-LINK_KEYS = frozenset({"edge_label_index", "edge_label"})
+#: The pairs of nodes ``[2, links]`` that a link task predicts.
+LINK_INDEX = "edge_label_index"
+#: What is predicted: a model rarely reads it, and it may have gaps.
+LABEL_KEYS = frozenset({"y", "edge_label", "edge_y"})
+
+
+def link_keys(store: Any) -> frozenset[str]:
+    """Attributes that list links to predict, not edges to send messages over.
+
+    Where there is an ``edge_label_index``, all that begin like it: their labels, types, times.
+    """
+    if LINK_INDEX not in store:
+        return frozenset()
+    return frozenset(key for key in store.keys() if key.startswith("edge_label"))  # noqa: SIM118
 
 
 @dataclass(frozen=True)
@@ -349,6 +361,8 @@ def _check_features(data: Any) -> None:
     for store in data.stores:
         for key, value in store.items():
             if not isinstance(value, Tensor) or is_sparse(value) or not value.is_floating_point():
+                continue
+            if key in LABEL_KEYS:  # missing labels are nan: told where one is asked for
                 continue
             # A sum is finite unless an entry is not, or the sum overflows: look closer only then.
             if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():

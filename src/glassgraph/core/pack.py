@@ -11,8 +11,10 @@ from torch_geometric.data import Data, HeteroData
 
 from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
-from glassgraph.core.graph import LINK_KEYS, JoinedGraphs, TypedGraph
+from glassgraph.core.graph import JoinedGraphs, TypedGraph, link_keys
+from glassgraph.core.links import ExplainedEdges, set_links
 from glassgraph.core.receptive import Fields
+from glassgraph.core.task import Task
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Packed:
     views: list[EdgeView]
     node_position: list[Tensor]
     """For each node type, where its nodes stand among the n flat nodes."""
+    edge_row: Tensor | None = None
+    """``[B]`` of tasks about edges of the graph: where the explained ones stand among its edges."""
 
     def candidates(self) -> Candidates:
         """The edges of a homogeneous graph, as every site may see them."""
@@ -49,30 +53,45 @@ class CannotPack(RuntimeError):
     """The graph carries attributes that cannot be cut to a receptive field."""
 
 
-def pack(graph: TypedGraph, fields: Fields, model_call: ModelCall, level: str) -> Packed:
+def pack(
+    graph: TypedGraph, fields: Fields, model_call: ModelCall, task: Task, index: Tensor
+) -> Packed:
     """Build the disjoint union of receptive fields.
+
+    Args:
+        graph: the user's graph.
+        fields: the receptive fields.
+        model_call: how the model is called.
+        task: the task.
+        index: ``[B]`` the user's number of each prediction: for tasks about links or edges, whose
+            attributes to take.
 
     Raises:
         CannotPack: if the model needs an attribute that cannot be cut (an index other than
             ``edge_index``, say).
     """
     if graph.is_heterogeneous:
-        return _pack_heterogeneous(graph, fields, model_call, level)
+        return _pack_heterogeneous(graph, fields, model_call, task.level)
     data: Any = Data()
+    level, edge, edge_row = task.level, fields.edge, None
     edge_index = torch.stack([fields.source, fields.destination])
+    if task.is_about_edges:
+        explained = ExplainedEdges.find(graph, fields, index)
+        edge, edge_index, edge_row = explained.edge, explained.ends, explained.row
+    links = link_keys(graph.data)
     for key, value in _attributes(graph.data, model_call):
-        if key in LINK_KEYS:
-            continue
-        data[key] = _cut(graph.data, key, value, fields.node, fields.edge, graph, fields, level)
+        if key not in links:
+            data[key] = _cut(graph.data, key, value, fields.node, edge, graph, fields, level)
     data.edge_index = edge_index
     data.num_nodes = fields.node.numel()
     if _wants_batch(graph, model_call, level):
         data.batch = rows_of_nodes(graph, fields, level)
-    if level == "edge":
-        data.edge_label_index = fields.seed.t().contiguous()
+    if task.is_about_links:
+        set_links(data, graph, fields.seed, index)
     position = torch.arange(fields.edge.numel(), device=graph.device)
     node_position = torch.arange(fields.node.numel(), device=graph.device)
-    return Packed(data, [EdgeView(position, edge_index[0], edge_index[1])], [node_position])
+    view = EdgeView(position, fields.source, fields.destination)
+    return Packed(data, [view], [node_position], edge_row)
 
 
 def _attributes(store: Any, model_call: ModelCall) -> list[tuple[str, Any]]:
@@ -171,9 +190,10 @@ def _pack_heterogeneous(
         destination = within[fields.destination[position]]
         data[edge_name].edge_index = torch.stack([source, destination])
         store = graph.data[edge_name]
+        links = link_keys(store)
         edge = fields.edge[position] - graph.edge_offset[number]
         for key, value in _attributes(store, model_call):
-            if key not in LINK_KEYS:
+            if key not in links:
                 data[edge_name][key] = _cut(store, key, value, edge, edge, graph, fields, level)
         views.append(EdgeView(position, source, destination))
     for key, value in graph.data.stores[0].items():
@@ -199,12 +219,15 @@ def everything(graph: TypedGraph, seeds: Tensor | None) -> Fields:
     )
 
 
-def pack_whole(graph: TypedGraph, data: Any, fields: Fields) -> Packed:
+def pack_whole(
+    graph: TypedGraph, data: Any, fields: Fields, edge_row: Tensor | None = None
+) -> Packed:
     """The user's own data (all of it, or one graph of a list) in the form of packed fields."""
     if not graph.is_heterogeneous:
         edge = torch.arange(fields.edge.numel(), device=graph.device)
         node = torch.arange(fields.node.numel(), device=graph.device)
-        return Packed(data, [EdgeView(edge, fields.source, fields.destination)], [node])
+        view = EdgeView(edge, fields.source, fields.destination)
+        return Packed(data, [view], [node], edge_row)
     node_type = _type_of(fields.node, graph.node_offset)
     edge_type = _type_of(fields.edge, graph.edge_offset)
     views = [

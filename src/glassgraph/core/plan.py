@@ -24,7 +24,7 @@ from glassgraph.core.edges import (
     parallel_rank,
     row_key,
 )
-from glassgraph.core.graph import LINK_KEYS, TypedGraph
+from glassgraph.core.graph import TypedGraph, link_keys
 from glassgraph.core.intercept import PlanMismatch, SitePlan
 from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
@@ -204,7 +204,7 @@ def with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> 
     for other, name in enumerate(graph.edge_types):
         store, own = (data, graph.data) if name is None else (data[name], graph.data[name])
         chosen = kept if other == number else kept.new_empty(0)
-        num_edges = packed.views[other].position.numel()
+        num_edges, links = packed.views[other].position.numel(), link_keys(own)
         for key, value in list(store.items()):
             if key == "edge_index":
                 store[key] = value[:, chosen]
@@ -212,7 +212,7 @@ def with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> 
                 isinstance(value, Tensor)
                 and key in own
                 and own.is_edge_attr(key)
-                and key not in LINK_KEYS
+                and key not in links
                 and value.dim() > 0
                 and value.size(0) == num_edges
             ):

@@ -21,6 +21,7 @@ from glassgraph.core.batch import InstanceBatch, assemble, output_rows, select_r
 from glassgraph.core.call import ModelCall
 from glassgraph.core.context import (
     Context,
+    data_about,
     full_context,
     graph_context,
     local_context,
@@ -35,12 +36,12 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import (
     Instances,
     complete_task,
-    find_links,
-    labels_of,
     refuse_edges_between,
     resolve_instances,
 )
 from glassgraph.core.intercept import Intervention
+from glassgraph.core.labels import labels_of
+from glassgraph.core.links import check_link_attributes, find_links
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
@@ -122,8 +123,8 @@ class Preparation:
         Raises:
             GlassgraphError: for a malformed graph, a model without messages, a call that fails.
         """
-        graph, task = _read_graph(data, task)
-        wiring = trace_wiring(model, model_call, graph)
+        graph, task = _read_graph(data, task, model_call)
+        wiring = trace_wiring(model, model_call, graph, task)
         preparation = Preparation(model_call, task, graph, wiring, check, on_unseen)
         if task.level != "graph":
             _ = graph.incoming
@@ -153,7 +154,7 @@ class Preparation:
         Raises:
             GlassgraphError: for a malformed graph, or a call that fails.
         """
-        graph, task = _read_graph(data, task)
+        graph, task = _read_graph(data, task, model_call)
         return Preparation(model_call, task, graph, find_wiring(graph, task), check)
 
     @property
@@ -312,11 +313,13 @@ class Preparation:
         """One instance on the user's own graph, uncut; several share it (not of a graph task)."""
         graph = self.graph
         data, fields = self._uncut(chosen)
-        packed = pack_whole(graph, data, fields)
+        about_edges = self.task.is_about_edges
+        packed = pack_whole(graph, data, fields, chosen.index if about_edges else None)
         rows = output_rows(graph, fields, packed, self.task)
+        num_rows = graph.num_edges if about_edges else None
         with torch.no_grad():
             result = run_on(self.model_call, data)
-            reference = without_nan(select_rows(self.task, result, rows, len(chosen)))
+            reference = without_nan(select_rows(self.task, result, rows, len(chosen), num_rows))
         plans = plan_sites(graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False)
         return InstanceBatch(
             task=self.task,
@@ -339,10 +342,7 @@ class Preparation:
         if self.task.level == "graph":
             data = single_graph(graph, int(chosen.graph[0]), self.model_call)
             return data, whole_graphs(graph, chosen.graph)
-        data = own_data(graph, self.task)
-        if self.task.level == "edge":
-            data.edge_label_index = chosen.seeds.t().contiguous()
-        return data, everything(graph, chosen.seeds)
+        return data_about(graph, self.task, chosen), everything(graph, chosen.seeds)
 
     def checks_in_full(self) -> bool:
         """Whether packed predictions are compared with the full graph."""
@@ -418,12 +418,13 @@ class Preparation:
         )
 
 
-def _read_graph(data: Any, task: Task) -> tuple[TypedGraph, Task]:
+def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGraph, Task]:
     """The user's graph, and the task with nothing left to guess."""
     graph = TypedGraph.read(data)
-    task = complete_task(task, graph)
-    if task.level == "edge":
-        find_links(graph)  # before the model meets them
+    task = complete_task(task, graph, model_call)
+    if task.is_about_links:  # before the model meets them
+        find_links(graph)
+        check_link_attributes(graph, model_call)
     if task.level == "graph":
         refuse_edges_between(graph)
     return graph, task

@@ -16,6 +16,7 @@ from glassgraph.errors import ModelOutputError, TargetError, TaskError
 Level = Literal["node", "graph", "edge"]
 Mode = Literal["multiclass_classification", "binary_classification", "regression"]
 ReturnType = Literal["raw", "probs", "log_probs"]
+Predicts = Literal["links", "edges"]
 #: ``None``/"predicted", "label", a class, a pair "a rather than b", or one class per instance.
 Target = None | str | int | tuple[int, int] | Tensor
 #: A user's own way to call the model.
@@ -43,10 +44,13 @@ class Task:
     own prediction.
 
     Args:
-        level: ``"node"``, ``"graph"`` or ``"edge"`` (link prediction over ``edge_label_index``).
+        level: ``"node"``, ``"graph"`` or ``"edge"``; see ``predicts``.
         mode: ``"multiclass_classification"``, ``"binary_classification"`` or ``"regression"``.
         return_type: the model returns ``"raw"`` logits or values, ``"probs"`` or ``"log_probs"``.
         node_type: the explained node type of a heterogeneous graph.
+        predicts: at level ``"edge"``, what the model returns one row for: ``"links"``, the columns
+            of ``edge_label_index``, or ``"edges"``, those of ``edge_index``. None: links where the
+            data have an ``edge_label_index`` or ``forward`` asks for one, else edges.
 
     Raises:
         TaskError: for an unknown word or a combination that does not exist.
@@ -64,6 +68,7 @@ class Task:
     mode: Mode = "multiclass_classification"
     return_type: ReturnType = "raw"
     node_type: str | None = None
+    predicts: Predicts | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("level", Level), ("mode", Mode), ("return_type", ReturnType)):
@@ -73,6 +78,11 @@ class Task:
                 raise TaskError(f"{name} must be one of {words}; got {got!r}")
         if self.mode == "regression" and self.return_type != "raw":
             raise TaskError(f"a regression model returns 'raw' values; got {self.return_type!r}")
+        if self.predicts is not None:
+            if self.predicts not in get_args(Predicts):
+                raise TaskError(f"predicts must be 'links' or 'edges'; got {self.predicts!r}")
+            if self.level != "edge":
+                raise TaskError(f"predicts is for level 'edge'; this is level {self.level!r}")
 
     @staticmethod
     def of(task: str | Task, **changes: Any) -> Task:
@@ -88,6 +98,16 @@ class Task:
     def is_classification(self) -> bool:
         """Whether outputs are classes."""
         return self.mode != "regression"
+
+    @property
+    def is_about_edges(self) -> bool:
+        """Whether the model returns one row for each edge of the graph."""
+        return self.level == "edge" and self.predicts == "edges"
+
+    @property
+    def is_about_links(self) -> bool:
+        """Whether the model returns one row for each column of ``edge_label_index``."""
+        return self.level == "edge" and self.predicts != "edges"
 
 
 @dataclass(frozen=True)
@@ -109,15 +129,19 @@ class Targets:
 
 
 #: What the rows of a model's output stand for, and what to do where they do not.
-_ROWS: dict[Level, str] = {
+_ROWS = {
     "node": "one row for each node; a model that returns one row per graph has task='graph'",
     "graph": "one row for each graph; pool the node rows, for example with "
     "torch_geometric.nn.global_mean_pool(x, batch)",
     "edge": "one row for each column of edge_label_index",
+    "edges": "one row for each edge of the graph; a model of links reads data.edge_label_index "
+    "[2, links], the pairs to predict",
 }
 
 
-def as_matrix(result: Any, num_rows: int | None, level: Level) -> Tensor:
+def as_matrix(
+    result: Any, num_rows: int | None, level: Level, predicts: Predicts | None = None
+) -> Tensor:
     """Bring a model's output to ``[rows, C]``.
 
     Raises:
@@ -143,7 +167,7 @@ def as_matrix(result: Any, num_rows: int | None, level: Level) -> Tensor:
         rows = "" if num_rows is None else f" with {num_rows} row{'' if num_rows == 1 else 's'}"
         raise ModelOutputError(
             f"the model returned shape {tuple(output.shape)}; a task of level {level!r} needs "
-            f"[rows, classes]{rows}, {_ROWS[level]}"
+            f"[rows, classes]{rows}, {_ROWS['edges' if predicts == 'edges' else level]}"
         )
     return output
 

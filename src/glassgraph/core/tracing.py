@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,11 +12,13 @@ from torch_geometric.data import Data
 
 from glassgraph.core.call import ModelCall
 from glassgraph.core.graph import TypedGraph
+from glassgraph.core.instances import resolve_instances
 from glassgraph.core.observe import traced
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
-from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
+from glassgraph.core.receptive import receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring, find_channels
+from glassgraph.core.task import Task
 from glassgraph.core.wiring import build_wiring
 from glassgraph.errors import GlassgraphError, ModelCallError
 
@@ -23,7 +26,7 @@ from glassgraph.errors import GlassgraphError, ModelCallError
 _SMALL_GRAPH_EDGES = 50_000
 
 
-def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph) -> Wiring:
+def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, task: Task) -> Wiring:
     """Trace a model on a small piece of the graph, or on all of it if the piece will not run.
 
     Raises:
@@ -31,11 +34,10 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph) -> 
         ModelCallError: if the model fails on the user's own graph.
     """
     channels = find_channels(model)
-    fields = _trace_piece(graph)
     try:
-        if fields is None:
+        packed = _trace_piece(graph, model_call, task)
+        if packed is None:
             raise CannotPack
-        packed = pack(graph, fields, model_call, "graph" if graph.node_graph is not None else "")
         return _trace_on(channels, model_call, graph, packed)
     except GlassgraphError:
         raise
@@ -58,17 +60,36 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph) -> 
         ) from error
 
 
-def _trace_piece(graph: TypedGraph) -> Fields | None:
+def _trace_piece(graph: TypedGraph, model_call: ModelCall, task: Task) -> Packed | None:
     """A small part of the graph that has edges; None if the whole graph is small already."""
-    if graph.node_graph is not None:
-        position = 0
-        if graph.num_edges:
-            position = int(graph.node_graph[graph.source[0]])
-        return whole_graphs(graph, torch.tensor([position], device=graph.device))
-    if graph.num_edges <= _SMALL_GRAPH_EDGES:
+    if graph.node_graph is None and graph.num_edges <= _SMALL_GRAPH_EDGES:
         return None
-    seeds = graph.destination[:1].view(1, 1)
-    return receptive_fields(graph, seeds, 2, both_directions=False)
+    number = torch.zeros(1, dtype=torch.long, device=graph.device)
+    if graph.node_graph is not None and graph.num_edges:
+        number = graph.node_graph[graph.source[:1]]
+    if task.level == "edge":
+        return _piece_with_one(graph, model_call, task, number)
+    if graph.node_graph is not None:
+        return pack(graph, whole_graphs(graph, number), model_call, Task("graph"), number)
+    fields = receptive_fields(graph, graph.destination[:1].view(1, 1), 2, both_directions=False)
+    return pack(graph, fields, model_call, Task("node"), number)
+
+
+def _piece_with_one(
+    graph: TypedGraph, model_call: ModelCall, task: Task, number: Tensor
+) -> Packed | None:
+    """The same with one of the links or edges that a task is about; None if none lies there."""
+    everyone = resolve_instances(graph, task, None)
+    one = everyone.take((everyone.graph == number).nonzero().view(-1)[:1])
+    if not len(one):
+        return None
+    if graph.node_graph is not None:
+        fields = whole_graphs(graph, number, one.seeds)
+    else:
+        seeds = torch.cat([graph.destination[:1].view(1, 1), one.seeds], dim=1)
+        fields = receptive_fields(graph, seeds, 2, both_directions=False)
+        fields = replace(fields, seed=fields.seed[:, 1:])
+    return pack(graph, fields, model_call, task, one.index)
 
 
 def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:

@@ -21,7 +21,8 @@ from glassgraph.core import random
 from glassgraph.core import task as tasks
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.instances import Instances, find_labels
+from glassgraph.core.instances import Instances
+from glassgraph.core.labels import find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.reachability import near_messages

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.feature_scores import flat_features
-from glassgraph.core.instances import Instances, find_labels
+from glassgraph.core.instances import Instances
+from glassgraph.core.labels import find_labels
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.task import probabilities
 from glassgraph.results.records import Attribution, Part, Table

@@ -7,7 +7,8 @@ For an explanation's best edges ``S`` of a graph ``G`` two states are asked for:
   else of the layer stays: GCN still divides by the degrees of the whole graph, a softmax or mean
   still counts the edge. It isolates what the edge *sends*.
 * ``"delete"``: the edge is taken out of the user's graph and the model runs on what is left.
-  Degrees, softmaxes and means change with it. It is what a user gets who removes the edge.
+  Degrees, softmaxes and means change with it. It is what a user gets who removes the edge. An edge
+  that is itself explained (one row per edge) stays: without it there is no prediction.
 
 On a layer that normalizes by degree the two differ, and neither is wrong; a number without the name
 of its removal says little.
@@ -112,21 +113,23 @@ def delete(
     done = torch.zeros(position.numel(), dtype=torch.bool, device=position.device)
     if not batch.is_whole:
         for rows, fields in _surroundings(preparation, instances, position, budget):
-            if not _is_reproduced(preparation, fields, batch.reference[rows]):
+            chosen = instances.take(position[rows])
+            if not _is_reproduced(preparation, fields, chosen, batch.reference[rows]):
                 continue
             for state, present in enumerate(selection.states(position[rows], fields)):
-                found[state, rows] = _run(preparation, _keep(fields, present))
+                found[state, rows] = _run(preparation, _keep(fields, present), chosen)
             done[rows] = True
     for row in (~done).nonzero().view(-1):
         rows = row.view(1)
-        fields = _full(preparation, instances.take(position[rows]))
-        if not _is_reproduced(preparation, fields, batch.reference[rows]):
+        chosen = instances.take(position[rows])
+        fields = _full(preparation, chosen)
+        if not _is_reproduced(preparation, fields, chosen, batch.reference[rows]):
             raise UnknownMetricError(
                 "removal='delete' cannot rebuild the graph for this model (it reads something that "
                 "does not follow edge_index); use removal='shut'"
             )
         for state, present in enumerate(selection.states(position[rows], fields)):
-            found[state, rows] = _run(preparation, _keep(fields, present))
+            found[state, rows] = _run(preparation, _keep(fields, present), chosen)
     return found
 
 
@@ -169,19 +172,21 @@ def _keep(fields: Fields, present: Tensor) -> Fields:
     )
 
 
-def _run(preparation: Preparation, fields: Fields) -> Tensor:
+def _run(preparation: Preparation, fields: Fields, chosen: Instances) -> Tensor:
     """The model's plain output ``[b, C]`` on fields as they are."""
     graph, task = preparation.graph, preparation.task
-    packed = pack(graph, fields, preparation.model_call, task.level)
+    packed = pack(graph, fields, preparation.model_call, task, chosen.index)
     result = preparation.model_call(packed.data)
     rows = output_rows(graph, fields, packed, task)
     return select_rows(task, result, rows, fields.num_instances)
 
 
-def _is_reproduced(preparation: Preparation, fields: Fields, reference: Tensor) -> bool:
+def _is_reproduced(
+    preparation: Preparation, fields: Fields, chosen: Instances, reference: Tensor
+) -> bool:
     """Whether fields with all their edges give the predictions of the user's own graph."""
     try:
-        output = _run(preparation, fields)
+        output = _run(preparation, fields, chosen)
     except (CannotPack, RuntimeError, IndexError, ValueError):
         return False  # the cut graph is ours: what fails there may still run on the full graph
     return bool(rows_agree(output, reference).all())

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
-from glassgraph.core.graph import LINK_KEYS
+from glassgraph.core.graph import link_keys
 
 
 def mean_of_twins(batch: InstanceBatch, score: Tensor) -> Tensor:
@@ -31,8 +31,9 @@ def twin_edges(batch: InstanceBatch) -> Tensor:
         if not bool(parallel_rank(view.source, view.destination).any()):
             continue
         columns = [view.source.view(-1, 1), view.destination.view(-1, 1)]
+        links = link_keys(store)
         for key, value in store.items():
-            if key == "edge_index" or key in LINK_KEYS or not isinstance(value, Tensor):
+            if key == "edge_index" or key in links or not isinstance(value, Tensor):
                 continue
             if value.dim() and value.size(0) == position.numel() and store.is_edge_attr(key):
                 rows = value.view(-1, 1) if value.dim() == 1 else value.flatten(1)

@@ -1,0 +1,170 @@
+"""What a user gives as ``index``: numbers, masks or pairs of nodes -> numbers of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glassgraph.errors import InstanceError
+
+_NUMPY_BOOLEANS = (bool, np.bool_)
+
+
+def as_numbers(index: Any, size: int, what: str, device: torch.device) -> Tensor:
+    """Numbers ``[B]`` of predictions, in the order given, with repetitions.
+
+    Args:
+        index: None for all, a number, any sequence of numbers (a list, range, array, tensor or
+            pandas column), a set of numbers (in ascending order), or a mask: booleans, one for
+            each of ``size``, in any of these forms.
+        size: how many there are.
+        what: what one of them is.
+        device: where the numbers go.
+
+    Raises:
+        InstanceError: if it is none of these, or names one that does not exist.
+    """
+    if index is None:
+        return torch.arange(size, device=device)
+    chosen = _as_tensor(index, device)
+    if chosen.dtype == torch.bool:
+        if chosen.dim() == 0:
+            raise InstanceError(
+                f"index must be a number, numbers, or a mask with one entry for each of {size} "
+                f"{what}s; got {index!r}"
+            )
+        if chosen.numel() != size:
+            raise InstanceError(
+                f"the index mask has {chosen.numel()} entries for {size} {what}s; a mask has one "
+                "for each"
+            )
+        return chosen.view(-1).nonzero().view(-1)
+    if chosen.numel() == 0:
+        return chosen.long().view(-1)
+    if chosen.is_floating_point() or chosen.is_complex():
+        raise InstanceError(f"index must hold integers; got {chosen.dtype}")
+    chosen = chosen.long().reshape(-1)
+    low, high = int(chosen.min()), int(chosen.max())
+    if low < 0 or high >= size:
+        bad = low if low < 0 else high
+        raise InstanceError(f"{what} {bad} is out of range: there are {size} ({what}s from 0)")
+    return chosen
+
+
+def of_type(index: Any, node_type: str | None) -> Any:
+    """The index of the explained node type, where one is given for each type.
+
+    Raises:
+        InstanceError: if it is not.
+    """
+    if not isinstance(index, Mapping):
+        return index
+    if node_type is None or node_type not in index:
+        wanted = "a graph without node types" if node_type is None else f"node type {node_type!r}"
+        names = ", ".join(map(repr, index)) or "nothing"
+        raise InstanceError(
+            f"index must be a number, numbers, or a mask for {wanted}; got a "
+            f"{type(index).__name__} of {names}"
+        )
+    return index[node_type]
+
+
+def as_edge_numbers(index: Any, ends: Tensor, what: str) -> Tensor:
+    """Numbers ``[B]`` of links or edges: see `as_numbers`; or pairs of nodes.
+
+    Pairs come as a list ``[(source, destination), ...]``, or as a tensor ``[2, B]`` like
+    ``edge_index``, or ``[B, 2]``.
+
+    Args:
+        index: what the user gave.
+        ends: ``[2, size]`` the nodes of each.
+        what: ``"link"`` or ``"edge"``.
+
+    Raises:
+        InstanceError: for what `as_numbers` refuses, and for pairs that are not among them, stand
+            there several times, or can be read in two ways.
+    """
+    index = of_type(index, None)
+    if index is not None:
+        has_shape = hasattr(index, "shape")
+        index = _as_tensor(index, ends.device)
+        pairs = _pairs(index, has_shape)
+        if pairs is not None:
+            return torch.stack([_number_of(pair, ends, what) for pair in pairs.tolist()])
+    return as_numbers(index, ends.size(1), what, ends.device)
+
+
+def _pairs(given: Tensor, has_shape: bool) -> Tensor | None:
+    """Pairs ``[B, 2]`` from either layout; None where numbers are given.
+
+    A tensor of one row or column holds numbers, as ``nonzero`` returns them; a list of one pair is
+    a pair.
+    """
+    is_integer = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
+    if given.dim() != 2 or 2 not in given.shape or not is_integer:
+        return None
+    if has_shape and 1 in given.shape:
+        return None
+    if has_shape and given.size(0) == given.size(1):
+        raise InstanceError(
+            f"index {given.tolist()} of shape (2, 2) lists pairs of nodes by row or by column; "
+            "give a list [(source, destination), ...], or numbers"
+        )
+    if given.size(1) == 2:
+        return given
+    return given.t() if given.size(1) > 1 else None
+
+
+def _number_of(pair: list[int], ends: Tensor, what: str) -> Tensor:
+    source, destination = pair
+    found = ((ends[0] == source) & (ends[1] == destination)).nonzero().view(-1)
+    if not found.numel():
+        raise InstanceError(f"there is no {what} from node {source} to node {destination}")
+    if found.numel() > 1:
+        numbers = ", ".join(map(str, found[:5].tolist())) + (", ..." if found.numel() > 5 else "")
+        raise InstanceError(
+            f"{found.numel()} {what}s run from node {source} to node {destination}; give their "
+            f"numbers instead: {numbers}"
+        )
+    return found[0]
+
+
+def _as_tensor(index: Any, device: torch.device) -> Tensor:
+    """Anything that holds numbers or booleans as a tensor.
+
+    Raises:
+        InstanceError: if it holds something else.
+    """
+    try:
+        if isinstance(index, Tensor):
+            return index.to(device)
+        return torch.as_tensor(_readable(index), device=device)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InstanceError(
+            f"index must be a number, a list of numbers, or a mask; got {index!r}"
+        ) from error
+
+
+def _readable(index: Any) -> Any:
+    """What torch can read: sets in order, columns of pandas as arrays, lists without mixtures."""
+    if hasattr(index, "to_numpy"):
+        index = index.to_numpy()
+    if isinstance(index, np.ndarray):
+        return np.ascontiguousarray(index)
+    if isinstance(index, (str, bytes)):
+        raise TypeError("text")
+    if isinstance(index, Set):
+        return sorted(index)
+    if isinstance(index, Iterable):
+        items = list(index)
+        if any(isinstance(item, Tensor) for item in items):
+            items = [item.tolist() if isinstance(item, Tensor) else item for item in items]
+        flags = [isinstance(item, _NUMPY_BOOLEANS) for item in items]
+        if any(flags) and not all(flags):  # torch would read True as 1
+            raise TypeError("numbers and booleans")
+        return np.asarray(items) if all(flags) and items else items
+    return index

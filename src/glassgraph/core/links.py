@@ -1,0 +1,140 @@
+"""What a task of level "edge" predicts: listed pairs of nodes, or the edges of the graph.
+
+*Links* are the columns of ``edge_label_index``. The model returns one row for each, so a packed
+graph lists the explained pairs alone, and every attribute ``edge_label_*`` with one row per link
+(relations, times, features of pairs) is cut with them.
+
+*Edges* are those of ``edge_index``: the model returns one row for each, and the packed graph holds
+the explained ones among all that messages run along. The row of an explained edge, with its own
+features, is what the model is asked about. It therefore always stays: a gate shuts its message,
+which leaves the row alone, and where edges are deleted this one is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.call import ModelCall
+from glassgraph.core.graph import LINK_INDEX, TypedGraph, link_keys
+from glassgraph.core.receptive import Fields
+from glassgraph.errors import InstanceError
+
+
+def find_links(graph: TypedGraph) -> Tensor:
+    """The pairs of nodes ``[2, links]`` that a link task predicts.
+
+    Raises:
+        InstanceError: if they are missing or malformed.
+    """
+    if LINK_INDEX not in graph.data:
+        raise InstanceError(
+            "a link task needs data.edge_label_index [2, links], the pairs to predict"
+        )
+    links = graph.data[LINK_INDEX]
+    if not isinstance(links, Tensor) or links.dim() != 2 or links.size(0) != 2:
+        shape = tuple(links.shape) if isinstance(links, Tensor) else type(links).__name__
+        raise InstanceError(f"edge_label_index has shape {shape}; expected [2, links]")
+    if links.is_floating_point() or links.dtype == torch.bool:
+        raise InstanceError(f"edge_label_index is {links.dtype}; expected torch.long node ids")
+    if links.numel() and (int(links.min()) < 0 or int(links.max()) >= graph.num_nodes):
+        bad = int(links.min()) if int(links.min()) < 0 else int(links.max())
+        raise InstanceError(
+            f"edge_label_index names node {bad}, but there are {graph.num_nodes} nodes "
+            f"(0 to {graph.num_nodes - 1})"
+        )
+    return links.long()
+
+
+def set_links(data: Any, graph: TypedGraph, ends: Tensor, index: Tensor) -> None:
+    """List some of the user's links in data, with what belongs to them.
+
+    Args:
+        data: all of the user's data or a packed part of them; they are changed.
+        graph: the user's graph.
+        ends: ``[B, 2]`` the nodes of each link, as ``data`` number them.
+        index: ``[B]`` which of the user's links they are.
+    """
+    num_links = graph.data[LINK_INDEX].size(1)
+    for key in link_keys(graph.data):
+        value = graph.data[key]
+        if isinstance(value, Tensor) and value.dim() > 0 and value.size(0) == num_links:
+            data[key] = value.index_select(0, index.to(value.device))
+        elif key not in data:
+            data[key] = value
+    data[LINK_INDEX] = ends.t().contiguous()
+
+
+def check_link_attributes(graph: TypedGraph, model_call: ModelCall) -> None:
+    """Refuse attributes of links that have other rows than links.
+
+    Args:
+        graph: the user's graph.
+        model_call: how the model is called.
+
+    Raises:
+        InstanceError: if one that the model reads by its name does.
+    """
+    num_links = graph.data[LINK_INDEX].size(1)
+    for key in sorted(link_keys(graph.data) - {LINK_INDEX}):
+        value = graph.data[key]
+        if (
+            key not in model_call.argument_names
+            or not isinstance(value, Tensor)
+            or value.dim() == 0
+        ):
+            continue
+        if value.size(0) != num_links:
+            raise InstanceError(
+                f"{key} has {value.size(0)} rows for {num_links} links; expected one row for each "
+                "column of edge_label_index"
+            )
+
+
+@dataclass(frozen=True)
+class ExplainedEdges:
+    """The edges of fields, and where among them those stand that are explained.
+
+    Attributes:
+        edge: ``[e + k]`` flat edges: all of the fields, then explained ones that they lack.
+        ends: ``[2, e + k]`` their ends among the n nodes.
+        row: ``[B]`` where each explained edge stands.
+    """
+
+    edge: Tensor
+    ends: Tensor
+    row: Tensor
+
+    @staticmethod
+    def find(graph: TypedGraph, fields: Fields, index: Tensor) -> ExplainedEdges:
+        """Look the explained edges up, each in its own field.
+
+        Args:
+            graph: the user's graph.
+            fields: of B instances, or one field that B predictions share.
+            index: ``[B]`` the explained edges.
+        """
+        width = max(1, graph.num_edges)
+        owner = torch.arange(index.numel(), device=index.device)
+        if fields.num_instances != index.numel():
+            owner = torch.zeros_like(index)
+        key, wanted = fields.edge_instance * width + fields.edge, owner * width + index
+        order = torch.argsort(key)
+        place = torch.searchsorted(key[order], wanted).clamp_max(max(0, key.numel() - 1))
+        is_there = torch.zeros_like(index, dtype=torch.bool)
+        row = torch.empty_like(index)
+        if key.numel():
+            row = order[place]
+            is_there = key[row] == wanted
+        lacking = (~is_there).nonzero().view(-1)
+        row[lacking] = key.numel() + torch.arange(lacking.numel(), device=index.device)
+        return ExplainedEdges(
+            edge=torch.cat([fields.edge, index[lacking]]),
+            ends=torch.cat(
+                [torch.stack([fields.source, fields.destination]), fields.seed[lacking].t()], dim=1
+            ),
+            row=row,
+        )
