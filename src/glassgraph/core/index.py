@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,7 @@ def _as_tensor(index: Any, device: torch.device) -> Tensor:
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InstanceError(
             f"index must be a number, a list of numbers, or a mask; got {index!r}"
+            + (", which can be read only once: give list(...)" * isinstance(index, Iterator))
         ) from error
 
 
@@ -154,9 +155,9 @@ def _readable(index: Any) -> Any:
     if hasattr(index, "to_numpy"):
         index = index.to_numpy()
     if isinstance(index, np.ndarray):
-        return np.ascontiguousarray(index)
-    if isinstance(index, (str, bytes)):
-        raise TypeError("text")
+        return np.array(index, order="C")  # a copy: others may be read-only or reversed
+    if isinstance(index, (str, bytes, Iterator)):  # what can be read once is empty the next time
+        raise TypeError("no numbers")
     if isinstance(index, Set):
         return sorted(index)
     if isinstance(index, Iterable):

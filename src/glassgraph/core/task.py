@@ -133,7 +133,8 @@ _ROWS = {
     "node": "one row for each node; a model that returns one row per graph has task='graph'",
     "graph": "one row for each graph; pool the node rows, for example with "
     "torch_geometric.nn.global_mean_pool(x, batch)",
-    "edge": "one row for each column of edge_label_index",
+    "edge": "one row for each column of edge_label_index; a model with one row for each edge of "
+    "the graph has task=glassgraph.Task('edge', predicts='edges')",
     "edges": "one row for each edge of the graph; a model of links reads data.edge_label_index "
     "[2, links], the pairs to predict",
 }

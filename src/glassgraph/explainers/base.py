@@ -219,8 +219,11 @@ class Explainer(Configured, ABC, kw_only=False):
 
         Args:
             data: ``Data``, ``HeteroData``, a list of them, a ``Batch`` or a data set.
-            index: which nodes, graphs or links (columns of ``edge_label_index``): a number, a
-                list, a tensor or a mask; everything if None.
+            index: which nodes, graphs, links (columns of ``edge_label_index``) or edges (columns
+                of ``edge_index``, see `Task`): a number, a list, range, array, tensor, pandas
+                column or set of numbers, a mask in any of these forms, for nodes with types also
+                ``{node_type: ...}``, for links and edges also pairs ``[(source, destination),
+                ...]``; everything if None.
             target: the explained class: ``None`` or ``"predicted"``, ``"label"``, a class, a pair
                 ``(a, b)`` for "why a rather than b", or a tensor with one class per instance.
             save_to: a folder that receives the explanations batch by batch, so that a run that
@@ -294,6 +297,7 @@ class Explainer(Configured, ABC, kw_only=False):
                 "mode": task.mode,
                 "return_type": task.return_type,
                 "node_type": task.node_type,
+                "predicts": task.predicts,
             },
             "model": type(self.model).__name__,
             "model_fingerprint": fingerprint(self.model),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from glassgraph.core.call import ModelCall
+from glassgraph.core.graph import LINK_INDEX
 from glassgraph.core.task import Call, Target, Task
 from glassgraph.errors import GraphError
 
@@ -108,7 +109,7 @@ def own_case(
     graphs = _graphs(data, task.level)
     twin = copy.deepcopy(model).double()
     if index is None:
-        index = _some(graphs, task.level)
+        index = _some(graphs, task)
     given = graphs if task.level == "graph" else graphs[0]
     return OwnCase(twin, given, task, torch.as_tensor(index).tolist(), target, call)
 
@@ -136,12 +137,14 @@ def _double(value: Tensor) -> Tensor:
     return value.double() if value.is_floating_point() else value
 
 
-def _some(graphs: list[Data], level: str) -> list[int]:
+def _some(graphs: list[Data], task: Task) -> list[int]:
     """Three predictions, of nodes that receive messages if there are any."""
-    if level == "graph":
+    if task.level == "graph":
         candidates = list(range(len(graphs)))
-    elif level == "edge":
-        candidates = list(range(graphs[0].edge_label_index.size(1)))
+    elif task.level == "edge":
+        has_links = LINK_INDEX in graphs[0] and not task.is_about_edges
+        links = graphs[0][LINK_INDEX if has_links else "edge_index"]
+        candidates = list(range(links.size(1)))
     else:
         fed = graphs[0].edge_index[1].unique().tolist()
         candidates = fed or list(range(graphs[0].num_nodes))

@@ -8,18 +8,25 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from glassgraph.core.graph import LINK_INDEX, link_keys
 from glassgraph.testing.cases import AnyCase
 from glassgraph.testing.compare import EDGE_MASKS, expect_same, scores
 from glassgraph.testing.law import law
 from glassgraph.testing.subject import Subject
 
-_LINKS = "edge_label_index"
+
+def _is_about_edges(case: AnyCase) -> bool:
+    """Whether a prediction's number is that of an edge."""
+    is_free = case.level == "edge" and case.task().predicts is None
+    return case.task().is_about_edges or (is_free and LINK_INDEX not in case.data())
 
 
 @law(
     catches="scores on the wrong edges, and ties that are broken by an edge's number",
     usually="scores are written in another order than the batch's edges, or an edge's number "
     "enters the formula",
+    # Random numbers go by the prediction's number, which here is an edge's.
+    applies=lambda subject, case: not (subject.traits.is_random and _is_about_edges(case)),
 )
 def edge_order_is_irrelevant(subject: Subject, case: AnyCase) -> None:
     """Edges in another order have the same scores, in that order.
@@ -36,8 +43,11 @@ def edge_order_is_irrelevant(subject: Subject, case: AnyCase) -> None:
             order = _with_parallels_in_order(order, each.edge_index)
         graphs.append(_with_edges(each, order))
         orders.append(order)
+    index = case.index
+    if _is_about_edges(case):
+        index = orders[0].argsort()[case.index].tolist()  # where the explained edges stand now
     explainer = subject.build(case.model(), case)
-    after = subject.explain(explainer, case, graphs if is_list else graphs[0])
+    after = subject.explain(explainer, case, graphs if is_list else graphs[0], index)
     for position, (one, other) in enumerate(zip(subject.first(case), after, strict=True)):
         order = orders[one.local.graph]
         expected = {
@@ -52,7 +62,7 @@ def _with_edges(data: Data, order: Tensor) -> Data:
     shuffled = data.clone()
     shuffled.edge_index = data.edge_index[:, order]
     for name in data.edge_attrs():
-        if name not in ("edge_index", _LINKS):
+        if name != "edge_index" and name not in link_keys(data):
             shuffled[name] = data[name][order]
     return shuffled
 
@@ -102,6 +112,6 @@ def _with_nodes(data: Data, place: Tensor) -> Data:
         value: Any = data[name]
         moved[name] = torch.empty_like(value)
         moved[name][place] = value
-    if _LINKS in data:
+    if LINK_INDEX in data:
         moved.edge_label_index = place[data.edge_label_index]
     return moved
