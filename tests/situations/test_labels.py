@@ -97,6 +97,17 @@ def test_floating_labels_of_graphs() -> None:
     expect_targets(found, [1, 0], Net(1, "graph"), graphs, binary("graph"))
 
 
+def test_floating_targets_of_two_classes() -> None:
+    data, y = graph(), torch.tensor([0.0, 1, 0, 1, 1, 0, 1])
+    index = [1, 2, 4]
+    expect_targets(
+        explain(Net(1), data, binary(), index, y[index]), [1, 0, 1], Net(1), data, binary()
+    )
+    for target in (torch.tensor([0.0, NAN, 1]), torch.tensor([0.5, 0, 1])):
+        with pytest.raises(TargetError, match="one integer class for each of 3 instances"):
+            explain(Net(1), data, binary(), index, target)
+
+
 @pytest.mark.parametrize("value", [0.5, 2.0, -1.0])
 def test_floats_that_are_no_classes(value: float) -> None:
     data = graph(torch.full((NODES,), value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -209,6 +210,29 @@ def test_times_weights_and_features_of_links(how: str, sizes: dict[str, int], ch
         (expected,) = explainer.explain(only(data, number))
         expect_same(one, expected)
     assert any(bool(one.edge_mask.any()) for one in found)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, list, tuple])
+def test_relations_in_arrays_and_lists(kind: Any) -> None:
+    class ReadsAnything(RGCNDistMult):
+        def forward(  # type: ignore[override]
+            self,
+            x: Tensor,
+            edge_index: Tensor,
+            edge_type: Tensor,
+            edge_label_index: Tensor,
+            edge_label_type: Any,
+        ) -> Tensor:
+            relation = torch.as_tensor(edge_label_type)
+            return super().forward(x, edge_index, edge_type, edge_label_index, relation)
+
+    data = knowledge()
+    index = list(range(LINKS))[::-1]  # as many as there are, but in another order
+    expected = gg.Saliency(built(RGCNDistMult), task(), progress=False).explain(data, index)
+    data.edge_label_type = kind(data.edge_label_type.tolist())
+    found = gg.Saliency(built(ReadsAnything), task(), progress=False).explain(data, index)
+    for one, other in zip(found, expected, strict=True):
+        expect_same(one, other)
 
 
 def test_all_links_share_a_field_while_a_method_learns() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,11 +62,26 @@ def set_links(data: Any, graph: TypedGraph, ends: Tensor, index: Tensor) -> None
     num_links = graph.data[LINK_INDEX].size(1)
     for key in link_keys(graph.data):
         value = graph.data[key]
-        if isinstance(value, Tensor) and value.dim() > 0 and value.size(0) == num_links:
-            data[key] = value.index_select(0, index.to(value.device))
+        if _num_rows(value) == num_links:
+            data[key] = _take(value, index)
         elif key not in data:
             data[key] = value
     data[LINK_INDEX] = ends.t().contiguous()
+
+
+def _num_rows(value: Any) -> int | None:
+    """Of a tensor, an array or a list; None for anything else."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return value.shape[0] if value.ndim else None
+    return len(value) if isinstance(value, (list, tuple)) else None
+
+
+def _take(value: Any, index: Tensor) -> Any:
+    if isinstance(value, Tensor):
+        return value.index_select(0, index.to(value.device))
+    if isinstance(value, np.ndarray):
+        return value[index.cpu().numpy()]
+    return type(value)([value[number] for number in index.tolist()])
 
 
 def check_link_attributes(graph: TypedGraph, model_call: ModelCall) -> None:
@@ -80,16 +96,11 @@ def check_link_attributes(graph: TypedGraph, model_call: ModelCall) -> None:
     """
     num_links = graph.data[LINK_INDEX].size(1)
     for key in sorted(link_keys(graph.data) - {LINK_INDEX}):
-        value = graph.data[key]
-        if (
-            key not in model_call.argument_names
-            or not isinstance(value, Tensor)
-            or value.dim() == 0
-        ):
-            continue
-        if value.size(0) != num_links:
+        num_rows = _num_rows(graph.data[key])
+        is_read = key in model_call.argument_names
+        if is_read and num_rows is not None and num_rows != num_links:
             raise InstanceError(
-                f"{key} has {value.size(0)} rows for {num_links} links; expected one row for each "
+                f"{key} has {num_rows} rows for {num_links} links; expected one row for each "
                 "column of edge_label_index"
             )
 

@@ -254,7 +254,7 @@ def resolve_targets(
             raise TargetError(f"a contrastive target is a pair of classes (a, b); got {target!r}")
         chosen, contrast = (_everywhere(int(each), output) for each in target)
     elif isinstance(target, Tensor):
-        chosen = _one_for_each(target, output)
+        chosen = _one_for_each(task, target, output)
     elif _is_class(target):
         chosen = _everywhere(int(target), output)
     else:
@@ -294,9 +294,12 @@ def _label_targets(task: Task, word: str, labels: Callable[[], Tensor]) -> Tenso
     return labels().long().view(-1)
 
 
-def _one_for_each(target: Tensor, output: Tensor) -> Tensor:
-    """One class for each instance, or one for all of them."""
+def _one_for_each(task: Task, target: Tensor, output: Tensor) -> Tensor:
+    """One class for each instance, or one for all of them; of two classes also 0. and 1."""
     num_instances = output.size(0)
+    if target.is_floating_point() and task.mode == "binary_classification":
+        is_class = (target == 0) | (target == 1)
+        target = target.long() if bool(is_class.all()) else target
     if target.is_floating_point() or target.numel() not in (1, num_instances):
         raise TargetError(
             f"a target tensor holds one integer class for each of {num_instances} instances; "
