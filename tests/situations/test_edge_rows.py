@@ -17,7 +17,7 @@ from torch_geometric.nn import GCNConv, GINEConv
 
 import glassgraph as gg
 from glassgraph.core import tracing
-from glassgraph.errors import InstanceError, ModelOutputError, TaskError
+from glassgraph.errors import InstanceError, ModelOutputError, TaskError, UnseenMessagesError
 from glassgraph.metrics import fidelity
 from glassgraph.testing import check_explainer
 
@@ -262,6 +262,16 @@ def test_a_classifier_that_needs_the_whole_graph(method: str) -> None:
         found = gg.explain(Centered(), graph(), method, **settings)
         expected = gg.explain(CenteredLinks(), with_links(graph()), method, **settings)
     expect_same(found, expected)
+
+
+def test_messages_written_by_hand_beside_a_classifier_of_edges() -> None:
+    class ByHand(Classifier):
+        def states(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+            h = self.one(self.first(x), edge_index, edge_attr).tanh()
+            return h + torch.zeros_like(h).index_add(0, edge_index[1], h[edge_index[0]])
+
+    with pytest.raises(UnseenMessagesError, match="what other nodes send along edges"):
+        gg.Saliency(ByHand(), "edge", progress=False).explain(graph(), INDEX)
 
 
 def test_saved_and_read_again(tmp_path: Path) -> None:

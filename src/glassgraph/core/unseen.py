@@ -108,25 +108,26 @@ class _Silence:
         if not batch.is_whole and batch.num_instances > _MOST:
             chosen = batch.edges_per_instance.topk(_MOST).indices
             fields = batch.fields.take(chosen)
-            packed = pack(batch.graph, fields, batch.model_call, batch.task.level)
+            index = batch.key[chosen]
+            packed = pack(batch.graph, fields, batch.model_call, batch.task, index)
             rows = output_rows(batch.graph, fields, packed, batch.task)
             num_predictions = _MOST
         return cls(batch, packed.data, packed, fields, rows, num_predictions)
 
     def find(self) -> Unseen | None:
         """What still depends on edges, else on other nodes."""
-        reference = self._output(self.data)
+        reference = self._output(self.data, self.rows)
         seeds = self._seeds()
-        altered: list[tuple[Any, Tensor | None]]
-        altered = [(self._with_half(start), None) for start in (0, 1)]
+        altered: list[tuple[Any, Tensor | None, Tensor | None]]
+        altered = [(*self._with_half(start), None) for start in (0, 1)]
         if seeds is not None:
-            altered.append((self._with_features_of(seeds), seeds))
+            altered.append((self._with_features_of(seeds), self.rows, seeds))
         found = None
-        for data, rows in altered:
-            change = _distance(reference, self._output(data))
+        for data, own_rows, rows in altered:
+            change = _distance(reference, self._output(data, own_rows))
             if change == 0.0 or (rows is not None and found is not None):
                 continue
-            if _distance(reference, self._output(self.data)) > 0.0:
+            if _distance(reference, self._output(self.data, self.rows)) > 0.0:
                 return None  # it does not repeat itself
             if found is None or change > found.change:
                 found = self._describe(data, rows, change)
@@ -157,9 +158,8 @@ class _Silence:
                 return True
         return False
 
-    def _output(self, data: Any) -> Tensor:
-        result = self._silent_run(data)
-        return select_rows(self.batch.task, result, self.rows, self.num_predictions)
+    def _output(self, data: Any, rows: Tensor | None) -> Tensor:
+        return select_rows(self.batch.task, self._silent_run(data), rows, self.num_predictions)
 
     def _silent_run(self, data: Any) -> Any:
         shut = SiteActions(lambda *_: None, lambda _, messages: torch.zeros_like(messages))
@@ -174,10 +174,18 @@ class _Silence:
 
     # Altered graphs
 
-    def _with_half(self, start: int) -> Any:
-        """Every other edge of the first type, and none of the other types."""
-        kept = torch.arange(start, self.packed.views[0].position.numel(), 2)
-        return with_edges(self.batch.graph, self.packed, 0, kept.to(self.batch.device))
+    def _with_half(self, start: int) -> tuple[Any, Tensor | None]:
+        """Every other edge of the first type, and none of the others; rows of the predictions.
+
+        Edges that are explained stay.
+        """
+        position = torch.arange(self.packed.views[0].position.numel(), device=self.batch.device)
+        is_kept, rows = position % 2 == start, self.rows
+        if self.batch.task.is_about_edges and rows is not None:
+            is_kept[rows] = True
+            rows = is_kept.cumsum(0)[rows] - 1
+        kept = is_kept.nonzero().view(-1)
+        return with_edges(self.batch.graph, self.packed, 0, kept), rows
 
     def _seeds(self) -> Tensor | None:
         """``[n]`` the explained nodes, or ends of links; None if graphs are explained."""
