@@ -14,6 +14,7 @@ from torch_geometric.nn import GCNConv, RGCNConv
 
 import glassgraph as gg
 from glassgraph.core import tracing
+from glassgraph.core.prepare import FallbackWarning
 from glassgraph.errors import InstanceError
 from glassgraph.metrics import fidelity
 from glassgraph.testing import check_explainer
@@ -283,6 +284,26 @@ def test_an_attribute_with_other_rows_than_links(rows: int) -> None:
     data.edge_label_type = torch.zeros(rows).long()
     with pytest.raises(InstanceError, match=f"edge_label_type has {rows} rows for {LINKS} links"):
         gg.Saliency(built(RGCNDistMult), task(), progress=False).explain(data)
+
+
+def test_other_pairs_of_nodes_keep_their_numbers() -> None:
+    """Each link is held against negative pairs, which lie anywhere: the whole graph is needed."""
+
+    class Contrastive(RGCNDistMult):
+        def forward(self, data: Data) -> Tensor:  # type: ignore[override]
+            h = self.states(data.x, data.edge_index, data.edge_type)
+            source, destination = h[data.edge_label_index]
+            other = h[data.edge_label_negative_index[0]] * h[data.edge_label_negative_index[1]]
+            return (source * destination).sum(-1) - other.sum(-1).mean()
+
+    data = knowledge(links=2)
+    data.edge_label_negative_index = torch.tensor([[3, 7, 1], [2, 2, 9]])
+    model = built(Contrastive)
+    expected = model(data).detach().sigmoid()
+    with pytest.warns(FallbackWarning, match="edge_label_negative_index lists nodes"):
+        found = gg.Saliency(model, task(), on_unseen="ignore", progress=False).explain(data, [1, 0])
+    for one in found:
+        assert float(one.local.prediction[1]) == pytest.approx(float(expected[one.local.index]))
 
 
 def test_a_node_task_leaves_links_alone() -> None:

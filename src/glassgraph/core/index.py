@@ -94,7 +94,7 @@ def as_edge_numbers(index: Any, ends: Tensor, what: str) -> Tensor:
         index = _as_tensor(index, ends.device)
         pairs = _pairs(index, has_shape)
         if pairs is not None:
-            return torch.stack([_number_of(pair, ends, what) for pair in pairs.tolist()])
+            return _numbers_of(pairs.long(), ends, what)
     return as_numbers(index, ends.size(1), what, ends.device)
 
 
@@ -119,18 +119,25 @@ def _pairs(given: Tensor, has_shape: bool) -> Tensor | None:
     return given.t() if given.size(1) > 1 else None
 
 
-def _number_of(pair: list[int], ends: Tensor, what: str) -> Tensor:
-    source, destination = pair
-    found = ((ends[0] == source) & (ends[1] == destination)).nonzero().view(-1)
-    if not found.numel():
-        raise InstanceError(f"there is no {what} from node {source} to node {destination}")
-    if found.numel() > 1:
-        numbers = ", ".join(map(str, found[:5].tolist())) + (", ..." if found.numel() > 5 else "")
+def _numbers_of(pairs: Tensor, ends: Tensor, what: str) -> Tensor:
+    """``[B]`` where pairs ``[B, 2]`` stand among ends ``[2, size]``."""
+    span = 1 + max(int(each.max()) if each.numel() else 0 for each in (pairs, ends))
+    key, wanted = ends[0] * span + ends[1], pairs[:, 0] * span + pairs[:, 1]
+    wanted = wanted.where((pairs >= 0).all(dim=1), -1)
+    order = torch.argsort(key, stable=True)
+    first = torch.searchsorted(key[order], wanted)
+    count = torch.searchsorted(key[order], wanted, right=True) - first
+    for position in (count != 1).nonzero().view(-1)[:1].tolist():
+        source, destination = pairs[position].tolist()
+        if not int(count[position]):
+            raise InstanceError(f"there is no {what} from node {source} to node {destination}")
+        found = order[first[position] : first[position] + count[position]].tolist()
+        numbers = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
         raise InstanceError(
-            f"{found.numel()} {what}s run from node {source} to node {destination}; give their "
+            f"{len(found)} {what}s run from node {source} to node {destination}; give their "
             f"numbers instead: {numbers}"
         )
-    return found[0]
+    return order[first]
 
 
 def _as_tensor(index: Any, device: torch.device) -> Tensor:

@@ -62,6 +62,8 @@ def set_links(data: Any, graph: TypedGraph, ends: Tensor, index: Tensor) -> None
     num_links = graph.data[LINK_INDEX].size(1)
     for key in link_keys(graph.data):
         value = graph.data[key]
+        if "index" in key:  # other pairs of nodes, which have their own numbers
+            continue
         if _num_rows(value) == num_links:
             data[key] = _take(value, index)
         elif key not in data:
@@ -95,7 +97,7 @@ def check_link_attributes(graph: TypedGraph, model_call: ModelCall) -> None:
         InstanceError: if one that the model reads by its name does.
     """
     num_links = graph.data[LINK_INDEX].size(1)
-    for key in sorted(link_keys(graph.data) - {LINK_INDEX}):
+    for key in sorted(key for key in link_keys(graph.data) if "index" not in key):
         num_rows = _num_rows(graph.data[key])
         is_read = key in model_call.argument_names
         if is_read and num_rows is not None and num_rows != num_links:

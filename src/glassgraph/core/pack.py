@@ -11,7 +11,7 @@ from torch_geometric.data import Data, HeteroData
 
 from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
-from glassgraph.core.graph import JoinedGraphs, TypedGraph, link_keys
+from glassgraph.core.graph import LINK_INDEX, JoinedGraphs, TypedGraph, link_keys
 from glassgraph.core.links import ExplainedEdges, set_links
 from glassgraph.core.receptive import Fields
 from glassgraph.core.task import Task
@@ -80,6 +80,8 @@ def pack(
         edge, edge_index, edge_row = explained.edge, explained.ends, explained.row
     links = link_keys(graph.data)
     for key, value in _attributes(graph.data, model_call):
+        if key in links and "index" in key and key != LINK_INDEX:
+            raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
         if key not in links:
             data[key] = _cut(graph.data, key, value, fields.node, edge, graph, fields, level)
     data.edge_index = edge_index
