@@ -18,6 +18,8 @@ from torch_geometric.nn import GCNConv, GINEConv
 import glassgraph as gg
 from glassgraph.core import tracing
 from glassgraph.errors import InstanceError, ModelOutputError, TaskError, UnseenMessagesError
+from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import fidelity
 from glassgraph.testing import check_explainer
 
@@ -34,6 +36,13 @@ WHITE_BOXES = {
     "lrp": {},
     "gnn_lrp": {},
 }
+DELETE_EDGES = ["causal_screening", "relex"]
+#: No layer of the classifier shows attention.
+REST = [
+    name
+    for name, method in METHODS.items()
+    if "edge" in method.scope.levels and name not in (*WHITE_BOXES, *DELETE_EDGES, "attention")
+]
 pytestmark = pytest.mark.filterwarnings("error::glassgraph.core.prepare.FallbackWarning")
 
 
@@ -130,7 +139,7 @@ def with_links(data: Data) -> Data:
     return found
 
 
-def expect_same(found: Any, expected: Any) -> None:
+def expect_same(found: Any, expected: Any, *, needs_any: bool = True) -> None:
     for one, other in zip(found, expected, strict=True):
         for name in ("edge_mask", "node_score", "layer_edge_mask"):
             assert (name in one) == (name in other)
@@ -138,7 +147,7 @@ def expect_same(found: Any, expected: Any) -> None:
                 torch.testing.assert_close(one[name], other[name])
         assert one.local.index == other.local.index
         torch.testing.assert_close(one.local.prediction, other.local.prediction)
-    assert any(bool(one.edge_mask.any()) for one in found)
+    assert not needs_any or any(bool(one.edge_mask.any()) for one in found)
 
 
 @pytest.mark.parametrize("method", WHITE_BOXES)
@@ -152,7 +161,7 @@ def test_edges_are_explained_as_links_between_their_ends(method: str) -> None:
         torch.testing.assert_close(one.local.prediction, out[one.local.index])
 
 
-@pytest.mark.parametrize("method", ["causal_screening", "relex"])
+@pytest.mark.parametrize("method", DELETE_EDGES)
 def test_where_edges_are_deleted_the_explained_one_stays(method: str) -> None:
     settings = {"task": "edge", "index": INDEX, "progress": False, "num_hops": 3}
     data = graph()
@@ -160,12 +169,17 @@ def test_where_edges_are_deleted_the_explained_one_stays(method: str) -> None:
     expect_same(found, gg.explain(PutsBack(), with_links(data), method, **settings))
 
 
-@pytest.mark.parametrize("method", ["subgraphx", "pgm_explainer"])
-def test_methods_that_change_nodes(method: str) -> None:
-    small = {"rollouts": 2} if method == "subgraphx" else {}
-    settings = {"task": "edge", "index": INDEX, "progress": False, **small}
-    found = gg.explain(Classifier(), graph(), method, **settings)
-    expect_same(found, gg.explain(OfLinks(), with_links(graph()), method, **settings))
+@pytest.mark.parametrize("method", REST)
+def test_all_other_methods(method: str) -> None:
+    """Those that change features, learn, search, or draw at random."""
+    kind = METHODS[method]
+    found = []
+    for model, data in ((Classifier(), graph()), (OfLinks(), with_links(graph()))):
+        explainer = kind(model, "edge", progress=False, **kind.test_settings)
+        if isinstance(explainer, AmortizedExplainer):
+            explainer.fit(data, INDEX)
+        found.append(explainer.explain(data, INDEX))
+    expect_same(*found, needs_any=False)
 
 
 def test_fidelity_shuts_the_message_of_the_explained_edge() -> None:
