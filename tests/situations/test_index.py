@@ -18,6 +18,7 @@ import glassgraph as gg
 from glassgraph.cli.parse import parse_index
 from glassgraph.errors import CommandError, InstanceError
 from glassgraph.metrics import fidelity
+from glassgraph.testing import check_explainer
 
 NODES, WIDTH, CLASSES = 7, 3, 2
 CHOSEN = [1, 4]
@@ -249,3 +250,11 @@ def test_repeated_and_negative_numbers_on_the_command_line(tmp_path: Path) -> No
     assert parse_index("4,1,4") == [4, 1, 4]
     with pytest.raises(InstanceError, match="node -1 is out of range"):
         chosen_by(parse_index("-1"))
+
+
+def test_laws_about_a_model_of_ones_own() -> None:
+    for index in (CHOSEN, MASK, np.array(MASK), pd.Series(CHOSEN)):
+        table = check_explainer(gg.Saliency, Net(), graph(), index=index, laws=["explains"])
+        assert table.holds.all()
+    with pytest.raises(InstanceError, match="mask has 1 entries for 7 nodes"):
+        check_explainer(gg.Saliency, Net(), graph(), index=[True])

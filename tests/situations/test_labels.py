@@ -163,6 +163,15 @@ def test_one_hot_labels_of_one_class_each(dtype: torch.dtype) -> None:
     expect_targets(found, [1, 2, 2], Net(3), data, "node")
 
 
+@pytest.mark.parametrize("gap", [0.0, NAN])
+def test_one_hot_labels_with_gaps(gap: float) -> None:
+    y = nn.functional.one_hot(torch.arange(NODES) % 3).float()
+    y[5] = gap
+    assert [one.local.target for one in explain(Net(3), graph(y), "node", [1, 2])] == [1, 2]
+    with pytest.raises(LabelsMissingError, match="node 5 has no label"):
+        explain(Net(3), graph(y), "node", [1, 5])
+
+
 def test_matrices_that_are_not_one_hot() -> None:
     data = graph(torch.ones(NODES, 3))
     with pytest.raises(TargetError, match="y has 3 labels for each"):

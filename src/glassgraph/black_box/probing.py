@@ -21,8 +21,9 @@ from torch import Tensor
 from glassgraph.core.batch import output_rows, select_rows
 from glassgraph.core.call import ModelCall
 from glassgraph.core.context import data_about, rows_agree, run_on
-from glassgraph.core.graph import TypedGraph, link_keys
+from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances, resolve_instances
+from glassgraph.core.links import link_keys
 from glassgraph.core.pack import everything, pack, pack_whole
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import Fields, receptive_fields

@@ -28,20 +28,8 @@ from torch_geometric.utils import is_sparse
 from glassgraph.errors import GraphError, SparseAdjacencyError
 
 EdgeTypeName = tuple[str, str, str]
-#: The pairs of nodes ``[2, links]`` that a link task predicts.
-LINK_INDEX = "edge_label_index"
 #: What is predicted: a model rarely reads it, and it may have gaps.
 LABEL_KEYS = frozenset({"y", "edge_label", "edge_y"})
-
-
-def link_keys(store: Any) -> frozenset[str]:
-    """Attributes that list links to predict, not edges to send messages over.
-
-    Where there is an ``edge_label_index``, all that begin like it: their labels, types, times.
-    """
-    if LINK_INDEX not in store:
-        return frozenset()
-    return frozenset(key for key in store.keys() if key.startswith("edge_label"))  # noqa: SIM118
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.call import ModelCall
-from glassgraph.core.graph import LINK_INDEX, TypedGraph
+from glassgraph.core.graph import TypedGraph
 from glassgraph.core.index import as_edge_numbers, as_numbers, of_type
-from glassgraph.core.links import find_links
+from glassgraph.core.links import LINK_INDEX, find_links
 from glassgraph.core.task import Task
 from glassgraph.errors import GraphError, InstanceError, TaskError
 

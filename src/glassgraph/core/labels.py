@@ -52,9 +52,10 @@ def find_labels(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor | No
     position = (chosen.graph if task.level == "graph" else chosen.index).to(value.device)
     if value.numel() == num_rows:
         return _classes(value.reshape(-1)[position], task)
-    if task.mode == "multiclass_classification" and _is_one_hot(value, num_rows):
-        return value[position].argmax(dim=1)
-    return None
+    if task.mode != "multiclass_classification":
+        return None
+    classes = _from_one_hot(value, num_rows)
+    return None if classes is None else classes[position]
 
 
 def _stored(graph: TypedGraph, task: Task) -> tuple[str, Tensor | None]:
@@ -102,10 +103,15 @@ def _classes(label: Tensor, task: Task) -> Tensor | None:
     return torch.where(is_missing, _MISSING, label.nan_to_num()).long()
 
 
-def _is_one_hot(value: Tensor, num_rows: int) -> bool:
+def _from_one_hot(value: Tensor, num_rows: int) -> Tensor | None:
+    """Classes ``[rows]``, -1 for rows without one; None if some row has several."""
     if _num_columns(value, num_rows) == 1:
-        return False
-    return bool((((value == 0) | (value == 1)).all(dim=1) & (value.sum(dim=1) == 1)).all())
+        return None
+    value = value.float().nan_to_num(nan=0.0)
+    count = value.sum(dim=1)
+    if not bool((((value == 0) | (value == 1)).all(dim=1) & (count <= 1)).all()):
+        return None
+    return torch.where(count == 1, value.argmax(dim=1), _MISSING)
 
 
 def _why_not(value: Tensor | None) -> str:

@@ -20,9 +20,22 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.call import ModelCall
-from glassgraph.core.graph import LINK_INDEX, TypedGraph, link_keys
+from glassgraph.core.graph import TypedGraph
 from glassgraph.core.receptive import Fields
 from glassgraph.errors import InstanceError
+
+#: The pairs of nodes ``[2, links]`` that a link task predicts.
+LINK_INDEX = "edge_label_index"
+
+
+def link_keys(store: Any) -> frozenset[str]:
+    """Attributes that list links to predict, not edges to send messages over.
+
+    Where there is an ``edge_label_index``, all that begin like it: their labels, types, times.
+    """
+    if LINK_INDEX not in store:
+        return frozenset()
+    return frozenset(key for key in store.keys() if key.startswith("edge_label"))  # noqa: SIM118
 
 
 def find_links(graph: TypedGraph) -> Tensor:

@@ -11,8 +11,8 @@ from torch_geometric.data import Data, HeteroData
 
 from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
-from glassgraph.core.graph import LINK_INDEX, JoinedGraphs, TypedGraph, link_keys
-from glassgraph.core.links import ExplainedEdges, set_links
+from glassgraph.core.graph import JoinedGraphs, TypedGraph
+from glassgraph.core.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
 from glassgraph.core.receptive import Fields
 from glassgraph.core.task import Task
 

@@ -24,8 +24,9 @@ from glassgraph.core.edges import (
     parallel_rank,
     row_key,
 )
-from glassgraph.core.graph import TypedGraph, link_keys
+from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import PlanMismatch, SitePlan
+from glassgraph.core.links import link_keys
 from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields

@@ -26,7 +26,7 @@ def check_explainer(
     model: nn.Module | None = None,
     data: Any = None,
     task: str | Task = "node",
-    index: Sequence[int] | None = None,
+    index: Any = None,
     target: Target = None,
     *,
     call: Call | None = None,

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from glassgraph.core.call import ModelCall
-from glassgraph.core.graph import LINK_INDEX
+from glassgraph.core.index import as_edge_numbers, as_numbers
+from glassgraph.core.links import LINK_INDEX
 from glassgraph.core.task import Call, Target, Task
 from glassgraph.errors import GraphError
 
@@ -96,7 +97,7 @@ def own_case(
     model: nn.Module,
     data: Any,
     task: str | Task,
-    index: Sequence[int] | None = None,
+    index: Any = None,
     target: Target = None,
     call: Call | None = None,
 ) -> OwnCase:
@@ -108,10 +109,8 @@ def own_case(
     task = Task.of(task)
     graphs = _graphs(data, task.level)
     twin = copy.deepcopy(model).double()
-    if index is None:
-        index = _some(graphs, task)
     given = graphs if task.level == "graph" else graphs[0]
-    return OwnCase(twin, given, task, torch.as_tensor(index).tolist(), target, call)
+    return OwnCase(twin, given, task, _index(graphs, task, index), target, call)
 
 
 def _graphs(data: Any, level: str) -> list[Data]:
@@ -137,16 +136,23 @@ def _double(value: Tensor) -> Tensor:
     return value.double() if value.is_floating_point() else value
 
 
-def _some(graphs: list[Data], task: Task) -> list[int]:
-    """Three predictions, of nodes that receive messages if there are any."""
+def _index(graphs: list[Data], task: Task, index: Any) -> list[int]:
+    """Numbers of predictions; of three where none are given, nodes that receive messages."""
+    one, device = graphs[0], torch.device("cpu")
     if task.level == "graph":
-        candidates = list(range(len(graphs)))
+        numbers = as_numbers(index, len(graphs), "graph", device)
     elif task.level == "edge":
-        has_links = LINK_INDEX in graphs[0] and not task.is_about_edges
-        links = graphs[0][LINK_INDEX if has_links else "edge_index"]
-        candidates = list(range(links.size(1)))
+        has_links = LINK_INDEX in one and not task.is_about_edges
+        ends = one[LINK_INDEX if has_links else "edge_index"]
+        numbers = as_edge_numbers(index, ends, "link" if has_links else "edge")
     else:
-        fed = graphs[0].edge_index[1].unique().tolist()
-        candidates = fed or list(range(graphs[0].num_nodes))
+        numbers = as_numbers(index, int(one.num_nodes or 0), "node", device)
+        if index is None and one.num_edges:
+            numbers = one.edge_index[1].unique()
+    return numbers.tolist() if index is not None else _some(numbers.tolist())
+
+
+def _some(candidates: list[int]) -> list[int]:
+    """The first, the last, and one between them."""
     last = len(candidates) - 1
     return [candidates[at] for at in sorted({0, last // 2, last}, reverse=True)]
