@@ -35,7 +35,7 @@ def labels_of(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor:
                 f"target=0..{last}"
             )
         raise LabelsMissingError(one + "the data have none that fits" + _why_not(value))
-    if label.is_floating_point() or bool((label < 0).any()):
+    if bool((label < 0).any()):
         number = int(chosen.index[(label < 0).nonzero().view(-1)[0]])
         raise LabelsMissingError(
             f"target='label': {task.level} {number} has no label in data.{name} (negative or NaN); "
@@ -52,10 +52,9 @@ def find_labels(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor | No
     position = (chosen.graph if task.level == "graph" else chosen.index).to(value.device)
     if value.numel() == num_rows:
         return _classes(value.reshape(-1)[position], task)
-    if task.mode != "multiclass_classification":
-        return None
-    classes = _from_one_hot(value, num_rows)
-    return None if classes is None else classes[position]
+    if task.mode == "multiclass_classification" and _num_columns(value, num_rows) > 1:
+        return _from_one_hot(value[position])
+    return None
 
 
 def _stored(graph: TypedGraph, task: Task) -> tuple[str, Tensor | None]:
@@ -103,10 +102,8 @@ def _classes(label: Tensor, task: Task) -> Tensor | None:
     return torch.where(is_missing, _MISSING, label.nan_to_num()).long()
 
 
-def _from_one_hot(value: Tensor, num_rows: int) -> Tensor | None:
-    """Classes ``[rows]``, -1 for rows without one; None if some row has several."""
-    if _num_columns(value, num_rows) == 1:
-        return None
+def _from_one_hot(value: Tensor) -> Tensor | None:
+    """Classes ``[B]`` from ``[B, C]``, -1 for rows without one; None if some row has several."""
     value = value.float().nan_to_num(nan=0.0)
     count = value.sum(dim=1)
     if not bool((((value == 0) | (value == 1)).all(dim=1) & (count <= 1)).all()):
