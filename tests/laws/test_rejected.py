@@ -56,6 +56,7 @@ AFTER_FAILURE = [
 ]
 PLANTED = [(laws.planted_edge_is_first, wrong.WrongSign)]
 AT_LIMITS = [(laws.limits_are_explained, wrong.DividesByMaximum)]
+OF_TWINS = [(laws.twins_score_alike, wrong.FirstOfTwins)]
 PRECISION = [(laws.precision_is_kept, wrong.AlwaysSingle)]
 QUESTIONS: list[tuple[Law, type[gg.Explainer], AnyCase]] = [
     *((*each, case) for each in EVERYWHERE for case in (NODE, GRAPH, LINK)),
@@ -66,6 +67,11 @@ QUESTIONS: list[tuple[Law, type[gg.Explainer], AnyCase]] = [
         (*each, LimitCase(NODE, graph))
         for each in AT_LIMITS
         for graph in ("no edges", "one node", "isolated")
+    ),
+    *(
+        (*each, LimitCase(NODE, graph))
+        for each in OF_TWINS
+        for graph in ("double loop", "parallel")
     ),
     *((*each, LimitCase(NODE, "loops")) for each in PRECISION),
 ]

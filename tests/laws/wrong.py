@@ -286,3 +286,14 @@ def shuts_not_quite(batch: InstanceBatch, gates: Tensor | None) -> Tensor:
 def shuts_neighbor(batch: InstanceBatch, gates: Tensor | None) -> Tensor:
     """An interception that is one row off."""
     return batch.output(None if gates is None else gates.roll(1, dims=-1))
+
+
+class FirstOfTwins(gg.EdgeGradients):
+    """Gives the first of several parallel edges what all of them have."""
+
+    def attribute(self, batch: InstanceBatch) -> gg.Attribution:
+        edge = super().attribute(batch).edge
+        assert edge is not None
+        ends = batch.fields.source * batch.num_nodes + batch.fields.destination
+        is_later = (ends.view(-1, 1) == ends).tril(-1).any(dim=1)
+        return gg.Attribution(edge=edge.masked_fill(is_later, 0))

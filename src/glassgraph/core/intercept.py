@@ -17,6 +17,7 @@ from torch import Tensor
 
 from glassgraph.core.gate_op import gated
 from glassgraph.core.hooks import Replacement, SiteActions, attached
+from glassgraph.core.shared_rows import SharedRows
 from glassgraph.core.sites import Channel, Wiring
 
 
@@ -50,6 +51,7 @@ class SitePlan:
         edge_index: ``[2, M']`` the kept rows, None for all.
         constants: arguments that replace the run's own, already cut to the kept rows.
         sliced: names of the other arguments with one row per message.
+        shared: which kept rows have further owners, None if none has.
     """
 
     num_rows: int
@@ -59,6 +61,24 @@ class SitePlan:
     edge_index: Tensor | None = None
     constants: Mapping[str, Tensor] = field(default_factory=dict)
     sliced: tuple[str, ...] = ()
+    shared: SharedRows | None = None
+
+    def owned(self, num_edges: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Every pair of a kept row and a user edge that owns it.
+
+        Args:
+            num_edges: number e of edges.
+
+        Returns:
+            Rows ``[m]``, edges ``[m]``, and ``[m]`` how many edges own each of the rows.
+        """
+        row_edge = torch.empty(0, dtype=torch.long) if self.row_edge is None else self.row_edge
+        owners = torch.ones_like(row_edge) if self.shared is None else self.shared.owners
+        row = torch.arange(row_edge.numel(), device=row_edge.device)
+        if self.shared is not None:
+            row, row_edge = self.shared.everyone(row_edge)
+        is_owned = row_edge < num_edges
+        return row[is_owned], row_edge[is_owned], owners[row[is_owned]]
 
     @property
     def changes_arguments(self) -> bool:
@@ -171,7 +191,8 @@ class _LayerGates:
             return gate
         if number not in self._with_one:
             self._with_one[number] = torch.cat([gate, gate.new_ones(1)])
-        return self._with_one[number].index_select(0, plan.row_edge)
+        own = self._with_one[number].index_select(0, plan.row_edge)
+        return own if plan.shared is None else plan.shared.mean(own, gate)
 
 
 class _SiteCall(NamedTuple):

@@ -110,9 +110,11 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
             continue
         site = wiring.sites[each.site]
         channel = wiring.channels[site.channel]
-        row = None if plans[each.site].is_identity else (row_edge < num_edges).nonzero().view(-1)
+        row, edge = None, row_edge
+        if not plans[each.site].is_identity:
+            row, edge, _ = plans[each.site].owned(num_edges)
         if channel.is_adjacency:
-            found.append(_matrix_messages(site.layer, each, row_edge, row))
+            found.append(_matrix_messages(site.layer, each, edge, row))
             continue
         messages = each.messages.detach()
         flat = messages.reshape(messages.size(0), math.prod(messages.shape[1:]))
@@ -121,7 +123,7 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
             SiteMessages(
                 site=each.site,
                 layer=site.layer,
-                edge=_rows(row_edge, row),
+                edge=edge,
                 sender=_rows(sender, row).to(flat.dtype),
                 receiver=_rows(receiver, row).to(flat.dtype),
                 message=_rows(flat, row),
@@ -135,10 +137,9 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
 
 
 def _matrix_messages(
-    layer: int, recorded: RecordedMessages, row_edge: Tensor, row: Tensor | None
+    layer: int, recorded: RecordedMessages, edge: Tensor, row: Tensor | None
 ) -> SiteMessages:
     values, states = recorded.arguments["values"].detach(), recorded.arguments["x"].detach()
-    edge = _rows(row_edge, row)
     nothing = values.new_empty((edge.numel(), 0))
     return SiteMessages(
         site=recorded.site,
@@ -149,7 +150,7 @@ def _matrix_messages(
         message=nothing,
         shape=(values.size(1),),
         row_dim=0,
-        num_rows=row_edge.numel(),
+        num_rows=recorded.edge_index.size(1),
         row=row,
         matrix=MatrixMessages(
             states=states.to(values.dtype),

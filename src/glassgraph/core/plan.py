@@ -30,6 +30,7 @@ from glassgraph.core.links import link_keys
 from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields
+from glassgraph.core.shared_rows import find_shared
 from glassgraph.core.sites import Channel, Record, Site, Wiring
 from glassgraph.errors import GraphError, ModelCallError
 
@@ -149,9 +150,28 @@ def _find_candidates(
     records: Sequence[Record],
     model_call: ModelCall,
 ) -> list[Candidates]:
+    everything = [packed.candidates()] * len(records)
     parts = _parts_without_twins(graph, packed, records)
-    if parts is None:
-        return [packed.candidates()] * len(records)
+    if parts is not None:
+        return _probed_candidates(graph, packed, channels, records, model_call, parts)
+    if not _has_twin_loops(graph, packed):
+        return everything
+    # A layer replaces loops by its own, or it leaves some of them to others: both look alike.
+    parts = _parts_by_rank(packed)
+    try:
+        return _probed_candidates(graph, packed, channels, records, model_call, parts)
+    except (PlanMismatch, ModelCallError):  # the parts are ours, and other models may refuse them
+        return everything
+
+
+def _probed_candidates(
+    graph: TypedGraph,
+    packed: Packed,
+    channels: Sequence[Channel],
+    records: Sequence[Record],
+    model_call: ModelCall,
+    parts: list[tuple[int, Tensor]],
+) -> list[Candidates]:
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in records]
     for number, kept in parts:
         probe = with_edges(graph, packed, number, kept)
@@ -175,16 +195,28 @@ def _parts_without_twins(
     graph: TypedGraph, packed: Packed, records: Sequence[Record]
 ) -> list[tuple[int, Tensor]] | None:
     """Edge types and some of their edges, in which no two look alike; None if none do at all."""
-    ranks = [parallel_rank(view.source, view.destination) for view in packed.views]
     if not graph.is_heterogeneous:
-        view, rank = packed.views[0], ranks[0]
-        if not rank.any():
+        view = packed.views[0]
+        if not parallel_rank(view.source, view.destination).any():
             return None
         # Loops are not counted: a layer may add its own to a part of the edges.
         num_edges = int((view.source != view.destination).sum())
         sent = [record.edge_index for record in records]
         if all(int((rows[0] != rows[1]).sum()) >= num_edges for rows in sent):
             return None  # nothing is split: order tells copies apart
+    return _parts_by_rank(packed)
+
+
+def _has_twin_loops(graph: TypedGraph, packed: Packed) -> bool:
+    """Whether a node of a graph with one type of edges has several self-loops."""
+    if graph.is_heterogeneous:
+        return False
+    loop = packed.views[0].source[packed.views[0].source == packed.views[0].destination]
+    return int(loop.unique().numel()) < int(loop.numel())
+
+
+def _parts_by_rank(packed: Packed) -> list[tuple[int, Tensor]]:
+    ranks = [parallel_rank(view.source, view.destination) for view in packed.views]
     return [
         (number, (rank == r).nonzero().view(-1))
         for number, rank in enumerate(ranks)
@@ -252,15 +284,17 @@ def _plan_site(
         kept_edge = match.edge if keep is None else match.edge[keep]
         replaced = _look_up_constants(graph, fields, kept_rows, kept_edge, constants)
     edge = match.edge if keep is None else match.edge[keep]
+    shared = find_shared(rows.flip(0) if match.is_flipped else rows, match.edge, candidates)
     identity = torch.arange(num_edges, device=edge.device)
     return SitePlan(
         num_rows=num_rows,
         row_edge=torch.where(edge >= 0, edge, num_edges),
-        is_identity=torch.equal(edge, identity),
+        is_identity=shared is None and torch.equal(edge, identity),
         keep=keep,
         edge_index=None if keep is None else rows[:, keep],
         constants=replaced,
         sliced=tuple(name for name in edge_arguments if name not in replaced),
+        shared=shared if shared is None or keep is None else shared.kept(keep),
     )
 
 

@@ -38,6 +38,8 @@ def near_messages(batch: InstanceBatch) -> Tensor:
             continue
         is_sent = torch.zeros(num_edges + 1, dtype=torch.bool, device=batch.device)
         is_sent[plan.row_edge] = True  # the last one stands for rows that are no user edge
+        if plan.shared is not None:
+            is_sent[plan.shared.edge] = True
         is_reversed = site.is_flipped != (wiring.channels[site.channel].receiver == 0)
         receiver = fields.source if is_reversed else fields.destination
         found[site.layer] |= is_sent[:-1] & (fields.distance[receiver] <= site.height)

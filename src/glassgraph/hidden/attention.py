@@ -66,14 +66,12 @@ def read_attention(batch: InstanceBatch) -> list[AttentionWeights]:
             weight = asked[site.channel].returned.get(site.call)
         if weight is None:
             continue
-        row_edge = plan.row_edge
-        if row_edge is None:  # no message of the site runs along a user edge
-            row_edge = torch.full_like(each.edge_index[0], batch.num_edges)
         if plan.keep is not None and weight.size(0) == plan.num_rows:
             weight = weight.index_select(0, plan.keep)
-        own = (row_edge < batch.num_edges).nonzero().view(-1)
-        heads = weight.reshape(weight.size(0), math.prod(weight.shape[1:]))[own]
-        found.append(AttentionWeights(site.layer, row_edge[own], heads.to(batch.dtype)))
+        row, edge, owners = (value.to(weight.device) for value in plan.owned(batch.num_edges))
+        heads = weight.reshape(weight.size(0), math.prod(weight.shape[1:]))[row]
+        heads = heads.to(batch.dtype) / owners.view(-1, 1)  # edges that share a message share it
+        found.append(AttentionWeights(site.layer, edge, heads))
     return found
 
 

@@ -15,6 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.modified_backward import ModifiedBackward
+from glassgraph.core.shared_rows import SharedRows
 from glassgraph.errors import WalkError
 
 #: A tensor before a cut, and the leaf that the model goes on with.
@@ -56,6 +57,7 @@ class Cut:
         after: the leaves after it, one row per message.
         sent: the messages made of them.
         sender, receiver, edge: ``[m]`` nodes and edges of the batch (edge -1 for none).
+        shared: which messages belong to further edges.
         width: D.
     """
 
@@ -70,6 +72,7 @@ class Cut:
     sender: Tensor = field(default_factory=lambda: torch.empty(0))
     receiver: Tensor = field(default_factory=lambda: torch.empty(0))
     edge: Tensor = field(default_factory=lambda: torch.empty(0))
+    shared: SharedRows | None = None
 
     @property
     def widths(self) -> list[int]:
@@ -184,7 +187,7 @@ def _place(batch: InstanceBatch, each: Cut) -> None:
     if len(each.before) != len(each.after):
         each.before, each.is_lifted = each.lifted, True
     channel, fields = batch.wiring.channels[site.channel], batch.fields
-    each.edge = torch.full_like(each.edge_index[0], -1)
+    each.edge, each.shared = torch.full_like(each.edge_index[0], -1), plan.shared
     if plan.row_edge is not None:
         each.edge = torch.where(plan.row_edge < batch.num_edges, plan.row_edge, -1)
     if not batch.graph.is_heterogeneous:

@@ -116,7 +116,7 @@ class _Reader:
                 ends = each.sender, each.receiver, each.edge
                 block = blocks[k].permute(1, 2, 0).contiguous()
                 blocks[k] = block[:0]
-                steps.append(Step(each.site, *ends, before[k], block, state))
+                steps.append(Step(each.site, *ends, before[k], block, state, each.shared))
             if not steps:
                 names = [s.name for s in self.batch.wiring.sites if s.layer == position]
                 raise WalkError(

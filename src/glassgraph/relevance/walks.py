@@ -23,6 +23,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from glassgraph.core.shared_rows import SharedRows
+
 
 @dataclass(frozen=True)
 class Step:
@@ -36,6 +38,7 @@ class Step:
         columns: where the states it sends stand among the columns of its layer.
         block: ``[m, D, V_{p+1}]`` what becomes of one unit of each of its D columns.
         state: ``[n, D]`` what each node sends.
+        shared: which messages belong to further edges.
     """
 
     site: int
@@ -45,6 +48,7 @@ class Step:
     columns: slice
     block: Tensor
     state: Tensor
+    shared: SharedRows | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +238,9 @@ class WalkGraph:
                 taken = before[position][:, step.columns][step.sender]
                 left = after[position + 1][step.receiver]
                 flow = torch.einsum("md,mdv,mv->m", taken, step.block, left)
-                found[position].index_add_(
-                    0, torch.where(step.edge < 0, num_edges, step.edge), flow
-                )
+                edge = torch.where(step.edge < 0, num_edges, step.edge)
+                if step.shared is not None:
+                    row, edge = step.shared.everyone(edge)
+                    flow = (flow / step.shared.owners)[row]
+                found[position].index_add_(0, edge, flow)
         return found[:, :num_edges]

@@ -17,7 +17,11 @@ from glassgraph.testing.laws.evidence import (
 )
 from glassgraph.testing.laws.files import save_and_load, settings_make_it_again
 from glassgraph.testing.laws.limits import limits_are_explained, precision_is_kept
-from glassgraph.testing.laws.order import edge_order_is_irrelevant, node_order_is_irrelevant
+from glassgraph.testing.laws.order import (
+    edge_order_is_irrelevant,
+    node_order_is_irrelevant,
+    twins_score_alike,
+)
 from glassgraph.testing.laws.randomness import global_random_state, seed_decides
 from glassgraph.testing.laws.unchanged import (
     model_unchanged,
@@ -40,6 +44,7 @@ LAWS: tuple[Law, ...] = (
     budget_is_irrelevant,
     edge_order_is_irrelevant,
     node_order_is_irrelevant,
+    twins_score_alike,
     outside_is_zero,
     field_is_full_graph,
     far_graph_is_irrelevant,

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.core.links import LINK_INDEX, link_keys
-from glassgraph.testing.cases import AnyCase
-from glassgraph.testing.compare import EDGE_MASKS, expect_same, scores
+from glassgraph.testing.cases import AnyCase, Case
+from glassgraph.testing.compare import EDGE_MASKS, expect, expect_same, scores
 from glassgraph.testing.law import law
+from glassgraph.testing.special_cases import LimitCase
 from glassgraph.testing.subject import Subject
 
 
@@ -115,3 +116,33 @@ def _with_nodes(data: Data, place: Tensor) -> Data:
     if LINK_INDEX in data:
         moved.edge_label_index = place[data.edge_label_index]
     return moved
+
+
+@law(
+    catches="a shared message whose whole score goes to one of its edges",
+    usually="ties between parallel edges, or between self-loops that a layer replaces by one of "
+    "its own, are broken by an edge's number",
+    cases=[
+        LimitCase(Case(kind, "node"), graph)
+        for kind in ("gcn", "gin")
+        for graph in ("double loop", "parallel")
+    ],
+    applies=lambda subject, _: not subject.traits.is_random,  # its numbers go by order among them
+    on_own=False,
+)
+def twins_score_alike(subject: Subject, case: AnyCase) -> None:
+    """Edges with the same ends and no attributes have the same score."""
+    data = case.data()
+    (found,) = subject.explain(subject.build(case.model(), case), case, data)
+    _, twin = torch.unique(data.edge_index, dim=1, return_inverse=True)
+    for name, value in scores(found).items():
+        if name not in EDGE_MASKS:
+            continue
+        for each in twin.unique():
+            score = value[..., twin == each]
+            gap = (score - score[..., :1]).abs().max()
+            pair = data.edge_index[:, twin == each][:, 0].tolist()
+            expect(
+                bool(gap <= 1e-9 * (1 + score.abs().max())),
+                f"{name}: edges from {pair[0]} to {pair[1]} score {score.tolist()}",
+            )
