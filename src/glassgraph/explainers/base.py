@@ -12,6 +12,7 @@ import functools
 import inspect
 import platform
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
@@ -32,6 +33,7 @@ from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
 from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
 from glassgraph.errors import HyperParameterError, Interrupted
+from glassgraph.explainers.constant import remarks, tell
 from glassgraph.explainers.guard import check_attribution, check_class
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import Configured, Converted, setting
@@ -235,10 +237,15 @@ class Explainer(Configured, ABC, kw_only=False):
         Raises:
             GlassgraphError: see `glassgraph.errors`; the message says what to do.
             Interrupted: on Ctrl-C, with what is done in its ``explanations``.
+
+        Warns:
+            ConstantScoresWarning: of explanations that tell nothing apart, with the reason; each of
+                them carries it as its ``local.remark``.
         """
         preparation, instances = self._prepare_for(data, index)
         header = self._provenance(preparation)
         parts: list[Part] = []
+        untold = Counter[str]()
         writer = None
         if save_to is not None:
             from glassgraph.results.store import Writer
@@ -256,7 +263,9 @@ class Explainer(Configured, ABC, kw_only=False):
                 batches = preparation.batches(instances, target, self.memory_budget)
                 for position, batch in batches:
                     attribution = check_attribution(self, self.attribute(batch), batch)
-                    part = unpack(preparation, instances, position, batch, attribution)
+                    remark, causes = remarks(self.traits, batch, attribution)
+                    untold += causes
+                    part = unpack(preparation, instances, position, batch, attribution, remark)
                     parts.append(part)
                     if writer is not None:
                         writer.append(part)
@@ -270,6 +279,7 @@ class Explainer(Configured, ABC, kw_only=False):
             ) from interrupt
         if writer is not None:
             writer.close(is_complete=True)
+        tell(self.name, untold, parts)
         return collect(is_complete=True)
 
     def _collect(

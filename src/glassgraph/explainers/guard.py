@@ -77,6 +77,7 @@ def check_attribution(method: Described, found: Any, batch: InstanceBatch) -> At
         for field, value, shape in _expected(found, batch):
             _check_scores(field, value, shape)
         _check_walks(found, batch)
+        _check_reasons(found, batch)
         for name, table in found.tables.items():
             _check_table(f"tables[{name!r}]", table, batch)
     except _Wrong as wrong:
@@ -168,6 +169,15 @@ def _check_walks(found: Attribution, batch: InstanceBatch) -> None:
     _check_rows("walk", walk, batch.num_nodes, least=0)
     _check_scores("walk_score", score, (("walks", walk.size(0)),))
     _check_ascending("walk", batch.node_instance[walk[:, 0]])
+
+
+def _check_reasons(found: Attribution, batch: InstanceBatch) -> None:
+    for number, reason in enumerate(found.reasons):
+        if reason.holds.dtype != torch.bool or reason.holds.shape != (batch.num_instances,):
+            raise _Wrong(
+                f"reasons[{number}].holds has shape {tuple(reason.holds.shape)} and type "
+                f"{reason.holds.dtype}; expected torch.bool [instances] = ({batch.num_instances},)"
+            )
 
 
 def _check_table(field: str, table: Table, batch: InstanceBatch) -> None:

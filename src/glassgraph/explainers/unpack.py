@@ -20,6 +20,7 @@ def unpack(
     position: Tensor,
     batch: InstanceBatch,
     attribution: Attribution,
+    remark: tuple[str, ...] = (),
 ) -> Part:
     """The columns of a batch's instances.
 
@@ -29,6 +30,7 @@ def unpack(
         position: ``[B]`` which of them are in the batch.
         batch: the batch.
         attribution: its scores.
+        remark: of each instance why its scores tell nothing apart; none if all do.
     """
     own = instances.take(position)
     labels = find_labels(preparation.graph, preparation.task, own)
@@ -44,6 +46,7 @@ def unpack(
         total=_column(attribution.total),
         **_walks(batch, attribution),
         tables={name: _table(batch, table) for name, table in sorted(attribution.tables.items())},
+        remark=remark,
     )
 
 

@@ -196,6 +196,15 @@ class Explanations(Sequence[Explanation]):
         """What `save` writes: the columns of these instances alone, and what they are about."""
         return replace(self._all_contents(), parts=self.own_parts())
 
+    def remarks(self) -> dict[int, str]:
+        """By position, why scores tell nothing apart, of the explanations where they do not."""
+        found = {}
+        for position, (number, row) in enumerate(self._where):
+            said = self.parts[number].remark
+            if said and said[row]:
+                found[position] = said[row]
+        return found
+
     # Views and files
 
     def to_frame(self) -> pd.DataFrame:

@@ -34,6 +34,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why the scores of some instances tell nothing apart.
+
+    Attributes:
+        words: the reason, as it ends a sentence.
+        holds: ``[B]`` of which instances it is true.
+        is_told: whether the method has warned of it itself.
+    """
+
+    words: str
+    holds: Tensor
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
 class Attribution:
     """What did a method find for a batch of predictions?
 
@@ -51,6 +66,8 @@ class Attribution:
         walk: ``[W, L + 1]`` nodes of walks, ascending by instance, the best first.
         walk_score: ``[W]`` score of each walk.
         tables: what else the method found, by name.
+        reasons: why scores may tell nothing apart, such as "no sample changed the prediction"; the
+            first that holds for an instance becomes its remark.
 
     Raises:
         AttributionError: not here, but when an explainer hands it over: for another shape, numbers
@@ -79,6 +96,7 @@ class Attribution:
     walk: Tensor | None = None
     walk_score: Tensor | None = None
     tables: dict[str, Table] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,8 @@ class Part:
         walk_instance, walk, walk_score: of walks the local instance ``[w]`` (ascending), the flat
             nodes ``[w, L + 1]`` and the score ``[w]``, or None.
         tables: what else the method found, by name.
+        remark: of each instance why its scores tell nothing apart, "" where they do; none at all if
+            all do.
     """
 
     position: Tensor
@@ -128,6 +148,7 @@ class Part:
     walk: Tensor | None = None
     walk_score: Tensor | None = None
     tables: dict[str, Table] = field(default_factory=dict)
+    remark: tuple[str, ...] = ()
 
     @property
     def num_bytes(self) -> int:
@@ -173,6 +194,7 @@ class Part:
                 name: table.take(*_members(table.instance, row))
                 for name, table in self.tables.items()
             },
+            remark=tuple(self.remark[each] for each in row.tolist()) if self.remark else (),
         )
 
 
@@ -216,6 +238,7 @@ class LocalExplanation:
             is one where information stays.
         walk_scores: ``[W]``.
         tables: what else the method found: columns by name, with nodes as positions in ``node_id``.
+        remark: why the scores tell nothing apart; "" where they do.
 
     Example:
         >>> import torch
@@ -252,6 +275,7 @@ class LocalExplanation:
     walks: Tensor | None = None
     walk_scores: Tensor | None = None
     tables: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    remark: str = ""
 
     @property
     def absorbed(self) -> float | None:

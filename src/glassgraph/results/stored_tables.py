@@ -39,6 +39,8 @@ def _instances(part: Part) -> pd.DataFrame:
     frame["seed"] = list(part.seed.numpy())
     if part.total is not None:
         frame["total"] = part.total.numpy()
+    if any(part.remark):
+        frame["remark"] = list(part.remark)
     return frame
 
 
@@ -109,6 +111,7 @@ def read_part(stem: Path) -> Part:
         total=_column(instances, "total") if "total" in instances else None,
         **_read_walks(stem),
         tables=_read_tables(stem),
+        remark=tuple(map(str, instances["remark"])) if "remark" in instances else (),
     )
 
 

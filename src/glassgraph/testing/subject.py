@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from glassgraph.core.protect import fingerprint
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Explanations
@@ -128,7 +129,9 @@ def _explain(
     explainer: Explainer, case: AnyCase, data: Any, index: Sequence[int] | None
 ) -> Explanations:
     chosen = case.index if index is None else index
-    return explainer.explain(data, index=chosen, target=case.target)
+    with warnings.catch_warnings():  # a law may hold of an answer that tells nothing apart
+        warnings.simplefilter("ignore", ConstantScoresWarning)
+        return explainer.explain(data, index=chosen, target=case.target)
 
 
 def masks(explanations: Explanations) -> list[Masks]:

@@ -14,6 +14,7 @@ from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.core.task import Task
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import clamped
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import KW_ONLY, Converted, setting
 from glassgraph.explainers.traits import Traits
@@ -114,7 +115,8 @@ class CAM(Explainer, kw_only=False):
         node = (per_graph[batch.node_instance] * states).sum(dim=1).to(batch.dtype)
         if self.relu:
             node = node.relu()
-        return Attribution(edge=edges_of_nodes(batch, node), node=node)
+        reasons = clamped(batch, node) if self.relu else ()
+        return Attribution(edge=edges_of_nodes(batch, node), node=node, reasons=reasons)
 
 
 def _check_head(batch: InstanceBatch, pooling: Pooling, score: Tensor, weight: Tensor) -> None:

@@ -12,6 +12,7 @@ from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import clamped
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
@@ -98,7 +99,8 @@ class GradCAM(Explainer):
         score = tasks.score(batch.task, hidden.output, batch.targets)
         maps = [self._map(batch, states, gradient) for states, gradient in hidden.gradients(score)]
         node = torch.stack(maps).mean(dim=0)
-        return Attribution(edge=edges_of_nodes(batch, node), node=node)
+        reasons = clamped(batch, node) if self.relu else ()
+        return Attribution(edge=edges_of_nodes(batch, node), node=node, reasons=reasons)
 
     def _states(self, batch: InstanceBatch) -> HiddenStates:
         layer = self.layer

@@ -11,11 +11,12 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import reaching_messages
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import lowest
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.attention import read_attention
-from glassgraph.results.explanation import Attribution
+from glassgraph.results.records import Attribution, Reason
 
 
 class Attention(Explainer):
@@ -85,7 +86,10 @@ class Attention(Explainer):
         edge, _ = self._gather(
             is_scored.nonzero().view(-1) % max(1, num_edges), layer_edge[is_scored], num_edges
         )
-        return Attribution(edge=edge, layer_edge=layer_edge.view(num_layers, num_edges))
+        is_one = lowest(batch, edge) > 1 - 100 * torch.finfo(edge.dtype).eps
+        alone = Reason("each node hears one sender, which gets all attention", is_one)
+        score = layer_edge.view(num_layers, num_edges)
+        return Attribution(edge=edge, layer_edge=score, reasons=(alone,))
 
     def _of_heads(self, weight: Tensor) -> Tensor:
         return weight.amax(dim=1) if self.reduce == "max" else weight.mean(dim=1)

@@ -13,7 +13,7 @@ from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.explanation import Attribution, Table
+from glassgraph.results.records import Attribution, Reason, Table
 
 
 class CausalScreening(BlackBoxExplainer):
@@ -110,7 +110,8 @@ class CausalScreening(BlackBoxExplainer):
             turn[item] = len(steps) + 1
             steps.append((instance, item, found - value[instance], found))
             value[instance] = found
-        return Attribution(edge=_scores(batch, growth, turn), tables=_tables(batch, growth, steps))
+        scores, tables = _scores(batch, growth, turn), _tables(batch, growth, steps)
+        return Attribution(edge=scores, tables=tables, reasons=(_no_effect(batch, steps),))
 
     def _value(self, batch: InstanceBatch, output: Tensor, instance: Tensor) -> Tensor:
         """``[K]`` what the explained prediction says."""
@@ -143,6 +144,15 @@ def _best(value: Tensor, instance: Tensor, growth: Growth, item: Tensor) -> Tens
     is_first = torch.ones_like(row, dtype=torch.bool)
     is_first[1:] = instance[row[1:]] != instance[row[:-1]]
     return row[is_first]
+
+
+def _no_effect(batch: InstanceBatch, steps: list[tuple[Tensor, ...]]) -> Reason:
+    """Where no step moved the prediction the order of edges is that of ties."""
+    moves = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
+    for instance, _, effect, value in steps:
+        rounding = torch.finfo(value.dtype).eps ** 0.75 * value.abs().clamp_min(1)
+        moves[instance[effect.abs() > rounding]] = True
+    return Reason("no edge moves the explained score, so their order is arbitrary", ~moves)
 
 
 def _scores(batch: InstanceBatch, growth: Growth, turn: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import rows_at_once
 from glassgraph.core.receptive import expand
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import lowest
 from glassgraph.explainers.perturbation.search.smallest_set import SearchSettings, SmallestSets
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.explanation import Attribution
+from glassgraph.results.records import Attribution, Reason
 
 
 class ErasureSearch(Explainer):
@@ -116,6 +117,7 @@ class ErasureSearch(Explainer):
         )
         found = batch.ones(layerwise=True)[: batch.num_layers if self.layerwise else 1].zero_()
         edges = batch.edges_per_instance
+        needs_none = torch.zeros_like(edges, dtype=torch.bool)
         first_edge = edges.cumsum(0) - edges
         order = torch.argsort(edges, stable=True)
         masks = edges * found.size(0) * (edges + batch.nodes_per_instance)
@@ -125,5 +127,15 @@ class ErasureSearch(Explainer):
         ):
             part = batch if batch.is_whole else batch.take(instances)
             position, _ = expand(torch.cat([first_edge, edges.sum().view(1)]), instances)
-            found[:, position] = SmallestSets(part, settings).scores()
-        return Attribution(edge=found.amax(dim=0), layer_edge=found if self.layerwise else None)
+            search = SmallestSets(part, settings)
+            found[:, position] = search.scores()
+            needs_none[instances] = search.kept.needs_none
+        edge = found.amax(dim=0)
+        return Attribution(
+            edge=edge,
+            layer_edge=found if self.layerwise else None,
+            reasons=(
+                Reason("the prediction stays without any edge, so none was needed", needs_none),
+                Reason("no edge can be left out", lowest(batch, edge) == 1),
+            ),
+        )

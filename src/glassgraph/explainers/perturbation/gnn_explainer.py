@@ -10,6 +10,7 @@ import torch
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.feature_scores import mean_features
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import saturated
 from glassgraph.explainers.perturbation._soft_masks import (
     EdgeMask,
     FeatureMask,
@@ -149,6 +150,7 @@ class GNNExplainer(Explainer):
             layer_edge=layer_edge if self.layerwise else None,
             node=None if scores is None else mean_features(batch, scores),
             feature=scores,
+            reasons=saturated(batch, layer_edge.amax(dim=0)),
         )
 
     def _masks(self, batch: InstanceBatch) -> tuple[EdgeMask, FeatureMasks]:

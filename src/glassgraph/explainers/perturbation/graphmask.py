@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.constant import saturated
 from glassgraph.explainers.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.perturbation.graphmask_fit.fitting import Fitting
 from glassgraph.explainers.perturbation.graphmask_fit.free_masks import FreeMasks
@@ -337,7 +338,8 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
             gated, location = masks.gated, masks.location
             _warn_of_unmet(masks.is_met)
         score = gated.scores(hard_concrete.probability_open(location))
-        return Attribution(edge=score.amax(dim=0), layer_edge=score)
+        edge = score.amax(dim=0)
+        return Attribution(edge=edge, layer_edge=score, reasons=saturated(batch, edge))
 
     def baselines(self, batch: InstanceBatch) -> Sequence[Tensor | None] | None:
         """The learned baselines."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.constant import saturated
 from glassgraph.explainers.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.perturbation.bottleneck_fit.bottleneck import Bottleneck
 from glassgraph.explainers.perturbation.bottleneck_fit.fit import (
@@ -239,7 +240,8 @@ class InformationBottleneck(AmortizedExplainer[GatedBatch]):
             location = network(gated)
             if self.score == "gate":
                 gate = gated.scores(torch.sigmoid(location))
-                return Attribution(edge=gate.amax(dim=0), layer_edge=gate)
+                edge = gate.amax(dim=0)
+                return Attribution(edge=edge, layer_edge=gate, reasons=saturated(batch, edge))
             # Rounding may leave a shut gate a little below zero.
             nats = gated.scores(network.information(gated, location).clamp_min(0))
         return Attribution(edge=nats.sum(dim=0), layer_edge=nats)

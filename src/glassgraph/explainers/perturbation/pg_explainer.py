@@ -15,6 +15,7 @@ from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
 from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.constant import saturated
 from glassgraph.explainers.perturbation.edge_gates.edge_states import EdgeStates
 from glassgraph.explainers.perturbation.edge_gates.objective import Objective
 from glassgraph.explainers.scope import Scope
@@ -281,7 +282,8 @@ class PGExplainer(AmortizedExplainer[EdgeStates]):
                     f"{self.name} was fitted on states of width {scorer.channels}; here the model "
                     f"has {width}"
                 )
-            return Attribution(edge=torch.sigmoid(edges.location(scorer)))
+            edge = torch.sigmoid(edges.location(scorer))
+            return Attribution(edge=edge, reasons=saturated(batch, edge))
 
     def _fitted(self) -> EdgeScorer:
         self._require_fit()

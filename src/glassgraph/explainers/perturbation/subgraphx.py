@@ -19,7 +19,7 @@ from glassgraph.explainers.perturbation.search.subgraph_tree import Rules, Subgr
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.explanation import Attribution, Table
+from glassgraph.results.records import Attribution, Reason, Table
 
 #: Random numbers for the orders of the nodes of many instances, at most.
 _DRAWS_AT_ONCE = 1 << 21
@@ -199,7 +199,10 @@ class SubgraphX(BlackBoxExplainer):
             chosen += [(number, nodes, share) for nodes, share in shares.items()]
             listed += [(number, rank, each) for rank, each in enumerate(best)]
         node, edge = _scores(batch, chosen)
-        return Attribution(edge=edge, node=node, tables={"subgraphs": _table(batch, listed)})
+        is_all = batch.nodes_per_instance <= self.max_nodes
+        reason = Reason(f"the field has at most max_nodes={self.max_nodes} nodes", is_all)
+        tables = {"subgraphs": _table(batch, listed)}
+        return Attribution(edge=edge, node=node, tables=tables, reasons=(reason,))
 
 
 class _Sets:

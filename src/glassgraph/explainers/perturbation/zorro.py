@@ -27,7 +27,7 @@ from glassgraph.explainers.perturbation.search.masked_inputs import (
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.explanation import Attribution, Table
+from glassgraph.results.records import Attribution, Reason, Table
 
 
 class UnreachedWarning(UserWarning):
@@ -232,7 +232,17 @@ class Zorro(BlackBoxExplainer):
                 stacklevel=2,
             )
         edge, tables = edges_of_nodes(batch, node), _tables(found, rows)
-        return Attribution(edge=edge, node=node, feature=[feature], tables=tables)
+        reasons = self._reasons(found, node.device)
+        return Attribution(edge=edge, node=node, feature=[feature], tables=tables, reasons=reasons)
+
+    def _reasons(self, found: list[list[Found]], device: torch.device) -> tuple[Reason, ...]:
+        """Where noise alone is enough, and where nothing may be noise."""
+        kept = [torch.cat([every[0].nodes, every[0].features]) for every in found]
+        is_empty = torch.tensor([not bool(each.any()) for each in kept], device=device)
+        is_full = torch.tensor([bool(each.all()) for each in kept], device=device)
+        words = f"noise alone says what the model says in a share tau={self.tau} of the samples"
+        everything = "every node and feature was needed to reach the fidelity tau"
+        return Reason(words, is_empty), Reason(everything, is_full)
 
 
 def _tables(found: list[list[Found]], rows: list[Tensor]) -> dict[str, Table]:

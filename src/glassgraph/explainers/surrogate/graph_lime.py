@@ -21,7 +21,7 @@ from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.surrogate._hsic_lasso import hsic_lasso
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.explanation import Attribution
+from glassgraph.results.records import Attribution, Reason
 
 #: ``"outputs"``: all classes' probabilities; ``"target"``: the explained score alone.
 Response = Literal["outputs", "target"]
@@ -127,15 +127,15 @@ class GraphLIME(BlackBoxExplainer):
         x = only_features(batch, batch.graph.data.get("x", None))
         output = self._predictions(batch)
         feature = batch.reference.new_zeros(batch.num_nodes, x.size(1))
-        constant = 0
+        is_constant = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
         for number, node in enumerate(self._neighbors(batch)):
             response = self._response(batch, number, output[node])
             beta = self._weights(x[node].double(), response.double())
             if beta is None:
-                constant += 1
+                is_constant[number] = True
             else:
                 feature[batch.fields.seed[number, 0]] = beta.to(feature)
-        if constant:
+        if constant := int(is_constant.sum()):
             warnings.warn(
                 f"{constant} of {batch.num_instances} nodes have no neighbors, or the same "
                 "prediction as all of them: there is nothing to explain by features, and their "
@@ -143,7 +143,12 @@ class GraphLIME(BlackBoxExplainer):
                 ConstantPredictionWarning,
                 stacklevel=2,
             )
-        return Attribution(feature=[feature])
+        is_empty = (feature[batch.fields.seed[:, 0]] == 0).all(dim=1)
+        reasons = (
+            Reason("neighbors have the same prediction, or none", is_constant, is_told=True),
+            Reason(f"no feature is worth rho={self.rho:g}; a lower rho keeps more", is_empty),
+        )
+        return Attribution(feature=[feature], reasons=reasons)
 
     def _predictions(self, batch: InstanceBatch) -> Tensor:
         """``[N, C]`` the model's output for all nodes of the user's graph."""

@@ -31,7 +31,7 @@ from glassgraph.explainers.surrogate.graphical_model.samples import (
     draw_shared_samples,
 )
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.records import Attribution, Table
+from glassgraph.results.records import Attribution, Reason, Table
 
 #: Candidates of the first round for each node of `top`; the paper's.
 _CANDIDATES = 4
@@ -169,7 +169,18 @@ class PGMExplainer(BlackBoxExplainer):
         if self.network:
             edges = [each for part in found for each in part.edges]
             tables["network"] = network_table(batch, edges)
-        return Attribution(edge=edges_of_nodes(batch, node), node=node, tables=tables)
+        reasons = (self._no_change(torch.cat([each.has_changed for each in found])),)
+        edge = edges_of_nodes(batch, node)
+        return Attribution(edge=edge, node=node, tables=tables, reasons=reasons)
+
+    def _no_change(self, has_changed: Tensor) -> Reason:
+        """Where no sample changes the prediction there is nothing to test."""
+        return Reason(
+            f"the explained prediction changed in none of {self.num_samples} samples "
+            f"(perturbation={self.perturbation!r}, min_drop={self.min_drop}), so no test was made; "
+            "a lower min_drop or another perturbation may change it",
+            ~has_changed,
+        )
 
     def _sampling(self) -> Sampling:
         return Sampling(
@@ -205,7 +216,8 @@ class PGMExplainer(BlackBoxExplainer):
             self.significance,
         )
         edges = learn_networks(batch, samples.code, is_in, rank) if self.network else []
-        return _Found(samples.tests, is_dependent, is_in, edges)
+        has_changed = (samples.target & 1).bool().any(dim=1)
+        return _Found(samples.tests, is_dependent, is_in, has_changed, edges)
 
     def _own_samples(self, batch: InstanceBatch) -> Samples:
         """Samples of links or graphs; with `top` a first round says which nodes are perturbed."""
@@ -219,11 +231,12 @@ class PGMExplainer(BlackBoxExplainer):
 
 @dataclass(frozen=True)
 class _Found:
-    """What was found about a part of the instances, node by node; networks by instance."""
+    """What was found about a part of the instances, node by node; changes, networks by instance."""
 
     tests: Tests
     is_dependent: Tensor
     is_in_blanket: Tensor
+    has_changed: Tensor
     edges: list[Tensor]
 
 

@@ -13,6 +13,7 @@ from glassgraph.core import random
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.constant import saturated
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.surrogate.imitation.inputs import Inputs
@@ -20,7 +21,7 @@ from glassgraph.explainers.surrogate.imitation.layout import Layout, lay_out
 from glassgraph.explainers.surrogate.imitation.networks import Surrogates
 from glassgraph.explainers.surrogate.imitation.subgraphs import Samples, draw_samples
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.records import Attribution, Table
+from glassgraph.results.records import Attribution, Reason, Table
 
 #: One subgraph in so many is held back.
 _HELD_BACK = 6
@@ -150,9 +151,15 @@ class RelEx(BlackBoxExplainer):
             edge[_edges_of(batch, chosen)] = score
         if self.least_r2 is not None:
             _tell(batch.edges_per_instance > 0, r2, spread, self.least_r2)
+        same = Reason(
+            "the explained score is the same on all subgraphs",
+            spread == 0,
+            is_told=self.least_r2 is not None,
+        )
+        reasons = (same, *saturated(batch, edge))
         everyone = torch.arange(batch.num_instances, device=batch.device)
         table = Table(everyone, {}, {"r2": r2, "spread": spread})
-        return Attribution(edge=edge, tables={"surrogate": table})
+        return Attribution(edge=edge, tables={"surrogate": table}, reasons=reasons)
 
     def _explain(self, batch: InstanceBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Scores ``[e]``, r2 ``[B]`` and spread ``[B]``."""
