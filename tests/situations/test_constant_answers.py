@@ -98,7 +98,7 @@ def rests_on_planted(model: Net) -> tuple[Data, Tensor, Tensor]:
     return data, center[chosen], planted[chosen]
 
 
-def told(found: gg.Explanations, planted: Tensor) -> list[tuple[float, float, str]]:
+def told(found: gg.Explanations, planted: Tensor) -> list[tuple[float, float, str | None]]:
     """Of each explanation the planted neighbor's score, the best of the others, and the remark."""
     answers = []
     for position, node in enumerate(planted.tolist()):
@@ -200,7 +200,7 @@ def test_a_constant_answer_says_why(
         warnings.simplefilter("always")
         found = gg.explain(model, star(), method, index=[0], progress=False, **settings)
     said = [str(each.message) for each in caught if each.category is ConstantScoresWarning]
-    assert reason in found.local(0).remark
+    assert reason in (found.local(0).remark or "")
     assert bool(found.local(0).remark) == bool(reason)
     assert len(said) == bool(reason)
     if reason:

@@ -58,7 +58,7 @@ class InstanceReader:
             tables={
                 name: _table(table, row, node[order], order) for name, table in part.tables.items()
             },
-            remark=part.remark[row] if part.remark else "",
+            remark=(part.remark[row] or None) if part.remark else None,
         )
 
     def _rows(self, number: int, row: int) -> tuple[slice, slice]:

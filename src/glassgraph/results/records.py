@@ -238,7 +238,7 @@ class LocalExplanation:
             is one where information stays.
         walk_scores: ``[W]``.
         tables: what else the method found: columns by name, with nodes as positions in ``node_id``.
-        remark: why the scores tell nothing apart; "" where they do.
+        remark: why the scores tell nothing apart; None where they do.
 
     Example:
         >>> import torch
@@ -275,7 +275,7 @@ class LocalExplanation:
     walks: Tensor | None = None
     walk_scores: Tensor | None = None
     tables: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    remark: str = ""
+    remark: str | None = None
 
     @property
     def absorbed(self) -> float | None:

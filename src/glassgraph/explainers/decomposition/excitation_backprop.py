@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,7 +17,7 @@ from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.relevance.module_scope import ModuleScope
 from glassgraph.relevance.signed_rules import Excitation
-from glassgraph.results.explanation import Attribution
+from glassgraph.results.records import Attribution, Reason
 
 #: How far below zero, in parts of the largest size, an activation may be by rounding.
 _ROUNDING = 1e-6
@@ -104,7 +105,9 @@ class ExcitationBackprop(Explainer):
             layer_edge = layer_edge.clamp(min=0)
             feature = [None if each is None else each.clamp(min=0) for each in feature]
         total = None if self.contrastive else (positive > 0).to(batch.dtype)
-        return attribution(batch, layer_edge, feature, total)
+        found = attribution(batch, layer_edge, feature, total)
+        reason = Reason("nothing excites the explained class", positive.detach() <= 0)
+        return replace(found, reasons=(reason,))
 
 
 def _log(value: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import lowest
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.results.explanation import Attribution
+from glassgraph.results.records import Attribution, Reason
 
 
 class PositiveGradients(Explainer):
@@ -77,7 +78,10 @@ class PositiveGradients(Explainer):
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one backward pass."""
         gradient = batch.gate_gradients(batch.ones(layerwise=True))
-        return Attribution(
-            edge=(gradient.sum(dim=0) > self.epsilon).to(batch.dtype),
-            layer_edge=(gradient > self.epsilon).to(batch.dtype),
+        edge = (gradient.sum(dim=0) > self.epsilon).to(batch.dtype)
+        layer_edge = (gradient > self.epsilon).to(batch.dtype)
+        reasons = (
+            Reason("no gradient is above epsilon", lowest(batch, -layer_edge.amax(dim=0)) == 0),
+            Reason("every gradient is above epsilon", lowest(batch, layer_edge.amin(dim=0)) == 1),
         )
+        return Attribution(edge=edge, layer_edge=layer_edge, reasons=reasons)
