@@ -525,3 +525,29 @@ def test_the_picture_can_be_saved(open_report: Open) -> None:
 def test_no_instance_at_all(open_report: Open) -> None:
     page = open_report([Run("a", [])])
     assert "no instance" in page.locator("#notice").text_content()
+
+
+#: Elements with a digit in them whose text does not fit, and is cut.
+CUT = """() => [...document.querySelectorAll('td, th, span, b, dd, dt, p')]
+  .filter((each) => each.children.length === 0 && /[0-9]/.test(each.textContent))
+  .filter((each) => getComputedStyle(each).overflowX === 'hidden')
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => `${each.className}: ${each.textContent}`)"""
+
+
+@pytest.mark.parametrize("width", [1440, 900, 400])
+def test_no_number_is_cut(open_report: Open, width: int) -> None:
+    """A number that lost its end would be another number: 1.23e-10 reads 1.23."""
+    run = two_methods()[0]
+    first = run.locals[0]
+    score = torch.tensor([-1.2345678e-10, 0.9986, -123456.789, 1.5e-7, -0.00012345]).double()
+    large = replace(
+        first,
+        edge_score=score[: first.edge_index.size(1)],
+        node_id=first.node_id + 123_456_789_000,
+        prediction=torch.tensor([0.998612345, 0.001387655]),
+    )
+    page = open_report([replace(run, locals=[large, *run.locals[1:]])], METRICS)
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.locator("#top tr").count() > 2
+    assert page.evaluate(CUT) == []

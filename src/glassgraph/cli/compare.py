@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
 from glassgraph.cli.console import check_file_writable, friendly, out, say, write_json
 from glassgraph.cli.explain import Ranking
+from glassgraph.cli.table import Column, Table, print_table
 from glassgraph.errors import CommandError
 
 if TYPE_CHECKING:
@@ -82,8 +81,7 @@ def compare(
     found = compare_all(compared, level=level.value, **how)  # type: ignore[arg-type]
     count = len(found.pair(*list(compared)[:2]))
     title = f"{measure.value}, {level.value} scores: mean over {count} predictions"
-    out().print(title, style="bold", markup=False, soft_wrap=True)
-    out().print(_matrix(found, measure.value))
+    print_table(_matrix(found, measure.value, title), out(), style="bold")
     if len(compared) == 2:
         _show_pair(found.pair(*compared))
     if html is not None:
@@ -146,28 +144,32 @@ def _with_layers(runs: dict[str, Explanations]) -> dict[str, Explanations]:
     return found
 
 
-def _matrix(found: Similarity, measure: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("")
-    matrix = found.matrix(measure)
-    for number, _ in enumerate(found.names, start=1):
-        table.add_column(str(number), justify="right", no_wrap=True)
-    for number, (name, values) in enumerate(zip(found.names, matrix.to_numpy(), strict=True), 1):
-        style = "dim" if name in found.references else None
-        table.add_row(f"{number} {name}", *map(_number, values), style=style)
-    return table
+def _matrix(found: Similarity, measure: str, title: str) -> Table:
+    """A row and a column for each set of explanations; random ones in the background."""
+    values = found.matrix(measure).to_numpy()
+
+    def column(number: int) -> Column:
+        return Column(str(number + 1), lambda row: _number(values[row, number]))
+
+    names = Column("", lambda row: f"{row + 1} {found.names[row]}", is_name=True)
+    rows = range(len(found.names))
+    return Table(
+        title, [names, *map(column, rows)], rows, lambda row: found.names[row] in found.references
+    )
 
 
 def _show_pair(pair: Comparison) -> None:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("measure")
-    for title in ("mean", "std", "undefined for"):
-        table.add_column(title, justify="right")
-    for name, row in pair.summary().iterrows():
-        word = f"jaccard, best {pair.top_k}" if name == "jaccard" else str(name)
-        table.add_row(word, _number(row["mean"]), _number(row["std"]), f"{row['undefined']:.0f}")
-    out().print(" and ".join(pair.names), style="bold", markup=False, soft_wrap=True)
-    out().print(table)
+    def measure(row: tuple[str, Mapping[str, float]]) -> str:
+        return f"jaccard, best {pair.top_k}" if row[0] == "jaccard" else row[0]
+
+    columns = [
+        Column("measure", measure, is_name=True),
+        Column("mean", lambda row: _number(row[1]["mean"])),
+        Column("std", lambda row: _number(row[1]["std"])),
+        Column("undefined for", lambda row: f"{row[1]['undefined']:.0f}"),
+    ]
+    rows = [(str(name), row) for name, row in pair.summary().iterrows()]
+    print_table(Table(" and ".join(pair.names), columns, rows), out(), style="bold")
     if not pair.is_same_model:
         out().print("They explain different models.")
     if pair.num_other_targets:

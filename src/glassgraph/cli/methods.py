@@ -8,13 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from glassgraph.cli.console import check_file_writable, friendly, out, write_json
+from glassgraph.cli.table import Cell, Column, Table, print_table
 
 _MARKS = ("learned", "amortized", "black box", "signed", "random")
+#: Columns of the list, beside the method: title, and what stands in it.
+_COLUMNS: dict[str, Cell] = {
+    "family": lambda row: str(row["family"]),
+    "scores": lambda row: str(row["scores"] or f"the {row['explains']}"),
+    "traits": lambda row: ", ".join(mark for mark in _MARKS if row[mark]),
+    "source": lambda row: str(row["source"]),
+}
+#: Columns of a method's hyper-parameters, beside their names.
+_SETTINGS: dict[str, Cell] = {
+    "default": lambda row: repr(row["default"]),
+    "takes": lambda row: str(row["takes"]),
+    "about": lambda row: str(row["about"]),
+}
 
 
 @friendly
@@ -35,14 +46,7 @@ def _list() -> list[dict[Any, Any]]:
     from glassgraph.explainers.registry import methods as list_methods
 
     rows: list[dict[Any, Any]] = list_methods().reset_index().to_dict(orient="records")
-    table = Table(title=f"{len(rows)} methods", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("method", "family", "scores", "traits", "source"):
-        table.add_column(column, no_wrap=column == "method", overflow="fold")
-    for row in rows:
-        traits = ", ".join(mark for mark in _MARKS if row[mark])
-        scores = row["scores"] or f"the {row['explains']}"
-        table.add_row(row["method"], row["family"], scores, traits, row["source"])
-    out().print(table)
+    print_table(Table(f"{len(rows)} methods", [_name("method"), *_words(_COLUMNS)], rows), out())
     return rows
 
 
@@ -64,17 +68,19 @@ def _describe(name: str) -> list[dict[str, Any]]:
     ]
     shared = _shared_names(method)
     rows.sort(key=lambda row: row["name"] in shared)  # stable: their order is that of the class
-    table = Table(title="hyper-parameters", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("name", "default", "takes", "about"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        takes, default = escape(str(row["takes"])), escape(repr(row["default"]))
-        table.add_row(str(row["name"]), default, takes, escape(str(row["about"])))
     out().print(f"[bold]{name}[/] ({method.__module__}.{method.__qualname__})\n")
     out().print(about, markup=False, highlight=False, soft_wrap=True)
     out().print()
-    out().print(table)
+    print_table(Table("hyper-parameters", [_name("name"), *_words(_SETTINGS)], rows), out())
     return rows
+
+
+def _name(key: str) -> Column:
+    return Column(key, lambda row: str(row[key]), is_name=True)
+
+
+def _words(cells: dict[str, Cell]) -> list[Column]:
+    return [Column(title, cell, wraps=True, is_text=True) for title, cell in cells.items()]
 
 
 def _shared_names(method: type[Any]) -> set[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from glassgraph.cli.console import out, say, write_json
 from glassgraph.cli.inputs import Input
+from glassgraph.cli.metrics_table import metrics_tables
 from glassgraph.cli.model import ChosenModel
-from glassgraph.cli.table import metrics_tables
+from glassgraph.cli.table import print_table
 from glassgraph.errors import GlassgraphError
 
 if TYPE_CHECKING:
@@ -126,9 +127,8 @@ def write(
     if json is not None:
         files["json"] = json
     if rows:
-        for title, table in metrics_tables(rows, source.name, str(asked["removal"])):
-            out().print(title, style="bold", markup=False, soft_wrap=True)
-            out().print(table)
+        for table in metrics_tables(rows, source.name, str(asked["removal"])):
+            print_table(table, out(), style="bold")
     for name, path in files.items():
         out().print(f"{name}: {path}", markup=False, soft_wrap=True)
 
