@@ -16,9 +16,10 @@ import pytest
 import torch
 import torch_geometric.nn as pyg
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 
 import glassgraph as gg
+from glassgraph.core.prepare import FallbackWarning
 from glassgraph.explainers.constant import ConstantScoresWarning
 
 FEATURES, HIDDEN, NEIGHBORS, STARS, CLASSES = 5, 13, 6, 67, 3
@@ -315,3 +316,61 @@ def test_an_untrained_model_is_no_fault_of_the_method() -> None:
     found = gg.PGMExplainer(model, min_drop=0.001, progress=False).explain(data, index)
     assert found.remarks() == {}
     assert all(bool(each.local.node_score.any()) for each in found)
+
+
+def test_on_the_full_graph_and_of_links_and_types() -> None:
+    """Wherever an answer comes from: the fall-back, links, heterogeneous graphs."""
+
+    class Centered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = BLIND
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            return self.inner(x, edge_index) - x.mean(dim=0)
+
+    data = star()
+    with pytest.warns(FallbackWarning), pytest.warns(ConstantScoresWarning):
+        whole = gg.Occlusion(Centered(), progress=False).explain(data, [0])
+    assert whole.remarks() == {0: NOTHING_MOVES}
+
+    class Links(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = BLIND
+
+        def forward(self, x: Tensor, edge_index: Tensor, edge_label_index: Tensor) -> Tensor:
+            h = self.inner(x, edge_index)
+            return (h[edge_label_index[0]] * h[edge_label_index[1]]).sum(dim=1)
+
+    data.edge_label_index = torch.tensor([[0], [5]])
+    task = gg.Task("edge", mode="binary_classification")
+    with pytest.warns(ConstantScoresWarning, match="1 of 1 explanations"):
+        links = gg.EdgeGradients(Links(), task, progress=False).explain(data)
+    assert links.remarks() == {0: NOTHING_MOVES}
+
+    explainer = gg.Occlusion(TypedBlind(), gg.Task("node", node_type="paper"), progress=False)
+    with pytest.warns(ConstantScoresWarning, match="1 of 1 explanations"):
+        typed = explainer.explain(authors_and_papers(), [0])
+    assert typed.remarks() == {0: NOTHING_MOVES}
+
+
+class TypedBlind(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = pyg.SAGEConv((2, 2), 2).double()
+        nn.init.zeros_(self.conv.lin_l.weight)
+
+    def forward(self, x_dict: dict[str, Tensor], edge_index_dict: dict[Any, Tensor]) -> Tensor:
+        ends = x_dict["author"], x_dict["paper"]
+        return self.conv(ends, edge_index_dict["author", "writes", "paper"])
+
+
+def authors_and_papers() -> HeteroData:
+    draw = torch.Generator().manual_seed(4)
+    sizes = {"author": 5, "paper": 3}
+    data = HeteroData()
+    for name, size in sizes.items():
+        data[name].x = torch.rand(size, 2, generator=draw).double()
+    data["author", "writes", "paper"].edge_index = torch.tensor([[0, 1, 2, 4], [0, 0, 0, 1]])
+    return data

@@ -7,7 +7,8 @@ it belongs to, or -1 where the layer added it.
 
 Rows are matched by their endpoints. Edges with equal endpoints are told apart by their order,
 which layers keep; where a site carries only some of them, `candidates` come from probe runs that
-show each of them alone (see ``core.batch``).
+show each of them alone (see ``core.plan``). Where a site has fewer rows than edges with these ends
+belong to it, they share them (`glassgraph.core.shared_rows`).
 """
 
 from __future__ import annotations

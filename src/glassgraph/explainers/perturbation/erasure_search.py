@@ -59,6 +59,9 @@ class ErasureSearch(Explainer):
     Raises:
         HyperParameterError: if a value is out of range.
 
+    Warns:
+        ConstantScoresWarning: where no edge is needed, and where none can be left out.
+
     Example:
         >>> import torch
         >>> import glassgraph as gg

@@ -85,6 +85,7 @@ class Zorro(BlackBoxExplainer):
 
     Warns:
         UnreachedWarning: of searches that ended at ``max_size``; the best mask on the way is given.
+        ConstantScoresWarning: where noise alone is enough, and where nothing may be noise.
 
     Example:
         >>> import torch

@@ -70,6 +70,10 @@ class PGMExplainer(BlackBoxExplainer):
     *graphs* have samples of their own and no predictions at nodes; their variables are those of
     ``influence=False``.
 
+    *How features are perturbed* decides what can be seen. Zeros and ones (``"randint"``, the
+    paper's) bring evidence of their own: where a layer takes a maximum or attends, they hide what
+    one neighbor carries, and more samples are needed. ``"zero"`` and ``"mean"`` take away alone.
+
     *Graphs.* "Changed" are the R / 8 samples with the largest drops. With ``top``, a first round of
     R / 2 samples finds the ``4 top`` nodes of smallest p; only those are perturbed in a second
     round of R, and all others get p = 1. Without, there is one round over all nodes. Regressions
@@ -88,6 +92,9 @@ class PGMExplainer(BlackBoxExplainer):
         HyperParameterError: for values out of range.
         UnsupportedModelError: from `explain`, if there are no floating-point features to perturb.
         MissingExtraError: from `explain`, if ``network`` is asked for and pgmpy is not installed.
+
+    Warns:
+        ConstantScoresWarning: of predictions that changed in no sample.
 
     Example:
         >>> import torch
