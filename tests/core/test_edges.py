@@ -14,6 +14,7 @@ from glassgraph.core.edges import (
     parallel_rank,
     row_key,
 )
+from glassgraph.core.shared_rows import find_shared
 
 
 def pairs(*ends: tuple[int, int]) -> Tensor:
@@ -139,3 +140,26 @@ def test_keys_are_found_only_where_each_is_unique() -> None:
     nothing = find_keys(empty, empty)
     assert nothing is not None
     assert nothing.numel() == 0
+
+
+def test_edges_without_a_row_of_their_own_share_one() -> None:
+    """Three loops at node 0 and one at node 2, for each of which the layer has one row."""
+    edges = candidates((0, 0), (0, 1), (0, 0), (2, 2), (0, 0))
+    rows = pairs((0, 1), (0, 0), (1, 1), (2, 2))
+    found = match_rows(rows, edges)
+    assert found.edge.tolist() == [1, 0, -1, 3]
+    shared = find_shared(rows, found.edge, edges)
+    assert shared is not None
+    assert (shared.row.tolist(), shared.edge.tolist()) == ([1, 1], [2, 4])
+    assert shared.owners.tolist() == [1, 3, 1, 1]
+    gate = torch.tensor([0.5, 0.3, 1.0, 0.7, 0.0])
+    own = torch.cat([gate, torch.ones(1)])[[1, 0, 5, 3]]
+    torch.testing.assert_close(shared.mean(own, gate), torch.tensor([0.3, 0.5, 1.0, 0.7]))
+    kept = shared.kept(torch.tensor([1, 3]))
+    assert (kept.row.tolist(), kept.edge.tolist(), kept.owners.tolist()) == ([0, 0], [2, 4], [3, 1])
+
+
+def test_rows_of_which_each_has_its_edge_are_not_shared() -> None:
+    edges = candidates((0, 0), (0, 1), (0, 0), (2, 2))
+    rows = pairs((0, 0), (0, 0), (0, 1))  # another site sends along the loop of node 2
+    assert find_shared(rows, match_rows(rows, edges).edge, edges) is None
