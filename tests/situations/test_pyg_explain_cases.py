@@ -1,0 +1,75 @@
+"""PyG's own tests of explainers hold: see `tests.situations.pyg_cases`.
+
+`make test` asks every small kind and each eleventh of the rest, ``make pyg-cases`` all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+
+import pytest
+import torch
+
+import glassgraph as gg
+from glassgraph.errors import GraphError
+from tests.situations import pyg_models as models
+from tests.situations.pyg_cases import LEVELS, MODES, Case, refused
+from tests.situations.pyg_further_cases import every_case
+
+#: A kind with so many cases is asked in full by `make test`; of others every eleventh case, a
+#: number that divides no list of parameters.
+SMALL, EVERY = 30, 11
+
+CASES = every_case()
+
+
+def chosen() -> list[Case]:
+    if os.environ.get("GLASSGRAPH_PYG_CASES") == "all":
+        return CASES
+    size = Counter(case.kind for case in CASES)
+    return [
+        case for number, case in enumerate(CASES) if size[case.kind] <= SMALL or number % EVERY == 0
+    ]
+
+
+@pytest.mark.filterwarnings(
+    "ignore::glassgraph.core.prepare.FallbackWarning",
+    "ignore::glassgraph.explainers.amortized.HindsightWarning",  # PyG's fit on what they explain
+)
+@pytest.mark.parametrize("case", [each for each in chosen() if not each.lacks], ids=str)
+def test_holds(case: Case) -> None:
+    case.check()
+
+
+@pytest.mark.parametrize("case", [each for each in chosen() if each.lacks], ids=str)
+def test_what_cannot_be_is_named(case: Case) -> None:
+    assert re.search(r"[a-z]", str(refused(case)))
+
+
+def test_the_share_that_holds() -> None:
+    lacking = sum(bool(case.lacks) for case in CASES)
+    assert len(CASES) > 1900
+    assert len({str(case) for case in CASES}) == len(CASES)
+    assert 1 - lacking / len(CASES) >= 0.99
+
+
+# PyG's graphs for graph tasks have edges between them
+
+
+@pytest.mark.parametrize(("mode", "returns"), MODES)
+def test_edges_between_graphs_are_named(mode: str, returns: str) -> None:
+    task = gg.Task("graph", mode=mode, return_type=returns)  # type: ignore[arg-type]
+    data = models.chain("graph", keep_crossing=True)
+    with pytest.raises(GraphError, match="of graph 0 to node 3 of graph 1"):
+        gg.explain(models.GCN(task), data, "gnn_explainer", task)
+
+
+@pytest.mark.parametrize("level", LEVELS[:2])
+def test_other_tasks_take_them(level: str) -> None:
+    """The model runs on the whole; for one prediction they are edges like others."""
+    task = gg.Task(level, mode="binary_classification")  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    found = gg.explain(models.GCN(task), models.chain(level), "saliency", task, index=[2])
+    assert bool(found[0].edge_mask[4])  # from 2 to 3, between graphs
