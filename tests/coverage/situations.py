@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
-from torch_geometric.nn import GATConv, SimpleConv, TopKPooling, global_add_pool
+from torch_geometric.nn import GATConv, GraphConv, SimpleConv, TopKPooling, global_add_pool
 
 import glassgraph as gg
 from glassgraph.errors import GlassgraphError
@@ -248,10 +248,17 @@ def compiled() -> Any:
     return torch.compile(Plain(), backend="eager", dynamic=True)
 
 
+class Scriptable(Plain):
+    """Of layers that `torch.jit.script` takes; they show no attention."""
+
+    def _layer(self) -> nn.Module:
+        return GraphConv(WIDTH, WIDTH)
+
+
 def scripted() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(Plain().eval())
+        return torch.jit.script(Scriptable().eval())
 
 
 def traced() -> Any:
@@ -262,7 +269,7 @@ def traced() -> Any:
 
 
 KINDS = [
-    Kind("takes the data object", TakesData, Plain),
+    Kind("takes the data object, as `batch`", TakesData, Plain),
     Kind("replaces `data.x`", Replaces, Plain),
     Kind("writes into its features in place", WritesInPlace, Halved),
     Kind("replaces a buffer", ReplacesBuffer, Plain),
@@ -272,7 +279,7 @@ KINDS = [
     Kind("checkpoints a layer", Checkpointed, Plain),
     Kind("runs under `torch.autocast`", UnderAutocast),
     Kind("is compiled (`torch.compile`)", compiled, Plain),
-    Kind("is scripted (`torch.jit.script`)", scripted, Plain),
+    Kind("is scripted (`torch.jit.script`)", scripted, Scriptable),
     Kind("is traced (`torch.jit.trace`)", traced, Plain),
     Kind("detaches its output", Detached, Plain),
     Kind("returns a tuple", Tuple),
@@ -308,8 +315,9 @@ def outcome(build: Callable[[], Any], kind: Kind, method: str) -> Outcome:
         torch.manual_seed(0)
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", HindsightWarning)
+        model = build()
         try:
-            explainer = make_explainer(method, build(), kind.level, progress=False, **settings)
+            explainer = make_explainer(method, model, kind.level, progress=False, **settings)
             if explainer.needs_fit:
                 explainer.fit(kind.data(), index=index)  # type: ignore[attr-defined]
             found = explainer.explain(kind.data(), index=index)
@@ -365,20 +373,27 @@ def _are_alike(found: tuple[Tensor, ...], expected: tuple[Tensor, ...] | None) -
     )
 
 
-def compact(words: dict[str, str]) -> dict[str, str]:
-    """The most frequent outcome under ``""``, and each other with its methods."""
+def compact(words: dict[str, str]) -> dict[str, list[str]]:
+    """For each outcome its methods; ``*`` for the most frequent one."""
     common = Counter(words.values()).most_common(1)[0][0]
-    found = {common: "all others" if len(set(words.values())) > 1 else "all"}
-    for method, word in words.items():
+    found = {common: ["*"]}
+    for method, word in sorted(words.items()):
         if word != common:
-            found[word] = f"{found[word]} {method}" if word in found else method
+            found.setdefault(word, []).append(method)
     return found
+
+
+def spelled_out(kind: Kind, outcomes: dict[str, list[str]]) -> dict[str, str]:
+    """What `compact` was given."""
+    (common,) = [word for word, names in outcomes.items() if names == ["*"]]
+    named = {name: word for word, names in outcomes.items() for name in names}
+    return {method: named.get(method, common) for method in methods(kind)}
 
 
 def main() -> None:
     """Print what is found, as `tests.coverage.situation_outcomes` has it."""
     torch.set_num_threads(1)
-    pprint.pp({kind.name: compact(measured(kind)) for kind in KINDS}, width=100)
+    pprint.pp({kind.name: compact(measured(kind)) for kind in KINDS}, width=96, compact=True)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
 
 import glassgraph as gg
 from glassgraph.errors import GraphError
@@ -73,3 +76,28 @@ def test_other_tasks_take_them(level: str) -> None:
     torch.manual_seed(3)
     found = gg.explain(models.GCN(task), models.chain(level), "saliency", task, index=[2])
     assert bool(found[0].edge_mask[4])  # from 2 to 3, between graphs
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_graphs_that_are_connected_are_one_graph(number: int) -> None:
+    """The prediction is the row of one; methods may ask about several copies of the whole."""
+    task = gg.Task("graph", mode="regression")
+    torch.manual_seed(3)
+    model, data = models.GCN(task), models.chain("graph", keep_crossing=True)
+    whole = Data(x=data.x, edge_index=data.edge_index, part=data.batch)
+
+    def call(model: nn.Module, data: Any) -> Tensor:
+        copy = 0 if data.batch is None else data.batch
+        return model(data.x, data.edge_index, 3 * copy + data.part)[number::3]
+
+    x = data.x.clone().requires_grad_()
+    expected = model(x, data.edge_index, data.batch)[number]
+    for method in ("saliency", "integrated_gradients", "causal_screening", "gnn_explainer"):
+        short = {"epochs": 2} if method == "gnn_explainer" else {}
+        (found,) = gg.explain(model, whole, method, task, call=call, progress=False, **short)
+        torch.testing.assert_close(found.prediction, expected.detach())
+        assert found.edge_mask.shape == (14,)
+        if method == "saliency":
+            gradient = torch.autograd.grad(expected.sum(), x, retain_graph=True)[0]
+            torch.testing.assert_close(found.node_mask, gradient.square())
+            assert found.edge_mask[4 if number < 2 else 8]  # between graphs
