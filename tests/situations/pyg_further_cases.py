@@ -102,11 +102,11 @@ def layer(name: str) -> Subject:
     torch.manual_seed(12)
     if name == "AttentiveFP":
         model: nn.Module = AttentiveFP(3, 16, 1, edge_dim=5, num_layers=2, num_timesteps=2)
-        return Subject(model, models.chain("graph"), gg.Task("graph", mode=BINARY), _with_edges)
+        return Subject(model, models.chain(), gg.Task("graph", mode=BINARY), _with_edges)
     if name == "ChebConv":
         model = ChebConv(models.FEATURES, 1, K=2)
-        return Subject(model, models.chain("node"), gg.Task("node", mode=BINARY), _alone)
-    return Subject(models.Attentive(), models.chain("node"), gg.Task("node"), _alone)
+        return Subject(model, models.chain(), gg.Task("node", mode=BINARY), _alone)
+    return Subject(models.Attentive(), models.chain(), gg.Task("node"), _alone)
 
 
 def _with_edges(model: nn.Module, data: Any) -> Any:
@@ -340,7 +340,7 @@ def pyg_unfaithfulness(method: str, reason: str, returns: Any, top_k: int | None
 def no_fidelity_where_edges_do_nothing(reason: str) -> None:
     """A model that looks at each node alone: nothing is necessary, and nothing is needed."""
     torch.manual_seed(1)
-    model, data, task = _Deaf(), models.chain("node"), gg.Task("node")
+    model, data, task = _Deaf(), models.chain(), gg.Task("node")
     wanted = None if reason == "model" else torch.tensor([1, 2, 0, 1])
     found = gg.explain(model, data, "random", task, index=torch.arange(4), target=wanted)
     for row in fidelity(found, model, data, top_k=2).means():

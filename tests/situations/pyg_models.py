@@ -31,40 +31,28 @@ HETERO_EDGES = [(PAPER, "to", PAPER), (PAPER, "to", AUTHOR), (AUTHOR, "to", PAPE
 # Graphs
 
 
-def chain(level: str, *, keep_crossing: bool = False) -> Data:
-    """Eight nodes in a row, in three graphs; links between them.
-
-    PyG's tests leave the edges between graphs in, and ask for graphs one by one all the same. For
-    graph tasks they are left out here, unless asked for.
-    """
+def chain() -> Data:
+    """Eight nodes in a row; edges also join the three graphs that they belong to; links."""
     generator = torch.Generator().manual_seed(2)
     right = torch.stack([torch.arange(7), torch.arange(1, 8)])
-    data = Data(
+    return Data(
         x=torch.randn(8, FEATURES, generator=generator),
         edge_index=torch.stack([right, right.flip(0)], dim=2).flatten(1),
         edge_attr=torch.randn(14, 5, generator=generator),
         batch=torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]),
         edge_label_index=torch.tensor([[0, 1, 2], [3, 4, 5]]),
     )
-    return _inside(data) if level == "graph" and not keep_crossing else data
 
 
-def small(level: str) -> Data:
-    """Four nodes and six edges, in two graphs."""
-    data = Data(
+def small() -> Data:
+    """Four nodes and six edges, one of them between two graphs."""
+    return Data(
         x=torch.randn(4, FEATURES, generator=torch.Generator().manual_seed(3)),
         edge_index=torch.tensor([[0, 1, 2, 3, 1, 0], [1, 0, 3, 2, 2, 0]]),
         edge_attr=torch.randn(6, 3, generator=torch.Generator().manual_seed(4)),
         batch=torch.tensor([0, 0, 1, 1]),
         edge_label_index=torch.tensor([[0, 1, 2], [2, 3, 1]]),
     )
-    return _inside(data) if level == "graph" else data
-
-
-def _inside(data: Data) -> Data:
-    is_inside = data.batch[data.edge_index[0]] == data.batch[data.edge_index[1]]
-    data.edge_index, data.edge_attr = data.edge_index[:, is_inside], data.edge_attr[is_inside]
-    return data
 
 
 def papers(seed: int = 5, num_papers: int = PAPERS, num_authors: int = AUTHORS) -> HeteroData:

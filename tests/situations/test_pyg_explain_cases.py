@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 import glassgraph as gg
 from glassgraph.errors import GraphError
 from tests.situations import pyg_models as models
-from tests.situations.pyg_cases import LEVELS, MODES, Case, refused
+from tests.situations.pyg_cases import LEVELS, Case, call_on_graphs, refused
 from tests.situations.pyg_further_cases import every_case
 
 #: A kind with so many cases is asked in full by `make test`; of others every eleventh case, a
@@ -58,32 +58,24 @@ def test_the_share_that_holds() -> None:
     assert 1 - lacking / len(CASES) >= 0.99
 
 
-# PyG's graphs for graph tasks have edges between them
+# PyG's graphs have edges between them
 
 
-@pytest.mark.parametrize(("mode", "returns"), MODES)
-def test_edges_between_graphs_are_named(mode: str, returns: str) -> None:
-    task = gg.Task("graph", mode=mode, return_type=returns)  # type: ignore[arg-type]
-    data = models.chain("graph", keep_crossing=True)
-    with pytest.raises(GraphError, match="of graph 0 to node 3 of graph 1"):
-        gg.explain(models.GCN(task), data, "gnn_explainer", task)
-
-
-@pytest.mark.parametrize("level", LEVELS[:2])
-def test_other_tasks_take_them(level: str) -> None:
-    """The model runs on the whole; for one prediction they are edges like others."""
+@pytest.mark.parametrize("level", LEVELS)
+def test_edges_between_graphs_are_like_others(level: str) -> None:
+    """The model runs on the whole, for one prediction as well."""
     task = gg.Task(level, mode="binary_classification")  # type: ignore[arg-type]
     torch.manual_seed(3)
-    found = gg.explain(models.GCN(task), models.chain(level), "saliency", task, index=[2])
-    assert bool(found[0].edge_mask[4])  # from 2 to 3, between graphs
+    found = gg.explain(models.GCN(task), models.chain(), "saliency", task, index=[2])
+    assert bool(found[0].edge_mask[4 if level != "graph" else 8])
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_graphs_that_are_connected_are_one_graph(number: int) -> None:
-    """The prediction is the row of one; methods may ask about several copies of the whole."""
+    """What the library does for a ``batch`` vector, by hand: one graph, and the row of one."""
     task = gg.Task("graph", mode="regression")
     torch.manual_seed(3)
-    model, data = models.GCN(task), models.chain("graph", keep_crossing=True)
+    model, data = models.GCN(task), models.chain()
     whole = Data(x=data.x, edge_index=data.edge_index, part=data.batch)
 
     def call(model: nn.Module, data: Any) -> Tensor:
@@ -92,12 +84,20 @@ def test_graphs_that_are_connected_are_one_graph(number: int) -> None:
 
     x = data.x.clone().requires_grad_()
     expected = model(x, data.edge_index, data.batch)[number]
-    for method in ("saliency", "integrated_gradients", "causal_screening", "gnn_explainer"):
-        short = {"epochs": 2} if method == "gnn_explainer" else {}
-        (found,) = gg.explain(model, whole, method, task, call=call, progress=False, **short)
-        torch.testing.assert_close(found.prediction, expected.detach())
-        assert found.edge_mask.shape == (14,)
+    (gradient,) = torch.autograd.grad(expected.sum(), x)
+    for method in ("saliency", "integrated_gradients", "occlusion"):
+        (joined,) = gg.explain(model, data, method, task, index=[number], progress=False)
+        (found,) = gg.explain(model, whole, method, task, call=call, progress=False)
+        torch.testing.assert_close(joined.prediction, expected.detach())
+        torch.testing.assert_close(joined.edge_mask, found.edge_mask)
         if method == "saliency":
-            gradient = torch.autograd.grad(expected.sum(), x, retain_graph=True)[0]
-            torch.testing.assert_close(found.node_mask, gradient.square())
-            assert found.edge_mask[4 if number < 2 else 8]  # between graphs
+            torch.testing.assert_close(joined.node_mask, gradient.square())
+
+
+def test_heterogeneous_graphs_of_a_batch_are_graphs_of_their_own() -> None:
+    task = gg.Task("graph", mode="binary_classification")
+    data = models.two_of_papers()
+    data[models.HETERO_EDGES[0]].edge_index[:, 0] = torch.tensor([0, 7])
+    model = models.ready(models.TwoHetero("HGTConv", task), data.x_dict, data.edge_index_dict)
+    with pytest.raises(GraphError, match="of graph 0 to node 7 of graph 1"):
+        gg.explain(model, data, "saliency", task, call=call_on_graphs)
