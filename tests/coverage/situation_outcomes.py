@@ -20,9 +20,9 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
         "explained, FallbackWarning, UnreachedWarning, UnstableModelWarning": ["zorro"],
     },
     "scatters by hand, beside layers": {
-        "other, FallbackWarning": ["*"],
+        "UnseenMessagesError": ["*"],
+        "right, FallbackWarning": ["attention", "random"],
         "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
-        "right, FallbackWarning": ["random"],
     },
     "checkpoints a layer": {
         "raw PlanMismatch": ["*"],

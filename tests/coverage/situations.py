@@ -336,7 +336,7 @@ def _is_ours(category: type[Warning]) -> bool:
 
 def _scores(found: gg.Explanations, number: int) -> Tensor:
     local = found.local(number)
-    every = (local.edge_score, local.layer_edge_score, local.node_score, local.feature_score)
+    every = (local.edge_score, local.node_score, local.feature_score)
     return torch.cat([each.flatten().double() for each in every if each is not None])
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests import coverage_matrix
 from tests.coverage import situations
 from tests.coverage.situation_outcomes import OUTCOMES
+from tests.coverage.situation_page import beside_layers, pyg_tests
 from tests.coverage.situations import KINDS, Kind, Plain, compact, measured, spelled_out
 
 
@@ -50,3 +54,10 @@ def test_errors_of_torch_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(situations, "make_explainer", fails)
     assert situations._word(Kind("plain", Plain), "saliency") == "raw IndexError"
+
+
+def test_the_page_shows_them() -> None:
+    page = Path(coverage_matrix.__file__).parents[1] / "docs" / "coverage.md"
+    text = page.read_text(encoding="utf-8")
+    assert beside_layers() in text, "run: python -m tests.coverage_matrix"
+    assert pyg_tests() in text, "run: python -m tests.coverage_matrix"
