@@ -16,7 +16,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick demo studies coverage-docs clean
+.PHONY: help setup lint test quick pyg-cases demo studies coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,10 @@ test: lint  ## lint, then every test and doctest
 
 quick: $(STAMP)  ## one case per method and law, in a minute or so; make test asks for everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
+
+pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make test asks a part of them
+	OMP_NUM_THREADS=1 GLASSGRAPH_PYG_CASES=all $(BIN)/pytest -q -n auto \
+	  tests/situations/test_pyg_explain_cases.py
 
 demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
 	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes

@@ -14,6 +14,7 @@ from tests.coverage.limits import NEEDS_MESSAGES, NO_PARTS, OTHERS, limit
 from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED
 from tests.coverage.scene import SIX, scene
 from tests.coverage.set_up import SetUp
+from tests.coverage.situation_page import beside_layers, pyg_tests
 
 _TITLES = {
     "Spectral and propagation layers": set_ups.SPECTRAL,
@@ -116,7 +117,7 @@ def page() -> str:
     )
     names = ", ".join(f"`{name}`" for name in HETEROGENEOUS)
     parts.append(f"## Heterogeneous layers\n\n{names} are explained in `tests/hetero`.\n")
-    parts.append(_PEERS)
+    parts += [beside_layers(), pyg_tests(), _PEERS]
     return "\n".join(parts)
 
 

@@ -28,6 +28,15 @@ from glassgraph.core.task import Targets, Task
 from glassgraph.errors import NoGradientError
 
 
+def no_gradient(of: str) -> NoGradientError:
+    """The error that says that a prediction has no gradient of something."""
+    return NoGradientError(
+        f"the prediction does not depend differentiably on {of}: forward runs under "
+        "torch.no_grad(), detaches what layers return, or never uses it. Methods that need no "
+        "gradient: occlusion, causal_screening, subgraphx, pgm_explainer, relex, zorro"
+    )
+
+
 @dataclass
 class InstanceBatch:
     """Many instances as one disjoint graph: what a method computes on.
@@ -242,17 +251,14 @@ class InstanceBatch:
         if value.requires_grad:
             found = torch.autograd.grad(value.sum(), list(inputs), allow_unused=True)
         needed = found[:1] if gates_first else found
-        if all(each is None for each in needed) and self._has_gated_messages():
-            raise NoGradientError(
-                "the prediction does not depend differentiably on "
-                f"{'messages' if gates_first else 'features'}: forward runs under torch.no_grad(), "
-                "detaches what layers return, or never uses it. Methods that need no gradient: "
-                "occlusion, causal_screening, subgraphx, pgm_explainer, relex, zorro"
-            )
+        if all(each is None for each in needed) and self.has_gated_messages:
+            raise no_gradient("messages" if gates_first else "features")
         pairs = zip(inputs, found, strict=True)
         return [torch.zeros_like(each) if one is None else one for each, one in pairs]
 
-    def _has_gated_messages(self) -> bool:
+    @property
+    def has_gated_messages(self) -> bool:
+        """Whether any message is that of an edge."""
         return any(
             plan.row_edge is not None and bool((plan.row_edge < self.num_edges).any())
             for plan in self.intervention.plans

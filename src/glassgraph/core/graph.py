@@ -247,7 +247,25 @@ class TypedGraph:
             nodes, edges = self.by_graph
             found["node_start"] = nodes.pointer.tolist()
             found["edge_start"] = edges.pointer.tolist()
+        elif self.is_split:
+            found["typed_node_start"], found["typed_edge_start"] = self.typed_starts
         return found
+
+    @cached_property
+    def typed_starts(self) -> tuple[list[list[int]], list[list[int]]]:
+        """For each node type, and each edge type, how many belong to the graphs before each."""
+        owner = self.node_graph
+        if owner is None:
+            owner = torch.zeros(self.num_nodes, dtype=torch.long, device=self.device)
+        owners = ((owner, self.node_offset), (owner[self.source], self.edge_offset))
+        nodes, edges = (
+            [
+                _offsets(torch.bincount(of[start:stop], minlength=self.num_graphs).tolist())[:-1]
+                for start, stop in itertools.pairwise(offset)
+            ]
+            for of, offset in owners
+        )
+        return nodes, edges
 
     @property
     def is_split(self) -> bool:

@@ -188,7 +188,9 @@ def _probed_candidates(
             rows = (match.edge >= 0).nonzero().view(-1)
             known = shown.edge_index[:, rows]
             pieces.append((known.flip(0) if match.is_flipped else known, match.edge[rows]))
-    return [_collect_candidates(pieces) for pieces in found]
+    nothing = packed.views[0].position[:0]  # where there are no edges at all, nothing was probed
+    empty = (nothing.expand(2, 0), nothing)
+    return [_collect_candidates(pieces or [empty]) for pieces in found]
 
 
 def _parts_without_twins(

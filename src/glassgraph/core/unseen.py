@@ -163,8 +163,49 @@ class _Silence:
 
     def _silent_run(self, data: Any) -> Any:
         shut = SiteActions(lambda *_: None, lambda _, messages: torch.zeros_like(messages))
-        with attached(self.batch.wiring.channels, shut):
+        with attached(self.batch.wiring.channels, shut), self._something_of_its_own(data):
             return self.batch.model_call(data)
+
+    @contextmanager
+    def _something_of_its_own(self, data: Any) -> Iterator[None]:
+        """Layers return something of each node's own features in addition.
+
+        Without messages a layer that has no weights for the node itself (GCN, GAT) returns the same
+        for all nodes, and whatever mixes nodes after it would have nothing to mix.
+        """
+        own = None if self.batch.graph.is_heterogeneous else self._features(data)
+
+        def add(_: nn.Module, __: Any, output: Any) -> Any:
+            if own is None or not _is_of_nodes(output, own.size(0)):
+                return output
+            width = output[0].numel()
+            generator = torch.Generator().manual_seed(width)
+            weight = torch.randn((own.size(1), width), generator=generator).to(own)
+            return output + (own @ weight).tanh().view_as(output).to(output.dtype)
+
+        with ExitStack() as stack:
+            for channel in self.batch.wiring.channels:
+                if not (channel.is_tap or channel.is_adjacency):
+                    stack.callback(channel.module.register_forward_hook(add).remove)
+            yield
+
+    def _features(self, data: Any) -> Tensor | None:
+        """``[n, F]`` everything that is known of the nodes; None if that is nothing."""
+        names = self._feature_names(data, self.batch.graph.data, self.fields.node.numel())
+        if not names:
+            return None
+        return torch.cat([data[name].flatten(1).double() for name in names], dim=1)
+
+    def _feature_names(self, store: Any, own: Any, num_nodes: int) -> list[str]:
+        return [
+            key
+            for key, value in store.items()
+            if isinstance(value, Tensor)
+            and value.dtype != torch.bool
+            and key not in _NOT_FEATURES
+            and own.is_node_attr(key)
+            and value.size(0) == num_nodes
+        ]
 
     def _states(self, data: Any) -> list[_State]:
         layers = [channel.module for channel in self.batch.wiring.channels]
@@ -200,13 +241,9 @@ class _Silence:
         graph, data = self.batch.graph, copy.copy(self.data)
         stores = graph.node_stores(data), graph.node_stores(graph.data)
         for store, own, position in zip(*stores, self.packed.node_position, strict=True):
-            for key, value in list(store.items()):
-                is_feature = isinstance(value, Tensor) and value.dtype != torch.bool
-                if not is_feature or key in _NOT_FEATURES or not own.is_node_attr(key):
-                    continue
-                if value.size(0) == position.numel():
-                    mask = kept[position].view(-1, *[1] * (value.dim() - 1))
-                    store[key] = torch.where(mask, value, 0)
+            for key in self._feature_names(store, own, position.numel()):
+                mask = kept[position].view(-1, *[1] * (store[key].dim() - 1))
+                store[key] = torch.where(mask, store[key], 0)
         return data
 
     def _num_nodes(self) -> list[int]:
@@ -222,6 +259,11 @@ class _Silence:
             return _distance(one[kept[position]], other[kept[position]])
 
         return distance
+
+
+def _is_of_nodes(output: Any, num_nodes: int) -> bool:
+    is_floating = isinstance(output, Tensor) and output.is_floating_point()
+    return is_floating and output.dim() > 1 and output.size(0) == num_nodes > 0
 
 
 def _distance(one: Tensor, other: Tensor) -> float:

@@ -76,6 +76,8 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
 
     #: Whether predictions are held back, where the user names none, to choose among solutions.
     holds_back: ClassVar[bool] = True
+    #: Whether it learns by gradients of the prediction with respect to messages.
+    follows_gradients: ClassVar[bool] = True
     #: Names that older files have for hyper-parameters and learned numbers, and today's.
     renamed: ClassVar[Mapping[str, str]] = {}
 
@@ -107,6 +109,7 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
         Raises:
             GlassgraphError: see `glassgraph.errors`.
             FitError: if the loss is not finite; what was reached before is kept.
+            NoGradientError: if the prediction has no gradient with respect to messages.
             Interrupted: on Ctrl-C; what was reached by then is kept.
         """
         if not self.needs_fit:
@@ -119,6 +122,8 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
             with protected(self.model):
                 train, held_back = self._training_batches(data, index, validation)
                 self._warn_of_hindsight(train)
+                if self.follows_gradients:  # else there is an error, instead of nothing learned
+                    train[0].batch.gate_gradients(train[0].batch.ones())
                 self._learn(train, held_back)
         except KeyboardInterrupt as interrupt:
             if isinstance(interrupt, Interrupted):

@@ -4,7 +4,8 @@ On a receptive field only the states that reach its prediction are right: a node
 lacks its own neighbors there. Methods that read states of all nodes need those of the full graph.
 They are read once for each graph and looked up by node; on graphs too large for that, from the
 surroundings of the batch's fields, wide enough that every node of a field has all its neighbors at
-every layer. Graphs of a graph task are whole anyway.
+every layer. Graphs of a graph task are whole anyway. On heterogeneous graphs states are read before
+each layer, see `glassgraph.hidden.typed_states`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Target
 from glassgraph.hidden.states import StateReader, module_states
+from glassgraph.hidden.typed_states import typed_states
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ class NodeStates:
 
         Raises:
             HyperParameterError: if there is no submodule of the name.
-            UnsupportedModelError: if the states cannot be read, and on heterogeneous graphs.
+            UnsupportedModelError: if the states cannot be read; those of a submodule are not on
+                heterogeneous graphs.
         """
         node = batch.fields.node
-        if batch.is_whole or batch.task.level == "graph" or batch.graph.is_heterogeneous:
+        if batch.is_whole or batch.task.level == "graph":
             return StateTable(self._states(batch), torch.arange(node.numel(), device=node.device))
         preparation = Preparation(
             batch.model_call, batch.task, batch.graph, batch.wiring, self._check
@@ -96,7 +99,9 @@ class NodeStates:
         return StateTable(self._states(around), torch.searchsorted(fields.node, batch.fields.node))
 
     def _states(self, batch: InstanceBatch) -> Tensor:
-        if self._which == "all":
+        if batch.graph.is_heterogeneous and self._which in ("all", "last"):
+            found = typed_states(batch, last=self._which == "last")
+        elif self._which == "all":
             found = self._reader.read(batch)
         elif self._which == "last":
             found = self._reader.read(batch, [batch.num_layers - 1])

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.batch import InstanceBatch, no_gradient
 from glassgraph.core.receptive import Fields
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.hidden.recorder import RecordedRun, record_run
@@ -51,20 +51,24 @@ class HiddenStates:
 
         Raises:
             UnsupportedModelError: if states are cut off from what a gradient can reach.
+            NoGradientError: if the value is cut off from the states.
         """
         if not all(each.requires_grad for each in self.layers):
             raise UnsupportedModelError(
                 "hidden states depend neither on messages nor on floating features, so there is "
                 "no gradient to follow; does the model detach them?"
             )
-        found: Sequence[Tensor] = [torch.zeros_like(each) for each in self.layers]
+        found: Sequence[Tensor | None] = [None] * len(self.layers)
         if value.requires_grad:
-            found = torch.autograd.grad(
-                value.sum(), self.layers, allow_unused=True, materialize_grads=True
-            )
+            found = torch.autograd.grad(value.sum(), self.layers, allow_unused=True)
+        if all(each is None for each in found):
+            raise no_gradient("hidden states")
         return [
-            (states.detach().flatten(1), gradient.flatten(1))
-            for states, gradient in zip(self.layers, found, strict=True)
+            (
+                states.detach().flatten(1),
+                (torch.zeros_like(states) if one is None else one).flatten(1),
+            )
+            for states, one in zip(self.layers, found, strict=True)
         ]
 
 

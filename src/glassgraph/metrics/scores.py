@@ -206,9 +206,15 @@ def _flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
                 f"instance {local.index} has edges of type {sorted(missing)[0]!r}, which the data "
                 "lack; give the data that were explained"
             )
+        if graph.is_split:
+            earlier = [starts[local.graph] for starts in graph.typed_starts[1]]
+            offset = {
+                name: start + before
+                for (name, start), before in zip(offset.items(), earlier, strict=True)
+            }
         starts = torch.tensor([offset[name] for name in local.edge_type], dtype=torch.long)
         return local.edge_id + starts
-    if not graph.is_split or graph.is_heterogeneous:
+    if not graph.is_split:
         return local.edge_id
     return local.edge_id + int(graph.by_graph[1].pointer[local.graph])
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.batch import InstanceBatch, no_gradient
 from glassgraph.core.modified_backward import ModifiedBackward
 from glassgraph.errors import WalkError
 from glassgraph.relevance.walk_cuts import CutRun, run_cut
@@ -48,6 +48,7 @@ def read_walks(
 
     Raises:
         WalkError: if the model's walks are not defined.
+        NoGradientError: if the score does not depend on any message.
         TooLarge: if the matrices take more than the budget.
     """
     return _Reader(batch, run_cut(batch, backward), budget).read()
@@ -66,6 +67,8 @@ class _Reader:
         # Which earlier leaves the score and each cut depend on.
         self.score_sources = self.between.sources([run.score])
         self.cut_sources = [self.between.sources(each.before) for each in run.cuts]
+        if batch.has_gated_messages and not self.score_sources - {-1}:
+            raise no_gradient("messages")
 
     # The layout of columns
 

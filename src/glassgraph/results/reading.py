@@ -97,7 +97,20 @@ class InstanceReader:
         offset = torch.tensor(self._offsets(is_node=is_node))
         kind = torch.searchsorted(offset[1:], flat, right=True)
         words = [name if is_node else "__".join(name) for name in names]
-        return [words[i] for i in kind.tolist()], flat - offset[kind]
+        start = self._typed_start(graph, is_node=is_node)[kind]
+        return [words[i] for i in kind.tolist()], flat - offset[kind] - start
+
+    def _typed_start(self, graph: int, *, is_node: bool) -> Tensor:
+        """``[types]`` how many nodes or edges of each type belong to earlier graphs."""
+        known, contents = self.contents.graph, self.contents
+        if known is not None and known.is_split:
+            starts = known.typed_starts[0 if is_node else 1]
+        else:
+            key = "typed_node_start" if is_node else "typed_edge_start"
+            starts = contents.provenance.get("graph", {}).get(key)
+        if starts is None:
+            return torch.zeros(len(self._offsets(is_node=is_node)) - 1, dtype=torch.long)
+        return torch.tensor([each[graph] for each in starts], dtype=torch.long)
 
     def _offsets(self, *, is_node: bool) -> list[int]:
         graph = self.contents.graph

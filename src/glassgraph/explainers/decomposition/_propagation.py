@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.batch import InstanceBatch, no_gradient
 from glassgraph.core.feature_scores import sum_features
 from glassgraph.errors import HyperParameterError
 from glassgraph.relevance.input_rules import InputRule
@@ -65,19 +65,21 @@ class Relevance:
         Returns:
             ``[L, e]`` relevance that passes along each edge at each layer, and for each node type
             ``[n_t, F_t]`` that of the features.
+
+        Raises:
+            NoGradientError: if there are messages on which the value does not depend.
         """
         leaves = [x for x in self._features if x is not None]
         inputs = [self._gates, *leaves, *self._probes]
-        if not value.requires_grad:
-            layer_edge, *found = (torch.zeros_like(each) for each in inputs)
-        else:
-            layer_edge, *found = torch.autograd.grad(
-                value.sum(),
-                inputs,
-                retain_graph=True,
-                allow_unused=True,
-                materialize_grads=True,
-            )
+        given: Sequence[Tensor | None] = [None] * len(inputs)
+        if value.requires_grad:
+            given = torch.autograd.grad(value.sum(), inputs, retain_graph=True, allow_unused=True)
+        if given[0] is None and self._batch.has_gated_messages:
+            raise no_gradient("messages")
+        layer_edge, *found = (
+            torch.zeros_like(each) if one is None else one
+            for each, one in zip(inputs, given, strict=True)
+        )
         relevance = [x.detach() * gradient for x, gradient in zip(leaves, found, strict=False)]
         if self._probes:
             pairs = zip(relevance, found[len(leaves) :], strict=True)

@@ -353,6 +353,7 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
         """Learn the free gates of a batch; the last batch's are remembered."""
         if self._free is None or self._free[0] is not batch:
             tolerance = DEFAULT_TOLERANCE if self.tolerance is None else self.tolerance
+            batch.gate_gradients(batch.ones())  # raises where there is none
             masks = FreeMasks.learn(batch, self._solver_settings(), self._divergence, tolerance)
             self._free = batch, masks
         return self._free[1]

@@ -53,8 +53,10 @@ class PGExplainer(AmortizedExplainer[EdgeStates]):
     without noise.
 
     What is cut out of a graph has wrong states at its boundary, so ``h`` is read on the user's full
-    graph (`glassgraph.hidden.node_states`). The noise of an edge is a function of the seed, the
-    instance, the edge and the epoch alone.
+    graph (`glassgraph.hidden.node_states`). On heterogeneous graphs ``h`` are the states that each
+    layer's messages show, types of different widths side by side, and one network serves all edge
+    types. The noise of an edge is a function of the seed, the instance, the edge and the epoch
+    alone.
 
     An edge is known by the states at its ends: where these look alike, so do the scores. And scores
     follow what the model needs, which may be the absence of a motif: then its edges come last, see
@@ -105,7 +107,7 @@ class PGExplainer(AmortizedExplainer[EdgeStates]):
         is_random=True,
         source="Luo et al. 2020, arXiv:2011.04573",
     )
-    scope = Scope(heterogeneous=False, names_receivers=True)
+    scope = Scope(names_receivers=True)
     test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3, "learning_rate": 0.01}
     evidence_settings: ClassVar[Mapping[str, Any]] = {"epochs": 200, "entropy": 0.0}
     holds_back = False

@@ -1,0 +1,79 @@
+"""What is expected of `tests.coverage.situations`: outcomes, each with its methods.
+
+``*`` stands for all methods that are not named. To write it anew:
+``python -m tests.coverage.situations`` prints what is found. What begins with ``raw``, or says
+``other``, is a defect.
+"""
+
+from __future__ import annotations
+
+OUTCOMES: dict[str, dict[str, list[str]]] = {
+    "takes the data object, as `batch`": {"ModelCallError": ["*"]},
+    "replaces `data.x`": {"right": ["*"]},
+    "writes into its features in place": {"right": ["*"]},
+    "replaces a buffer": {"right": ["*"]},
+    "counts its calls, and answers by them": {
+        "explained, FallbackWarning, UnstableModelWarning": ["*"]
+    },
+    "is random: dropout is always on": {
+        "explained, FallbackWarning, UnstableModelWarning": ["*"],
+        "explained, FallbackWarning, UnreachedWarning, UnstableModelWarning": ["zorro"],
+    },
+    "scatters by hand, beside layers": {
+        "UnseenMessagesError": ["*"],
+        "right, FallbackWarning": ["attention", "random"],
+        "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
+    },
+    "checkpoints a layer": {
+        "raw PlanMismatch": ["*"],
+        "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
+    },
+    "runs under `torch.autocast`": {
+        "explained": ["*"],
+        "raw RuntimeError": ["gnn_lrp", "integrated_gradients"],
+    },
+    "is compiled (`torch.compile`)": {"ModelCallError": ["*"]},
+    "is scripted (`torch.jit.script`)": {
+        "NoMessagePassingError": ["*"],
+        "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
+    },
+    "is traced (`torch.jit.trace`)": {
+        "NoMessagePassingError": ["*"],
+        "raw ValueError": [
+            "causal_screening",
+            "graph_lime",
+            "pgm_explainer",
+            "relex",
+            "subgraphx",
+            "zorro",
+        ],
+    },
+    "detaches its output": {
+        "NoGradientError": ["*"],
+        "right": [
+            "attention",
+            "causal_screening",
+            "erasure_search",
+            "graph_lime",
+            "occlusion",
+            "pgm_explainer",
+            "random",
+            "relex",
+            "subgraphx",
+            "zorro",
+        ],
+    },
+    "returns a tuple": {"ModelOutputError": ["*"]},
+    "embeds integer features": {
+        "explained": ["*"],
+        "WalkError": ["gnn_lrp"],
+        "UnsupportedModelError": ["graph_lime", "pgm_explainer", "subgraphx", "zorro"],
+    },
+    "builds edges of its own": {"explained, FallbackWarning": ["*"]},
+    "pools nodes by what messages say": {
+        "explained": ["*"],
+        "UnsupportedModelError": ["cam", "grad_cam", "pg_explainer"],
+        "WalkError": ["gnn_lrp"],
+    },
+    "pools all nodes": {"explained": ["*"]},
+}
