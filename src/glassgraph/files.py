@@ -1,8 +1,8 @@
 """Files that are whole or not there at all.
 
 A file is written under another name in its folder and then moved into place, so whoever reads sees
-the old one or the new one, whatever interrupts the writer. The other name cannot be guessed and must
-be new: nothing is written through a link that somebody laid there, and a link in the place of
+the old one or the new one, whatever interrupts the writer. The other name cannot be guessed and has
+to be new: nothing is written through a link that somebody laid there, and a link in the place of
 the file itself is replaced, not followed.
 """
 

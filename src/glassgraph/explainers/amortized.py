@@ -147,6 +147,10 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
             self._require_fit()
         return super().explain(*args, **kwargs)
 
+    def learned(self) -> Mapping[str, Tensor]:
+        """All learned numbers; nothing where each prediction is learned about by itself."""
+        return self._tensors() if self.needs_fit and self.is_fitted else {}
+
     @property
     def history(self) -> pd.DataFrame:
         """What happened while fitting, one row for each time it was measured."""

@@ -17,6 +17,17 @@ from glassgraph.results.records import Part, Table
 
 #: More nodes, edges or graphs than this fit no memory.
 _MOST = 1 << 40
+#: What reading a damaged file can end in.
+READ_ERRORS = (
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
 _LEVELS = ("node", "graph", "edge")
 
 
@@ -225,14 +236,19 @@ def _check_instances(part: Part, sizes: Sizes, instances: int) -> None:
     _check_range("graph", part.graph, 0, sizes.num_graphs)
     if sizes.level == "graph" and not torch.equal(part.index, part.graph):
         raise Damage("index names other graphs than graph")
-    if sizes.level == "node" and sizes.first_node is not None:
-        if part.seed.size(1) != 1 or not torch.equal(part.index + sizes.first_node, part.seed[:, 0]):
-            raise Damage("index names other nodes than seed")
+    if sizes.level == "node" and sizes.first_node is not None and instances:
+        _check_seeds(part, sizes.first_node)
     classes = max(2, part.prediction.size(1))
     _check_range("target", part.target, 0, classes)
     _check_range("contrast", part.contrast, -1, classes)
     if bool((part.position.diff() <= 0).any()):
         raise Damage("position does not rise")
+
+
+def _check_seeds(part: Part, first_node: int) -> None:
+    """An explained node is its own seed."""
+    if part.seed.size(1) != 1 or not torch.equal(part.index + first_node, part.seed[:, 0]):
+        raise Damage("index names other nodes than seed")
 
 
 def _check_range(name: str, value: Tensor, least: int, size: int | None) -> None:

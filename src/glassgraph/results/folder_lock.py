@@ -1,7 +1,7 @@
 """One writer at a time for a folder.
 
 The lock is a file that says who writes since when. The system holds it too (``flock``) and
-lets go when the process dies, so what a killed writer left is known for sure on the same host and is
+lets go when the process dies, so what a killed writer left is known for sure on the same host, and
 taken over. Where it cannot be known, the user is told which file to delete.
 """
 
@@ -74,7 +74,7 @@ class FolderLock:
             return False
         if not is_new and owner:
             warnings.warn(
-                f"{folder}: {_named(owner)} began to write here and is gone; its lock is taken over",
+                f"{folder}: {_named(owner)}, began to write here and died; its lock is taken over",
                 AbandonedLockWarning,
                 stacklevel=6,
             )

@@ -2,7 +2,8 @@
 
 The header, a JSON file, says which files belong to a result. Where a folder holds one already, the
 new files get a name of their own and the header another name, until `commit` moves it into place:
-one step, before which the folder holds the old result and after which it holds the new one.
+one step, before which the folder holds the old result and after which it holds the new one. Then
+the files get their ordinary names, in one step too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from glassgraph.files import parse_json, remove_leftovers, replace_text, writing
 from glassgraph.results.folder_lock import FolderLock
 from glassgraph.results.resuming import as_word
 
+#: Version 2 says which ``run`` its files are named after; 1 is what version 0.1.0 wrote.
+FORMAT_VERSIONS = (1, 2)
 #: What is in the names of files that replace others.
 _RUN = "[0-9a-f]{8}"
 #: No run has this name.
@@ -86,22 +89,49 @@ class ResultFolder:
 
     def write_header(self, header: dict[str, Any]) -> None:
         """Write the header of a result that may not be whole yet."""
-        target = self._unfinished if self.is_replacing else self._header
-        replace_text(target, json.dumps(header, indent=1, default=as_word))
+        self._write(self._unfinished if self.is_replacing else self._header, header)
 
-    def commit(self) -> None:
-        """The result is what the folder holds from now on."""
+    def commit(self, header: dict[str, Any]) -> None:
+        """Write the header of what the folder holds from now on."""
+        self.write_header(header)
         if self.is_replacing:
             self._unfinished.replace(self._header)
             self.is_replacing = False
         self._remove_others(self.run)
+        if self.run and self._link():
+            self.run = ""
+            self._write(self._header, header)
+            self._remove_others(self.run)
+
+    def _write(self, path: Path, header: dict[str, Any]) -> None:
+        header = {**header, "format_version": 2 if self.run else 1, "run": self.run}
+        if not self.run:
+            del header["run"]
+        replace_text(path, json.dumps(header, indent=1, default=as_word))
+
+    def _link(self) -> bool:
+        """Give all files their ordinary names besides; False where the file system cannot."""
+        for path, named in self._files():
+            if named[2] == self.run:
+                try:
+                    path.with_name(path.name.replace(f"-{self.run}", "", 1)).hardlink_to(path)
+                except OSError:
+                    self._remove_others(self.run)
+                    return False
+        return True
+
+    def _files(self) -> Iterator[tuple[Path, re.Match[str]]]:
+        """All files of results."""
+        for path in list(self.folder.iterdir()):
+            named = self._file.fullmatch(path.name)
+            if named is not None:
+                yield path, named
 
     def remove_parts_from(self, number: int) -> None:
         """Remove what a killed writer had begun of parts that its header does not name."""
-        for path in self.folder.iterdir():
-            named = self._file.fullmatch(path.name)
-            is_own = named is not None and (named[2] or "") == self.run and named[3] is not None
-            if is_own and named is not None and int(named[3][1:]) >= number:
+        for path, named in self._files():
+            is_own = (named[2] or "") == self.run and named[3] is not None
+            if is_own and int(named[3][1:]) >= number:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -115,9 +145,8 @@ class ResultFolder:
 
     def _remove_others(self, run: str) -> None:
         """Remove the files of all results but one."""
-        for path in self.folder.iterdir():
-            named = self._file.fullmatch(path.name)
-            if named is not None and (named[2] or "") != run:
+        for path, named in self._files():
+            if (named[2] or "") != run:
                 path.unlink(missing_ok=True)
 
 
@@ -135,13 +164,12 @@ def file_name(name: str, run: str) -> str:
     return f"{stem[0]}-{run}{name[stem.end() :]}"
 
 
-def read_header(path: Path, kind: str, versions: Sequence[int]) -> dict[str, Any]:
+def read_header(path: Path, kind: str) -> dict[str, Any]:
     """Read a header.
 
     Args:
         path: the file.
         kind: what it has to say it is.
-        versions: of the format that can be read.
 
     Raises:
         DamagedFileError: if it is no JSON.
@@ -150,12 +178,14 @@ def read_header(path: Path, kind: str, versions: Sequence[int]) -> dict[str, Any
     try:
         header = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}; restore it, or explain again") from error
+        raise DamagedFileError(
+            f"{path} is damaged: {error}; restore it, or explain again"
+        ) from error
     if not isinstance(header, dict) or header.get("format") != kind:
         raise ExplanationFileError(f"{path} was not written by Glassgraph")
     version = header.get("format_version")
-    if isinstance(version, bool) or version not in versions:
-        known = " and ".join(map(str, versions))
+    if isinstance(version, bool) or version not in FORMAT_VERSIONS:
+        known = " and ".join(map(str, FORMAT_VERSIONS))
         raise ExplanationFileError(
             f"{path} has format version {version}; this version of Glassgraph reads {known}"
         )

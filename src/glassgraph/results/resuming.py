@@ -39,8 +39,7 @@ def refuse_differences(
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if names:
         what = "; ".join(
-            f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}"
-            for name in names
+            f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in names
         )
         raise ResumeError(
             f"{folder} cannot be resumed, it was asked for something else: {what}. Ask for the "

@@ -4,7 +4,7 @@ A folder holds ``explanations.json`` (the header, rewritten after each part), fo
 ``part-00000.instances.parquet``, ``.edges.parquet``, ``.nodes.parquet`` and, where there are walks,
 ``.walks.parquet``, and, unless it would be too large, the graph in ``graph.safetensors``. Each file
 is written under another name and then moved into place, so a folder is readable at any moment,
-whatever interrupts the writer. What replaces an earlier result has names of its own
+whatever interrupts the writer. What replaces an earlier result has other names
 (``part-1f0c93aa-00000...``) until it is whole, see `ResultFolder`.
 """
 
@@ -23,7 +23,14 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import DamagedFileError, ExplanationFileError
 from glassgraph.files import replacing, writing
 from glassgraph.results.contents import Contents
-from glassgraph.results.damage import Damage, Sizes, check_header, check_part, check_whole
+from glassgraph.results.damage import (
+    READ_ERRORS,
+    Damage,
+    Sizes,
+    check_header,
+    check_part,
+    check_whole,
+)
 from glassgraph.results.records import Part
 from glassgraph.results.result_folder import ResultFolder, file_name, read_header
 from glassgraph.results.resuming import Asked, refuse_differences
@@ -31,25 +38,13 @@ from glassgraph.results.stored_graph import graph_from_tensors, graph_tensors
 from glassgraph.results.stored_tables import part_tables, read_part
 
 FORMAT = "glassgraph-explanations"
-#: Version 2 has names of its own for files that replaced others; 1 is what version 0.1.0 reads.
-FORMAT_VERSIONS = (1, 2)
 HEADER = "explanations.json"
 _GRAPH = "graph.safetensors"
 _STEMS = ("part", "graph")
+#: A result that is replaced while it is read is read again.
+_TRIES = 5
 #: Graphs with more numbers than this are not stored beside their explanations.
 _MAX_GRAPH_NUMBERS = 50_000_000
-#: What reading a damaged file can end in.
-_READ_ERRORS = (
-    OSError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    OverflowError,
-    SafetensorError,
-)
 
 
 class Writer:
@@ -127,8 +122,7 @@ class Writer:
         """Make it the result that the folder holds."""
         self._header["is_complete"] = is_complete
         with writing(self._folder.folder):
-            self._folder.write_header(self._header)
-            self._folder.commit()
+            self._folder.commit(self._header)
 
     def close(self) -> None:
         """Let others write; without `commit` an earlier result stays."""
@@ -142,10 +136,9 @@ class Writer:
 
     def _begin(self, contents: Contents, include_graph: bool, asked: Asked | None) -> None:
         self._folder.begin()
-        run = self._folder.run
         self._header: dict[str, Any] = {
             "format": FORMAT,
-            "format_version": 2 if run else 1,
+            "format_version": 1,
             "method": contents.method,
             "level": contents.level,
             "num_layers": contents.num_layers,
@@ -155,7 +148,6 @@ class Writer:
             "is_complete": False,
             "num_parts": 0,
             "has_graph": False,
-            **({"run": run} if run else {}),
             **({} if asked is None else {"asked": asked}),
         }
         if include_graph and contents.graph is not None:
@@ -194,14 +186,28 @@ def write(contents: Contents, folder: Path, *, include_graph: bool, overwrite: b
 def read(folder: Path, data: Any) -> Contents:
     """Read explanations; see `Explanations.load`."""
     given = None if data is None else TypedGraph.read(data)
-    header = _read_header(folder / HEADER)
-    try:
-        return _read(folder, header, given)
-    except DamagedFileError:
-        again = _read_header(folder / HEADER)
-        if again.get("run") == header.get("run"):
-            raise
-        return _read(folder, again, given)  # it was replaced just now
+    for _ in range(_TRIES):
+        header = _read_header(folder / HEADER)
+        found: Contents | DamagedFileError
+        try:
+            found = _read(folder, header, given)
+        except DamagedFileError as error:
+            found = error
+        if _is_same_run(header, _read_header(folder / HEADER)):
+            break
+    if isinstance(found, DamagedFileError):
+        raise found
+    return found
+
+
+def _is_same_run(header: dict[str, Any], again: dict[str, Any]) -> bool:
+    """Whether nobody has replaced the result in between; that it grows does no harm."""
+    grows = ("num_parts", "is_complete", "schedule")
+    before, after = (
+        {name: value for name, value in each.items() if name not in grows}
+        for each in (header, again)
+    )
+    return before == after
 
 
 def _read(folder: Path, header: dict[str, Any], given: TypedGraph | None) -> Contents:
@@ -215,10 +221,9 @@ def _read(folder: Path, header: dict[str, Any], given: TypedGraph | None) -> Con
         if header["is_complete"]:
             check_whole(parts)
         contents = _contents(header, parts, given or _stored_graph(folder, header))
-    except Damage as error:
-        raise DamagedFileError(_damaged(folder, str(error))) from error
-    except _READ_ERRORS as error:
-        raise DamagedFileError(_damaged(folder, f"{type(error).__name__}: {error}")) from error
+    except (*READ_ERRORS, SafetensorError) as error:
+        what = str(error) if isinstance(error, Damage) else f"{type(error).__name__}: {error}"
+        raise DamagedFileError(_damaged(folder, what)) from error
     _check_belongs(contents, folder, is_given=given is not None)
     return contents
 
@@ -229,13 +234,11 @@ def _damaged(folder: Path, what: str) -> str:
 
 def _part_stems(folder: Path, header: dict[str, Any]) -> Iterator[Path]:
     run = header.get("run", "")
-    return (
-        folder / file_name(f"part-{number:05d}", run) for number in range(header["num_parts"])
-    )
+    return (folder / file_name(f"part-{number:05d}", run) for number in range(header["num_parts"]))
 
 
 def _check_files(folder: Path, header: dict[str, Any]) -> None:
-    """Whether there are as many parts as the header says: no fewer, and in a whole result no more."""
+    """Whether there are as many parts as the header says, and no more in a whole result."""
     number = header["num_parts"]
 
     def has(part: int) -> bool:
@@ -301,4 +304,4 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise ExplanationFileError(
             f"{path.parent} holds no {path.name}; expected a folder written by Explanations.save"
         )
-    return read_header(path, FORMAT, FORMAT_VERSIONS)
+    return read_header(path, FORMAT)

@@ -132,7 +132,7 @@ def read_part(stem: Path) -> Part:
 
 
 def _check_rows(stem: Path) -> None:
-    """Compare the rows of tables with what their headers say; those of version 0.1.0 say nothing."""
+    """Compare the rows of tables with what their headers say (nothing in version 0.1.0)."""
     import pyarrow.parquet as pq
 
     found: dict[str, int] = {}
