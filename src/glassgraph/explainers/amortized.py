@@ -32,7 +32,7 @@ from glassgraph.errors import (
     NotFittedError,
 )
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.fitted_file import read_fitted, write_fitted
+from glassgraph.explainers.fitted_file import read_fitted, restoring, write_fitted
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.shared_batches import shared_batches
 from glassgraph.explainers.training_batches import (
@@ -318,14 +318,16 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
                 ``progress``), and functions that no file can hold (``divergence``).
 
         Raises:
-            ExplainerFileError: if the file is damaged, of another method or format, or of another
-                model (other weights, another number of layers).
+            DamagedFileError: if the file is damaged.
+            ExplainerFileError: if it is of another method or format, or of another model (other
+                weights, another number of layers).
         """
         tensors, header = read_fitted(Path(path), cls.name, model, cls.renamed)
-        settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
-        explainer = cls(model, Task(**header["task"]), call=call, **settings)
-        explainer._rows = header["history"]
-        explainer._restore(tensors, header["about"])
+        with restoring(Path(path), lambda: cls(model, call=call, **shared)):
+            settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
+            explainer = cls(model, Task(**header["task"]), call=call, **settings)
+            explainer._rows = header["history"]
+            explainer._restore(tensors, header["about"])
         return explainer
 
     def adopt(self, other: Self) -> Self:

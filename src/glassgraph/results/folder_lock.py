@@ -11,12 +11,14 @@ import json
 import os
 import platform
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from glassgraph.errors import FolderInUseError
-from glassgraph.files import parse_json
+from glassgraph.files import parse_json, writing
 
 try:
     import fcntl
@@ -84,6 +86,22 @@ class FolderLock:
         os.lseek(self._file, 0, os.SEEK_SET)
         os.write(self._file, text.encode())
         return True
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else writes into a folder while the block runs.
+
+    Raises:
+        OutputError: if somebody does (`FolderInUseError`), or the lock cannot be made.
+    """
+    with writing(folder):
+        lock = FolderLock(folder)
+    try:
+        yield
+    finally:
+        with writing(folder):
+            lock.release()
 
 
 def _open(path: Path) -> tuple[int, bool]:

@@ -204,13 +204,18 @@ def run_of(header: Path) -> str | None:
     return run if isinstance(run, str) and (not run or re.fullmatch(_RUN, run)) else None
 
 
+def has_result(folder: Path, header: str) -> bool:
+    """Whether a folder holds a result, whole or not."""
+    return (folder / header).exists() or unfinished(folder / header).exists()
+
+
 def refuse_existing(folder: Path, header: str, advice: str) -> None:
     """Refuse to write where a result is.
 
     Raises:
         ExistingResultError: saying what to do.
     """
-    if (folder / header).exists() or unfinished(folder / header).exists():
+    if has_result(folder, header):
         raise ExistingResultError(
             f"{folder} holds a result already; {advice}, or choose another output folder"
         )
