@@ -1,9 +1,9 @@
 """Files that are whole or not there at all.
 
-A file is written under another name in its folder and then moved into place, so whoever reads sees
-the old one or the new one, whatever interrupts the writer. The other name cannot be guessed and has
-to be new: nothing is written through a link that somebody laid there, and a link in the place of
-the file itself is replaced, not followed.
+A file is written in a folder of its own beside its place and then moved there, so whoever reads
+sees the old one or the new one, whatever interrupts the writer. That folder's name cannot be
+guessed and has to be new: nothing is written through a link that somebody laid there, and a link in
+the place of the file itself is replaced, not followed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,25 +22,29 @@ from safetensors import SafetensorError
 
 from glassgraph.errors import OutputError
 
-#: Names of files that are not in place yet; what a killed writer left is known by them.
+#: Names of those folders; what a killed writer left is known by them.
 _BEGINNING, _ENDING = ".glassgraph-", ".tmp"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new, empty file in the folder of ``path``, which takes its place if the block ends well.
+    """A new, empty file that takes the place of ``path`` if the block ends well.
 
     Raises:
         OSError: if it cannot be made or moved. It is removed, and ``path`` stays as it was.
     """
-    temporary = path.with_name(f"{_BEGINNING}{secrets.token_hex(8)}{_ENDING}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    folder = path.with_name(f"{_BEGINNING}{secrets.token_hex(8)}{_ENDING}")
+    folder.mkdir(0o700)
     try:
+        temporary = folder / path.name
+        temporary.touch()
+        rights = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        if stat.S_IMODE(temporary.stat().st_mode) != rights:  # safetensors has its own idea
+            temporary.chmod(rights)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -50,7 +56,8 @@ def replace_text(path: Path, text: str) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers left that were killed; only for who alone writes into the folder."""
     for path in folder.glob(f"{_BEGINNING}*{_ENDING}"):
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

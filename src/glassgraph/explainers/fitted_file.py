@@ -161,7 +161,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                     "that version"
                 )
             _check_header(header)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copied: where numbers lie in memory decides how products of them are rounded.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         for name, value in tensors.items():
             if value.is_floating_point() and not bool(value.isfinite().all()):
                 raise ValueError(f"{name} holds numbers that are not finite")

@@ -50,12 +50,15 @@ class FolderLock:
         while True:
             self._file, is_new = _open(self._path)
             try:
-                if self._take(folder, is_new):
-                    return
+                dead = self._take(folder, is_new)
             except BaseException:
                 os.close(self._file)
                 raise
+            if dead is not None:
+                break
             os.close(self._file)  # its owner has just removed it
+        if dead:
+            self._tell(folder, dead)
 
     def release(self) -> None:
         """Let others write."""
@@ -64,8 +67,19 @@ class FolderLock:
             os.close(self._file)
             self._file = -1
 
-    def _take(self, folder: Path, is_new: bool) -> bool:
-        """Whether the file is ours now, and still in its place."""
+    def _tell(self, folder: Path, dead: dict[str, Any]) -> None:
+        try:
+            warnings.warn(
+                f"{folder}: {_named(dead)}, began to write here and died; its lock is taken over",
+                AbandonedLockWarning,
+                stacklevel=7,
+            )
+        except BaseException:  # where warnings are errors
+            self.release()
+            raise
+
+    def _take(self, folder: Path, is_new: bool) -> dict[str, Any] | None:
+        """Whose the file was before it was made ours; None if it is not in its place any more."""
         is_held = _hold(self._file)
         owner = _owner(self._file)
         here = platform.node()
@@ -73,19 +87,13 @@ class FolderLock:
             is_sure = is_held is False and owner.get("host", here) == here
             raise FolderInUseError(_in_use(folder, owner, None if is_sure else self._path))
         if not _is_in_place(self._file, self._path):
-            return False
-        if not is_new and owner:
-            warnings.warn(
-                f"{folder}: {_named(owner)}, began to write here and died; its lock is taken over",
-                AbandonedLockWarning,
-                stacklevel=6,
-            )
+            return None
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         text = json.dumps({"process": os.getpid(), "host": here, "since": now})
         os.ftruncate(self._file, 0)
         os.lseek(self._file, 0, os.SEEK_SET)
         os.write(self._file, text.encode())
-        return True
+        return owner
 
 
 @contextmanager

@@ -42,7 +42,7 @@ HEADER = "explanations.json"
 _GRAPH = "graph.safetensors"
 _STEMS = ("part", "graph")
 #: A result that is replaced while it is read is read again.
-_TRIES = 5
+_TRIES = 10
 #: Graphs with more numbers than this are not stored beside their explanations.
 _MAX_GRAPH_NUMBERS = 50_000_000
 
@@ -186,28 +186,38 @@ def write(contents: Contents, folder: Path, *, include_graph: bool, overwrite: b
 def read(folder: Path, data: Any) -> Contents:
     """Read explanations; see `Explanations.load`."""
     given = None if data is None else TypedGraph.read(data)
+    path = folder / HEADER
     for _ in range(_TRIES):
-        header = _read_header(folder / HEADER)
+        stamp, header = _stamp(path), _read_header(path)
         found: Contents | DamagedFileError
         try:
             found = _read(folder, header, given)
         except DamagedFileError as error:
             found = error
-        if _is_same_run(header, _read_header(folder / HEADER)):
+        if stamp == _stamp(path) or _has_grown(header, _read_header(path)):
             break
     if isinstance(found, DamagedFileError):
         raise found
     return found
 
 
-def _is_same_run(header: dict[str, Any], again: dict[str, Any]) -> bool:
-    """Whether nobody has replaced the result in between; that it grows does no harm."""
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Changes when a file is replaced."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _has_grown(header: dict[str, Any], again: dict[str, Any]) -> bool:
+    """Whether a run has gone on, instead of being replaced by another."""
     grows = ("num_parts", "is_complete", "schedule")
     before, after = (
         {name: value for name, value in each.items() if name not in grows}
         for each in (header, again)
     )
-    return before == after
+    return header.get("is_complete") is False and before == after
 
 
 def _read(folder: Path, header: dict[str, Any], given: TypedGraph | None) -> Contents:
