@@ -32,7 +32,7 @@ from glassgraph.errors import (
     NotFittedError,
 )
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.fitted_file import read_fitted, restoring, write_fitted
+from glassgraph.explainers.fitted_file import check_given, read_fitted, restoring, write_fitted
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.shared_batches import shared_batches
 from glassgraph.explainers.training_batches import (
@@ -323,7 +323,8 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
                 weights, another number of layers).
         """
         tensors, header = read_fitted(Path(path), cls.name, model, cls.renamed)
-        with restoring(Path(path), lambda: cls(model, call=call, **shared)):
+        check_given(cls, shared)
+        with restoring(Path(path)):
             settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
             explainer = cls(model, Task(**header["task"]), call=call, **settings)
             explainer._rows = header["history"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from glassgraph.errors import (
     ExplainerFileError,
     GlassgraphError,
     HyperParameterError,
+    TargetError,
     TaskError,
 )
+from glassgraph.explainers.settings import Configured, check_value, settings_of
 from glassgraph.files import parse_json, replacing, writing
 from glassgraph.results.damage import READ_ERRORS
 
@@ -113,6 +115,8 @@ def _rename(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Today's names in the place of older ones: of hyper-parameters, facts and numbers."""
     for part in ("hyper_parameters", "about"):
+        if part not in header:
+            continue  # found by whoever reads it
         header[part] = {renamed.get(name, name): value for name, value in header[part].items()}
     for name in list(tensors):
         owner, dot, last = name.rpartition(".")
@@ -121,24 +125,31 @@ def _rename(
     return tensors, header
 
 
-@contextmanager
-def restoring(path: Path, build: Callable[[], object]) -> Iterator[None]:
-    """Whatever a file's content leads to while an explainer is made of it is the file's fault.
+def check_given(method: type[Configured], given: Mapping[str, Any]) -> None:
+    """Check the user's own arguments, so that nothing else is said to be wrong with them.
 
-    Args:
-        path: the file.
-        build: makes an explainer of the user's arguments alone, whose mistakes are the user's.
+    Raises:
+        HyperParameterError: for a name that is not known, a value of another type or out of range.
+    """
+    method.__new__(method, **given)
+    for each in settings_of(method):
+        if each.name in given:
+            check_value(method, each, given[each.name])
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Whatever a file's content leads to while an explainer is made of it is the file's fault.
 
     Raises:
         DamagedFileError: if the content does not fit.
     """
     try:
         yield
-    except (HyperParameterError, TaskError, AssertionError, *READ_ERRORS) as error:
-        is_content = isinstance(error, (HyperParameterError, TaskError))
+    except (HyperParameterError, TaskError, TargetError, AssertionError, *READ_ERRORS) as error:
+        is_content = isinstance(error, (HyperParameterError, TaskError, TargetError))
         if isinstance(error, GlassgraphError) and not is_content:
             raise
-        build()
         lines = " ".join(str(error).split())
         raise DamagedFileError(
             f"{path} is damaged ({type(error).__name__}: {lines}); restore it, or fit again"
@@ -190,5 +201,6 @@ def _check_header(header: Any) -> None:
             raise ValueError(f"{name} is {header.get(name)!r}")
     if not all(isinstance(row, dict) for row in header["history"]):
         raise ValueError("history holds what is no row")
-    if not isinstance(header.get("about", {}), dict):
-        raise ValueError(f"about is {header['about']!r}")
+    for name, kind in (("about", dict), ("functions", list)):  # of some methods
+        if name in header and not isinstance(header[name], kind):
+            raise ValueError(f"{name} is {header[name]!r}")

@@ -32,7 +32,7 @@ from glassgraph.errors import (
     NotFittedError,
     TargetError,
 )
-from glassgraph.explainers.fitted_file import read_fitted, restoring, write_fitted
+from glassgraph.explainers.fitted_file import check_given, read_fitted, restoring, write_fitted
 from glassgraph.explainers.graph_generation.classifier import (
     Classifier,
     Decorate,
@@ -307,7 +307,8 @@ class ModelExplainer(Configured, ABC, kw_only=False):
                 missing.
         """
         tensors, header = read_fitted(Path(path), cls.name, as_module(model))
-        with restoring(Path(path), lambda: None):
+        check_given(cls, shared)
+        with restoring(Path(path)):
             missing = [name for name in header["functions"] if name not in shared]
         if missing:
             raise ExplainerFileError(
@@ -315,15 +316,16 @@ class ModelExplainer(Configured, ABC, kw_only=False):
                 + ", ".join(f"{name}=..." for name in missing)
             )
         known = header["hyper_parameters"]
-        with restoring(
-            Path(path), lambda: cls(model, **{"node_types": known["node_types"], **shared})
-        ):
+        with restoring(Path(path)):
             if isinstance(known["start"], list):
                 known["start"] = tuple(known["start"])
             if "rules" not in shared:
                 known["rules"] = [from_json(rule) for rule in known["rules"]]
             explainer = cls(model, **{**known, **shared})
             explainer._restore(tensors)
+            explainer.environment(header["target"])  # which refuses other classes
+            if not header["history"]:
+                raise ValueError("history is empty")
             explainer.target_class, explainer._rows = int(header["target"]), header["history"]
         return explainer
 

@@ -188,15 +188,22 @@ def check_part(part: Part, sizes: Sizes) -> None:
         _check_table(name, table, own, instances)
 
 
-def check_whole(parts: Sequence[Part]) -> None:
-    """Check that all instances are there, each once.
+def check_parts(parts: Sequence[Part], *, is_complete: bool) -> None:
+    """Check that parts fit each other, and that all instances are there, each once.
 
     Raises:
         Damage: otherwise.
     """
+    for name in ("edge_score", "layer_edge_score", "node_score", "feature_score", "total"):
+        if len({getattr(part, name) is None for part in parts}) > 1:
+            raise Damage(f"{name} is missing from some parts")
+    if len({part.prediction.size(1) for part in parts if part.position.numel()}) > 1:
+        raise Damage("prediction has different widths")
     found = torch.cat([torch.empty(0).long(), *(part.position for part in parts)])
-    if not torch.equal(found.sort().values, torch.arange(found.numel())):
-        raise Damage("position does not number the instances from 0")
+    if found.unique().numel() < found.numel():
+        raise Damage("position names an instance twice")
+    if is_complete and found.numel() and int(found.max()) >= found.numel():
+        raise Damage("position leaves out an instance")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from glassgraph.results.damage import (
     Sizes,
     check_header,
     check_part,
-    check_whole,
+    check_parts,
 )
 from glassgraph.results.records import Part
 from glassgraph.results.result_folder import ResultFolder, file_name, read_header
@@ -228,8 +228,7 @@ def _read(folder: Path, header: dict[str, Any], given: TypedGraph | None) -> Con
         parts = [read_part(stem) for stem in _part_stems(folder, header)]
         for part in parts:
             check_part(part, sizes)
-        if header["is_complete"]:
-            check_whole(parts)
+        check_parts(parts, is_complete=header["is_complete"])
         contents = _contents(header, parts, given or _stored_graph(folder, header))
     except (*READ_ERRORS, SafetensorError) as error:
         what = str(error) if isinstance(error, Damage) else f"{type(error).__name__}: {error}"
@@ -303,9 +302,11 @@ def _check_belongs(contents: Contents, folder: Path, *, is_given: bool) -> None:
         edge = part.edge.to(graph.device)
         for ends, own in ((graph.source, part.source), (graph.destination, part.destination)):
             if edge.numel() and not torch.equal(ends[edge].cpu(), own):
-                raise (ExplanationFileError if is_given else DamagedFileError)(
-                    f"{folder} names edges that run between other nodes in its graph; "
-                    "pass the data that were explained"
+                what = "explains edges that run between other nodes than those of the graph"
+                if not is_given:
+                    raise DamagedFileError(_damaged(folder, f"it {what}"))
+                raise ExplanationFileError(
+                    f"{folder} {what} given; pass the data that were explained"
                 )
 
 

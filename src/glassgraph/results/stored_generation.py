@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FORMAT = "glassgraph-model-explanation"
 HEADER = "explanation.json"
 _STEPS, _GRAPHS = "steps.parquet", "graphs.safetensors"
+#: In the header of the table.
+_NUM_ROWS = "num_rows"
 
 
 def write_generated(
@@ -54,6 +56,7 @@ def write_generated(
         with writing(folder):
             with replacing(target.path(_GRAPHS)) as temporary:
                 save_file(_tensors(graphs), temporary)
+            steps.attrs[_NUM_ROWS] = len(steps)
             with replacing(target.path(_STEPS)) as temporary:
                 steps.to_parquet(temporary, index=False)
             # The header comes last: no half folder is read.
@@ -120,6 +123,8 @@ def _graphs(folder: Path, header: Mapping[str, Any]) -> list[GeneratedGraph]:
     run = header.get("run", "")
     tensors = load_file(folder / file_name(_GRAPHS, run))
     steps = pd.read_parquet(folder / file_name(_STEPS, run))
+    if steps.attrs.get(_NUM_ROWS, len(steps)) != len(steps):
+        raise Damage(f"there are {len(steps)} steps, and {steps.attrs[_NUM_ROWS]} were written")
     own: dict[tuple[int, str], dict[str, Tensor]] = {}
     for key, value in tensors.items():
         which, part, name = key.split("|", 2)
@@ -167,6 +172,10 @@ def _check_graph(number: int, graph: GeneratedGraph, header: Mapping[str, Any]) 
         check_number(f"a step's end {where}", step.end, most - 1)
         check_number(f"a step's start {where}", step.start, most - 1)
         check_number(f"a step's node type {where}", step.added + 1, types)
+        if not isinstance(step.is_valid, bool) or not isinstance(step.is_accepted, bool):
+            raise Damage(f"a step {where} is neither valid nor not")
+        if not isinstance(step.probability, float) or not isinstance(step.reward, float):
+            raise Damage(f"a step {where} has no probability or reward")
 
 
 def _check_integers(name: str, value: Tensor, size: int) -> None:

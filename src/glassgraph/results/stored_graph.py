@@ -56,7 +56,7 @@ def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any])
             raise Damage(f"the graph has a tensor {key!r} of a type that the header lacks")
         entry: Any = value
         if attribute == "num_nodes":
-            entry = check_number("num_nodes of the graph", int(value))
+            entry = check_number("num_nodes of the graph", value.tolist())
         (data[types[name]] if name else data)[attribute] = entry
     _check_total(graphs, header)
     if sorted(graphs) != list(range(len(graphs))) or not graphs:

@@ -109,6 +109,8 @@ def read_part(stem: Path) -> Part:
     _check_rows(stem)
     instances, edges, nodes = (pd.read_parquet(f"{stem}.{name}.parquet") for name in _REQUIRED)
     layers = [name for name in edges.columns if name.startswith("layer_")]
+    if len({edges[name].dtype for name in layers}) > 1:
+        raise Damage(f"{stem.name} has scores of different types")
     return Part(
         **{name: _column(instances, name) for name in _INTEGERS},
         prediction=_matrix(instances, "prediction"),
