@@ -31,6 +31,7 @@ from glassgraph.explainers import fitted_file
 from glassgraph.files import replacing
 from glassgraph.results import store, stored_generation
 from glassgraph.results.folder_lock import LOCK, AbandonedLockWarning, locked
+from tests.results.test_model_explanation import explanation as generated
 
 INDEX = [4, 1, 7, 0, 8, 2, 6]
 #: Children are forked: a new interpreter would spend seconds on importing torch.
@@ -394,6 +395,29 @@ def test_a_full_disk_leaves_the_earlier_result(tmp_path: Path, whole: gg.Explana
         assert not any(name.startswith(".") for name in names(folder))
         old.save(folder)
     expect_equal(gg.Explanations.load(folder), whole, size=1)
+
+
+def test_a_full_disk_and_generated_graphs(tmp_path: Path) -> None:
+    old = generated()
+    new = old[:1]
+    folder = old.save(tmp_path / "run")
+    for _ in failures(lambda: new.save(folder)):
+        found = gg.ModelExplanation.load(folder)
+        assert found.trace().equals(old.trace() if len(found) == 2 else new.trace())
+        assert not any(name.startswith(".") for name in names(folder))
+        old.save(folder)
+    assert len(gg.ModelExplanation.load(folder)) == 1
+
+
+def test_a_full_disk_and_a_fitted_explainer(tmp_path: Path) -> None:
+    fitted = gg.PGExplainer(model(), epochs=1, progress=False).fit(graph(), index=INDEX)
+    path = fitted.save(tmp_path / "fitted.safetensors")
+    before = path.read_bytes()
+    fitted.fit(graph(), index=INDEX[:5])
+    for _ in failures(lambda: fitted.save(path)):
+        assert path.read_bytes() == before
+        assert names(tmp_path) == {path.name}
+    assert path.read_bytes() != before
 
 
 @pytest.fixture

@@ -115,8 +115,8 @@ class SavedRun:
         """What is left to explain, each batch with the positions it covers."""
         if self.num_done == len(self._instances):
             return
-        position = [part.position for part in self.parts]
-        done = torch.cat([torch.empty(0).long(), *position]).to(self._instances.index.device)
+        done = torch.cat([torch.empty(0).long(), *(part.position for part in self.parts)])
+        done = done.to(self._instances.index.device)
         found = preparation.batches(self._instances, self._target, budget, self._schedule)
         for position, batch in found:
             is_left = ~torch.isin(position, done)

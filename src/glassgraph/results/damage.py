@@ -66,7 +66,9 @@ class Sizes:
         explained = task.get("node_type") if isinstance(task, dict) else None
         is_known = offset is not None and explained in names
         return Sizes(
-            *(summary.get(name) for name in ("num_nodes", "num_edges", "num_graphs")),
+            num_nodes=summary.get("num_nodes"),
+            num_edges=summary.get("num_edges"),
+            num_graphs=summary.get("num_graphs"),
             num_layers=header["num_layers"],
             node_offset=offset,
             level=header["level"],
@@ -229,7 +231,9 @@ class _Owned:
         """Whether nodes, one or several for each of ``instance``, belong to it."""
         _check_range(name, node, 0, self.width)
         wanted = instance.view(-1, *[1] * (node.dim() - 1)) * self.width + node
-        if not bool(torch.isin(wanted, self.key).all()):
+        place = torch.searchsorted(self.key, wanted.contiguous())
+        is_beyond = int(place.max()) >= self.key.numel()
+        if is_beyond or not torch.equal(self.key[place], wanted):
             raise Damage(f"{name} names a node that is not among those of its instance")
 
 
@@ -291,7 +295,9 @@ def _check_features(part: Part, sizes: Sizes) -> None:
     if score is None or not score.numel():
         return
     _check_finite("feature_score", score.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf))
-    offset = torch.tensor(sizes.node_offset or [0, _MOST])
+    if sizes.node_offset is None:
+        return  # which nodes are of a type is not known
+    offset = torch.tensor(sizes.node_offset)
     kind = torch.searchsorted(offset[1:], part.node, right=True)
     for number in kind.unique().tolist():
         is_padding = score[kind == number].isnan()
