@@ -230,6 +230,8 @@ class _Owned:
     def check(self, name: str, instance: Tensor, node: Tensor) -> None:
         """Whether nodes, one or several for each of ``instance``, belong to it."""
         _check_range(name, node, 0, self.width)
+        if not node.numel():
+            return
         wanted = instance.view(-1, *[1] * (node.dim() - 1)) * self.width + node
         place = torch.searchsorted(self.key, wanted.contiguous())
         is_beyond = int(place.max()) >= self.key.numel()
