@@ -413,8 +413,8 @@ def test_fitted_files_whose_tensors_are_damaged(
     path, own = fitted[name]
     header, tensors = parts_of(path)
     assert tensors
-    for key, value in tensors.items():
-        for bad in damaged_tensors(value):
+    for key in sorted(tensors)[:: max(1, len(tensors) // 12)]:
+        for bad in damaged_tensors(tensors[key]):
             changed = {**tensors, key: bad} if bad is not None else {**tensors}
             if bad is None:
                 del changed[key]
@@ -441,6 +441,20 @@ def test_fitted_files_whose_headers_are_damaged(
         expect_damaged_fit(name, write_parts(tmp_path / "bad", less, tensors), own)
     for text in ("[" * 100_000, "{", "[1]", "null", '"x"'):
         expect_damaged_fit(name, write_parts(tmp_path / "bad", text, tensors), own)
+
+
+def test_files_of_graphs_whose_keys_hold_the_signs_that_join_them(tmp_path: Path) -> None:
+    """And JSON that is nested too deeply is the file's fault here, too."""
+    data = HeteroData(a={"x": torch.randn(3, 2)}, **{"a-b": {"x": torch.randn(2, 2)}})
+    for count, name in enumerate([("a-b", "c", "a"), ("a", "b-c", "a")], start=1):
+        data[name].edge_index = torch.ones(2, count).long()
+    path = gg.datasets.save_graphs(data, tmp_path / "graphs.safetensors")
+    (found,) = gg.datasets.load_graphs(path)
+    for name in data.edge_types:
+        assert torch.equal(found[name].edge_index, data[name].edge_index)
+    path.with_suffix(".json").write_text("[" * 100_000)
+    with pytest.raises(errors.DatasetError, match="nested too deeply"):
+        gg.datasets.load_graphs(path)
 
 
 def test_a_mistake_in_an_argument_is_not_the_files(fitted: dict[str, tuple[Path, Any]]) -> None:

@@ -25,7 +25,7 @@ from torch_geometric.data import Data, HeteroData
 
 from glassgraph.datasets.base import check_graph
 from glassgraph.errors import DatasetError
-from glassgraph.files import replace_text, replacing
+from glassgraph.files import parse_json, replace_text, replacing
 
 FORMAT = "glassgraph-graphs-1"
 
@@ -134,7 +134,7 @@ def _read_safetensors(path: Path) -> list[Any]:
         raise DatasetError(f"{path} needs {beside.name} beside it, which names its tensors")
     try:
         tensors = load_file(path)
-        description = json.loads(beside.read_text(encoding="utf-8"))
+        description = parse_json(beside.read_text(encoding="utf-8"))
         if description["format"] != FORMAT:
             raise DatasetError(f"{beside}: format is {description['format']!r}, not {FORMAT!r}")
         return [_from_json(graph, tensors) for graph in description["graphs"]]
