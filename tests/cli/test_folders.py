@@ -138,6 +138,20 @@ def test_resuming_another_run_is_refused(
     assert contents(case["--out"] / "saliency") == before
 
 
+def test_a_fitted_method_is_fitted_again_with_the_same_numbers(case: dict[str, Any]) -> None:
+    fits = ["--set", "steps=4", "--set", "tolerance=1e9"]
+    options = {"method": "information_bottleneck", "index": "0:2"}
+    assert explain(case, *fits, **options, fit="2:6").exit_code == 0
+    before = contents(case["--out"] / "information_bottleneck")
+    learned = (case["--out"] / "information_bottleneck.safetensors").read_bytes()
+    assert explain(case, "--resume", *fits, **options, fit="2:6").exit_code == 0
+    result = explain(case, "--resume", *fits, **options, fit="2:5")
+    assert result.exit_code == 2
+    assert "learned was" in result.stderr
+    assert contents(case["--out"] / "information_bottleneck") == before
+    assert (case["--out"] / "information_bottleneck.safetensors").read_bytes() == learned
+
+
 def test_resume_on_an_empty_folder_begins(case: dict[str, Any]) -> None:
     assert explain(case, "--resume").exit_code == 0
     assert len(gg.Explanations.load(case["--out"] / "saliency")) == 4

@@ -242,7 +242,7 @@ def _explain_all(
                 progress=not job.quiet,
                 **settings[method],
             )
-            _fit(job, explainer, source, index)
+            _fit(job, explainer, source, index, is_begun=is_begun)
             done.runs.append(
                 explainer.explain(
                     source.data, index, job.target, save_to=job.out / method, resume=job.resume
@@ -267,12 +267,14 @@ def _explain_all(
     return done
 
 
-def _fit(job: Job, explainer: Explainer, source: Input, index: Any) -> None:
-    """Fit an amortized method, and keep what it learned."""
+def _fit(job: Job, explainer: Explainer, source: Input, index: Any, *, is_begun: bool) -> None:
+    """Fit an amortized method, and keep what it learned, unless a run that is resumed has it."""
     if not explainer.needs_fit:
         return
     if job.fit is None:
         job.tell(f"{explainer.name} is fitted on what it explains (hindsight); --fit names others")
     amortized: Any = explainer
     amortized.fit(source.data, index=index if job.fit is None else source.index(job.fit, "--fit"))
-    amortized.save(job.out / f"{explainer.name}.safetensors")
+    path = job.out / f"{explainer.name}.safetensors"
+    if not (is_begun and path.exists()):
+        amortized.save(path)
