@@ -13,7 +13,7 @@ CORA_ROOT ?= ../shared/data/planetoid
 TRUST_ROOT ?= ../shared/data/bitcoin_trust
 DATA_ROOT ?= ../shared/data
 DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
-EXPLAIN := $(BIN)/glassgraph explain --method $(DEMO_METHODS)
+EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test quick pyg-cases demo studies coverage-docs clean

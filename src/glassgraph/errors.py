@@ -102,6 +102,18 @@ class OutputError(GlassgraphError, OSError):
     """An output folder or file cannot be written."""
 
 
+class FolderInUseError(OutputError):
+    """Another process, or thread, writes into the output folder."""
+
+
+class ExistingResultError(OutputError):
+    """The output folder holds a result, and nothing said that it may be replaced."""
+
+
+class ResumeError(GlassgraphError, ValueError):
+    """A run cannot be resumed: what it was asked for differs, or was not recorded."""
+
+
 class MissingExtraError(GlassgraphError, ImportError):
     """An optional package is needed; the message names the extra to install."""
 
@@ -124,6 +136,10 @@ class FitError(GlassgraphError, RuntimeError):
 
 class ExplainerFileError(GlassgraphError, ValueError):
     """A file is not a fitted explainer, is damaged, or was fitted for another model."""
+
+
+class DamagedFileError(ExplanationFileError, ExplainerFileError):
+    """What Glassgraph wrote is cut off, incomplete, or holds what it cannot have written."""
 
 
 class MissingRuleError(GlassgraphError, NotImplementedError):

@@ -114,7 +114,7 @@ def test_explain_writes_heat_maps(tmp_path: Path) -> None:
     assert result.exit_code == 0
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert 'id="similarity-section"' in text
-    single = explain(write_case(tmp_path), "--quiet", method="saliency")
+    single = explain(write_case(tmp_path), "--quiet", "--overwrite", method="saliency")
     assert single.exit_code == 0
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert 'id="similarity-section"' not in text

@@ -101,7 +101,7 @@ def test_weights_of_both_kinds(case: dict[str, Any], tmp_path: Path) -> None:
     torch.save({"state_dict": state}, tmp_path / "w.pt")
     prints = set()
     for weights in (None, tmp_path / "w.safetensors", tmp_path / "w.pt"):
-        assert explain(case, weights=weights, method="saliency").exit_code == 0
+        assert explain(case, "--overwrite", weights=weights, method="saliency").exit_code == 0
         loaded = gg.Explanations.load(case["--out"] / "saliency")
         prints.add(loaded.provenance["model_fingerprint"])
     assert len(prints) == 2, "both files hold the same weights, and not the initial ones"

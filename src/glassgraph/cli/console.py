@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from glassgraph.errors import GlassgraphError, Interrupted, OutputError
+from glassgraph.files import replace_text, replacing
 
 #: Exit codes: a mistake of the user's; an interrupt (128 + SIGINT, as shells count).
 MISTAKE, INTERRUPTED = 2, 130
@@ -96,10 +97,10 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
+    text = json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        replace_text(path, text + "\n")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -113,7 +114,8 @@ def check_writable(folder: Path) -> None:
     probe = folder / ".glassgraph-write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
+        with replacing(probe):
+            pass
         probe.unlink()
     except OSError as error:
         raise OutputError(

@@ -118,13 +118,29 @@ def explain(
     ] = "0.5,0.7,0.9",
     memory: Annotated[str, typer.Option(help="Memory that one batch may take.")] = "1GB",
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with what an earlier run with the same options left in OUT. A model that "
+            "was trained is trained again, a method that was fitted is fitted again; other numbers "
+            "than before are refused.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace results in OUT, each once the new one is complete."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, just results.")] = False,
 ) -> None:
     """Explain predictions, measure the explanations and write a report.
 
     Writes OUT/<method>/ for each method as it goes, OUT/metrics.json and OUT/report.html,
     OUT/model.safetensors where a model was trained, and OUT/<method>.safetensors of a method that
-    was fitted.
+    was fitted. A method whose result is there already is refused, unless --resume or --overwrite
+    says what is wanted; one command at a time writes into OUT.
     """
     run_job(
         Job(
@@ -149,6 +165,8 @@ def explain(
             sparsity=tuple(parse_shares(sparsity)),
             memory=parse_memory(memory),
             json=json,
+            resume=resume,
+            overwrite=overwrite,
             quiet=quiet,
         )
     )

@@ -27,11 +27,20 @@ from glassgraph.cli.inputs import Input, check_source, read_input
 from glassgraph.cli.model import ChosenModel, check_choice, choose_model
 from glassgraph.cli.parse import parse_index, parse_settings
 from glassgraph.cli.results import Done, measure, write
-from glassgraph.errors import GlassgraphError, HyperParameterError, Interrupted, OutputError
+from glassgraph.errors import (
+    CommandError,
+    GlassgraphError,
+    HyperParameterError,
+    Interrupted,
+    OutputError,
+    ResumeError,
+)
+from glassgraph.files import remove_leftovers
 
 if TYPE_CHECKING:
     from glassgraph.core.task import Task
     from glassgraph.explainers.base import Explainer
+    from glassgraph.models import GNN
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class Job:
     sparsity: tuple[float, ...]
     memory: int
     json: Path | None
+    resume: bool
+    overwrite: bool
     quiet: bool
 
     def tell(self, text: str, style: str = "") -> None:
@@ -76,19 +87,23 @@ def run_job(job: Job) -> None:
     """
     with told_warnings():
         settings, task = _check(job)
-        source = read_input(job.dataset, job.data, job.root, job.level, job.seed)
-        index = source.index(job.index)
-        chosen = _prepare_model(job, source)
-        done = _explain_all(job, source, chosen, _task(task, source.level), index, settings)
-        how = {
-            "removal": job.removal,
-            "ranking": job.ranking,
-            "sparsity": job.sparsity,
-            "memory_budget": job.memory,
-        }
-        rows = measure(done, chosen, source, how, job.tell)
-        asked = {"target": job.target, "seed": job.seed, **how}
-        write(done, rows, chosen, source, asked, job.out, job.json)
+        from glassgraph.results.folder_lock import locked
+
+        with locked(job.out):
+            _check_results(job)
+            source = read_input(job.dataset, job.data, job.root, job.level, job.seed)
+            index = source.index(job.index)
+            chosen = _prepare_model(job, source)
+            done = _explain_all(job, source, chosen, _task(task, source.level), index, settings)
+            how = {
+                "removal": job.removal,
+                "ranking": job.ranking,
+                "sparsity": job.sparsity,
+                "memory_budget": job.memory,
+            }
+            rows = measure(done, chosen, source, how, job.tell)
+            asked = {"target": job.target, "seed": job.seed, **how}
+            write(done, rows, chosen, source, asked, job.out, job.json)
     if done.is_interrupted:
         raise typer.Exit(INTERRUPTED)
     if done.failed:
@@ -100,6 +115,8 @@ def run_job(job: Job) -> None:
 
 def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Find every mistake that can be found without data; hyper-parameters and task come back."""
+    if job.resume and job.overwrite:
+        raise CommandError("give --resume or --overwrite, not both")
     check_source(job.dataset, job.data, job.root)
     check_choice(job.model, job.weights, job.dataset is not None)
     for option, text in (("--index", job.index), ("--fit", job.fit)):
@@ -134,6 +151,24 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     return settings, task
 
 
+def _check_results(job: Job) -> None:
+    """Refuse to touch results of an earlier run, unless told what is wanted.
+
+    Raises:
+        OutputError: if there are any.
+    """
+    from glassgraph.results.result_folder import refuse_existing
+    from glassgraph.results.store import HEADER
+
+    remove_leftovers(job.out)
+    if job.resume or job.overwrite:
+        return
+    for method in job.methods:
+        refuse_existing(
+            job.out / method, HEADER, "--resume goes on with it, --overwrite replaces it"
+        )
+
+
 def _task(words: dict[str, Any], level: str | None) -> Task:
     from glassgraph.core.task import Task
 
@@ -157,8 +192,24 @@ def _prepare_model(job: Job, source: Input) -> ChosenModel:
             style="yellow",
         )
     if chosen.origin == "trained" and isinstance(chosen.model, GNN):
-        save_model(chosen.model, job.out / "model.safetensors")
+        path = job.out / "model.safetensors"
+        if job.resume and path.exists():
+            _check_same(chosen.model, path)
+        else:
+            save_model(chosen.model, path)
     return chosen
+
+
+def _check_same(model: GNN, path: Path) -> None:
+    """Refuse to go on with a model that training gave other weights than before."""
+    from glassgraph.core.protect import fingerprint
+    from glassgraph.models import load_model
+
+    if fingerprint(load_model(path)) != fingerprint(model):
+        raise ResumeError(
+            f"training again gave other weights than those in {path}: other options, or another "
+            f"machine; go on with --weights {path}, or begin anew with --overwrite"
+        )
 
 
 # Explaining
@@ -173,11 +224,14 @@ def _explain_all(
     settings: dict[str, dict[str, Any]],
 ) -> Done:
     from glassgraph.explainers.registry import make_explainer
+    from glassgraph.results.result_folder import has_result
+    from glassgraph.results.store import HEADER
 
     done = Done()
     for method in job.methods:
         job.tell(f"explaining with {method}")
         start = time.perf_counter()
+        is_begun = job.resume and has_result(job.out / method, HEADER)
         try:
             explainer = make_explainer(
                 method,
@@ -188,13 +242,16 @@ def _explain_all(
                 progress=not job.quiet,
                 **settings[method],
             )
-            _fit(job, explainer, source, index)
+            _fit(job, explainer, source, index, is_begun=is_begun)
             done.runs.append(
-                explainer.explain(source.data, index, job.target, save_to=job.out / method)
+                explainer.explain(
+                    source.data, index, job.target, save_to=job.out / method, resume=job.resume
+                )
             )
         except Interrupted as interrupt:
             done.partial, done.is_interrupted = interrupt.explanations, True
             say_error(interrupt)
+            say("The same command with --resume goes on from here.")
         except KeyboardInterrupt:
             done.is_interrupted = True
             say("Interrupted.", style="bold red")
@@ -203,18 +260,21 @@ def _explain_all(
         except GlassgraphError as error:
             say_error(type(error)(f"{method}: {error}"))
             done.failed[method] = str(error)
-        done.seconds[method] = time.perf_counter() - start
+        if not is_begun:  # else it took longer, and nobody knows how long
+            done.seconds[method] = time.perf_counter() - start
         if done.is_interrupted:
             break
     return done
 
 
-def _fit(job: Job, explainer: Explainer, source: Input, index: Any) -> None:
-    """Fit an amortized method, and keep what it learned."""
+def _fit(job: Job, explainer: Explainer, source: Input, index: Any, *, is_begun: bool) -> None:
+    """Fit an amortized method, and keep what it learned, unless a run that is resumed has it."""
     if not explainer.needs_fit:
         return
     if job.fit is None:
         job.tell(f"{explainer.name} is fitted on what it explains (hindsight); --fit names others")
     amortized: Any = explainer
     amortized.fit(source.data, index=index if job.fit is None else source.index(job.fit, "--fit"))
-    amortized.save(job.out / f"{explainer.name}.safetensors")
+    path = job.out / f"{explainer.name}.safetensors"
+    if not (is_begun and path.exists()):
+        amortized.save(path)

@@ -28,7 +28,7 @@ class Done:
     Attributes:
         runs: explanations of the methods that finished.
         partial: those of an interrupted one.
-        seconds: time that each method took.
+        seconds: time that each method took; of one that was resumed nothing is known.
         failed: methods that could not run, and why.
         is_interrupted: whether the user stopped it.
     """
@@ -59,13 +59,13 @@ def measure(
     rows: list[Row] = []
     is_stopped = False
     for run in done.measured:
-        seconds = done.seconds[run.method]
+        seconds = done.seconds.get(run.method)
         row: Row = {
             "method": run.method,
             "instances": len(run),
             "complete": run.is_complete,
             "seconds": seconds,
-            "seconds_per_instance": seconds / len(run),
+            "seconds_per_instance": None if seconds is None else seconds / len(run),
         }
         rows.append(row)
         if is_stopped:

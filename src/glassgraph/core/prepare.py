@@ -83,6 +83,19 @@ class UnseenWarning(UserWarning):
 
 
 @dataclass
+class Schedule:
+    """Where `Preparation.batches` stands, so that a run which died goes on with the same batches.
+
+    Attributes:
+        start: how many instances the groups before this one hold.
+        group: how many instances this one takes; None for as many as surely fit.
+    """
+
+    start: int = 0
+    group: int | None = None
+
+
+@dataclass
 class Preparation:
     """A model and a graph, ready to be explained.
 
@@ -171,12 +184,18 @@ class Preparation:
         return resolve_instances(self.graph, self.task, index)
 
     def batches(
-        self, instances: Instances, target: Target, budget: int | None
+        self,
+        instances: Instances,
+        target: Target,
+        budget: int | None,
+        schedule: Schedule | None = None,
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
         """Instance batches within a memory budget, each with the positions it covers.
 
         Without a budget all are in one batch, but for those that fall back to the full graph.
+        A ``schedule`` says where to begin, and is kept up to date.
         """
+        schedule = Schedule() if schedule is None else schedule
         if isinstance(target, Tensor) and target.numel() not in (1, len(instances)):
             raise TargetError(
                 f"a target tensor holds one integer class for each of {len(instances)} instances; "
@@ -185,10 +204,11 @@ class Preparation:
         full = None
         if self.checks_in_full():
             full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
-        start, group = 0, len(instances)
+        start, group = schedule.start, len(instances)
         if budget is not None:
-            group = self.costs.first_group(budget, _COPIES, self.task.level)
+            group = schedule.group or self.costs.first_group(budget, _COPIES, self.task.level)
         while start < len(instances):
+            schedule.start, schedule.group = start, group
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
             self._spent, num_nodes = 0, 0

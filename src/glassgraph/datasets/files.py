@@ -25,6 +25,7 @@ from torch_geometric.data import Data, HeteroData
 
 from glassgraph.datasets.base import check_graph
 from glassgraph.errors import DatasetError
+from glassgraph.files import parse_json, replace_text, replacing
 
 FORMAT = "glassgraph-graphs-1"
 
@@ -114,7 +115,8 @@ def _read_pt(path: Path) -> list[Any]:
 
 
 def _write_pt(mappings: list[Any], path: Path) -> None:
-    torch.save([_detached(mapping) for mapping in mappings], path)
+    with replacing(path) as temporary:
+        torch.save([_detached(mapping) for mapping in mappings], temporary)
 
 
 def _detached(value: Any) -> Any:
@@ -132,7 +134,7 @@ def _read_safetensors(path: Path) -> list[Any]:
         raise DatasetError(f"{path} needs {beside.name} beside it, which names its tensors")
     try:
         tensors = load_file(path)
-        description = json.loads(beside.read_text(encoding="utf-8"))
+        description = parse_json(beside.read_text(encoding="utf-8"))
         if description["format"] != FORMAT:
             raise DatasetError(f"{beside}: format is {description['format']!r}, not {FORMAT!r}")
         return [_from_json(graph, tensors) for graph in description["graphs"]]
@@ -145,14 +147,17 @@ def _read_safetensors(path: Path) -> list[Any]:
 def _write_safetensors(mappings: list[Any], path: Path) -> None:
     tensors: dict[str, Tensor] = {}
     graphs = [_to_json(mapping, f"{number}", tensors) for number, mapping in enumerate(mappings)]
-    save_file(tensors, path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary)
     description = json.dumps({"format": FORMAT, "graphs": graphs}, indent=1)
-    path.with_suffix(".json").write_text(description, encoding="utf-8")
+    replace_text(path.with_suffix(".json"), description)
 
 
 def _to_json(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """A mapping as a list of pairs (an edge type's key is a tuple), a tensor as its name."""
     if isinstance(value, Tensor):
+        while name in tensors:  # keys may hold the signs that join them
+            name += "'"
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"tensor": name}
     if isinstance(value, Mapping):

@@ -32,7 +32,7 @@ from glassgraph.errors import (
     NotFittedError,
 )
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.fitted_file import read_fitted, write_fitted
+from glassgraph.explainers.fitted_file import check_given, read_fitted, restoring, write_fitted
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.shared_batches import shared_batches
 from glassgraph.explainers.training_batches import (
@@ -151,6 +151,10 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
         if self.needs_fit:
             self._require_fit()
         return super().explain(*args, **kwargs)
+
+    def learned(self) -> Mapping[str, Tensor]:
+        """All learned numbers; nothing where each prediction is learned about by itself."""
+        return self._tensors() if self.needs_fit and self.is_fitted else {}
 
     @property
     def history(self) -> pd.DataFrame:
@@ -319,14 +323,17 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
                 ``progress``), and functions that no file can hold (``divergence``).
 
         Raises:
-            ExplainerFileError: if the file is damaged, of another method or format, or of another
-                model (other weights, another number of layers).
+            DamagedFileError: if the file is damaged.
+            ExplainerFileError: if it is of another method or format, or of another model (other
+                weights, another number of layers).
         """
         tensors, header = read_fitted(Path(path), cls.name, model, cls.renamed)
-        settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
-        explainer = cls(model, Task(**header["task"]), call=call, **settings)
-        explainer._rows = header["history"]
-        explainer._restore(tensors, header["about"])
+        check_given(cls, shared)
+        with restoring(Path(path)):
+            settings = {**header["hyper_parameters"], "seed": header["seed"], **shared}
+            explainer = cls(model, Task(**header["task"]), call=call, **settings)
+            explainer._rows = header["history"]
+            explainer._restore(tensors, header["about"])
         return explainer
 
     def adopt(self, other: Self) -> Self:

@@ -35,6 +35,7 @@ from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
 from glassgraph.errors import HyperParameterError, Interrupted
 from glassgraph.explainers.constant import remarks, tell
 from glassgraph.explainers.guard import check_attribution, check_class
+from glassgraph.explainers.saved_run import SavedRun
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
@@ -161,6 +162,10 @@ class Explainer(Configured, ABC, kw_only=False):
         """Whether it learns with `fit` before it explains."""
         return False
 
+    def learned(self) -> Mapping[str, Tensor]:
+        """What it learned before it explains, by name; explanations depend on it."""
+        return {}
+
     @property
     def threshold(self) -> float | None:
         """Score above which the method keeps a message or edge; None if it makes no decision."""
@@ -216,6 +221,7 @@ class Explainer(Configured, ABC, kw_only=False):
         target: Target = None,
         *,
         save_to: str | Path | None = None,
+        resume: bool = False,
     ) -> Explanations:
         """Explain predictions.
 
@@ -229,13 +235,20 @@ class Explainer(Configured, ABC, kw_only=False):
             target: the explained class: ``None`` or ``"predicted"``, ``"label"``, a class, a pair
                 ``(a, b)`` for "why a rather than b", or a tensor with one class per instance.
             save_to: a folder that receives the explanations batch by batch, so that a run that
-                dies loses nothing it had finished.
+                dies loses nothing it had finished. An earlier result there is replaced once the
+                new one is whole.
+            resume: go on with the run that was saved there: what it had finished is not explained
+                again, and the result equals that of a run without interruption, bit for bit where
+                ``memory_budget`` is the same. Where nothing is saved yet, the run begins.
 
         Returns:
             One explanation for each instance, in the order of ``index``.
 
         Raises:
             GlassgraphError: see `glassgraph.errors`; the message says what to do.
+            ResumeError: if the saved run has another method, setting, seed, index, target, data or
+                model, or another fit; the message lists all that differs.
+            FolderInUseError: if another process writes into the folder.
             Interrupted: on Ctrl-C, with what is done in its ``explanations``.
 
         Warns:
@@ -243,44 +256,31 @@ class Explainer(Configured, ABC, kw_only=False):
                 them carries it as its ``local.remark``.
         """
         preparation, instances = self._prepare_for(data, index)
-        header = self._provenance(preparation)
-        parts: list[Part] = []
         untold = Counter[str]()
-        writer = None
-        if save_to is not None:
-            from glassgraph.results.store import Writer
-
-            writer = Writer(Path(save_to), self._collect(preparation, header, [], False).contents())
-
-        def collect(is_complete: bool) -> Explanations:
-            return self._collect(preparation, header, parts, is_complete)
-
-        try:
-            with (
-                protected(self.model),
-                self._bar(len(instances)) as bar,
-            ):
-                batches = preparation.batches(instances, target, self.memory_budget)
-                for position, batch in batches:
-                    attribution = check_attribution(self, self.attribute(batch), batch)
-                    remark, causes = remarks(self.traits, batch, attribution)
-                    untold += causes
-                    part = unpack(preparation, instances, position, batch, attribution, remark)
-                    parts.append(part)
-                    if writer is not None:
-                        writer.append(part)
-                    bar.update(int(position.numel()))
-        except KeyboardInterrupt as interrupt:
-            done = collect(is_complete=False)
-            raise Interrupted(
-                f"interrupted: {len(done)} of {len(instances)} explanations are done (in this "
-                "error's .explanations)",
-                done,
-            ) from interrupt
-        if writer is not None:
-            writer.close(is_complete=True)
+        empty = self._collect(preparation, self._provenance(preparation), [], False)
+        with SavedRun(self, empty, instances, target, save_to, resume=resume) as run:
+            header, parts = run.provenance, run.parts
+            try:
+                with protected(self.model), self._bar(len(instances)) as bar:
+                    bar.update(run.num_done)
+                    for position, batch in run.batches(preparation, self.memory_budget):
+                        attribution = check_attribution(self, self.attribute(batch), batch)
+                        remark, causes = remarks(self.traits, batch, attribution)
+                        untold += causes
+                        run.add(
+                            unpack(preparation, instances, position, batch, attribution, remark)
+                        )
+                        bar.update(int(position.numel()))
+            except KeyboardInterrupt as interrupt:
+                done = self._collect(preparation, header, parts, False)
+                raise Interrupted(
+                    f"interrupted: {len(done)} of {len(instances)} explanations are done (in this "
+                    f"error's .explanations{run.where})",
+                    done,
+                ) from interrupt
+            run.finish()
         tell(self.name, untold, parts)
-        return collect(is_complete=True)
+        return self._collect(preparation, header, parts, True)
 
     def _collect(
         self, preparation: Preparation, header: dict[str, Any], parts: list[Part], done: bool

@@ -32,7 +32,7 @@ from glassgraph.errors import (
     NotFittedError,
     TargetError,
 )
-from glassgraph.explainers.fitted_file import read_fitted, write_fitted
+from glassgraph.explainers.fitted_file import check_given, read_fitted, restoring, write_fitted
 from glassgraph.explainers.graph_generation.classifier import (
     Classifier,
     Decorate,
@@ -302,24 +302,31 @@ class ModelExplainer(Configured, ABC, kw_only=False):
                 that are functions, which no file can hold.
 
         Raises:
-            ExplainerFileError: if the file is damaged, of another method, format or model, or a
-                function is missing.
+            DamagedFileError: if the file is damaged.
+            ExplainerFileError: if it is of another method, format or model, or a function is
+                missing.
         """
         tensors, header = read_fitted(Path(path), cls.name, as_module(model))
-        missing = [name for name in header["functions"] if name not in shared]
+        check_given(cls, shared)
+        with restoring(Path(path)):
+            missing = [name for name in header["functions"] if name not in shared]
         if missing:
             raise ExplainerFileError(
                 f"{path} was fitted with functions, which no file can hold; give them again: "
                 + ", ".join(f"{name}=..." for name in missing)
             )
         known = header["hyper_parameters"]
-        if isinstance(known["start"], list):
-            known["start"] = tuple(known["start"])
-        if "rules" not in shared:
-            known["rules"] = [from_json(rule) for rule in known["rules"]]
-        explainer = cls(model, **{**known, **shared})
-        explainer._restore(tensors)
-        explainer.target_class, explainer._rows = int(header["target"]), header["history"]
+        with restoring(Path(path)):
+            if isinstance(known["start"], list):
+                known["start"] = tuple(known["start"])
+            if "rules" not in shared:
+                known["rules"] = [from_json(rule) for rule in known["rules"]]
+            explainer = cls(model, **{**known, **shared})
+            explainer._restore(tensors)
+            explainer.environment(header["target"])  # which refuses other classes
+            if not header["history"]:
+                raise ValueError("history is empty")
+            explainer.target_class, explainer._rows = int(header["target"]), header["history"]
         return explainer
 
     # Helpers

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from torch import nn
@@ -311,6 +312,9 @@ def explain(
     target: Target = None,
     seed: int = 0,
     call: Call | None = None,
+    *,
+    save_to: str | Path | None = None,
+    resume: bool = False,
     **hyper_parameters: Any,
 ) -> Explanations:
     """Explain predictions with a method given by name.
@@ -326,6 +330,8 @@ def explain(
         target: the explained class, see `Explainer.explain`.
         seed: seed of everything random.
         call: how to call the model.
+        save_to: a folder that receives them as they come, see `Explainer.explain`.
+        resume: go on with the run that was saved there.
         **hyper_parameters: the method's own, and those of `Explainer`.
 
     Returns:
@@ -355,4 +361,4 @@ def explain(
             stacklevel=2,
         )
         explainer.fit(data, index=index)
-    return explainer.explain(data, index=index, target=target)
+    return explainer.explain(data, index=index, target=target, save_to=save_to, resume=resume)

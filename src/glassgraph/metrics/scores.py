@@ -28,6 +28,7 @@ from torch import Tensor
 from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import ExplanationFileError, UnknownMetricError
 from glassgraph.results.records import LocalExplanation, Part
+from glassgraph.results.type_names import edge_type_words
 
 #: ``"signed"``: evidence against the prediction comes last; ``"absolute"``: by size alone.
 Ranking = Literal["signed", "absolute"]
@@ -195,11 +196,8 @@ def rank_edges(
 def _flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
     """The flat numbers of an explanation's edges in the whole input."""
     if local.edge_type is not None:
-        offset = {
-            "__".join(name): start
-            for name, start in zip(graph.edge_types, graph.edge_offset, strict=False)
-            if name is not None
-        }
+        words = edge_type_words(graph.edge_types)
+        offset = dict(zip(words, graph.edge_offset, strict=False))
         missing = set(local.edge_type) - set(offset)
         if missing:
             raise ExplanationFileError(

@@ -22,6 +22,7 @@ from glassgraph.errors import ExplanationFileError, InstanceError, UnknownMetric
 from glassgraph.metrics.scores import edge_scores, one_per_edge
 from glassgraph.results.explanation import Explanation, Explanations, HeteroExplanation
 from glassgraph.results.records import LocalExplanation, Part
+from glassgraph.results.type_names import edge_type_words
 
 #: One score for each edge, or one for each edge at each layer.
 ScoreLevel = Literal["edge", "layer"]
@@ -149,8 +150,10 @@ def _of_one(run: Explanation | HeteroExplanation, level: ScoreLevel, name: str) 
 def _starts(run: Explanation | HeteroExplanation, names: Sequence[str], *, is_node: bool) -> Tensor:
     """Where the numbers of each entry's type begin, all types side by side."""
     start, found = 0, {}
-    for kind in run.node_types if is_node else run.edge_types:
-        found[kind if is_node else "__".join(kind)] = start
+    kinds = run.node_types if is_node else run.edge_types
+    words = kinds if is_node else edge_type_words(kinds)
+    for kind, word in zip(kinds, words, strict=True):
+        found[word] = start
         start += int(run[kind].num_nodes if is_node else run[kind].edge_index.size(1))
     return torch.tensor([found[name] for name in names], dtype=torch.long)
 

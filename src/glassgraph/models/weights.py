@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from glassgraph.errors import HyperParameterError, WeightsError
+from glassgraph.files import replacing
 from glassgraph.models.gnn import GNN, MODELS, Body
 
 METADATA_KEY = "glassgraph_model"
@@ -58,7 +59,8 @@ def save_model(model: GNN, path: str | Path) -> Path:
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
     try:
-        save_file(tensors, path, metadata={METADATA_KEY: json.dumps(model.architecture)})
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(model.architecture)})
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot write {path}: {error}") from error
     return path

@@ -12,12 +12,12 @@ import hashlib
 import html
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from glassgraph.errors import OutputError
+from glassgraph.files import replace_text
 from glassgraph.metrics.similarity import Similarity
 from glassgraph.report.curve import curves_html, unmet_html
 from glassgraph.report.heat_map import similarities_html
@@ -73,7 +73,7 @@ def write_page(path: str | os.PathLike[str], text: str) -> Path:
         target = target / "report.html"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(target, text)
+        replace_text(target, text)
     except OSError as error:
         raise OutputError(
             f"The report cannot be written to {str(target)!r} ({error.strerror or error}): "
@@ -149,16 +149,3 @@ def _asset(name: str) -> str:
 
 def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _write_atomically(target: Path, text: str) -> None:
-    """Write beside the target and rename, so that a reader never meets half a file."""
-    handle, temporary = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -230,17 +230,24 @@ class Explanations(Sequence[Explanation]):
         """One row per walk: instance, rank from 0, the nodes at its positions, score."""
         return walk_frame(self._locals())
 
-    def save(self, folder: str | Path, *, include_graph: bool = True) -> Path:
+    def save(
+        self, folder: str | Path, *, include_graph: bool = True, overwrite: bool = True
+    ) -> Path:
         """Write Parquet tables and a JSON header into a folder.
 
         Args:
-            folder: where to; created if needed, an earlier set of explanations is replaced.
+            folder: where to; created if needed, an earlier set of explanations is replaced once
+                this one is whole.
             include_graph: store the graph too, so that `load` needs no data.
+            overwrite: False refuses to replace an earlier set.
 
         Raises:
-            OutputError: if the folder cannot be written.
+            OutputError: if the folder cannot be written, another process writes into it, or it
+                holds what may not be replaced (`ExistingResultError`).
         """
-        return write(self.contents(), Path(folder), include_graph=include_graph)
+        return write(
+            self.contents(), Path(folder), include_graph=include_graph, overwrite=overwrite
+        )
 
     @staticmethod
     def load(folder: str | Path, data: Any = None) -> Explanations:
@@ -251,7 +258,9 @@ class Explanations(Sequence[Explanation]):
             data: the user's graph(s), if they were not stored.
 
         Raises:
-            ExplanationFileError: if the folder is damaged, foreign, or of other data.
+            DamagedFileError: if the folder is damaged.
+            ExplanationFileError: if it is foreign, or of other data.
+            GraphError: if ``data`` is malformed.
         """
         found = read(Path(folder), data)
         return Explanations(

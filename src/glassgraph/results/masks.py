@@ -12,6 +12,7 @@ from glassgraph.errors import ExplanationFileError
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.records import LocalExplanation
+from glassgraph.results.type_names import edge_type_words
 
 
 def dense_explanation(contents: Contents, local: LocalExplanation) -> Any:
@@ -45,8 +46,9 @@ def _heterogeneous(graph: TypedGraph, local: LocalExplanation) -> Any:
         rows = torch.tensor([i for i, kind in enumerate(nodes) if kind == name]).long()
         store = explanation[name]
         _set_node_masks(store, local, int(data[name].num_nodes), rows, device)
+    words = dict(zip(graph.edge_types, edge_type_words(graph.edge_types), strict=True))
     for name in data.edge_types:
-        word = "__".join(name)
+        word = words[name]
         rows = torch.tensor([i for i, kind in enumerate(edges) if kind == word]).long()
         store = explanation[name]
         _set_edge_masks(store, local, int(data[name].edge_index.size(1)), rows, device)

@@ -12,6 +12,7 @@ from torch import Tensor
 from glassgraph.results.contents import Contents
 from glassgraph.results.records import LocalExplanation, Part, Table
 from glassgraph.results.truth import edge_truth, node_truth
+from glassgraph.results.type_names import edge_type_words
 
 #: Of each part read so far: where the nodes, and the edges, of its instances begin.
 Bounds = dict[int, tuple[Tensor, Tensor]]
@@ -96,7 +97,7 @@ class InstanceReader:
             return None, flat - int(starts[graph]) if starts else flat
         offset = torch.tensor(self._offsets(is_node=is_node))
         kind = torch.searchsorted(offset[1:], flat, right=True)
-        words = [name if is_node else "__".join(name) for name in names]
+        words = list(names) if is_node else edge_type_words(names)
         start = self._typed_start(graph, is_node=is_node)[kind]
         return [words[i] for i in kind.tolist()], flat - offset[kind] - start
 

@@ -10,19 +10,25 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from glassgraph.core.graph import TypedGraph
+from glassgraph.results.damage import Damage, check_number
+from glassgraph.results.type_names import stored_name, stored_names
 
 
 def graph_tensors(graph: TypedGraph) -> dict[str, Tensor]:
-    """All tensors of the user's graph(s), named ``graph|store|attribute``."""
+    """All tensors of the user's graph(s), named ``graph|store|attribute``.
+
+    The store is a type's name, see `stored_name`, or empty for the graph itself.
+    """
     found: dict[str, Tensor] = {}
     graphs = [graph.single(number) for number in range(graph.num_graphs)]
     for number, data in enumerate(graphs if graph.is_split else [graph.data]):
         stores: list[tuple[str, Any]] = [("", data)]
         sizes = {"": data.num_nodes}
         if graph.is_heterogeneous:
-            stores = [(name, data[name]) for name in data.node_types]
-            sizes = {name: store.num_nodes for name, store in stores}
-            stores += [("__".join(name), data[name]) for name in data.edge_types]
+            nodes = [(stored_name(name), data[name]) for name in data.node_types]
+            sizes = {name: store.num_nodes for name, store in nodes}
+            stores = nodes + [(stored_name(name), data[name]) for name in data.edge_types]
+            stores.append(("", data.stores[0]))
         for name, store in stores:
             for attribute, value in store.items():
                 if isinstance(value, Tensor):
@@ -34,33 +40,48 @@ def graph_tensors(graph: TypedGraph) -> dict[str, Tensor]:
 
 
 def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Any:
-    """What `graph_tensors` was given; the header names the types in their order."""
+    """What `graph_tensors` was given; the header names the types in their order.
+
+    Raises:
+        Damage: if a tensor belongs to no type, or a number of nodes cannot be.
+    """
     is_typed = list(header["node_types"]) != [None]
+    edge_types = [None if name is None else tuple(name) for name in header["edge_types"]]
+    types = stored_names(header["node_types"], edge_types)
     graphs: dict[int, Any] = {}
     for key, value in tensors.items():
         number, name, attribute = key.split("|", 2)
         data = graphs.setdefault(int(number), HeteroData() if is_typed else Data())
-        entry: Any = value if attribute != "num_nodes" else int(value)
-        if not name:
-            data[attribute] = entry
-        elif "__" in name:
-            data[tuple(name.split("__"))][attribute] = entry
-        else:
-            data[name][attribute] = entry
-    ordered = [graphs[number] for number in sorted(graphs)]
+        if name and name not in types:
+            raise Damage(f"the graph has a tensor {key!r} of a type that the header lacks")
+        entry: Any = value
+        if attribute == "num_nodes":
+            entry = check_number("num_nodes of the graph", value.tolist())
+        (data[types[name]] if name else data)[attribute] = entry
+    _check_total(graphs, header)
+    if sorted(graphs) != list(range(len(graphs))) or not graphs:
+        raise Damage(f"the graph's file holds the graphs {sorted(graphs)}")
+    ordered = [graphs[number] for number in range(len(graphs))]
     summary = header["provenance"].get("graph", {})
     if is_typed:
         ordered = [_in_order(data, header) for data in ordered]
     return ordered if "node_start" in summary or len(ordered) > 1 else ordered[0]
 
 
+def _check_total(graphs: Mapping[int, Any], header: Mapping[str, Any]) -> None:
+    """Compare the number of nodes with the header's before memory is taken for them."""
+    expected = header["provenance"].get("graph", {}).get("num_nodes")
+    found = sum(int(data.num_nodes or 0) for data in graphs.values())
+    if expected is not None and found != expected:
+        raise Damage(f"its graph has {found} nodes, its header says {expected}")
+
+
 def _in_order(data: Any, header: Mapping[str, Any]) -> Any:
     """Restore the order of node and edge types, which flat numbers depend on."""
     ordered: Any = HeteroData()
-    for name in header["node_types"]:
+    for name in (*header["node_types"], *map(tuple, header["edge_types"])):
         for key, value in data[name].items():
             ordered[name][key] = value
-    for name in header["edge_types"]:
-        for key, value in data[tuple(name)].items():
-            ordered[tuple(name)][key] = value
+    for key, value in data.stores[0].items():
+        ordered[key] = value
     return ordered

@@ -1,19 +1,29 @@
-"""The columns of a part as Parquet tables, and back."""
+"""The columns of a part as Parquet tables, and back.
+
+The header of each table says how many rows it and its siblings have, so that a table that was cut
+or exchanged is found before it is read.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from glassgraph.files import parse_json
+from glassgraph.results.damage import Damage
 from glassgraph.results.records import Part, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_REQUIRED = ("instances", "edges", "nodes")
+#: In the header of a table: numbers of rows by the names of a part's tables.
+_NUM_ROWS = "num_rows"
 _INTEGERS = ("position", "index", "graph", "target", "contrast", "label")
 
 
@@ -28,7 +38,12 @@ def part_tables(part: Part) -> dict[str, pd.DataFrame]:
             walks[f"node_{position}"] = node.numpy()
         walks["score"] = part.walk_score.numpy()
         tables["walks"] = walks
-    return tables | {f"table-{name}": _frame(table) for name, table in part.tables.items()}
+    for name, table in part.tables.items():
+        tables[f"table-{quote(name, safe='')}"] = _frame(table)
+    rows = {name: len(frame) for name, frame in tables.items()}
+    for frame in tables.values():
+        frame.attrs[_NUM_ROWS] = rows
+    return tables
 
 
 def _instances(part: Part) -> pd.DataFrame:
@@ -86,12 +101,18 @@ def _frame(table: Table) -> pd.DataFrame:
 
 
 def read_part(stem: Path) -> Part:
-    """What `part_tables` gave, from the files whose names begin with ``stem``."""
+    """What `part_tables` gave, from the files whose names begin with ``stem``.
+
+    Raises:
+        Damage: if a table has lost rows.
+    """
     import pandas as pd
 
-    names = ("instances", "edges", "nodes")
-    instances, edges, nodes = (pd.read_parquet(f"{stem}.{name}.parquet") for name in names)
+    _check_rows(stem)
+    instances, edges, nodes = (pd.read_parquet(f"{stem}.{name}.parquet") for name in _REQUIRED)
     layers = [name for name in edges.columns if name.startswith("layer_")]
+    if len({edges[name].dtype for name in layers}) > 1:
+        raise Damage(f"{stem.name} has scores of different types")
     return Part(
         **{name: _column(instances, name) for name in _INTEGERS},
         prediction=_matrix(instances, "prediction"),
@@ -113,6 +134,24 @@ def read_part(stem: Path) -> Part:
         tables=_read_tables(stem),
         remark=tuple(map(str, instances["remark"])) if "remark" in instances else (),
     )
+
+
+def _check_rows(stem: Path) -> None:
+    """Compare the rows of tables with what their headers say (nothing in version 0.1.0)."""
+    import pyarrow.parquet as pq
+
+    found: dict[str, int] = {}
+    told: list[Any] = []
+    start, ending = f"{stem.name}.", ".parquet"
+    optional = [path.name for path in sorted(stem.parent.glob(f"{start}*{ending}"))]
+    for name in dict.fromkeys([*(f"{start}{each}{ending}" for each in _REQUIRED), *optional]):
+        metadata = pq.read_metadata(stem.parent / name)
+        found[name[len(start) : -len(ending)]] = metadata.num_rows
+        attributes = parse_json((metadata.metadata or {}).get(b"PANDAS_ATTRS", b"{}").decode())
+        told.append(attributes.get(_NUM_ROWS))
+    for each in told:
+        if each is not None and each != found:
+            raise Damage(f"{stem.name} has {found} rows, and was written with {each}")
 
 
 def _read_walks(stem: Path) -> dict[str, Tensor]:
@@ -144,7 +183,7 @@ def _read_tables(stem: Path) -> dict[str, Table]:
         }
         instance = columns.pop("instance")
         nodes = {name[5:]: columns.pop(name) for name in list(columns) if name[:5] == "node:"}
-        found[path.name[len(start) : -len(ending)]] = Table(instance, nodes, columns)
+        found[unquote(path.name[len(start) : -len(ending)])] = Table(instance, nodes, columns)
     return found
 
 

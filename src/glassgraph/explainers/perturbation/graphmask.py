@@ -369,6 +369,7 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
     def _restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         self._path = RegularizationPath.restore(tensors, about, self._divergence)
         assert self._path.chosen is not None
+        self._path.modules()  # every solution can be built, not the chosen one alone
         self._network = self._path.network(self._path.chosen)
 
 

@@ -1,0 +1,227 @@
+"""A run that is saved as it goes, and resumed where it died.
+
+A run is the same run if method, settings, seed, task, target, index, data, model and (for methods
+that learn first) what was learned are the same. Whatever is not a number is compared by a digest.
+It goes on with the batches that the other would have made: numbers of an instance do not depend
+on its batch but for rounding, and rounding is the same in the same batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from glassgraph.black_box.callable_module import CallableModule
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.graph import TypedGraph
+from glassgraph.core.instances import Instances
+from glassgraph.core.prepare import Preparation, Schedule
+from glassgraph.core.task import Target
+from glassgraph.errors import HyperParameterError
+from glassgraph.results.explanation import Explanations, Part
+from glassgraph.results.resuming import Asked, ResumeWarning
+from glassgraph.results.store import Writer
+
+
+class Saved(Protocol):
+    """What is read of an explainer here."""
+
+    model: Any
+    call: Any
+    memory_budget: int
+
+    @property
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The method's own."""
+
+    def learned(self) -> Mapping[str, Tensor]:
+        """What it learned before it explains."""
+
+
+class SavedRun:
+    """The parts of a run, and their folder if it has one.
+
+    Args:
+        explainer: what explains.
+        empty: the result without parts.
+        instances: what is explained.
+        target: the explained class.
+        folder: where to; None for nowhere.
+        resume: go on with the run that is there.
+
+    Raises:
+        HyperParameterError: if nothing says from which folder to resume.
+        GlassgraphError: see `Writer`.
+    """
+
+    def __init__(
+        self,
+        explainer: Saved,
+        empty: Explanations,
+        instances: Instances,
+        target: Target,
+        folder: str | Path | None,
+        *,
+        resume: bool = False,
+    ) -> None:
+        self._instances, self._target = instances, target
+        self._budget = explainer.memory_budget
+        self._schedule = Schedule()
+        self._writer: Writer | None = None
+        self.parts: list[Part] = []
+        self.provenance = empty.provenance
+        if folder is None:
+            if resume:
+                raise HyperParameterError("resume=True needs save_to=, the folder to go on with")
+            return
+        asked = _asked(explainer, empty, instances, target)
+        self._writer = Writer(Path(folder), empty.contents(), asked=asked, resume=resume)
+        self.parts = self._writer.finished
+        try:
+            if self.parts:
+                self._take_over(explainer)
+        except BaseException:  # a warning that is an error, for one
+            self._writer.close()
+            raise
+
+    @property
+    def num_done(self) -> int:
+        """How many instances are finished."""
+        return sum(int(part.position.numel()) for part in self.parts)
+
+    @property
+    def where(self) -> str:
+        """Where unfinished parts are, for a message."""
+        if self._writer is None:
+            return ""
+        return ", and saved: resume=True goes on with them" + (
+            "; until they are whole the folder holds the earlier result"
+            if self._writer.is_replacing
+            else ""
+        )
+
+    def batches(
+        self, preparation: Preparation, budget: int
+    ) -> Iterator[tuple[Tensor, InstanceBatch]]:
+        """What is left to explain, each batch with the positions it covers."""
+        if self.num_done == len(self._instances):
+            return
+        done = torch.cat([torch.empty(0).long(), *(part.position for part in self.parts)])
+        done = done.to(self._instances.index.device)
+        found = preparation.batches(self._instances, self._target, budget, self._schedule)
+        for position, batch in found:
+            is_left = ~torch.isin(position, done)
+            if bool(is_left.all()):
+                yield position, batch
+            elif bool(is_left.any()):
+                yield position[is_left], batch.take(is_left.nonzero().view(-1))
+
+    def add(self, part: Part) -> None:
+        """A part is finished."""
+        self.parts.append(part)
+        if self._writer is not None:
+            self._writer.append(part, {**vars(self._schedule), "memory_budget": self._budget})
+
+    def finish(self) -> None:
+        """Everything is explained."""
+        if self._writer is not None:
+            self._writer.commit(is_complete=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _take_over(self, explainer: Saved) -> None:
+        """Go on where the other run was."""
+        assert self._writer is not None
+        self.provenance = self._writer.provenance
+        told = self._writer.schedule
+        start, group = told.get("start"), told.get("group")
+        if isinstance(start, int) and 0 <= start <= len(self._instances):
+            self._schedule.start = start
+            if isinstance(group, int) and told.get("memory_budget") == self._budget:
+                self._schedule.group = group
+        unchecked = _unchecked(explainer)
+        if unchecked:
+            warnings.warn(
+                f"what is resumed cannot be compared in full: {', '.join(unchecked)}; resume only "
+                "if nothing of it has changed",
+                ResumeWarning,
+                stacklevel=4,
+            )
+
+
+def _unchecked(explainer: Saved) -> list[str]:
+    """What a digest says nothing about."""
+    found = []
+    if isinstance(explainer.model, CallableModule):
+        found.append("the model is a plain function")
+    elif isinstance(explainer.model, nn.Module) and not explainer.model.state_dict():
+        found.append("the model has no parameters or buffers")
+    if explainer.call is not None:
+        found.append("call is a function")
+    settings = explainer.hyper_parameters.items()
+    return found + [f"{name} is a function" for name, value in settings if callable(value)]
+
+
+def _asked(
+    explainer: Saved, empty: Explanations, instances: Instances, target: Target
+) -> dict[str, Any]:
+    """What makes a run this one, besides its provenance."""
+    assert empty.graph is not None
+    asked: Asked = {
+        "instances": len(instances),
+        "index": _digest(vars(instances)),
+        "target": _digest({"target": target}) if isinstance(target, Tensor) else target,
+        "data": _digest(_contents(empty.graph)),
+    }
+    if isinstance(target, tuple):
+        asked["target"] = list(target)
+    learned = explainer.learned()
+    if learned:
+        asked["learned"] = _digest(learned)
+    return asked
+
+
+def _contents(graph: TypedGraph) -> dict[str, Any]:
+    """Everything that the data hold, by name, in their order."""
+    return {
+        f"{number} {key}": value
+        for number, store in enumerate(graph.data.stores)
+        for key, value in sorted(store.to_dict().items())
+    } | {"types": repr((graph.node_types, graph.edge_types))}
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """A short hash; what is neither a tensor, an array nor plain counts by its type alone."""
+    digest = hashlib.sha256()
+    for name, value in values.items():
+        digest.update(repr(name).encode())
+        if isinstance(value, Tensor) and value.layout == torch.strided:
+            value = value.detach().cpu().contiguous()
+            digest.update(str((value.dtype, tuple(value.shape))).encode())
+            flat = value.view(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+        elif isinstance(value, np.ndarray) and value.dtype != object:
+            digest.update(str((value.dtype, value.shape)).encode() + value.tobytes())
+        else:
+            is_plain = isinstance(value, (str, int, float, bool, list, tuple, type(None)))
+            digest.update((repr(value) if is_plain else type(value).__qualname__).encode())
+    return digest.hexdigest()[:16]
