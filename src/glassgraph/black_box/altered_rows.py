@@ -21,6 +21,7 @@ from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
+from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.reachability import hops_away
 from glassgraph.core.receptive import Fields, expand
 
@@ -218,7 +219,8 @@ class AlteredRows:
         try:
             self.is_sharing = True
             shared = self.output(asked)
-        except Exception:  # noqa: BLE001 - the shared graph is ours
+        except Exception as error:  # noqa: BLE001 - the shared graph is ours
+            let_through(error)
             return False
         return bool(rows_agree(shared, self._in_full(asked, chosen[base])).all())
 

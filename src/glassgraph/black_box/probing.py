@@ -24,6 +24,8 @@ from glassgraph.core.context import data_about, rows_agree, run_on
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances, resolve_instances
 from glassgraph.core.links import link_keys
+from glassgraph.core.node_tables import NodeTables
+from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import everything, pack, pack_whole
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import Fields, receptive_fields
@@ -55,12 +57,21 @@ def prepare_black_box(
         GlassgraphError: for a malformed graph, or a call that fails.
     """
 
-    def find_wiring(graph: TypedGraph, task: Task) -> OpaqueWiring:
+    def find_wiring(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWiring:
         if num_hops is not None or task.level == "graph":
             return OpaqueWiring(reach=num_hops or 1)
         return find_reach(model_call, graph, task)
 
-    return Preparation.with_wiring(model_call, task, data, check, find_wiring)
+    preparation = Preparation.with_wiring(model_call, task, data, check, find_wiring)
+    wiring, graph = preparation.wiring, preparation.graph
+    if isinstance(wiring, OpaqueWiring) and wiring.sees_everything:
+        tables = NodeTables.of(model_call.model, graph)
+        if tables is not None:  # what lies in the model may belong to nodes
+            cutting = preparation.model_call.with_tables(tables)
+            found = find_reach(cutting, graph, preparation.task)
+            if not found.sees_everything:
+                preparation.model_call, preparation.wiring = cutting, found
+    return preparation
 
 
 def find_reach(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWiring:
@@ -109,11 +120,13 @@ class _Scene:
         try:
             packed = pack(self.graph, fields, model_call, task, self.instances.index)
             rows = output_rows(self.graph, fields, packed, task)
-        except Exception:  # noqa: BLE001 - what cannot be cut needs the whole
+        except Exception as error:  # noqa: BLE001 - what cannot be cut needs the whole
+            let_through(error)
             return False
         try:
             result = model_call(packed.data)
         except Exception as error:  # noqa: BLE001 - the cut graph is ours
+            let_through(error)
             _refuse_chance(model_call, packed.data, error)
             return False
         try:
@@ -148,7 +161,7 @@ def _scenes(model_call: ModelCall, graph: TypedGraph, task: Task) -> list[_Scene
         try:
             scene = graph if number == 0 else TypedGraph.read(data)
             instances = _probes(scene, task)
-            given = data_about(scene, task, instances)
+            given = data_about(scene, task, model_call, instances)
             fields = everything(scene, instances.seeds)
             edge_row = instances.index if task.is_about_edges else None
             packed = pack_whole(scene, given, fields, edge_row)

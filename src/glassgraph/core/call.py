@@ -1,20 +1,34 @@
-"""How a model is called: the names in ``forward``'s signature are looked up in the data."""
+"""How a model is called: the names in ``forward``'s signature are looked up in the data.
+
+An argument named ``data``, ``graph``, ``g``, ... or annotated as a ``Data``, ``HeteroData`` or
+``Batch`` is given the data object itself. A single argument named ``batch``, or like nothing in the
+data, may mean either; `ModelCall.ways` lists both, and they are tried (`glassgraph.core.trials`).
+"""
 
 from __future__ import annotations
 
+import copy
 import inspect
-from typing import Any
+from typing import Any, get_args
 
-from torch import nn
-from torch_geometric.data import HeteroData
+from torch import Tensor, nn
+from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
 
+from glassgraph.core.node_tables import NodeTables
+from glassgraph.core.packed_batch import BATCH_NAMES
 from glassgraph.core.shield import Shield
 from glassgraph.core.task import Call
 from glassgraph.errors import ModelCallError
 
 #: Names under which a model takes the whole data object.
 _WHOLE_DATA = frozenset({"data", "graph", "hetero_data", "batch_data", "g"})
+#: Classes of data objects, where annotations are strings.
+_DATA_CLASSES = frozenset({"Data", "HeteroData", "Batch", "BaseData"})
+#: Annotations that say that an argument is no data object.
+_TENSORS = (Tensor, "Tensor", "torch.Tensor")
+#: Looked up as properties where the data do not store them.
+_PROPERTIES = frozenset({"num_edges", "num_graphs", "batch_size"})
 
 
 class ModelCall:
@@ -30,28 +44,69 @@ class ModelCall:
 
     def __init__(self, model: nn.Module, call: Call | None = None) -> None:
         self.model = model
+        #: Whether a single graph of a list is given as what a loader makes of it: a ``Batch`` whose
+        #: numbers are tensors and whose words are lists.
+        self.is_collating = False
+        #: Tensors of the model that belong to nodes, and are cut as the data are.
+        self.tables: NodeTables | None = None
         self._call = call
         self._shield = Shield()
         self._parameters: list[inspect.Parameter] = []
+        self._passes_words = True
         if call is None:
-            signature = inspect.signature(model.forward)
-            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-            self._parameters = [p for p in signature.parameters.values() if p.kind not in variadic]
+            self._parameters, self._passes_words = _named_parameters(model)
             if not self._parameters:
                 raise ModelCallError(
                     f"{type(model).__name__}.forward names no arguments; pass "
                     "call=lambda model, data: model(...)"
                 )
+        #: Whether nodes carry ``n_id``, the user's numbers of them.
+        self.reads_ids = any(p.name in ("n_id", "n_id_dict") for p in self._parameters)
+        self._required = [p for p in self._parameters if p.default is inspect.Parameter.empty]
+        self._objects = frozenset(p.name for p in self._required if _is_whole_data(p))
+        self._single = self._required[0] if len(self._required) == 1 else None
+        self._as_object = self._single is not None and (
+            self._single.name in self._objects or _may_be_data(self._single, "batch")
+        )
 
-        self._by_name = not self.takes_whole_data
+    def ways(self, data: Any) -> list[ModelCall]:
+        """This call, or what it may also mean where the signature can be read in two ways."""
+        single = self._single
+        if single is None or self._objects or not _may_be_data(single, single.name):
+            return [self]
+        by_name, by_object = copy.copy(self), copy.copy(self)
+        by_name._as_object, by_object._as_object = False, True
+        by_name._shield, by_object._shield = Shield(), Shield()
+        is_first = single.name == "batch" or not _look_up(data, single.name)[0]
+        return [by_object, by_name] if is_first else [by_name, by_object]
+
+    def collating(self) -> ModelCall:
+        """The same call, which is given single graphs as a loader collates them."""
+        other = copy.copy(self)
+        other.is_collating, other._shield = True, Shield()
+        return other
+
+    def with_ids(self) -> ModelCall:
+        """The same call, on data whose nodes carry their numbers."""
+        other = copy.copy(self)
+        other.reads_ids, other._shield = True, Shield()
+        return other
+
+    def with_tables(self, tables: NodeTables) -> ModelCall:
+        """The same call, with tensors of the model cut as the data are."""
+        other = self.with_ids()
+        other.tables = tables
+        return other
+
+    @property
+    def gives_object(self) -> bool:
+        """Whether the model sees the data object, and may read whatever is in it."""
+        return self.takes_whole_data or bool(self._objects)
 
     @property
     def takes_whole_data(self) -> bool:
-        """Whether the model is given the data object itself."""
-        if self._call is not None:
-            return True
-        required = [p for p in self._parameters if p.default is inspect.Parameter.empty]
-        return len(required) == 1 and _is_whole_data(required[0])
+        """Whether the model is given the data object itself, alone."""
+        return self._call is not None or self._as_object
 
     @property
     def argument_names(self) -> list[str]:
@@ -60,15 +115,23 @@ class ModelCall:
 
     def needs(self, name: str) -> bool:
         """Whether an attribute of the data may be read by the model."""
-        if self.takes_whole_data:
+        if self.gives_object:
             return True
         return any(p.name in (name, f"{name}_dict") for p in self._parameters)
 
     def requires(self, name: str) -> bool:
         """Whether ``forward`` cannot be called without an argument of this name."""
-        return not self.takes_whole_data and any(
-            p.name == name and p.default is inspect.Parameter.empty for p in self._parameters
-        )
+        return not self.takes_whole_data and any(p.name == name for p in self._required)
+
+    def wants_batch(self, *, if_optional: bool) -> bool:
+        """Whether the model has to be told which graph a node belongs to.
+
+        Args:
+            if_optional: count what it may go without, as it must where there are several graphs.
+        """
+        if if_optional:
+            return any(map(self.needs, BATCH_NAMES))
+        return any(self.requires(name) for name in (*BATCH_NAMES, "batch_dict", "ptr_dict"))
 
     def __call__(self, data: Any) -> Any:
         """Call the model on data of its own; what it writes into them stays there, see `Shield`.
@@ -77,14 +140,28 @@ class ModelCall:
             ModelCallError: if ``forward`` needs a name that the data lack, or writes into a tensor
                 that it did not write into when it was first called.
         """
-        if self._by_name and self._shield.is_clear:  # nothing to replace, nothing to copy
+        if self.tables is None:
+            return self._run(data)
+        with self.tables.cut(data):
+            return self._run(data)
+
+    def _run(self, data: Any) -> Any:
+        if not self.gives_object and self._shield.is_clear:  # nothing to replace, nothing to copy
             arguments = self._arguments(data)
             with self._shield.watching(arguments):
-                return self.model(**arguments)
+                return self._call_by_name(arguments)
         with self._shield.over(data) as own:
             if self._call is not None:
                 return self._call(self.model, own)
-            return self.model(**self._arguments(own)) if self._by_name else self.model(own)
+            return self.model(own) if self._as_object else self._call_by_name(self._arguments(own))
+
+    def _call_by_name(self, arguments: dict[str, Any]) -> Any:
+        names = [p.name for p in self._parameters if self._is_positional(p)]
+        positional = [arguments.pop(name) for name in names if name in arguments]
+        return self.model(*positional, **arguments)
+
+    def _is_positional(self, parameter: inspect.Parameter) -> bool:
+        return parameter.kind is inspect.Parameter.POSITIONAL_ONLY or not self._passes_words
 
     def _arguments(self, data: Any) -> dict[str, Any]:
         arguments = {}
@@ -92,6 +169,8 @@ class ModelCall:
             found, value = _look_up(data, parameter.name)
             if found:
                 arguments[parameter.name] = value
+            elif parameter.name in self._objects:
+                arguments[parameter.name] = data
             elif parameter.default is inspect.Parameter.empty:
                 raise ModelCallError(
                     f"{type(self.model).__name__}.forward needs {parameter.name!r}, which the "
@@ -101,13 +180,53 @@ class ModelCall:
         return arguments
 
 
+def _named_parameters(model: nn.Module) -> tuple[list[inspect.Parameter], bool]:
+    """The arguments of ``forward`` that have names, and whether they may be passed by name.
+
+    A wrapper that takes ``*args, **kwargs`` around a single module passes on what that one names.
+    """
+    kinds = inspect.Parameter
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    variadic = {p.kind for p in parameters} & {kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD}
+    named = [p for p in parameters if p.kind not in variadic]
+    children = list(model.children())
+    if named or not variadic or len(children) != 1:
+        return named, True
+    inner, passes_words = _named_parameters(children[0])
+    return inner, passes_words and kinds.VAR_KEYWORD in variadic
+
+
 def _is_whole_data(parameter: inspect.Parameter) -> bool:
-    annotation = parameter.annotation
-    is_data = isinstance(annotation, type) and issubclass(annotation, BaseData)
-    return is_data or parameter.name in _WHOLE_DATA
+    if parameter.name in _WHOLE_DATA:
+        return parameter.annotation not in _TENSORS
+    return _is_data_class(parameter.annotation)
+
+
+def _is_data_class(annotation: Any) -> bool:
+    """Whether an annotation names a data object, or something or a data object."""
+    if isinstance(annotation, str):
+        words = annotation.replace("|", ",").replace("[", ",").replace("]", ",").split(",")
+        return any(word.strip().rpartition(".")[2] in _DATA_CLASSES for word in words)
+    if isinstance(annotation, type):
+        return issubclass(annotation, (BaseData, Batch))
+    return any(map(_is_data_class, get_args(annotation)))
+
+
+def _may_be_data(parameter: inspect.Parameter, name: str) -> bool:
+    """Whether an argument that goes by a name says nothing against being a data object."""
+    return parameter.name == name and parameter.annotation in (inspect.Parameter.empty, Any, "Any")
 
 
 def _look_up(data: Any, name: str) -> tuple[bool, Any]:
+    if name in ("num_nodes", "num_nodes_dict"):  # stored or counted
+        return hasattr(data, name), getattr(data, name, None)
+    found, value = _look_up_attribute(data, name)
+    if not found and name in _PROPERTIES and hasattr(data, name):
+        return True, getattr(data, name)
+    return found, value
+
+
+def _look_up_attribute(data: Any, name: str) -> tuple[bool, Any]:
     if not isinstance(data, HeteroData):
         return (True, data[name]) if name in data else (False, None)
     key = name.removesuffix("_dict")

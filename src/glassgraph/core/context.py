@@ -9,13 +9,13 @@ would get wrong at its boundary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from glassgraph.core.batch import select_rows
 from glassgraph.core.call import ModelCall
@@ -23,12 +23,23 @@ from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
 from glassgraph.core.links import set_links
-from glassgraph.core.pack import Packed, everything, pack, pack_whole, rows_of_graphs
+from glassgraph.core.out_of_memory import let_through
+from glassgraph.core.pack import (
+    Packed,
+    carries_ids,
+    everything,
+    pack,
+    pack_whole,
+    rows_of_graphs,
+)
+from glassgraph.core.packed_batch import as_batch
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring
 from glassgraph.core.task import Task
 from glassgraph.errors import GlassgraphError, ModelCallError, ModelOutputError
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -47,7 +58,7 @@ class Context:
     num_edges: int
 
 
-def run_on(model_call: ModelCall, data: Any) -> Any:
+def run_on(model_call: Callable[[Any], T], data: Any) -> T:
     """Call the model on the user's own data.
 
     Raises:
@@ -58,18 +69,28 @@ def run_on(model_call: ModelCall, data: Any) -> Any:
     except GlassgraphError:
         raise
     except Exception as error:
+        let_through(error)
         raise ModelCallError(
             f"the model failed on the data: {type(error).__name__}: {error}"
         ) from error
 
 
-def own_data(graph: TypedGraph, task: Task) -> Any:
-    """A copy of the user's data: a plain edge_index, a ``batch`` where a graph task needs one."""
+def own_data(graph: TypedGraph, task: Task, model_call: ModelCall) -> Any:
+    """A copy of the user's data as the model is to see them: a plain ``edge_index``, what it needs.
+
+    That is ``n_id``, the numbers of nodes, if it reads them, and a ``Batch`` where there are
+    several graphs or the task is about graphs.
+    """
     data = _copied(graph.data)
     if isinstance(data, Data):
         data.edge_index = torch.stack([graph.source, graph.destination])
-        if task.level == "graph" and "batch" not in data:
-            data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
+    for number, store in enumerate(graph.node_stores(data)):
+        if carries_ids(graph, store, model_call):
+            count = graph.node_offset[number + 1] - graph.node_offset[number]
+            store["n_id"] = torch.arange(count, device=graph.device)
+    is_split = task.level == "graph" or graph.node_graph is not None
+    if model_call.wants_batch(if_optional=is_split):
+        data = as_batch(data, graph.device)
     return data
 
 
@@ -83,9 +104,9 @@ def _copied(data: Any) -> Any:
     return data
 
 
-def data_about(graph: TypedGraph, task: Task, instances: Instances) -> Any:
+def data_about(graph: TypedGraph, task: Task, model_call: ModelCall, instances: Instances) -> Any:
     """`own_data`; of a link task with the links of some instances alone."""
-    data = own_data(graph, task)
+    data = own_data(graph, task, model_call)
     if task.is_about_links:
         set_links(data, graph, instances.seeds, instances.index)
     return data
@@ -99,7 +120,7 @@ def full_context(
     Raises:
         ModelCallError: if it fails there.
     """
-    data = data_about(graph, task, instances)
+    data = data_about(graph, task, model_call, instances)
     rows: Tensor | None = None
     num_rows: int | None = None
     if task.is_about_edges:
@@ -165,17 +186,18 @@ def graph_context(
 
 
 def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
-    """One of the user's graphs, with a ``batch`` of zeros where the model wants one."""
+    """One of the user's graphs, as a ``Batch`` of one where the model wants to know of graphs."""
     if graph.is_split:
         data = _copied(graph.single(number))
+        if model_call.is_collating:
+            return Batch.from_data_list([data])
     elif graph.node_graph is None:
-        data = own_data(graph, Task("graph"))
+        return own_data(graph, Task("graph"), model_call)
     else:  # graphs side by side in one Data
         index = torch.tensor([number], device=graph.device)
-        data = pack(graph, whole_graphs(graph, index), model_call, Task("graph"), index).data
-    for store in graph.node_stores(data):
-        if model_call.needs("batch") and "batch" not in store:
-            store.batch = torch.zeros(store.num_nodes, dtype=torch.long, device=graph.device)
+        return pack(graph, whole_graphs(graph, index), model_call, Task("graph"), index).data
+    if model_call.wants_batch(if_optional=True):
+        return as_batch(data, graph.device, like=graph.data)
     return data
 
 

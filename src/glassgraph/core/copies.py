@@ -24,6 +24,7 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
+from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.receptive import Fields, expand
 
 #: Message rows per layer that one pass over copies works on, about a cache's worth.
@@ -68,15 +69,15 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
     can_share = can_share and not batch.is_whole
     if can_share and not batch.wiring.needs_both_directions:
         turns = _shared_copies(batch, most_rows)
-        if _is_right(first := next(turns), batch):
+        if (first := _first_if_right(turns, batch)) is not None:
             yield first
             yield from turns
             return
     turns = _whole_copies(batch, most_rows)
-    if _is_right(first := next(turns), batch):
+    if (first := _first_if_right(turns, batch)) is not None:
         yield first
         yield from turns
-    else:  # the model mixes what lies side by side
+    else:  # the model mixes what lies side by side, or is for one at a time
         yield from _whole_copies(batch, 1)
 
 
@@ -105,8 +106,13 @@ def repeat_instances(batch: InstanceBatch, most: int, budget: int) -> tuple[Inst
         return batch, 1
     times = -(-most // -(-most // times))  # as few as do with the same number of passes
     owner = torch.arange(batch.num_instances, device=batch.device).repeat(times)
-    copies = batch.take(owner)
-    return (copies, times) if are_apart(copies, batch.reference[owner]) else (batch, 1)
+    try:
+        copies = batch.take(owner)
+        is_right = are_apart(copies, batch.reference[owner])
+    except Exception as error:  # noqa: BLE001 - a model for one graph at a time
+        let_through(error)
+        return batch, 1
+    return (copies, times) if is_right else (batch, 1)
 
 
 def are_apart(copies: InstanceBatch, reference: Tensor) -> bool:
@@ -122,9 +128,15 @@ def are_apart(copies: InstanceBatch, reference: Tensor) -> bool:
     return _are_calm(copies, every[1::2], reference)
 
 
-def _is_right(turn: Turn, batch: InstanceBatch) -> bool:
-    """Whether copies, and the originals that they share, leave each other alone."""
-    return batch.is_whole or _are_calm(turn.batch, turn.copy[::2], turn.batch.reference)
+def _first_if_right(turns: Iterator[Turn], batch: InstanceBatch) -> Turn | None:
+    """The first turn, if its copies, and the originals that they share, leave each other alone."""
+    try:
+        turn = next(turns)
+        if batch.is_whole or _are_calm(turn.batch, turn.copy[::2], turn.batch.reference):
+            return turn
+    except Exception as error:  # noqa: BLE001 - the copies are ours
+        let_through(error)
+    return None
 
 
 @torch.no_grad()

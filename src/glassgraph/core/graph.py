@@ -25,6 +25,7 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.edge_index import EdgeIndex
 from torch_geometric.utils import is_sparse
 
+from glassgraph.core.collate import collate
 from glassgraph.errors import GraphError, SparseAdjacencyError
 
 EdgeTypeName = tuple[str, str, str]
@@ -120,6 +121,7 @@ class TypedGraph:
     _incoming: CompressedIndex | None = field(default=None, repr=False)
     _outgoing: CompressedIndex | None = field(default=None, repr=False)
     _by_graph: tuple[CompressedIndex, CompressedIndex] | None = field(default=None, repr=False)
+    _rows: dict[tuple[Any, str], Tensor | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def joined(self) -> JoinedGraphs | None:
@@ -151,7 +153,7 @@ class TypedGraph:
         graphs: list[Any] | None = None
         if not isinstance(data, BaseData):  # else one graph, or a Batch of them
             graphs = _read_list(data)
-            data = Batch.from_data_list(graphs)
+            data = collate(graphs)
         _check_edges(data, "")
         _check_features(data)
         return _flatten(data, graphs)
@@ -279,6 +281,30 @@ class TypedGraph:
         if isinstance(self.data, Batch):
             return cast(Any, self.data).get_example(graph)
         return self.data
+
+    def rows_of_graphs(self, store: Any, key: str) -> Tensor | None:
+        """Where the rows of each graph begin in an attribute that has several for each.
+
+        Args:
+            store: name of the node or edge type, None for an attribute of the graph.
+            key: name of a tensor that the graphs were collated with along its first dimension.
+
+        Returns:
+            ``[G + 1]`` pointers; None if the graphs do not account for its rows.
+        """
+        if not self.is_split:
+            return None
+        if (store, key) not in self._rows:
+            sizes = []
+            for number in range(self.num_graphs):
+                own = self.single(number)
+                value = (own if store is None else own[store]).get(key, None)
+                is_tensor = isinstance(value, Tensor) and value.dim() > 0
+                sizes.append(value.size(0) if is_tensor else 0)
+            pointer = torch.tensor(_offsets(sizes), device=self.device)
+            whole = (self.data if store is None else self.data[store])[key]
+            self._rows[store, key] = pointer if int(pointer[-1]) == whole.size(0) else None
+        return self._rows[store, key]
 
     def first_node(self, graph: int, node_type: int = 0) -> int:
         """First flat node of a graph within a node type."""

@@ -13,7 +13,15 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import Candidates
 from glassgraph.core.graph import JoinedGraphs, TypedGraph
 from glassgraph.core.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
-from glassgraph.core.receptive import Fields
+from glassgraph.core.packed_batch import (
+    PackedBatch,
+    empty_batch,
+    followed_in,
+    kind_of,
+    set_owner,
+    take_rows,
+)
+from glassgraph.core.receptive import Fields, expand
 from glassgraph.core.task import Task
 
 
@@ -70,30 +78,65 @@ def pack(
         CannotPack: if the model needs an attribute that cannot be cut (an index other than
             ``edge_index``, say).
     """
+    pieces = _Pieces.of(graph, fields, task.level)
     if graph.is_heterogeneous:
-        return _pack_heterogeneous(graph, fields, model_call, task.level)
+        return _pack_heterogeneous(graph, fields, model_call, pieces)
     data: Any = Data()
     level, edge, edge_row = task.level, fields.edge, None
     edge_index = torch.stack([fields.source, fields.destination])
     if task.is_about_edges:
         explained = ExplainedEdges.find(graph, fields, index)
         edge, edge_index, edge_row = explained.edge, explained.ends, explained.row
+    if _wants_batch(graph, model_call, level):
+        data = empty_batch(kind_of(graph.data))
     links = link_keys(graph.data)
     for key, value in _attributes(graph.data, model_call):
         if key in links and "index" in key and key != LINK_INDEX:
             raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
         if key not in links:
-            data[key] = _cut(graph.data, key, value, fields.node, edge, graph, fields, level)
+            data[key] = _cut(graph.data, key, value, fields.node, edge, graph, pieces)
     data.edge_index = edge_index
     data.num_nodes = fields.node.numel()
-    if _wants_batch(graph, model_call, level):
-        data.batch = rows_of_nodes(graph, fields, level)
+    if isinstance(data, PackedBatch):
+        set_owner(data, pieces.owner, pieces.graph.numel(), followed_in(graph.data))
+    if carries_ids(graph, graph.data, model_call):
+        data.n_id = fields.node
     if task.is_about_links:
         set_links(data, graph, fields.seed, index)
     position = torch.arange(fields.edge.numel(), device=graph.device)
     node_position = torch.arange(fields.node.numel(), device=graph.device)
     view = EdgeView(position, fields.source, fields.destination)
     return Packed(data, [view], [node_position], edge_row)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """What lies side by side, as the model is told: an instance, or each of its graphs.
+
+    Attributes:
+        owner: ``[n]`` the piece of each packed node, ascending.
+        graph: ``[P]`` which of the user's graphs each is (a part) of.
+        is_whole: whether pieces are whole graphs, of which a graph task wants one row each.
+    """
+
+    owner: Tensor
+    graph: Tensor
+    is_whole: bool
+
+    @classmethod
+    def of(cls, graph: TypedGraph, fields: Fields, level: str) -> _Pieces:
+        owner, is_whole = rows_of_nodes(graph, fields, level), level == "graph"
+        if graph.node_graph is None:
+            return cls(owner, owner.new_zeros(fields.num_instances), is_whole)
+        node_graph = graph.node_graph[fields.node]
+        if is_whole:
+            num_rows = max(fields.num_instances, int(owner.max()) + 1 if owner.numel() else 0)
+            of_row = owner.new_zeros(num_rows)
+            of_row[owner] = node_graph
+            return cls(owner, of_row, is_whole)
+        key = owner * graph.num_graphs + node_graph  # edges may run between the graphs of a field
+        found, owner = torch.unique(key, return_inverse=True)
+        return cls(owner, found % graph.num_graphs, is_whole)
 
 
 def _attributes(store: Any, model_call: ModelCall) -> list[tuple[str, Any]]:
@@ -110,28 +153,33 @@ def _cut(
     node: Tensor,
     edge: Tensor,
     graph: TypedGraph,
-    fields: Fields,
-    level: str,
+    pieces: _Pieces,
 ) -> Any:
     """Cut one attribute of a store down to the packed nodes or edges."""
-    if not isinstance(value, Tensor) or value.dim() == 0:
+    if isinstance(value, Tensor) and value.dim() == 0:
         return value
     if store.is_node_attr(key):
-        return value.index_select(0, node)
+        return take_rows(value, node)
     if store.is_edge_attr(key):
-        return value.index_select(0, edge)
+        return take_rows(value, edge)
+    if not isinstance(value, Tensor):
+        return _of_graphs(graph, None, key, value, pieces)
     if "index" in key or "face" in key:
         raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
     if "edge" in key or "node" in key:  # of hyperedges, say: numbered by what edge_index holds
         raise CannotPack(f"{key} has one row neither for each node nor for each edge")
-    if value.size(0) == graph.num_graphs and graph.node_graph is not None:
-        row = rows_of_nodes(graph, fields, level)
-        num_rows = max(fields.num_instances, int(row.max()) + 1 if row.numel() else 0)
-        owner = torch.zeros(num_rows, dtype=torch.long, device=graph.device)
-        owner[row] = graph.node_graph[fields.node]
-        return value.index_select(0, owner)
-    if level == "graph" and value.size(0) == 1:
-        return value.expand(fields.num_instances, *value.shape[1:])
+    return _of_graphs(graph, store._key, key, value, pieces)
+
+
+def _of_graphs(graph: TypedGraph, node_type: Any, key: str, value: Any, pieces: _Pieces) -> Any:
+    """What an attribute holds of the graphs that the pieces are of; all of it if they share it."""
+    if graph.node_graph is not None:
+        if isinstance(value, (Tensor, list)) and len(value) == graph.num_graphs:
+            return take_rows(value, pieces.graph)
+        pointer = graph.rows_of_graphs(node_type, key) if isinstance(value, Tensor) else None
+        return value if pointer is None else value[expand(pointer, pieces.graph)[0]]
+    if isinstance(value, Tensor) and pieces.is_whole and value.size(0) == 1:
+        return value.expand(pieces.graph.numel(), *value.shape[1:])
     return value
 
 
@@ -162,11 +210,17 @@ def _first_rows(joined: JoinedGraphs, node_graph: Tensor, fields: Fields) -> Ten
 
 
 def _wants_batch(graph: TypedGraph, model_call: ModelCall, level: str) -> bool:
-    return model_call.needs("batch") and (level == "graph" or graph.node_graph is not None)
+    is_split = level == "graph" or graph.node_graph is not None
+    return model_call.wants_batch(if_optional=is_split)
+
+
+def carries_ids(graph: TypedGraph, store: Any, model_call: ModelCall) -> bool:
+    """Whether nodes carry ``n_id``, the user's numbers of them, as in PyG's `NeighborLoader`."""
+    return model_call.reads_ids and graph.node_graph is None and "n_id" not in store
 
 
 def _pack_heterogeneous(
-    graph: TypedGraph, fields: Fields, model_call: ModelCall, level: str
+    graph: TypedGraph, fields: Fields, model_call: ModelCall, pieces: _Pieces
 ) -> Packed:
     data: Any = HeteroData()
     device = graph.device
@@ -174,7 +228,9 @@ def _pack_heterogeneous(
     edge_type = _type_of(fields.edge, graph.edge_offset)
     within = torch.empty_like(fields.node)
     node_position, views = [], []
-    with_batch = _wants_batch(graph, model_call, level)
+    with_batch = _wants_batch(graph, model_call, "graph" if pieces.is_whole else "")
+    if with_batch:
+        data = empty_batch(kind_of(graph.data))
     for number, name in enumerate(graph.node_types):
         position = (node_type == number).nonzero().view(-1)
         within[position] = torch.arange(position.numel(), device=device)
@@ -182,10 +238,13 @@ def _pack_heterogeneous(
         store = graph.data[name]
         node = fields.node[position] - graph.node_offset[number]
         for key, value in _attributes(store, model_call):
-            data[name][key] = _cut(store, key, value, node, node, graph, fields, level)
+            data[name][key] = _cut(store, key, value, node, node, graph, pieces)
         data[name].num_nodes = position.numel()
+        if carries_ids(graph, store, model_call):
+            data[name].n_id = node
         if with_batch:
-            data[name].batch = fields.node_instance[position]
+            num_pieces = pieces.graph.numel()
+            set_owner(data[name], pieces.owner[position], num_pieces, followed_in(store))
     for number, edge_name in enumerate(graph.edge_types):
         position = (edge_type == number).nonzero().view(-1)
         source = within[fields.source[position]]
@@ -196,11 +255,10 @@ def _pack_heterogeneous(
         edge = fields.edge[position] - graph.edge_offset[number]
         for key, value in _attributes(store, model_call):
             if key not in links:
-                data[edge_name][key] = _cut(store, key, value, edge, edge, graph, fields, level)
+                data[edge_name][key] = _cut(store, key, value, edge, edge, graph, pieces)
         views.append(EdgeView(position, source, destination))
-    for key, value in graph.data.stores[0].items():
-        if not isinstance(value, Tensor) and key not in ("batch", "ptr"):
-            data[key] = value
+    for key, value in _attributes(graph.data.stores[0], model_call):
+        data[key] = _of_graphs(graph, None, key, value, pieces)
     return Packed(data, views, node_position)
 
 

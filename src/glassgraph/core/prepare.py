@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -42,12 +42,15 @@ from glassgraph.core.instances import (
 from glassgraph.core.intercept import Intervention
 from glassgraph.core.labels import labels_of
 from glassgraph.core.links import check_link_attributes, find_links
+from glassgraph.core.node_tables import NodeTables
+from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
+from glassgraph.core.trials import first_right, first_way
 from glassgraph.core.unseen import find_unseen
 from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
 
@@ -56,6 +59,8 @@ from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
 Check = Literal["auto", "full", "local"]
 #: What is done about messages that are sent beside the known ones.
 OnUnseen = Literal["raise", "warn", "ignore"]
+#: What was packed, and which of its predictions ``[B]`` are right.
+Packing = tuple[InstanceBatch, Tensor]
 
 #: Graphs up to this many edges are always checked in full.
 FULL_CHECK_EDGES = 50_000
@@ -68,6 +73,11 @@ _GRAPHS_CHECKED = 4
 #: Why predictions fall back to the full graph.
 UNCUT = "the model could not run on receptive fields"
 DIFFERENT = "predictions on receptive fields differ from those on the full graph"
+#: The same of graph tasks, whose graphs are not cut but lie side by side.
+_OF_GRAPHS = {
+    UNCUT: "the model could not run on several graphs at once",
+    DIFFERENT: "predictions for several graphs at once differ from those on the full graph alone",
+}
 
 
 class FallbackWarning(UserWarning):
@@ -137,7 +147,9 @@ class Preparation:
             GlassgraphError: for a malformed graph, a model without messages, a call that fails.
         """
         graph, task = _read_graph(data, task, model_call)
-        wiring = trace_wiring(model, model_call, graph, task)
+        model_call, graph, wiring = first_way(
+            model_call, graph, task, lambda way, form: trace_wiring(model, way, form, task)
+        )
         preparation = Preparation(model_call, task, graph, wiring, check, on_unseen)
         if task.level != "graph":
             _ = graph.incoming
@@ -151,7 +163,7 @@ class Preparation:
         task: Task,
         data: Any,
         check: Check,
-        find_wiring: Callable[[TypedGraph, Task], Wiring],
+        find_wiring: Callable[[ModelCall, TypedGraph, Task], Wiring],
     ) -> Preparation:
         """Check the data, of a model whose wiring is found in another way than by tracing it.
 
@@ -168,7 +180,10 @@ class Preparation:
             GlassgraphError: for a malformed graph, or a call that fails.
         """
         graph, task = _read_graph(data, task, model_call)
-        return Preparation(model_call, task, graph, find_wiring(graph, task), check)
+        model_call, graph, wiring = first_way(
+            model_call, graph, task, lambda way, form: find_wiring(way, form, task)
+        )
+        return Preparation(model_call, task, graph, wiring, check)
 
     @property
     def costs(self) -> Costs:
@@ -238,10 +253,13 @@ class Preparation:
             if singles is not None:
                 batch, is_right = self._pack_graphs(chosen, position, target, *singles)
             else:
-                batch, is_right = self._pack_fields(chosen, position, target, full)
+                batch, is_right = self.on_fields(
+                    lambda way: way._pack_fields(chosen, position, target, full)
+                )
         except (TargetError, ModelCallError):
             raise
         except Exception as error:  # noqa: BLE001
+            let_through(error)
             # The cut graph is ours: what fails there may still run on the user's graph.
             failure = error
         if batch is not None and bool(is_right.all()):
@@ -263,6 +281,28 @@ class Preparation:
         yield wrong[:1], whole
         for one in wrong[1:].view(-1, 1):
             yield one, self.whole(instances.take(one), one, target)
+
+    def on_fields(self, pack: Callable[[Preparation], Packing]) -> Packing:
+        """Pack fields, with the model called as it is or, if that is not right, cut like the data.
+
+        Args:
+            pack: packs with a preparation, and says which predictions are right.
+
+        Raises:
+            Exception: what it raised at first, if nothing is right.
+        """
+        found = first_right(self._calls(), lambda call: pack(replace(self, model_call=call)))
+        self.model_call = found[0].model_call
+        return found
+
+    def _calls(self) -> Iterator[ModelCall]:
+        """How the model may be called on fields."""
+        yield self.model_call
+        if self.model_call.tables is None and "tables" not in self._warned:
+            self._warned.add("tables")
+            tables = NodeTables.of(self.model_call.model, self.graph)
+            if tables is not None:
+                yield self.model_call.with_tables(tables)
 
     def _pack_fields(
         self, chosen: Instances, position: Tensor, target: Target, full: Context | None
@@ -362,7 +402,8 @@ class Preparation:
         if self.task.level == "graph":
             data = single_graph(graph, int(chosen.graph[0]), self.model_call)
             return data, whole_graphs(graph, chosen.graph)
-        return data_about(graph, self.task, chosen), everything(graph, chosen.seeds)
+        data = data_about(graph, self.task, self.model_call, chosen)
+        return data, everything(graph, chosen.seeds)
 
     def checks_in_full(self) -> bool:
         """Whether packed predictions are compared with the full graph."""
@@ -407,7 +448,7 @@ class Preparation:
         if self.task.level == "graph":
             data = single_graph(self.graph, 0, self.model_call)
         else:
-            data = own_data(self.graph, self.task)
+            data = own_data(self.graph, self.task, self.model_call)
         with torch.no_grad():
             one, other = (run_on(self.model_call, data) for _ in range(2))
         if _is_same_output(one, other):
@@ -427,12 +468,15 @@ class Preparation:
         if what in self._warned:
             return
         self._warned.add(what)
+        what = _OF_GRAPHS.get(what, what) if self.task.level == "graph" else what
         self._tell_if_unstable()
         reason = "" if error is None else f" ({type(error).__name__}: {error})"
         promise = "" if self._warned & {"unstable", "unseen"} else "the result is right, but "
+        tables = NodeTables.of(self.model_call.model, self.graph)
+        advice = "" if tables is None else f". {tables.advice}"
         warnings.warn(
             f"{what}{reason}; falling back to the full graph, one instance at a time: {promise}"
-            f"slower{self._reason}",
+            f"slower{self._reason}{advice}",
             FallbackWarning,
             stacklevel=2,
         )

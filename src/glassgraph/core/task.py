@@ -164,6 +164,12 @@ def as_matrix(
         output = output.view(1, 1)
     elif output.dim() == 1:
         output = output.unsqueeze(-1)
+    if level == "graph" and num_rows is not None and output.size(0) == 1 < num_rows:
+        raise ModelOutputError(
+            f"the model returned one row for {num_rows} graphs side by side: it pools all nodes "
+            "there are. To explain many at once let it tell them apart, for example with "
+            "torch_geometric.nn.global_mean_pool(x, batch)"
+        )
     if output.dim() != 2 or (num_rows is not None and output.size(0) != num_rows):
         rows = "" if num_rows is None else f" with {num_rows} row{'' if num_rows == 1 else 's'}"
         raise ModelOutputError(

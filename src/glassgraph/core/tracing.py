@@ -8,19 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
 
 from glassgraph.core.call import ModelCall
+from glassgraph.core.context import own_data, run_on
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import resolve_instances
 from glassgraph.core.observe import traced
+from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring, find_channels
 from glassgraph.core.task import Task
 from glassgraph.core.wiring import build_wiring
-from glassgraph.errors import GlassgraphError, ModelCallError
+from glassgraph.errors import GlassgraphError
 
 #: Graphs up to this many edges are traced whole.
 _SMALL_GRAPH_EDGES = 50_000
@@ -41,23 +42,10 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
         return _trace_on(channels, model_call, graph, packed)
     except GlassgraphError:
         raise
-    except Exception:  # noqa: BLE001
-        pass  # the piece is ours; the user's own graph decides
-    whole = everything(graph, None)
-    data = copy.copy(graph.data)
-    if isinstance(data, Data):
-        data.edge_index = torch.stack([graph.source, graph.destination])
-        if "batch" not in data and model_call.needs("batch") and not model_call.takes_whole_data:
-            data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
-    packed = pack_whole(graph, data, whole)
-    try:
-        return _trace_on(channels, model_call, graph, packed)
-    except GlassgraphError:
-        raise
-    except Exception as error:
-        raise ModelCallError(
-            f"the model failed on the data: {type(error).__name__}: {error}"
-        ) from error
+    except Exception as error:  # noqa: BLE001
+        let_through(error)  # else: the piece is ours; the user's own graph decides
+    packed = pack_whole(graph, own_data(graph, task, model_call), everything(graph, None))
+    return run_on(lambda whole: _trace_on(channels, model_call, graph, whole), packed)
 
 
 def _trace_piece(graph: TypedGraph, model_call: ModelCall, task: Task) -> Packed | None:

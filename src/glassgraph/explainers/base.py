@@ -63,7 +63,11 @@ class Explainer(Configured, ABC, kw_only=False):
         mode: overrides the task's mode (``"binary_classification"``, ``"regression"``, ...).
         return_type: overrides what the model returns (``"raw"``, ``"probs"``, ``"log_probs"``).
         call: how to call the model, ``call(model, data) -> Tensor``; by default the names in
-            ``forward``'s signature are looked up in the data.
+            ``forward``'s signature are looked up in the data. An argument named ``data``, ``graph``
+            or ``g``, or annotated as data, is given the data object (a ``Batch`` where there are
+            several graphs, or the task is about graphs). Of a single argument that may be either,
+            such as ``forward(self, batch)``, both are tried, the object first. ``n_id`` holds the
+            numbers of nodes in the user's graph.
         seed: seed of everything random. An instance's numbers do not depend on the others.
         memory_budget: bytes that one batch of instances may take.
         check: how packed predictions are checked: ``"full"`` against the user's graph, ``"local"``

@@ -18,7 +18,8 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
 from glassgraph.core.instances import Instances
-from glassgraph.core.prepare import DIFFERENT, UNCUT, Preparation
+from glassgraph.core.out_of_memory import let_through
+from glassgraph.core.prepare import DIFFERENT, UNCUT, Packing, Preparation
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Target
 from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
@@ -124,16 +125,17 @@ def _union(
     failures: list[tuple[str, Exception | None]] = []
     if preparation.graph.node_graph is None:  # else rows of a ``batch`` vector would be mixed
         try:
-            batch = _on_union(preparation, chosen, position, target, full)
-            with torch.no_grad():
-                output = batch.output(gates=batch.ones())
-            if bool(rows_agree(output, batch.reference).all()):
+            batch, is_right = preparation.on_fields(
+                lambda way: _on_union(way, chosen, position, target, full)
+            )
+            if bool(is_right.all()):
                 preparation.search_unseen(batch)
                 return batch
             failures.append((DIFFERENT, None))
         except (TargetError, ModelCallError, UnseenMessagesError):
             raise
         except Exception as error:  # noqa: BLE001 - the cut graph is ours
+            let_through(error)
             failures.append((UNCUT, error))
     whole = preparation.whole(chosen, position, target)
     preparation.search_unseen(whole)
@@ -148,7 +150,7 @@ def _on_union(
     position: Tensor,
     target: Target,
     full: Context | None,
-) -> InstanceBatch:
+) -> Packing:
     graph, wiring = preparation.graph, preparation.wiring
     context, reference = full, None if full is None else full.output[position]
     if context is None or reference is None:
@@ -159,4 +161,6 @@ def _on_union(
     )
     fields = replace(fields, seed=fields.seed.view(chosen.seeds.shape))
     targets = preparation.targets(chosen, position, target, reference)
-    return preparation.assemble(chosen, fields, targets, reference, context.constants)
+    batch = preparation.assemble(chosen, fields, targets, reference, context.constants)
+    with torch.no_grad():
+        return batch, rows_agree(batch.output(gates=batch.ones()), reference)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from glassgraph.core.call import ModelCall
+from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.task import Call, Task, as_matrix, probabilities
 from glassgraph.errors import HyperParameterError, ModelCallError, TaskError, UnsupportedModelError
 from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
@@ -125,10 +126,13 @@ class Classifier:
             ModelCallError: if the model fails on such graphs, most often for the feature width.
             UnsupportedModelError: if a graph's probabilities depend on the others in the call.
         """
-        x: Any = self.inputs(graphs).x
+        data = self.inputs(graphs)
+        x: Any = data.x
+        self._call = self._call.ways(data)[0]
         try:
             together = self(graphs)
         except (RuntimeError, IndexError, TypeError, AttributeError, KeyError) as error:
+            let_through(error)
             if isinstance(error, ModelCallError):
                 raise
             raise ModelCallError(

@@ -154,7 +154,7 @@ class GraphLIME(BlackBoxExplainer):
         """``[N, C]`` the model's output for all nodes of the user's graph."""
         graph = batch.graph
         if self._run is None or self._run[0] is not graph:
-            result = run_on(batch.model_call, own_data(graph, batch.task))
+            result = run_on(batch.model_call, own_data(graph, batch.task, batch.model_call))
             output = without_nan(as_matrix(result, graph.num_nodes, "node"))
             self._run = (graph, output)
         return self._run[1]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import are_apart, rows_at_once
+from glassgraph.core.out_of_memory import let_through
 
 
 class Subsets:
@@ -99,11 +100,22 @@ class Subsets:
         if self.batch.is_whole:
             return self.batch, need
         owner = torch.arange(need.numel(), device=need.device).repeat_interleave(need)
-        copies = self.batch.take(owner)
-        if owner.numel() > 1 and not are_apart(copies, self.batch.reference[owner]):
+        copies = self._apart(owner)
+        if copies is None:
             return None, need
         self._packed = [(copies, need), *self._packed[:1]]
         return copies, need
+
+    def _apart(self, owner: Tensor) -> InstanceBatch | None:
+        """Copies, if the model bears them side by side."""
+        if owner.numel() == 1:
+            return self.batch.take(owner)
+        try:
+            copies = self.batch.take(owner)
+            return copies if are_apart(copies, self.batch.reference[owner]) else None
+        except Exception as error:  # noqa: BLE001 - a model for one graph at a time
+            let_through(error)
+            return None
 
 
 def _within(batch: InstanceBatch) -> Tensor:
