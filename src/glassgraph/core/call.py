@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import nn
 from torch_geometric.data import HeteroData
 from torch_geometric.data.data import BaseData
 
+from glassgraph.core.compiled import on_one_device, uncompiled, unwrapped
 from glassgraph.core.shield import Shield
+from glassgraph.core.signature import name_of, parameters_of
 from glassgraph.core.task import Call
 from glassgraph.errors import ModelCallError
 
 #: Names under which a model takes the whole data object.
 _WHOLE_DATA = frozenset({"data", "graph", "hetero_data", "batch_data", "g"})
+#: What models of PyG add to the names that its samplers give: ``num_sampled_nodes_per_hop``.
+_PER_HOP = "_per_hop"
 
 
 class ModelCall:
@@ -29,21 +35,25 @@ class ModelCall:
     """
 
     def __init__(self, model: nn.Module, call: Call | None = None) -> None:
-        self.model = model
+        self.model = on_one_device(model)
         self._call = call
         self._shield = Shield()
         self._parameters: list[inspect.Parameter] = []
+        self._block: AbstractContextManager[None] = nullcontext()
         if call is None:
-            signature = inspect.signature(model.forward)
-            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-            self._parameters = [p for p in signature.parameters.values() if p.kind not in variadic]
+            self._parameters = parameters_of(model)
             if not self._parameters:
                 raise ModelCallError(
-                    f"{type(model).__name__}.forward names no arguments; pass "
-                    "call=lambda model, data: model(...)"
+                    f"{name_of(model)} names no arguments; pass call=lambda model, data: model(...)"
                 )
 
         self._by_name = not self.takes_whole_data
+
+    def uncompiled(self) -> ModelCall:
+        """The same with everything that is compiled run as it was written, so that hooks act."""
+        found = copy.copy(self)
+        found.model, found._block = unwrapped(self.model), uncompiled
+        return found
 
     @property
     def takes_whole_data(self) -> bool:
@@ -79,9 +89,9 @@ class ModelCall:
         """
         if self._by_name and self._shield.is_clear:  # nothing to replace, nothing to copy
             arguments = self._arguments(data)
-            with self._shield.watching(arguments):
+            with self._shield.watching(arguments), self._block:
                 return self.model(**arguments)
-        with self._shield.over(data) as own:
+        with self._shield.over(data) as own, self._block:
             if self._call is not None:
                 return self._call(self.model, own)
             return self.model(**self._arguments(own)) if self._by_name else self.model(own)
@@ -90,11 +100,13 @@ class ModelCall:
         arguments = {}
         for parameter in self._parameters:
             found, value = _look_up(data, parameter.name)
+            if not found and parameter.default is inspect.Parameter.empty:
+                found, value = _look_up(data, parameter.name.replace(_PER_HOP, ""))
             if found:
                 arguments[parameter.name] = value
             elif parameter.default is inspect.Parameter.empty:
                 raise ModelCallError(
-                    f"{type(self.model).__name__}.forward needs {parameter.name!r}, which the "
+                    f"{name_of(self.model)} needs {parameter.name!r}, which the "
                     f"data lack (they have {', '.join(sorted(data.keys()))}); set "
                     f"data.{parameter.name}, or pass call=lambda model, data: model(...)"
                 )
@@ -114,7 +126,9 @@ def _look_up(data: Any, name: str) -> tuple[bool, Any]:
     types = [*data.node_types, *data.edge_types]
     values = {kind: data[kind][key] for kind in types if key in data[kind]}
     if values:
-        return True, values
+        only = next(iter(values.values()))
+        is_number = isinstance(only, int) and len(values) == 1 and key == name
+        return True, only if is_number else values
     if name in data:  # an attribute of the whole graph
         return True, data[name]
     return False, None

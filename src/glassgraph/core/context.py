@@ -9,7 +9,7 @@ would get wrong at its boundary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,9 +26,15 @@ from glassgraph.core.links import set_links
 from glassgraph.core.pack import Packed, everything, pack, pack_whole, rows_of_graphs
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Record, Wiring
+from glassgraph.core.sampled import num_seeds, seed_everything
+from glassgraph.core.sites import Record, Wiring, tensors_in
 from glassgraph.core.task import Task
-from glassgraph.errors import GlassgraphError, ModelCallError, ModelOutputError
+from glassgraph.errors import (
+    GlassgraphError,
+    ModelCallError,
+    ModelOutputError,
+    UnsupportedModelError,
+)
 
 
 @dataclass
@@ -63,11 +69,35 @@ def run_on(model_call: ModelCall, data: Any) -> Any:
         ) from error
 
 
+def every_row(call: Callable[[Any], Any], data: Any, num_nodes: int, task: Task) -> Tensor:
+    """What the model returns for all nodes of the explained type, ``[n, C]``.
+
+    A model that returns rows of a sampler's seed nodes alone is asked with all nodes as seeds.
+
+    Raises:
+        UnsupportedModelError: if the seed nodes then have other rows.
+        ModelOutputError: if some nodes have no row anyhow.
+    """
+    few = select_rows(task, call(data), None, None)
+    if few.size(0) >= num_nodes:
+        return few
+    rows = select_rows(task, call(seed_everything(data)), None, num_nodes)
+    count = num_seeds(data if task.node_type is None else data[task.node_type]) or few.size(0)
+    if not bool(rows_agree(rows[:count], few[:count]).all()):
+        raise UnsupportedModelError(
+            f"the model returned rows for {few.size(0)} of {num_nodes} nodes, and others for these "
+            "where nothing is trimmed; a method that needs a prediction for each node cannot "
+            "explain it: leave num_sampled_nodes and num_sampled_edges out of forward"
+        )
+    return rows
+
+
 def own_data(graph: TypedGraph, task: Task) -> Any:
     """A copy of the user's data: a plain edge_index, a ``batch`` where a graph task needs one."""
     data = _copied(graph.data)
     if isinstance(data, Data):
-        data.edge_index = torch.stack([graph.source, graph.destination])
+        if graph.has_edge_index:
+            data.edge_index = torch.stack([graph.source, graph.destination])
         if task.level == "graph" and "batch" not in data:
             data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
     return data
@@ -107,7 +137,8 @@ def full_context(
     elif task.level == "node":
         number = graph.type_position(task.node_type)
         rows = instances.seeds[:, 0] - graph.node_offset[number]
-        num_rows = graph.node_offset[number + 1] - graph.node_offset[number]
+        if num_seeds(graph.node_stores(data)[number]) is None:  # else it may return those alone
+            num_rows = graph.node_offset[number + 1] - graph.node_offset[number]
     result, records = run_observed(wiring.channels, lambda given: run_on(model_call, given), data)
     output = without_nan(select_rows(task, result, rows, len(instances), num_rows))
     fields = everything(graph, None)
@@ -212,6 +243,15 @@ def rows_agree(output: Tensor, reference: Tensor) -> Tensor:
     scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
     distance = (output - reference).abs().amax(dim=1)
     return distance <= absolute + relative * scale
+
+
+def outputs_agree(one: Any, other: Any) -> bool:
+    """Whether all tensors in what a model returned are equal up to rounding."""
+    ones, others = list(tensors_in(one)), list(tensors_in(other))
+    if [each.shape for each in ones] != [each.shape for each in others]:
+        return False
+    pairs = zip(ones, others, strict=True)
+    return all(bool(rows_agree(a.view(1, -1), b.view(1, -1))) for a, b in pairs if a.numel())
 
 
 def without_nan(output: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from glassgraph.core.edges import Candidates
 from glassgraph.core.graph import JoinedGraphs, TypedGraph
 from glassgraph.core.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
 from glassgraph.core.receptive import Fields
+from glassgraph.core.sampled import set_edges, set_nodes
 from glassgraph.core.task import Task
 
 
@@ -84,16 +85,27 @@ def pack(
             raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
         if key not in links:
             data[key] = _cut(graph.data, key, value, fields.node, edge, graph, fields, level)
-    data.edge_index = edge_index
+    if graph.has_edge_index:
+        data.edge_index = edge_index
     data.num_nodes = fields.node.numel()
     if _wants_batch(graph, model_call, level):
         data.batch = rows_of_nodes(graph, fields, level)
+    if level != "graph":
+        is_whole = _is_whole(graph, fields)
+        count = fields.seed.size(0) if level == "edge" else fields.node.numel()
+        set_nodes(data, graph.data, fields.node.numel(), count, is_whole=is_whole)
+        set_edges(data, graph.data, edge, is_whole=is_whole)
     if task.is_about_links:
         set_links(data, graph, fields.seed, index)
     position = torch.arange(fields.edge.numel(), device=graph.device)
     node_position = torch.arange(fields.node.numel(), device=graph.device)
     view = EdgeView(position, fields.source, fields.destination)
     return Packed(data, [view], [node_position], edge_row)
+
+
+def _is_whole(graph: TypedGraph, fields: Fields) -> bool:
+    """Whether fields are one with all nodes of the graph."""
+    return fields.num_instances == 1 and fields.node.numel() == graph.num_nodes
 
 
 def _attributes(store: Any, model_call: ModelCall) -> list[tuple[str, Any]]:
@@ -175,6 +187,7 @@ def _pack_heterogeneous(
     within = torch.empty_like(fields.node)
     node_position, views = [], []
     with_batch = _wants_batch(graph, model_call, level)
+    is_whole = _is_whole(graph, fields)
     for number, name in enumerate(graph.node_types):
         position = (node_type == number).nonzero().view(-1)
         within[position] = torch.arange(position.numel(), device=device)
@@ -184,6 +197,9 @@ def _pack_heterogeneous(
         for key, value in _attributes(store, model_call):
             data[name][key] = _cut(store, key, value, node, node, graph, fields, level)
         data[name].num_nodes = position.numel()
+        if level != "graph":
+            count = position.numel()
+            set_nodes(data[name], store, count, count, is_whole=is_whole)
         if with_batch:
             data[name].batch = fields.node_instance[position]
     for number, edge_name in enumerate(graph.edge_types):
@@ -197,6 +213,8 @@ def _pack_heterogeneous(
         for key, value in _attributes(store, model_call):
             if key not in links:
                 data[edge_name][key] = _cut(store, key, value, edge, edge, graph, fields, level)
+        if level != "graph":
+            set_edges(data[edge_name], store, edge, is_whole=is_whole)
         views.append(EdgeView(position, source, destination))
     for key, value in graph.data.stores[0].items():
         if not isinstance(value, Tensor) and key not in ("batch", "ptr"):
