@@ -29,6 +29,7 @@ from torch_geometric.utils import degree, scatter, to_dense_adj
 import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning, UnseenWarning
 from glassgraph.errors import UnseenMessagesError
+from glassgraph.explainers.registry import METHODS
 
 NUM_NODES = 12
 
@@ -108,7 +109,7 @@ def test_messages_by_hand_are_refused_and_located(own: Callable[..., Tensor], ta
 @pytest.mark.parametrize("method", ["saliency", "edge_gradients", "gnn_explainer", "subgraphx"])
 def test_every_method_that_opens_the_model_is_asked(method: str) -> None:
     model = Net(MESSAGES["beside the layer"]).eval()
-    if issubclass(gg.explainers.registry.METHODS[method], gg.BlackBoxExplainer):
+    if issubclass(METHODS[method], gg.BlackBoxExplainer):
         gg.explain(model, graph(), method, index=[0], progress=False)
         return
     with pytest.raises(UnseenMessagesError):

@@ -25,6 +25,7 @@ from torch_geometric.nn import GCN, GCNConv, HeteroConv, SAGEConv
 
 import glassgraph as gg
 from glassgraph import errors
+from glassgraph.datasets import load_graphs, save_graphs
 from glassgraph.explainers.registry import find_method
 from tests.results.test_model_explanation import explanation as generated
 
@@ -448,13 +449,13 @@ def test_files_of_graphs_whose_keys_hold_the_signs_that_join_them(tmp_path: Path
     data = HeteroData(a={"x": torch.randn(3, 2)}, **{"a-b": {"x": torch.randn(2, 2)}})
     for count, name in enumerate([("a-b", "c", "a"), ("a", "b-c", "a")], start=1):
         data[name].edge_index = torch.ones(2, count).long()
-    path = gg.datasets.save_graphs(data, tmp_path / "graphs.safetensors")
-    (found,) = gg.datasets.load_graphs(path)
+    path = save_graphs(data, tmp_path / "graphs.safetensors")
+    (found,) = load_graphs(path)
     for name in data.edge_types:
         assert torch.equal(found[name].edge_index, data[name].edge_index)
     path.with_suffix(".json").write_text("[" * 100_000)
     with pytest.raises(errors.DatasetError, match="nested too deeply"):
-        gg.datasets.load_graphs(path)
+        load_graphs(path)
 
 
 def test_a_mistake_in_an_argument_is_not_the_files(fitted: dict[str, tuple[Path, Any]]) -> None:

@@ -29,6 +29,7 @@ from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import everything, pack, pack_whole
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import Fields, receptive_fields
+from glassgraph.core.sampled import thin_edges
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.core.task import Task
 from glassgraph.errors import GlassgraphError, ModelCallError
@@ -182,7 +183,8 @@ def _scenes(model_call: ModelCall, graph: TypedGraph, task: Task) -> list[_Scene
 def _probes(graph: TypedGraph, task: Task) -> Instances:
     """Some of all predictions, from the first to the last."""
     everyone = resolve_instances(graph, task, None)
-    count = min(_PROBES, len(everyone))
+    # Without edges, fields side by side would be the whole graph: one of them is looked at.
+    count = min(_PROBES if graph.num_edges else 1, len(everyone))
     chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
     return everyone.take(chosen)
 
@@ -209,6 +211,7 @@ def _disturbed(data: Any) -> list[Any]:
             if isinstance(value, Tensor) and key not in links and store.is_edge_attr(key)
         ]
         values = {key: store[key] for key in rows}
+        thin_edges(store, kept.nonzero().view(-1))
         for key, value in values.items():
             dim = 1 if key == "edge_index" else 0
             store[key] = value.index_select(dim, kept.nonzero().view(-1).to(value.device))

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.context import rows_agree
+from glassgraph.core.context import every_row, rows_agree
 from glassgraph.core.node_features import with_features
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.reachability import sees_all
 from glassgraph.core.receptive import Fields, expand
-from glassgraph.core.task import as_matrix
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
 
 #: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
@@ -299,10 +298,10 @@ def node_output(batch: InstanceBatch, features: Sequence[Tensor | None] | None =
         batch: the instances.
         features: replaces the batch's features, None to leave a type alone.
     """
-    result = batch.model_call(with_features(batch.graph, batch.packed.data, features))
-    if isinstance(result, dict) and batch.task.node_type in result:
-        result = result[batch.task.node_type]
-    return as_matrix(result, None, batch.task.level)
+    data = with_features(batch.graph, batch.packed.data, features)
+    number = batch.graph.type_position(batch.task.node_type)
+    num_nodes = batch.packed.node_position[number].numel()
+    return every_row(batch.model_call, data, num_nodes, batch.task)
 
 
 @contextmanager

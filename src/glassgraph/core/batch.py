@@ -25,7 +25,7 @@ from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
-from glassgraph.errors import NoGradientError
+from glassgraph.errors import ModelOutputError, NoGradientError
 
 
 def no_gradient(of: str) -> NoGradientError:
@@ -298,20 +298,27 @@ def select_rows(
     task_: Task,
     result: Any,
     rows: Tensor | None,
-    num_instances: int,
+    num_instances: int | None,
     num_rows: int | None = None,
 ) -> Tensor:
     """Pick the explained rows ``[B, C]`` out of what a model returned.
 
     Raises:
         ModelOutputError: if it does not have one row per instance, or (where ``rows`` and
-            ``num_rows`` are given) one row per node or edge.
+            ``num_rows`` are given) one row per node or edge, or not the rows that are asked for.
     """
     if isinstance(result, dict) and task_.node_type in result:
         result = result[task_.node_type]
     if rows is None:
         return task.as_matrix(result, num_instances, task_.level)
-    return task.as_matrix(result, num_rows, task_.level, task_.predicts).index_select(0, rows)
+    output = task.as_matrix(result, num_rows, task_.level, task_.predicts)
+    if rows.numel() and int(rows.max()) >= output.size(0):
+        raise ModelOutputError(
+            f"the model returned {output.size(0)} rows, and none for node {int(rows.max())}; of a "
+            "model that returns rows of a sampler's seed nodes alone, set data.batch_size to their "
+            "number and explain these (index=None)"
+        )
+    return output.index_select(0, rows)
 
 
 def output_rows(graph: TypedGraph, fields: Fields, packed: Packed, task_: Task) -> Tensor | None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import copy
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, get_args
 
 from torch import Tensor, nn
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
 
+from glassgraph.core.compiled import on_one_device, uncompiled, unwrapped
 from glassgraph.core.node_tables import NodeTables
 from glassgraph.core.packed_batch import BATCH_NAMES
+from glassgraph.core.sampled import is_sampled
 from glassgraph.core.shield import Shield
+from glassgraph.core.signature import name_of, parameters_of
 from glassgraph.core.task import Call
 from glassgraph.errors import ModelCallError
 
@@ -29,6 +33,8 @@ _DATA_CLASSES = frozenset({"Data", "HeteroData", "Batch", "BaseData"})
 _TENSORS = (Tensor, "Tensor", "torch.Tensor")
 #: Looked up as properties where the data do not store them.
 _PROPERTIES = frozenset({"num_edges", "num_graphs", "batch_size"})
+#: What models of PyG add to the names that its samplers give: ``num_sampled_nodes_per_hop``.
+_PER_HOP = "_per_hop"
 
 
 class ModelCall:
@@ -43,7 +49,7 @@ class ModelCall:
     """
 
     def __init__(self, model: nn.Module, call: Call | None = None) -> None:
-        self.model = model
+        self.model = on_one_device(model)
         #: Whether a single graph of a list is given as what a loader makes of it: a ``Batch`` whose
         #: numbers are tensors and whose words are lists.
         self.is_collating = False
@@ -53,12 +59,12 @@ class ModelCall:
         self._shield = Shield()
         self._parameters: list[inspect.Parameter] = []
         self._passes_words = True
+        self._block: AbstractContextManager[None] = nullcontext()
         if call is None:
-            self._parameters, self._passes_words = _named_parameters(model)
+            self._parameters, self._passes_words = parameters_of(model)
             if not self._parameters:
                 raise ModelCallError(
-                    f"{type(model).__name__}.forward names no arguments; pass "
-                    "call=lambda model, data: model(...)"
+                    f"{name_of(model)} names no arguments; pass call=lambda model, data: model(...)"
                 )
         #: Whether nodes carry ``n_id``, the user's numbers of them.
         self.reads_ids = any(p.name in ("n_id", "n_id_dict") for p in self._parameters)
@@ -103,6 +109,12 @@ class ModelCall:
         """Whether the model sees the data object, and may read whatever is in it."""
         return self.takes_whole_data or bool(self._objects)
 
+    def uncompiled(self) -> ModelCall:
+        """The same with everything that is compiled run as it was written, so that hooks act."""
+        found = copy.copy(self)
+        found.model, found._block = unwrapped(self.model), uncompiled
+        return found
+
     @property
     def takes_whole_data(self) -> bool:
         """Whether the model is given the data object itself, alone."""
@@ -123,15 +135,17 @@ class ModelCall:
         """Whether ``forward`` cannot be called without an argument of this name."""
         return not self.takes_whole_data and any(p.name == name for p in self._required)
 
-    def wants_batch(self, *, if_optional: bool) -> bool:
+    def wants_batch(self, data: Any, *, if_optional: bool) -> bool:
         """Whether the model has to be told which graph a node belongs to.
 
         Args:
+            data: the user's graph(s).
             if_optional: count what it may go without, as it must where there are several graphs.
         """
-        if if_optional:
-            return any(map(self.needs, BATCH_NAMES))
-        return any(self.requires(name) for name in (*BATCH_NAMES, "batch_dict", "ptr_dict"))
+        names = [*BATCH_NAMES, "batch_dict", "ptr_dict"]
+        if is_sampled(data):
+            names.remove("batch_size")
+        return any(map(self.needs if if_optional else self.requires, names))
 
     def __call__(self, data: Any) -> Any:
         """Call the model on data of its own; what it writes into them stays there, see `Shield`.
@@ -148,9 +162,9 @@ class ModelCall:
     def _run(self, data: Any) -> Any:
         if not self.gives_object and self._shield.is_clear:  # nothing to replace, nothing to copy
             arguments = self._arguments(data)
-            with self._shield.watching(arguments):
+            with self._shield.watching(arguments), self._block:
                 return self._call_by_name(arguments)
-        with self._shield.over(data) as own:
+        with self._shield.over(data) as own, self._block:
             if self._call is not None:
                 return self._call(self.model, own)
             return self.model(own) if self._as_object else self._call_by_name(self._arguments(own))
@@ -167,33 +181,19 @@ class ModelCall:
         arguments = {}
         for parameter in self._parameters:
             found, value = _look_up(data, parameter.name)
+            if not found and parameter.default is inspect.Parameter.empty:
+                found, value = _look_up(data, parameter.name.replace(_PER_HOP, ""))
             if found:
                 arguments[parameter.name] = value
             elif parameter.name in self._objects:
                 arguments[parameter.name] = data
             elif parameter.default is inspect.Parameter.empty:
                 raise ModelCallError(
-                    f"{type(self.model).__name__}.forward needs {parameter.name!r}, which the "
+                    f"{name_of(self.model)} needs {parameter.name!r}, which the "
                     f"data lack (they have {', '.join(sorted(data.keys()))}); set "
                     f"data.{parameter.name}, or pass call=lambda model, data: model(...)"
                 )
         return arguments
-
-
-def _named_parameters(model: nn.Module) -> tuple[list[inspect.Parameter], bool]:
-    """The arguments of ``forward`` that have names, and whether they may be passed by name.
-
-    A wrapper that takes ``*args, **kwargs`` around a single module passes on what that one names.
-    """
-    kinds = inspect.Parameter
-    parameters = list(inspect.signature(model.forward).parameters.values())
-    variadic = {p.kind for p in parameters} & {kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD}
-    named = [p for p in parameters if p.kind not in variadic]
-    children = list(model.children())
-    if named or not variadic or len(children) != 1:
-        return named, True
-    inner, passes_words = _named_parameters(children[0])
-    return inner, passes_words and kinds.VAR_KEYWORD in variadic
 
 
 def _is_whole_data(parameter: inspect.Parameter) -> bool:
@@ -233,7 +233,9 @@ def _look_up_attribute(data: Any, name: str) -> tuple[bool, Any]:
     types = [*data.node_types, *data.edge_types]
     values = {kind: data[kind][key] for kind in types if key in data[kind]}
     if values:
-        return True, values
+        only = next(iter(values.values()))
+        is_number = isinstance(only, int) and len(values) == 1 and key == name
+        return True, only if is_number else values
     if name in data:  # an attribute of the whole graph
         return True, data[name]
     return False, None

@@ -35,9 +35,15 @@ from glassgraph.core.pack import (
 from glassgraph.core.packed_batch import as_batch
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Record, Wiring
+from glassgraph.core.sampled import num_seeds, seed_everything
+from glassgraph.core.sites import Record, Wiring, tensors_in
 from glassgraph.core.task import Task
-from glassgraph.errors import GlassgraphError, ModelCallError, ModelOutputError
+from glassgraph.errors import (
+    GlassgraphError,
+    ModelCallError,
+    ModelOutputError,
+    UnsupportedModelError,
+)
 
 T = TypeVar("T")
 
@@ -75,6 +81,29 @@ def run_on(model_call: Callable[[Any], T], data: Any) -> T:
         ) from error
 
 
+def every_row(call: Callable[[Any], Any], data: Any, num_nodes: int, task: Task) -> Tensor:
+    """What the model returns for all nodes of the explained type, ``[n, C]``.
+
+    A model that returns rows of a sampler's seed nodes alone is asked with all nodes as seeds.
+
+    Raises:
+        UnsupportedModelError: if the seed nodes then have other rows.
+        ModelOutputError: if some nodes have no row anyhow.
+    """
+    few = select_rows(task, call(data), None, None)
+    if few.size(0) >= num_nodes:
+        return few
+    rows = select_rows(task, call(seed_everything(data)), None, num_nodes)
+    count = num_seeds(data if task.node_type is None else data[task.node_type]) or few.size(0)
+    if not bool(rows_agree(rows[:count], few[:count]).all()):
+        raise UnsupportedModelError(
+            f"the model returned rows for {few.size(0)} of {num_nodes} nodes, and others for these "
+            "where nothing is trimmed; a method that needs a prediction for each node cannot "
+            "explain it: leave num_sampled_nodes and num_sampled_edges out of forward"
+        )
+    return rows
+
+
 def own_data(graph: TypedGraph, task: Task, model_call: ModelCall) -> Any:
     """A copy of the user's data as the model is to see them: a plain ``edge_index``, what it needs.
 
@@ -82,14 +111,14 @@ def own_data(graph: TypedGraph, task: Task, model_call: ModelCall) -> Any:
     several graphs or the task is about graphs.
     """
     data = _copied(graph.data)
-    if isinstance(data, Data):
+    if isinstance(data, Data) and graph.has_edge_index:
         data.edge_index = torch.stack([graph.source, graph.destination])
     for number, store in enumerate(graph.node_stores(data)):
         if carries_ids(graph, store, model_call):
             count = graph.node_offset[number + 1] - graph.node_offset[number]
             store["n_id"] = torch.arange(count, device=graph.device)
     is_split = task.level == "graph" or graph.node_graph is not None
-    if model_call.wants_batch(if_optional=is_split):
+    if model_call.wants_batch(data, if_optional=is_split):
         data = as_batch(data, graph.device)
     return data
 
@@ -128,7 +157,8 @@ def full_context(
     elif task.level == "node":
         number = graph.type_position(task.node_type)
         rows = instances.seeds[:, 0] - graph.node_offset[number]
-        num_rows = graph.node_offset[number + 1] - graph.node_offset[number]
+        if num_seeds(graph.node_stores(data)[number]) is None:  # else it may return those alone
+            num_rows = graph.node_offset[number + 1] - graph.node_offset[number]
     result, records = run_observed(wiring.channels, lambda given: run_on(model_call, given), data)
     output = without_nan(select_rows(task, result, rows, len(instances), num_rows))
     fields = everything(graph, None)
@@ -196,7 +226,7 @@ def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
     else:  # graphs side by side in one Data
         index = torch.tensor([number], device=graph.device)
         return pack(graph, whole_graphs(graph, index), model_call, Task("graph"), index).data
-    if model_call.wants_batch(if_optional=True):
+    if model_call.wants_batch(data, if_optional=True):
         return as_batch(data, graph.device, like=graph.data)
     return data
 
@@ -234,6 +264,15 @@ def rows_agree(output: Tensor, reference: Tensor) -> Tensor:
     scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
     distance = (output - reference).abs().amax(dim=1)
     return distance <= absolute + relative * scale
+
+
+def outputs_agree(one: Any, other: Any) -> bool:
+    """Whether all tensors in what a model returned are equal up to rounding."""
+    ones, others = list(tensors_in(one)), list(tensors_in(other))
+    if [each.shape for each in ones] != [each.shape for each in others]:
+        return False
+    pairs = zip(ones, others, strict=True)
+    return all(bool(rows_agree(a.view(1, -1), b.view(1, -1))) for a, b in pairs if a.numel())
 
 
 def without_nan(output: Tensor) -> Tensor:

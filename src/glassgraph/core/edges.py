@@ -128,8 +128,11 @@ def row_key(rows: Tensor, edge: Tensor, num_edges: int, node: Tensor | None = No
     Returns:
         ``[M]``: the edge, or ``num_edges + node`` for an added self-loop, or -1 for other rows.
     """
-    loop_node = rows[0] if node is None else node[rows[0]]
-    loop = torch.where(rows[0] == rows[1], num_edges + loop_node, -1)
+    is_loop, loop_node = rows[0] == rows[1], rows[0]
+    if node is not None:
+        is_loop = is_loop & (rows[0] < node.numel())  # else of a node that the model adds
+        loop_node = node[rows[0].clamp_max(node.numel() - 1)]
+    loop = torch.where(is_loop, num_edges + loop_node, -1)
     return torch.where(edge >= 0, edge, loop)
 
 

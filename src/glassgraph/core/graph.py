@@ -164,6 +164,11 @@ class TypedGraph:
         return self.node_types != [None]
 
     @property
+    def has_edge_index(self) -> bool:
+        """Whether the user gave edges at all, be it none."""
+        return self.is_heterogeneous or "edge_index" in self.data
+
+    @property
     def num_nodes(self) -> int:
         """Number N of nodes over all types and graphs."""
         return self.node_offset[-1]
@@ -362,6 +367,8 @@ def _check_edges(data: Any, where: str) -> None:
                     "materialized; convert it: data.edge_index, data.edge_weight = "
                     "torch_geometric.utils.to_edge_index(data.adj_t.t())"
                 )
+            if edge_type is None:  # the model may build its edges itself
+                continue
             raise GraphError(f"{name} is missing; expected a [2, E] tensor of node ids")
         edge_index = store["edge_index"]
         if not isinstance(edge_index, Tensor) or is_sparse(edge_index):
@@ -422,7 +429,7 @@ def _flatten(data: Any, graphs: list[Any] | None) -> TypedGraph:
     node_offset = _offsets([_num_nodes(data, name) for name in node_types])
     sources, destinations = [], []
     for edge_type, store in stores:
-        source, destination = _plain(store["edge_index"])
+        source, destination = _plain(store.get("edge_index", _no_edges(data)))
         if edge_type is not None:
             source = source + node_offset[node_types.index(edge_type[0])]
             destination = destination + node_offset[node_types.index(edge_type[2])]
@@ -439,6 +446,13 @@ def _flatten(data: Any, graphs: list[Any] | None) -> TypedGraph:
         destination=destinations[0] if len(destinations) == 1 else torch.cat(destinations),
         node_graph=_node_graph(data),
     )
+
+
+def _no_edges(data: Any) -> Tensor:
+    """An ``edge_index`` of no edges, where the data's tensors lie."""
+    tensors = (each for store in data.stores for each in store.values())
+    device = next((each.device for each in tensors if isinstance(each, Tensor)), None)
+    return torch.empty(2, 0, dtype=torch.long, device=device)
 
 
 def _offsets(sizes: list[int]) -> list[int]:

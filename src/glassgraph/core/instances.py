@@ -12,6 +12,7 @@ from glassgraph.core.call import ModelCall
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.index import as_edge_numbers, as_numbers, of_type
 from glassgraph.core.links import LINK_INDEX, find_links
+from glassgraph.core.sampled import num_seeds
 from glassgraph.core.task import Task
 from glassgraph.errors import GraphError, InstanceError, TaskError
 
@@ -74,7 +75,7 @@ def complete_task(task: Task, graph: TypedGraph, model_call: ModelCall) -> Task:
 
 
 def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
-    """Check ``index`` and turn it into instances.
+    """Check ``index`` and turn it into instances; None is all, of a sampler's batch its seeds.
 
     Raises:
         InstanceError: if an entry is out of range or has the wrong form.
@@ -97,6 +98,9 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
         return Instances(chosen, owner, seeds)
     number = 0 if task.node_type is None else graph.type_position(task.node_type)
     first, stop = graph.node_offset[number], graph.node_offset[number + 1]
+    seeds_first = num_seeds(graph.node_stores(graph.data)[number])
+    if index is None and seeds_first is not None:
+        index = torch.arange(seeds_first)
     chosen = as_numbers(of_type(index, task.node_type), stop - first, "node", device)
     seeds = chosen + first
     owner = torch.zeros_like(chosen)

@@ -22,6 +22,7 @@ from glassgraph.core.packed_batch import (
     take_rows,
 )
 from glassgraph.core.receptive import Fields, expand
+from glassgraph.core.sampled import set_edges, set_nodes
 from glassgraph.core.task import Task
 
 
@@ -95,12 +96,18 @@ def pack(
             raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
         if key not in links:
             data[key] = _cut(graph.data, key, value, fields.node, edge, graph, pieces)
-    data.edge_index = edge_index
+    if graph.has_edge_index:
+        data.edge_index = edge_index
     data.num_nodes = fields.node.numel()
     if isinstance(data, PackedBatch):
         set_owner(data, pieces.owner, pieces.graph.numel(), followed_in(graph.data))
     if carries_ids(graph, graph.data, model_call):
         data.n_id = fields.node
+    if level != "graph":
+        is_whole = _is_whole(graph, fields)
+        count = fields.seed.size(0) if level == "edge" else fields.node.numel()
+        set_nodes(data, graph.data, fields.node.numel(), count, is_whole=is_whole)
+        set_edges(data, graph.data, edge, is_whole=is_whole)
     if task.is_about_links:
         set_links(data, graph, fields.seed, index)
     position = torch.arange(fields.edge.numel(), device=graph.device)
@@ -137,6 +144,11 @@ class _Pieces:
         key = owner * graph.num_graphs + node_graph  # edges may run between the graphs of a field
         found, owner = torch.unique(key, return_inverse=True)
         return cls(owner, found % graph.num_graphs, is_whole)
+
+
+def _is_whole(graph: TypedGraph, fields: Fields) -> bool:
+    """Whether fields are one with all nodes of the graph."""
+    return fields.num_instances == 1 and fields.node.numel() == graph.num_nodes
 
 
 def _attributes(store: Any, model_call: ModelCall) -> list[tuple[str, Any]]:
@@ -211,7 +223,7 @@ def _first_rows(joined: JoinedGraphs, node_graph: Tensor, fields: Fields) -> Ten
 
 def _wants_batch(graph: TypedGraph, model_call: ModelCall, level: str) -> bool:
     is_split = level == "graph" or graph.node_graph is not None
-    return model_call.wants_batch(if_optional=is_split)
+    return model_call.wants_batch(graph.data, if_optional=is_split)
 
 
 def carries_ids(graph: TypedGraph, store: Any, model_call: ModelCall) -> bool:
@@ -231,6 +243,7 @@ def _pack_heterogeneous(
     with_batch = _wants_batch(graph, model_call, "graph" if pieces.is_whole else "")
     if with_batch:
         data = empty_batch(kind_of(graph.data))
+    is_whole = _is_whole(graph, fields)
     for number, name in enumerate(graph.node_types):
         position = (node_type == number).nonzero().view(-1)
         within[position] = torch.arange(position.numel(), device=device)
@@ -242,6 +255,9 @@ def _pack_heterogeneous(
         data[name].num_nodes = position.numel()
         if carries_ids(graph, store, model_call):
             data[name].n_id = node
+        if not pieces.is_whole:
+            count = position.numel()
+            set_nodes(data[name], store, count, count, is_whole=is_whole)
         if with_batch:
             num_pieces = pieces.graph.numel()
             set_owner(data[name], pieces.owner[position], num_pieces, followed_in(store))
@@ -256,6 +272,8 @@ def _pack_heterogeneous(
         for key, value in _attributes(store, model_call):
             if key not in links:
                 data[edge_name][key] = _cut(store, key, value, edge, edge, graph, pieces)
+        if not pieces.is_whole:
+            set_edges(data[edge_name], store, edge, is_whole=is_whole)
         views.append(EdgeView(position, source, destination))
     for key, value in _attributes(graph.data.stores[0], model_call):
         data[key] = _of_graphs(graph, None, key, value, pieces)

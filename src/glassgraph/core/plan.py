@@ -30,6 +30,7 @@ from glassgraph.core.links import link_keys
 from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields
+from glassgraph.core.sampled import thin_edges
 from glassgraph.core.shared_rows import find_shared
 from glassgraph.core.sites import Channel, Record, Site, Wiring
 from glassgraph.errors import GraphError, ModelCallError
@@ -240,6 +241,7 @@ def with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> 
         store, own = (data, graph.data) if name is None else (data[name], graph.data[name])
         chosen = kept if other == number else kept.new_empty(0)
         num_edges, links = packed.views[other].position.numel(), link_keys(own)
+        thin_edges(store, chosen)
         for key, value in list(store.items()):
             if key == "edge_index":
                 store[key] = value[:, chosen]
@@ -317,7 +319,8 @@ def _reachable_rows(
         known = edge >= 0
         far[known] = fields.distance[end[edge[known]]] > site.height
     else:
-        far = fields.distance[rows[receiver]] > site.height
+        end, last = rows[receiver], fields.distance.numel() - 1
+        far = (fields.distance[end.clamp_max(last)] > site.height) & (end <= last)
     return (~far).nonzero().view(-1) if bool(far.any()) else None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch, assemble, output_rows, select_rows
 from glassgraph.core.call import ModelCall
+from glassgraph.core.compiled import compiled_parts
+from glassgraph.core.compiled_check import check_compiled
 from glassgraph.core.context import (
     Context,
     data_about,
@@ -44,6 +47,7 @@ from glassgraph.core.labels import labels_of
 from glassgraph.core.links import check_link_attributes, find_links
 from glassgraph.core.node_tables import NodeTables
 from glassgraph.core.out_of_memory import let_through
+from glassgraph.core.own_edges import own_edges
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
@@ -52,7 +56,7 @@ from glassgraph.core.task import Target, Targets, Task, resolve_targets
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
 from glassgraph.core.unseen import find_unseen
-from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
+from glassgraph.errors import GraphError, ModelCallError, TargetError, UnseenMessagesError
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
@@ -144,13 +148,23 @@ class Preparation:
         Call it inside ``protected(model)``.
 
         Raises:
-            GlassgraphError: for a malformed graph, a model without messages, a call that fails.
+            GlassgraphError: for a malformed graph, a model without messages, a call that fails, a
+                compiled model that returns something else than the modules that it was made of.
         """
         graph, task = _read_graph(data, task, model_call)
-        model_call, graph, wiring = first_way(
-            model_call, graph, task, lambda way, form: trace_wiring(model, way, form, task)
-        )
-        preparation = Preparation(model_call, task, graph, wiring, check, on_unseen)
+        with _naming_missing_edges(graph):
+            model_call, graph, wiring = first_way(
+                model_call,
+                graph,
+                task,
+                lambda way, form: trace_wiring(model, way.uncompiled(), form, task),
+            )
+        plain = model_call.uncompiled()
+        preparation = Preparation(plain, task, graph, wiring, check, on_unseen)
+        if parts := compiled_parts(model):
+            check_compiled(
+                parts, model_call, plain, preparation._sample(), preparation._is_unstable
+            )
         if task.level != "graph":
             _ = graph.incoming
             if wiring.needs_both_directions or not preparation.checks_in_full():
@@ -180,9 +194,10 @@ class Preparation:
             GlassgraphError: for a malformed graph, or a call that fails.
         """
         graph, task = _read_graph(data, task, model_call)
-        model_call, graph, wiring = first_way(
-            model_call, graph, task, lambda way, form: find_wiring(way, form, task)
-        )
+        with _naming_missing_edges(graph):
+            model_call, graph, wiring = first_way(
+                model_call, graph, task, lambda way, form: find_wiring(way, form, task)
+            )
         return Preparation(model_call, task, graph, wiring, check)
 
     @property
@@ -441,14 +456,25 @@ class Preparation:
             self._warned.add("unseen")
             warnings.warn(str(found), UnseenWarning, stacklevel=2)
 
+    def tell_of_own_edges(self) -> None:
+        """Say what the model sends along edges that it builds itself, as the user wants it said.
+
+        Raises:
+            UnseenMessagesError: if scores would mislead, unless that is to be a warning.
+        """
+        found = None if self.on_unseen == "ignore" else own_edges(self.wiring)
+        if found is None:
+            return
+        what, is_misleading = found
+        if is_misleading and self.on_unseen == "raise":
+            raise UnseenMessagesError(f"{what}; or pass on_unseen='warn' to score the known ones")
+        warnings.warn(what, UnseenWarning, stacklevel=2)
+
     def _tell_if_unstable(self) -> None:
         """Say so, once, if the model gives another output for the same input."""
         if "unstable" in self._warned:
             return
-        if self.task.level == "graph":
-            data = single_graph(self.graph, 0, self.model_call)
-        else:
-            data = own_data(self.graph, self.task, self.model_call)
+        data = self._sample()
         with torch.no_grad():
             one, other = (run_on(self.model_call, data) for _ in range(2))
         if _is_same_output(one, other):
@@ -462,6 +488,16 @@ class Preparation:
             UnstableModelWarning,
             stacklevel=2,
         )
+
+    def _is_unstable(self) -> bool:
+        self._tell_if_unstable()
+        return "unstable" in self._warned
+
+    def _sample(self) -> Any:
+        """The user's data; of a graph task one graph."""
+        if self.task.level == "graph":
+            return single_graph(self.graph, 0, self.model_call)
+        return own_data(self.graph, self.task, self.model_call)
 
     def tell(self, what: str, error: Exception | None = None) -> None:
         """Warn of a fall-back, once; of a model that does not repeat itself nothing is promised."""
@@ -480,6 +516,19 @@ class Preparation:
             FallbackWarning,
             stacklevel=2,
         )
+
+
+@contextmanager
+def _naming_missing_edges(graph: TypedGraph) -> Iterator[None]:
+    """Of data without ``edge_index``, say so where the model fails on them."""
+    try:
+        yield
+    except ModelCallError as error:
+        if graph.has_edge_index:
+            raise
+        raise GraphError(
+            f"edge_index is missing; expected a [2, E] tensor of node ids ({error})"
+        ) from error
 
 
 def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGraph, Task]:

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from glassgraph.core.compiled import plain_name, unwrapped
 from glassgraph.errors import UnsupportedModelError
 
 #: PyG layers built with ``cached=True`` keep the normalized graph of their first call under
@@ -38,7 +39,7 @@ _locks_guard = Lock()
 def _lock_of(model: nn.Module) -> RLock:
     """The lock of a model, shared by all explainers of it."""
     with _locks_guard:
-        return _locks.setdefault(model, RLock())
+        return _locks.setdefault(unwrapped(model), RLock())
 
 
 @contextmanager
@@ -51,19 +52,20 @@ def protected(model: nn.Module) -> Iterator[None]:
     with _lock_of(model):
         modules = list(model.modules())
         _refuse_inference(model)
-        training = [module.training for module in modules]
+        # A frozen TorchScript module is in evaluation for good, and has no flag that says so.
+        training = [(each, each.training) for each in modules if hasattr(each, "training")]
         requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         held = [_Held.of(module) for module in modules]
         # Inside inference mode no gradient can be had: every one would silently be zero.
         with torch.inference_mode(False), _random_state(), _without_caches(modules):
             try:
-                for module in modules:
+                for module, _ in training:
                     module.training = False
                 for parameter, _ in requires_grad:
                     parameter.requires_grad_(False)
                 yield
             finally:
-                for module, flag in zip(modules, training, strict=True):
+                for module, flag in training:
                     module.training = flag
                 for parameter, flag in requires_grad:
                     parameter.requires_grad_(flag)
@@ -160,9 +162,14 @@ def _without_caches(modules: list[nn.Module]) -> Iterator[None]:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """A short hash of a model's class, parameters and buffers, equal if and only if they are."""
+    """A short hash of a model's class, parameters and buffers, equal if and only if they are.
+
+    A model that is compiled has that of the module inside of it.
+    """
+    model = unwrapped(model)
     digest = hashlib.sha256(type(model).__qualname__.encode())
-    for name, value in sorted(model.state_dict().items()):
+    values = {plain_name(name): value for name, value in model.state_dict().items()}
+    for name, value in sorted(values.items()):
         digest.update(name.encode())
         if isinstance(value, Tensor):
             digest.update(str((value.dtype, tuple(value.shape))).encode())

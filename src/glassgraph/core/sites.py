@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from glassgraph.core.adjacency import AdjacencyTap
+from glassgraph.core.compiled import plain_name, unwrapped
 from glassgraph.errors import NoMessagePassingError, SparseAdjacencyError
 
 #: Numbers in a message of a model that is only called.
 _GUESSED_WIDTH = 64
+_ONLY_CALL = (
+    "take a method that only calls the model, such as causal_screening (its class is a "
+    "glassgraph.BlackBoxExplainer)"
+)
 
 
 class MessageTap(nn.Module):
@@ -132,6 +138,9 @@ class Site:
         constant_arguments: those of them that depend on the graph alone.
         can_trim: whether rows can be left out safely.
         width: numbers in one message.
+        builds_edges: whether its rows are edges that the model builds itself.
+        num_added: rows beside the user's edges, along edges that the model adds.
+        reverses: whether some of these run against user edges.
     """
 
     name: str
@@ -145,6 +154,9 @@ class Site:
     constant_arguments: frozenset[str]
     can_trim: bool
     width: int
+    builds_edges: bool = False
+    num_added: int = 0
+    reverses: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,18 +257,38 @@ def find_channels(model: nn.Module) -> tuple[Channel, ...]:
     Raises:
         NoMessagePassingError: if there is none.
     """
+    model = unwrapped(model)
     channels = tuple(
-        Channel(name or type(module).__name__, module)
+        Channel(plain_name(name) or type(module).__name__, module)
         for name, module in model.named_modules()
         if isinstance(module, (MessagePassing, MessageTap, AdjacencyTap))
     )
     if not channels:
-        raise NoMessagePassingError(
-            f"{type(model).__name__} has no torch_geometric MessagePassing layer; if its own "
-            "layers pass messages, call a glassgraph.MessageTap on them (or an AdjacencyTap in "
-            "place of the product with a dense adjacency matrix)"
-        )
+        raise NoMessagePassingError(_why_no_channels(model))
     return channels
+
+
+def _why_no_channels(model: nn.Module) -> str:
+    if isinstance(model, torch.jit.ScriptModule):
+        return (
+            f"{model.original_name} is scripted or traced, and its layers cannot be looked into; "
+            f"explain the module that it was made of, or {_ONLY_CALL}"
+        )
+    if isinstance(model, torch.fx.GraphModule):
+        return (
+            f"{type(model).__name__} is a traced graph of operations, without the layers that send "
+            f"messages; explain the module that it was made of, or {_ONLY_CALL}"
+        )
+    if "forward" in vars(model):  # a function in the place of the method
+        return (
+            "a function shows no layers that could be looked into; give the module behind it (and "
+            f"call=lambda model, data: ... to say how it is called), or {_ONLY_CALL}"
+        )
+    return (
+        f"{type(model).__name__} has no torch_geometric MessagePassing layer; if its own "
+        "layers pass messages, call a glassgraph.MessageTap on them (or an AdjacencyTap in "
+        "place of the product with a dense adjacency matrix)"
+    )
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

@@ -130,7 +130,8 @@ class Targets:
 
 #: What the rows of a model's output stand for, and what to do where they do not.
 _ROWS = {
-    "node": "one row for each node; a model that returns one row per graph has task='graph'",
+    "node": "one row for each node; a model that returns one row per graph has task='graph', and "
+    "for one that returns rows of a sampler's seed nodes data.batch_size says how many",
     "graph": "one row for each graph; pool the node rows, for example with "
     "torch_geometric.nn.global_mean_pool(x, batch)",
     "edge": "one row for each column of edge_label_index; a model with one row for each edge of "

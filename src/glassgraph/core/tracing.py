@@ -15,9 +15,11 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import resolve_instances
 from glassgraph.core.observe import traced
 from glassgraph.core.out_of_memory import let_through
+from glassgraph.core.own_edges import edge_uses
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import receptive_fields, whole_graphs
+from glassgraph.core.sampled import seed_everything
 from glassgraph.core.sites import Record, Wiring, find_channels
 from glassgraph.core.task import Task
 from glassgraph.core.wiring import build_wiring
@@ -81,6 +83,7 @@ def _piece_with_one(
 
 
 def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:
+    packed = replace(packed, data=seed_everything(packed.data))
     data = copy.copy(packed.data)
     for store in graph.node_stores(data):
         x = store.get("x", None)
@@ -93,7 +96,8 @@ def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: P
         _find_directions(channels, model_call, graph, packed, records)
     candidates = site_candidates(graph, packed, channels, records, model_call) if records else []
     num_nodes = None if graph.is_heterogeneous else int(packed.data.num_nodes)
-    return build_wiring(channels, records, candidates, num_nodes)
+    uses = edge_uses(graph, packed, channels, records, candidates, model_call)
+    return build_wiring(channels, records, candidates, num_nodes, uses)
 
 
 def _find_directions(

@@ -138,7 +138,7 @@ def _ways(
 
 def _wants_collating(model_call: ModelCall, graph: TypedGraph) -> bool:
     """Whether the model may read what a loader adds or changes: numbers and words of graphs."""
-    return model_call.wants_batch(if_optional=True) or any(
+    return model_call.wants_batch(graph.data, if_optional=True) or any(
         model_call.needs(key) and not (isinstance(value, Tensor) and value.dim())
         for key, value in graph.single(0).stores[0].items()
     )

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from glassgraph.core.edges import Candidates, match_rows
+from glassgraph.core.own_edges import EdgeUse
 from glassgraph.core.sites import Channel, Record, Site, Wiring, message_parameters
 from glassgraph.errors import NoMessagePassingError
 
@@ -27,6 +28,7 @@ def build_wiring(
     records: Sequence[Record],
     candidates: Sequence[Candidates],
     num_nodes: int | None,
+    uses: Sequence[EdgeUse | None],
 ) -> Wiring:
     """Derive the wiring from a traced run.
 
@@ -35,6 +37,7 @@ def build_wiring(
         records: what each site was given, with ``feeds_from`` and ``varying`` filled in.
         candidates: for each site the user edges that may appear there.
         num_nodes: nodes of the traced graph; None where the sites number nodes by type.
+        uses: how sites use the user's edges that do not send along them alone.
 
     Raises:
         NoMessagePassingError: if no site was reached.
@@ -45,7 +48,7 @@ def build_wiring(
             f"no message was seen from {names} while the model ran on the data; is the layer "
             "used, and is the graph passed as edge_index?"
         )
-    sites = zip(records, candidates, _layers(records), _heights(records), strict=True)
+    sites = zip(records, candidates, _layers(records), _heights(records), uses, strict=True)
     return Wiring(
         tuple(channels),
         tuple(_site(channels[each[0].channel], *each, num_nodes) for each in sites),
@@ -75,6 +78,7 @@ def _site(
     candidates: Candidates,
     layer: int,
     height: int,
+    use: EdgeUse | None,
     num_nodes: int | None,
 ) -> Site:
     match = match_rows(record.edge_index, candidates, record.is_flipped)
@@ -82,6 +86,8 @@ def _site(
         size is not None and size != num_nodes for size in record.size
     )
     is_mapped = not is_coarsened and (not match.is_empty or record.edge_index.size(1) == 0)
+    if use is not None:
+        is_mapped = use.follows
     edge_arguments, can_trim = _edge_arguments(channel, record)
     return Site(
         name=channel.name + (f"#{record.call + 1}" if record.call else ""),
@@ -95,6 +101,9 @@ def _site(
         constant_arguments=edge_arguments - record.varying,
         can_trim=can_trim and is_mapped,
         width=_message_width(channel, record),
+        builds_edges=use is not None and not use.follows,
+        num_added=0 if use is None else use.num_added,
+        reverses=use is not None and use.reverses,
     )
 
 

@@ -262,6 +262,8 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
         for data in loader:
             with protected(self.model):
                 preparation = self._preparation_of(data)
+            self._require_edges(preparation)
+            preparation.tell_of_own_edges()
             index = None
             if preparation.task.level == "node" and "input_id" in data:
                 index = list(range(int(data.batch_size)))

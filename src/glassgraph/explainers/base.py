@@ -25,14 +25,16 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from glassgraph._version import __version__
+from glassgraph.black_box.callable_module import as_module
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.call import ModelCall
 from glassgraph.core.instances import Instances
+from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import Check, OnUnseen, Preparation
 from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
 from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
-from glassgraph.errors import HyperParameterError, Interrupted
+from glassgraph.errors import HyperParameterError, Interrupted, UnsupportedModelError
 from glassgraph.explainers.constant import remarks, tell
 from glassgraph.explainers.guard import check_attribution, check_class
 from glassgraph.explainers.saved_run import SavedRun
@@ -58,7 +60,9 @@ class Explainer(Configured, ABC, kw_only=False):
 
     Args:
         model: a trained model with PyG message-passing layers or message taps. It is left exactly
-            as it was, also after an error.
+            as it was, also after an error. Of a compiled model the modules inside are explained,
+            once they are seen to return the same. Methods that only call the model take functions,
+            scripted and traced models as well, see `BlackBoxExplainer`.
         task: ``"node"``, ``"graph"``, ``"edge"``, or a `glassgraph.Task`.
         mode: overrides the task's mode (``"binary_classification"``, ``"regression"``, ...).
         return_type: overrides what the model returns (``"raw"``, ``"probs"``, ``"log_probs"``).
@@ -143,15 +147,18 @@ class Explainer(Configured, ABC, kw_only=False):
         """The model, if the method can explain such a model.
 
         Raises:
-            HyperParameterError: if it is no module.
+            HyperParameterError: if it is no module, nor a method or a partial call of one.
             NoMessagePassingError: if it has no message passing.
         """
-        if not isinstance(model, nn.Module):
+        module = as_module(model) if callable(model) else None
+        if module is None or (module is not model and not any(module.children())):
             raise HyperParameterError(
-                f"model must be a torch.nn.Module; got {type(model).__name__}"
+                f"model must be a torch.nn.Module; got {type(model).__name__}. {self.name} looks "
+                "into the model: give the module (and call=lambda model, data: ... to say how it "
+                "is called), or take a method that only calls it, such as causal_screening"
             )
-        find_channels(model)
-        return model
+        find_channels(module)
+        return module
 
     @abstractmethod
     def attribute(self, batch: InstanceBatch) -> Attribution:
@@ -192,8 +199,26 @@ class Explainer(Configured, ABC, kw_only=False):
             return self._prepared[2]
         with protected(self.model):
             preparation = self._preparation_of(data)
+        self._require_edges(preparation)
+        preparation.tell_of_own_edges()
         self._prepared = (data, key, preparation)
         return preparation
+
+    def _require_edges(self, preparation: Preparation) -> None:
+        """Refuse a model that builds its edges itself, if nothing else is scored.
+
+        Raises:
+            UnsupportedModelError: naming what can be done.
+        """
+        reason = why_no_edges(preparation.graph, preparation.wiring)
+        if self._needs_edges and reason is not None:
+            raise UnsupportedModelError(f"{self.name}: {reason}")
+
+    @property
+    def _needs_edges(self) -> bool:
+        """Whether there is nothing to score without edges."""
+        is_of_edges = set(self.traits.scores) <= {"edge", "layer edge"}
+        return is_of_edges or self.scope.needs_edges
 
     def _prepare_for(self, data: Any, index: Any) -> tuple[Preparation, Instances]:
         """`prepare`; of a list that it knows, only the graphs to explain are looked through."""

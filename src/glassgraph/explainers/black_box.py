@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,7 +10,8 @@ from torch import nn
 
 from glassgraph.black_box.callable_module import as_module
 from glassgraph.black_box.probing import prepare_black_box
-from glassgraph.core.prepare import Preparation
+from glassgraph.core.own_edges import INSTEAD
+from glassgraph.core.prepare import Preparation, UnseenWarning
 from glassgraph.core.protect import protected
 from glassgraph.core.sites import find_channels
 from glassgraph.explainers.base import Explainer
@@ -58,7 +60,18 @@ class BlackBoxExplainer(Explainer):
         return as_module(model)
 
     def _preparation_of(self, data: Any) -> Preparation:
-        return prepare_black_box(self._model_call, self.task, data, self.check, self.num_hops)
+        preparation = prepare_black_box(
+            self._model_call, self.task, data, self.check, self.num_hops
+        )
+        has_none = preparation.graph.has_edge_index and not preparation.graph.num_edges
+        if has_none and self._needs_edges and preparation.task.level == "graph":
+            warnings.warn(  # of nodes, how far the model looks tells whether it builds edges
+                f"the data have no edges, and {self.name} scores edges: explanations are empty. If "
+                f"the model builds its edges itself, {INSTEAD}",
+                UnseenWarning,
+                stacklevel=2,
+            )
+        return preparation
 
     def open(self, data: Any) -> Preparation:
         """Look into the model after all, for experiments that shut its messages.

@@ -20,6 +20,7 @@ class Scope:
         return_types: what models return.
         heterogeneous: whether graphs may have several types of nodes and edges.
         needs_attention: whether layers have to show attention weights.
+        needs_edges: its scores of nodes follow edges, so without edges there are none.
         names_receivers: its scores are those of nodes, or read off the states of nodes, so edges
             into one node look alike.
         sees_degrees: an edge counts that does nothing but change a degree, so a layer that
@@ -42,6 +43,7 @@ class Scope:
     return_types: tuple[str, ...] = RETURN_TYPES
     heterogeneous: bool = True
     needs_attention: bool = False
+    needs_edges: bool = False
     names_receivers: bool = False
     sees_degrees: bool = False
     finds_by_chance: bool = False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
+from glassgraph.black_box.callable_module import as_module
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Call, Task
 from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET, measure, prepare
@@ -20,7 +21,7 @@ Row = dict[str, object]
 
 def evaluate(
     runs: Sequence[Explanations],
-    model: nn.Module,
+    model: nn.Module | Callable[..., Any],
     data: Any,
     *,
     task: str | Task | None = None,
@@ -36,7 +37,7 @@ def evaluate(
 
     Args:
         runs: explanations, one set for each method.
-        model: the explained model.
+        model: as in `fidelity`.
         data: the explained graph(s).
         task: as in `fidelity`.
         removal: as in `fidelity`.
@@ -63,8 +64,9 @@ def evaluate(
     rows: list[Row] = []
     if not runs:
         return rows
-    with protected(model):
-        preparation = prepare(runs[0], model, data, task, call)
+    module = as_module(model)
+    with protected(module):
+        preparation = prepare(runs[0], module, data, task, call, removal)
         for run in runs:
             row: Row = {"method": run.method, "instances": len(run)}
             row.update(_accuracy(run, k, ranking))

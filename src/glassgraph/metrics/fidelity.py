@@ -31,18 +31,27 @@ https://arxiv.org/abs/2206.09677).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from glassgraph.black_box.callable_module import as_module
+from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.core.call import ModelCall
+from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Call, Targets, Task, decision, probabilities
-from glassgraph.errors import ExplanationFileError, TaskError
+from glassgraph.errors import (
+    ExplanationFileError,
+    NoMessagePassingError,
+    SparseAdjacencyError,
+    TaskError,
+    UnsupportedModelError,
+)
 from glassgraph.metrics.removal import Removal, Selection, check_removal, delete, shut
 from glassgraph.metrics.scores import Level, Ranking, rank_edges, read_levels
 from glassgraph.results.explanation import Explanations
@@ -98,7 +107,7 @@ class FidelityResult:
 
 def fidelity(
     explanations: Explanations,
-    model: nn.Module,
+    model: nn.Module | Callable[..., Any],
     data: Any,
     *,
     task: str | Task | None = None,
@@ -113,7 +122,9 @@ def fidelity(
 
     Args:
         explanations: what is measured; their targets say which class.
-        model: the explained model; it is left as it was.
+        model: the explained model, or a function that returns predictions; it is left as it was.
+            What cannot be looked into (a function, a scripted or traced model) takes
+            ``removal="delete"``.
         data: the explained graph(s).
         task: the task; as recorded in the explanations if None. A word ("node") takes mode and
             return type from the record.
@@ -128,13 +139,16 @@ def fidelity(
     Raises:
         UnknownMetricError: for an unknown removal or ranking, levels out of range, or explanations
             without scores.
+        UnsupportedModelError: if messages are to be shut of a model that is only called, or the
+            model builds its edges itself.
         ExplanationFileError: if the explanations are of other data.
         TaskError: if the task has another level than the explanations.
     """
     levels = read_levels(sparsity, top_k)
     check_removal(removal)
-    with protected(model):
-        preparation = prepare(explanations, model, data, task, call)
+    module = as_module(model)
+    with protected(module):
+        preparation = prepare(explanations, module, data, task, call, removal)
         return measure(explanations, preparation, levels, removal, ranking, memory_budget)
 
 
@@ -144,9 +158,35 @@ def prepare(
     data: Any,
     task: str | Task | None,
     call: Call | None,
+    removal: Removal,
 ) -> Preparation:
-    """Ready model and data once, for any number of metrics; call it inside ``protected``."""
-    return Preparation.read(model, ModelCall(model, call), recorded_task(explanations, task), data)
+    """Ready model and data once, for any number of metrics; call it inside ``protected``.
+
+    Raises:
+        UnsupportedModelError: if messages are to be shut of a model that is only called, or the
+            model builds its edges itself.
+    """
+    model_call, task = ModelCall(model, call), recorded_task(explanations, task)
+    preparation = _open(model, model_call, task, data, removal)
+    reason = why_no_edges(preparation.graph, preparation.wiring)
+    if reason is not None:
+        raise UnsupportedModelError(f"fidelity removes edges: {reason}")
+    return preparation
+
+
+def _open(
+    model: nn.Module, model_call: ModelCall, task: Task, data: Any, removal: Removal
+) -> Preparation:
+    """Look into the model, or only call it where that is all that can be done."""
+    try:
+        return Preparation.read(model, model_call, task, data)
+    except (NoMessagePassingError, SparseAdjacencyError) as error:
+        if removal == "shut":
+            raise UnsupportedModelError(
+                "removal='shut' replaces messages inside of the model, where this one cannot be "
+                f"looked into ({error}); use removal='delete', which only calls it"
+            ) from error
+    return prepare_black_box(model_call, task, data, "auto", None)
 
 
 def recorded_task(explanations: Explanations, task: str | Task | None) -> Task:

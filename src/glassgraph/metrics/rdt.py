@@ -26,7 +26,7 @@ Networks" (TKDE 2022, https://arxiv.org/abs/2105.08621).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -82,7 +82,7 @@ class RDTFidelityResult:
 
 def rdt_fidelity(
     explanations: Explanations,
-    model: nn.Module,
+    model: nn.Module | Callable[..., Any],
     data: Any,
     *,
     task: str | Task | None = None,

@@ -30,7 +30,7 @@ def dense_explanation(contents: Contents, local: LocalExplanation) -> Any:
         return _heterogeneous(contents.graph, local)
     data, device = contents.graph.single(local.graph), contents.graph.device
     explanation: Any = Explanation.from_dict(data.to_dict())
-    num_nodes, num_edges = int(data.num_nodes), int(data.edge_index.size(1))
+    num_nodes, num_edges = int(data.num_nodes), int(data.num_edges)
     explanation.num_nodes = num_nodes
     _set_node_masks(explanation, local, num_nodes, slice(None), device)
     _set_edge_masks(explanation, local, num_edges, slice(None), device)

@@ -89,7 +89,7 @@ class SubgraphX(BlackBoxExplainer):
         is_random=True,
         source="Yuan et al. 2021, arXiv:2102.05152",
     )
-    scope = Scope(sees_degrees=True)
+    scope = Scope(sees_degrees=True, needs_edges=True)
     test_settings: ClassVar[Mapping[str, Any]] = {
         "graded": True,
         "max_nodes": 2,

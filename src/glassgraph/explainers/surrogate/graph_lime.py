@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,10 +12,10 @@ from torch import Tensor
 from glassgraph.black_box.boundary import readable_nodes
 from glassgraph.black_box.noise import only_features
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.context import own_data, run_on, without_nan
+from glassgraph.core.context import every_row, own_data, run_on, without_nan
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.task import as_matrix, probabilities, score
+from glassgraph.core.task import probabilities, score
 from glassgraph.errors import TaskError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.scope import Scope
@@ -154,8 +155,9 @@ class GraphLIME(BlackBoxExplainer):
         """``[N, C]`` the model's output for all nodes of the user's graph."""
         graph = batch.graph
         if self._run is None or self._run[0] is not graph:
-            result = run_on(batch.model_call, own_data(graph, batch.task, batch.model_call))
-            output = without_nan(as_matrix(result, graph.num_nodes, "node"))
+            run = partial(run_on, batch.model_call)
+            data = own_data(graph, batch.task, batch.model_call)
+            output = without_nan(every_row(run, data, graph.num_nodes, batch.task))
             self._run = (graph, output)
         return self._run[1]
 
