@@ -21,7 +21,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
-from glassgraph.core.node_features import with_features
+from glassgraph.core.node_features import exchanged, with_features
 from glassgraph.core.receptive import Fields, expand
 from glassgraph.core.task import as_matrix
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
@@ -79,7 +79,7 @@ class Variants:
 
     def __init__(self, batch: InstanceBatch, budget: int) -> None:
         self.batch = batch
-        widths = [x.size(1) for x in batch.features if x is not None]
+        widths = [x.size(1) for x in batch.all_features if x is not None]
         self._width = max(widths, default=1)
         bytes_per_row = 16 * (self._width + batch.wiring.width)
         fits = min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // self._width, budget // bytes_per_row)
@@ -125,7 +125,7 @@ class Variants:
             chosen = instance[first:last]
             copies = self._copies(chosen)
             features = fill(Copies(copies, self.batch, chosen, first))
-            with _on_a_part():
+            with on_a_part():
                 found.append(
                     node_output(copies, features) if everywhere else copies.output(None, features)
                 )
@@ -176,20 +176,17 @@ class Variants:
             fields = self.batch.fields.take(owner)
             if all(x is None for x in self.batch.features):
                 fields = _filtered(fields, fields.edge_instance % 2 == 0)
-            with _on_a_part():
+            with on_a_part():
                 copies = self.batch.with_fields(fields, owner)
-                features = copies.features
-                for x, position in zip(features, copies.packed.node_position, strict=True):
-                    if x is not None:
-                        x[copies.node_instance[position] % 2 == 1] *= -3
-                output = copies.output(features=features)[::2]
-            self._is_apart = bool(rows_agree(output, self.batch.reference[:count]).all())
+                output = _disturbed_output(copies)[::2]
+            reference = self.batch.reference[:count]
+            self._is_apart = bool(rows_agree(output, reference, self.batch.model_call).all())
         return self._is_apart
 
     # Fields
 
     def _output(self, fields: Fields, instance: Tensor) -> Tensor:
-        with _on_a_part():
+        with on_a_part():
             changed = self.batch.with_fields(fields, instance)
             if self.batch.is_whole and self.batch.task.level != "graph":
                 _keep_graphs(changed)
@@ -267,14 +264,15 @@ def node_output(batch: InstanceBatch, features: Sequence[Tensor | None] | None =
         batch: the instances.
         features: replaces the batch's features, None to leave a type alone.
     """
-    result = batch.model_call(with_features(batch.graph, batch.packed.data, features))
+    data = with_features(batch.graph, batch.packed.data, batch.feature_names, features)
+    result = batch.model_call(data)
     if isinstance(result, dict) and batch.task.node_type in result:
         result = result[batch.task.node_type]
     return as_matrix(result, None, batch.task.level)
 
 
 @contextmanager
-def _on_a_part() -> Iterator[None]:
+def on_a_part() -> Iterator[None]:
     """Say what the model was asked when it fails."""
     try:
         yield
@@ -283,7 +281,9 @@ def _on_a_part() -> Iterator[None]:
     except Exception as error:
         raise UnsupportedModelError(
             "the model fails on a part of the graph, or with other features, which methods that "
-            f"see it from outside have to show it: {type(error).__name__}: {error}"
+            f"see it from outside have to show it: {type(error).__name__}: {error}. (Kinds of "
+            "nodes that are kept as floating numbers are changed like numbers; give them as "
+            "integers: data.x = data.x.long())"
         ) from error
 
 
@@ -318,6 +318,30 @@ class _Keys:
     def rows(self, key: Tensor) -> Tensor:
         """Rows in the batch, from keys."""
         return self._pointer[self.instance[key // self.width]] + key % self.width
+
+
+def _disturbed_output(copies: InstanceBatch) -> Tensor:
+    """The model's output with other features in every second copy.
+
+    They become three times their opposite; integers, and what a model takes for integers, those of
+    other nodes.
+    """
+
+    def changed(x: Tensor, position: Tensor, is_moved: bool) -> Tensor:
+        other = -3 * x if is_moved and x.is_floating_point() else exchanged(x)
+        return torch.where((copies.node_instance[position] % 2 == 1).view(-1, 1), other, x)
+
+    def output(is_moved: bool) -> Tensor:
+        pairs = zip(copies.all_features, copies.packed.node_position, strict=True)
+        features = [None if x is None else changed(x, at, is_moved) for x, at in pairs]
+        return copies.output(features=features)
+
+    try:
+        return output(True)
+    except GlassgraphError:
+        raise
+    except Exception:  # noqa: BLE001 - such features are ours; those of other nodes are the user's
+        return output(False)
 
 
 def _pointer(count: Tensor) -> Tensor:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
 from torch_geometric.data import HeteroData
 from torch_geometric.data.data import BaseData
 
+from glassgraph.core.precision import half_rounding, inside_autocast
+from glassgraph.core.recompute import keeping_intermediates
 from glassgraph.core.shield import Shield
 from glassgraph.core.task import Call
 from glassgraph.errors import ModelCallError
@@ -32,6 +35,8 @@ class ModelCall:
         self.model = model
         self._call = call
         self._shield = Shield()
+        #: Whether the model drops intermediate results, to compute them again for gradients.
+        self.recomputes = False
         self._parameters: list[inspect.Parameter] = []
         if call is None:
             signature = inspect.signature(model.forward)
@@ -44,6 +49,11 @@ class ModelCall:
                 )
 
         self._by_name = not self.takes_whole_data
+
+    @property
+    def half_rounding(self) -> float:
+        """The relative rounding of half precision, where the model computes in it; else 0."""
+        return half_rounding(self.model)
 
     @property
     def takes_whole_data(self) -> bool:
@@ -73,10 +83,16 @@ class ModelCall:
     def __call__(self, data: Any) -> Any:
         """Call the model on data of its own; what it writes into them stays there, see `Shield`.
 
+        It computes in the precision that the user has it compute in, and keeps what gradients need.
+
         Raises:
             ModelCallError: if ``forward`` needs a name that the data lack, or writes into a tensor
                 that it did not write into when it was first called.
         """
+        with inside_autocast(), keeping_intermediates() if self.recomputes else nullcontext():
+            return self._shielded(data)
+
+    def _shielded(self, data: Any) -> Any:
         if self._by_name and self._shield.is_clear:  # nothing to replace, nothing to copy
             arguments = self._arguments(data)
             with self._shield.watching(arguments):

@@ -205,10 +205,11 @@ def local_context(
     return Context(output, constants, fields.node.numel(), fields.edge.numel())
 
 
-def rows_agree(output: Tensor, reference: Tensor) -> Tensor:
-    """Which rows ``[B]`` of two outputs are equal up to rounding."""
+def rows_agree(output: Tensor, reference: Tensor, model_call: ModelCall) -> Tensor:
+    """Which rows ``[B]`` of two outputs of a model are equal up to rounding."""
     precise = reference.dtype == torch.float64
     relative, absolute = (1e-9, 1e-10) if precise else (2e-4, 1e-5)
+    relative = max(relative, 4 * model_call.half_rounding)
     scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
     distance = (output - reference).abs().amax(dim=1)
     return distance <= absolute + relative * scale

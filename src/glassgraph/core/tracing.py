@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from glassgraph.core.call import ModelCall
+from glassgraph.core.context import own_data
+from glassgraph.core.derived_edges import derived_sites
+from glassgraph.core.detached import detached_sites
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import resolve_instances
+from glassgraph.core.node_features import feature_names
 from glassgraph.core.observe import traced
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import receptive_fields, whole_graphs
+from glassgraph.core.recompute import RecomputationFound, refusing_recomputation
 from glassgraph.core.sites import Record, Wiring, find_channels
 from glassgraph.core.task import Task
 from glassgraph.core.wiring import build_wiring
@@ -44,11 +49,10 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
     except Exception:  # noqa: BLE001
         pass  # the piece is ours; the user's own graph decides
     whole = everything(graph, None)
-    data = copy.copy(graph.data)
-    if isinstance(data, Data):
-        data.edge_index = torch.stack([graph.source, graph.destination])
-        if "batch" not in data and model_call.needs("batch") and not model_call.takes_whole_data:
-            data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
+    data = own_data(graph, Task("node"))
+    needs_batch = model_call.needs("batch") and not model_call.takes_whole_data
+    if isinstance(data, Data) and "batch" not in data and needs_batch:
+        data.batch = torch.zeros(graph.num_nodes, dtype=torch.long, device=graph.device)
     packed = pack_whole(graph, data, whole)
     try:
         return _trace_on(channels, model_call, graph, packed)
@@ -94,18 +98,30 @@ def _piece_with_one(
 
 def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:
     data = copy.copy(packed.data)
-    for store in graph.node_stores(data):
-        x = store.get("x", None)
-        if isinstance(x, Tensor) and x.is_floating_point():
-            store["x"] = x.detach().clone().requires_grad_()
-    with traced(channels) as records:
-        model_call(data)
+    names = feature_names(graph, model_call.needs)
+    for store, name in zip(graph.node_stores(data), names, strict=True):
+        if name is not None and store[name].is_floating_point():
+            store[name] = store[name].detach().clone().requires_grad_()
+    output, records = _traced_run(channels, model_call, data)
+    detached = detached_sites(channels, model_call, packed.data, output, records)
     check_matrices(graph, packed, channels, records)
     if any(channels[record.channel].is_adjacency for record in records):
         _find_directions(channels, model_call, graph, packed, records)
     candidates = site_candidates(graph, packed, channels, records, model_call) if records else []
-    num_nodes = None if graph.is_heterogeneous else int(packed.data.num_nodes)
-    return build_wiring(channels, records, candidates, num_nodes)
+    derived = derived_sites(graph, packed, channels, model_call, records) if records else []
+    return build_wiring(channels, records, candidates, derived, detached)
+
+
+def _traced_run(channels: Any, model_call: ModelCall, data: Any) -> tuple[Any, list[Record]]:
+    """Output and records of a traced run; what would be computed again is kept from now on."""
+    if not model_call.recomputes:
+        try:
+            with refusing_recomputation(), traced(channels) as records:
+                return model_call(data), records
+        except RecomputationFound:
+            model_call.recomputes = True
+    with traced(channels) as records:
+        return model_call(data), records
 
 
 def _find_directions(

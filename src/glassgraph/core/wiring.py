@@ -26,7 +26,8 @@ def build_wiring(
     channels: Sequence[Channel],
     records: Sequence[Record],
     candidates: Sequence[Candidates],
-    num_nodes: int | None,
+    derived: Sequence[bool],
+    detached: Sequence[bool],
 ) -> Wiring:
     """Derive the wiring from a traced run.
 
@@ -34,7 +35,8 @@ def build_wiring(
         channels: the channels of the model.
         records: what each site was given, with ``feeds_from`` and ``varying`` filled in.
         candidates: for each site the user edges that may appear there.
-        num_nodes: nodes of the traced graph; None where the sites number nodes by type.
+        derived: for each site whether its rows are not the user's edges.
+        detached: for each site whether its messages count without a gradient.
 
     Raises:
         NoMessagePassingError: if no site was reached.
@@ -45,10 +47,11 @@ def build_wiring(
             f"no message was seen from {names} while the model ran on the data; is the layer "
             "used, and is the graph passed as edge_index?"
         )
-    sites = zip(records, candidates, _layers(records), _heights(records), strict=True)
+    places = _layers(records), _heights(records)
+    sites = zip(records, candidates, *places, derived, detached, strict=True)
     return Wiring(
         tuple(channels),
-        tuple(_site(channels[each[0].channel], *each, num_nodes) for each in sites),
+        tuple(_site(channels[each[0].channel], *each) for each in sites),
     )
 
 
@@ -75,13 +78,11 @@ def _site(
     candidates: Candidates,
     layer: int,
     height: int,
-    num_nodes: int | None,
+    is_derived: bool,
+    is_detached: bool,
 ) -> Site:
     match = match_rows(record.edge_index, candidates, record.is_flipped)
-    is_coarsened = num_nodes is not None and all(
-        size is not None and size != num_nodes for size in record.size
-    )
-    is_mapped = not is_coarsened and (not match.is_empty or record.edge_index.size(1) == 0)
+    is_mapped = not is_derived and (not match.is_empty or record.edge_index.size(1) == 0)
     edge_arguments, can_trim = _edge_arguments(channel, record)
     return Site(
         name=channel.name + (f"#{record.call + 1}" if record.call else ""),
@@ -91,6 +92,8 @@ def _site(
         height=height,
         is_flipped=match.is_flipped,
         is_mapped=is_mapped,
+        is_derived=is_derived,
+        is_detached=is_detached,
         edge_arguments=edge_arguments,
         constant_arguments=edge_arguments - record.varying,
         can_trim=can_trim and is_mapped,

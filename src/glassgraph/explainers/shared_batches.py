@@ -127,7 +127,7 @@ def _union(
             batch = _on_union(preparation, chosen, position, target, full)
             with torch.no_grad():
                 output = batch.output(gates=batch.ones())
-            if bool(rows_agree(output, batch.reference).all()):
+            if bool(rows_agree(output, batch.reference, batch.model_call).all()):
                 preparation.search_unseen(batch)
                 return batch
             failures.append((DIFFERENT, None))

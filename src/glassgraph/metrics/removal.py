@@ -189,4 +189,4 @@ def _is_reproduced(
         output = _run(preparation, fields, chosen)
     except (CannotPack, RuntimeError, IndexError, ValueError):
         return False  # the cut graph is ours: what fails there may still run on the full graph
-    return bool(rows_agree(output, reference).all())
+    return bool(rows_agree(output, reference, preparation.model_call).all())
