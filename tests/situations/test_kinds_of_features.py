@@ -360,7 +360,7 @@ def typed() -> HeteroData:
 
 @pytest.mark.parametrize("method", NODE_METHODS)
 def test_several_types_of_nodes(method: str) -> None:
-    one_type = {"grad_cam", "pg_explainer", "zorro", "graph_lime"}
+    one_type = {"grad_cam", "zorro", "graph_lime"}
     task = gg.Task("node", node_type="a")
     if method in one_type:
         with pytest.raises(UnsupportedModelError, match=r"one type of nodes"):

@@ -52,7 +52,8 @@ def detached_sites(
 def _reached(output: Any, probes: Sequence[Tensor | None]) -> list[bool]:
     """Which probes a gradient of the output comes to."""
     known = [probe for probe in probes if probe is not None]
-    roots = [each.sum() for each in tensors_in(output) if each.requires_grad]
+    real = (torch.view_as_real(each) if each.is_complex() else each for each in tensors_in(output))
+    roots = [each.sum() for each in real if each.requires_grad]
     if not roots or not known:
         return [False] * len(probes)
     gradients = torch.autograd.grad(roots, known, allow_unused=True)
