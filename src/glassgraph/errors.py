@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: What messages about missing gradients advise.
+METHODS_WITHOUT_GRADIENTS = "occlusion, causal_screening, subgraphx, pgm_explainer, relex, zorro"
+
 
 class GlassgraphError(Exception):
     """Base class of everything Glassgraph raises on purpose."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GINConv, TopKPooling, global_add_pool
@@ -9,6 +10,10 @@ from torch_geometric.nn import GINConv, TopKPooling, global_add_pool
 import glassgraph as gg
 from glassgraph.testing.cases import Case
 from glassgraph.testing.networks import FEATURES
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::glassgraph.core.prepare.PooledMessagesWarning"  # see tests/situations/test_pooled.py
+)
 
 
 class Pooled(nn.Module):

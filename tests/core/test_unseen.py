@@ -298,6 +298,7 @@ def test_known_messages_alone_raise_no_alarm(make: type[nn.Module]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.PooledMessagesWarning")
 def test_what_is_seen_and_chosen_by_messages_raises_no_alarm() -> None:
     gg.explain(Chosen().eval(), [graph(1), graph(2)], "saliency", "graph")
 

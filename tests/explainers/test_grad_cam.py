@@ -338,6 +338,7 @@ def test_dense_adjacency_matrices() -> None:
     same(PooledDense(Dense(FEATURES), Dense(7)), 1, "acts.1", graphs, "graph")
 
 
+@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.PooledMessagesWarning")
 def test_a_pooling_layer_that_drops_nodes() -> None:
     class Coarse(nn.Module):
         def __init__(self) -> None:

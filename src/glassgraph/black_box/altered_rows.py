@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.black_box.variants import Copies, Variants
+from glassgraph.black_box.variants import Copies, Variants, on_a_part
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
+from glassgraph.core.node_features import exchanged
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.reachability import hops_away
 from glassgraph.core.receptive import Fields, expand
@@ -164,8 +165,9 @@ class AlteredRows:
         changed = features[at]
         asked.alter(changed, start, stop)
         features[at] = changed
-        packed = batch.with_fields(fields, torch.cat([instance, instance[base]]))
-        return packed.output(features=[features])[number:]
+        with on_a_part():
+            packed = batch.with_fields(fields, torch.cat([instance, instance[base]]))
+            return packed.output(features=[features])[number:]
 
     def _find(
         self, key: Tensor, variant: Tensor, node: Tensor, width: int, begins: Tensor, num_base: int
@@ -200,7 +202,7 @@ class AlteredRows:
         self._pointer = torch.cat([self._first, self._first.new_tensor([batch.num_nodes])])
         self._edges = CompressedIndex.build(batch.fields.destination, batch.num_nodes)
         self._touched = self._touched_nodes()
-        (x,) = batch.features
+        (x,) = batch.all_features
         assert x is not None
         chosen = torch.arange(min(4, batch.num_instances), device=batch.device)
         nodes, base = expand(self._pointer, chosen)
@@ -208,11 +210,14 @@ class AlteredRows:
         nodes, base = nodes[spread.long()], base[spread.long()]
 
         def alter(rows: Tensor, _first: int, _last: int) -> None:
-            rows.mul_(-2).add_(rows.flip(1)).sub_(0.5)
+            if rows.is_floating_point():
+                rows.mul_(-2).add_(rows.flip(1)).sub_(0.5)
+            else:
+                rows.copy_(exchanged(rows))
 
         def fill(low: int, high: int) -> Tensor:
             row, _ = expand(self._pointer, chosen[low:high])
-            return 0.5 - x[row]
+            return 0.5 - x[row] if x.is_floating_point() else x[row].flip(0)
 
         each = torch.arange(nodes.numel(), device=batch.device)
         asked = Alterations(chosen, fill, base, each, nodes, alter)
@@ -222,7 +227,8 @@ class AlteredRows:
         except Exception as error:  # noqa: BLE001 - the shared graph is ours
             let_through(error)
             return False
-        return bool(rows_agree(shared, self._in_full(asked, chosen[base])).all())
+        in_full = self._in_full(asked, chosen[base])
+        return bool(rows_agree(shared, in_full, batch.model_call).all())
 
     def _touched_nodes(self) -> CompressedIndex:
         """For each node, the nodes whose states it can change in time to change the prediction."""

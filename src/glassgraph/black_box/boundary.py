@@ -16,6 +16,7 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.reachability import hops_away
+from glassgraph.errors import GlassgraphError
 
 
 @torch.no_grad()
@@ -23,21 +24,22 @@ def readable_nodes(batch: InstanceBatch) -> Tensor:
     """``[n]`` which nodes' features can change the prediction, as far as the outside shows.
 
     Left out are nodes out of reach, and those at the limit of reach if the output stays the same to
-    the last bit whatever stands there, with other features elsewhere, too.
+    the last bit whatever stands there, with other features elsewhere, too. (Of integers nobody can
+    say "whatever".)
     """
     distance = hops_away(batch)
     limit = batch.wiring.num_hops
     at_limit = distance == limit
-    if not bool(at_limit.any()):
+    if not bool(at_limit.any()) or any(map(_is_discrete, batch.all_features)):
         return distance <= limit
     is_silent = torch.ones(batch.num_instances, dtype=torch.bool, device=batch.device)
     for features in _disturbed(batch):
-        before = batch.output(features=features)
+        before = _output(batch, features)
         changed = [
             x if x is None else torch.where(at_limit[position].view(-1, 1), 1000 * x + 1, x)
             for x, position in zip(features, batch.packed.node_position, strict=True)
         ]
-        is_silent &= (batch.output(features=changed) == before).all(dim=1)
+        is_silent &= (_output(batch, changed) == before).all(dim=1)
     return (distance <= limit) & ~(at_limit & is_silent[batch.node_instance])
 
 
@@ -80,14 +82,28 @@ def with_one_boundary_node(
     )
     for features in _disturbed(batch):
         fewer = [x if x is None else x[kept] for x in features]
-        if not bool(
-            rows_agree(smaller.output(features=fewer), batch.output(features=features)).all()
-        ):
+        outputs = _output(smaller, fewer), _output(batch, features)
+        if not bool(rows_agree(*outputs, batch.model_call).all()):
             return batch, everything
     return smaller, kept
+
+
+def _is_discrete(x: Tensor | None) -> bool:
+    return x is not None and not x.is_floating_point()
+
+
+def _output(batch: InstanceBatch, features: list[Tensor | None]) -> Tensor:
+    """The model's output; NaN, which is like nothing, if it fails with features of our making."""
+    try:
+        return batch.output(features=features)
+    except GlassgraphError:
+        raise
+    except Exception:  # noqa: BLE001
+        return torch.full_like(batch.reference, float("nan"))
 
 
 def _disturbed(batch: InstanceBatch) -> Iterator[list[Tensor | None]]:
     """The features as they are, and in two other forms."""
     for shift, factor in ((0, 1.0), (1, -0.7), (3, 1.3)):
-        yield [None if x is None else factor * x.roll(shift, dims=0) for x in batch.features]
+        rolled = [x if x is None else x.roll(shift, dims=0) for x in batch.all_features]
+        yield [x if x is None or not x.is_floating_point() else factor * x for x in rolled]

@@ -14,6 +14,7 @@ from torch import Tensor
 from glassgraph.core import random
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.node_features import all_features
 from glassgraph.errors import UnsupportedModelError
 
 #: Keeps these numbers apart from others at the same addresses.
@@ -31,12 +32,15 @@ class FeatureNoise:
         seed: the seed.
 
     Raises:
-        UnsupportedModelError: if the nodes have types, or no floating-point features.
+        UnsupportedModelError: if the nodes have types, or no features.
     """
 
     def __init__(self, batch: InstanceBatch, seed: int) -> None:
         self._batch, self._seed = batch, seed
-        self._values = only_features(batch, batch.graph.data.get("x", None))
+        only_features(batch)
+        (values,) = all_features(batch.graph, batch.graph.data, batch.feature_names)
+        assert values is not None
+        self._values = values
         self._address = node_address(batch)
 
     def draw(self, instance: int, node: Tensor, num_samples: int) -> Tensor:
@@ -56,20 +60,21 @@ class FeatureNoise:
         return found
 
 
-def only_features(batch: InstanceBatch, x: Tensor | None) -> Tensor:
-    """Features ``[N, F]`` of the nodes of a graph without types.
+def only_features(batch: InstanceBatch) -> Tensor:
+    """Features ``[n, F]`` of the nodes of a batch without types, floating or not.
 
     Raises:
-        UnsupportedModelError: if there are types, or no floating-point features.
+        UnsupportedModelError: if there are types, or no features.
     """
     if batch.graph.is_heterogeneous:
         raise UnsupportedModelError(
             "masks of nodes and features are for graphs with one type of nodes; this graph has "
             f"{', '.join(map(str, batch.graph.node_types))}"
         )
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() != 2:
-        got = "none" if not isinstance(x, Tensor) else f"{x.dtype} of shape {tuple(x.shape)}"
+    (x,) = batch.all_features
+    if x is None:
         raise UnsupportedModelError(
-            f"node features x must be floating-point and [nodes, features] to be masked; got {got}"
+            "there are no node features to be masked: the graph has neither x nor pos nor z that "
+            "the model reads"
         )
     return x

@@ -134,7 +134,7 @@ class _Scene:
             output = select_rows(task, result, rows, len(self.instances))
         except GlassgraphError:  # other rows than on the whole graph
             return False
-        return bool(rows_agree(output, self.reference).all())
+        return bool(rows_agree(output, self.reference, model_call).all())
 
 
 def _refuse_chance(model_call: ModelCall, data: Any, error: Exception) -> None:

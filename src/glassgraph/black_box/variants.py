@@ -21,7 +21,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, rows_agree
-from glassgraph.core.node_features import with_features
+from glassgraph.core.node_features import exchanged, with_features
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.reachability import sees_all
 from glassgraph.core.receptive import Fields, expand
@@ -80,7 +80,7 @@ class Variants:
 
     def __init__(self, batch: InstanceBatch, budget: int) -> None:
         self.batch = batch
-        widths = [x.size(1) for x in batch.features if x is not None]
+        widths = [x.size(1) for x in batch.all_features if x is not None]
         self._width = max(widths, default=1)
         bytes_per_row = 16 * (self._width + batch.wiring.width)
         fits = min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // self._width, budget // bytes_per_row)
@@ -129,7 +129,7 @@ class Variants:
             chosen = instance[first:last]
             copies = self._copies(chosen)
             features = fill(Copies(copies, self.batch, chosen, first))
-            with _on_a_part():
+            with on_a_part():
                 found.append(
                     node_output(copies, features) if everywhere else copies.output(None, features)
                 )
@@ -154,7 +154,7 @@ class Variants:
                     self._output(self._with_edges(*half, can_trim=each), half[0])
                     for each in (True, False)
                 )
-                self._can_trim = bool(rows_agree(trimmed, full).all())
+                self._can_trim = bool(rows_agree(trimmed, full, self.batch.model_call).all())
             except GlassgraphError:  # it fails without them
                 self._can_trim = False
         return self._can_trim
@@ -198,27 +198,19 @@ class Variants:
             fields = self.batch.fields.take(owner)
             if all(x is None for x in self.batch.features):
                 fields = _filtered(fields, fields.edge_instance % 2 == 0)
+            reference = self.batch.reference[:count]
             try:
-                output = self._every_second(fields, owner)
-                self._is_apart = bool(rows_agree(output, self.batch.reference[:count]).all())
+                output = _disturbed_output(self.batch.with_fields(fields, owner))[::2]
+                self._is_apart = bool(rows_agree(output, reference, self.batch.model_call).all())
             except Exception as error:  # noqa: BLE001 - a model for one at a time
                 let_through(error)
                 self._is_apart = False
         return self._is_apart
 
-    def _every_second(self, fields: Fields, owner: Tensor) -> Tensor:
-        """Outputs of every second copy, the others with other features."""
-        copies = self.batch.with_fields(fields, owner)
-        features = copies.features
-        for x, position in zip(features, copies.packed.node_position, strict=True):
-            if x is not None:
-                x[copies.node_instance[position] % 2 == 1] *= -3
-        return copies.output(features=features)[::2]
-
     # Fields
 
     def _output(self, fields: Fields, instance: Tensor) -> Tensor:
-        with _on_a_part():
+        with on_a_part():
             changed = self.batch.with_fields(fields, instance)
             if self.batch.is_whole and self.batch.task.level != "graph":
                 _keep_graphs(changed)
@@ -298,14 +290,14 @@ def node_output(batch: InstanceBatch, features: Sequence[Tensor | None] | None =
         batch: the instances.
         features: replaces the batch's features, None to leave a type alone.
     """
-    data = with_features(batch.graph, batch.packed.data, features)
+    data = with_features(batch.graph, batch.packed.data, batch.feature_names, features)
     number = batch.graph.type_position(batch.task.node_type)
     num_nodes = batch.packed.node_position[number].numel()
     return every_row(batch.model_call, data, num_nodes, batch.task)
 
 
 @contextmanager
-def _on_a_part() -> Iterator[None]:
+def on_a_part() -> Iterator[None]:
     """Say what the model was asked when it fails."""
     try:
         yield
@@ -315,7 +307,9 @@ def _on_a_part() -> Iterator[None]:
         let_through(error)
         raise UnsupportedModelError(
             "the model fails on a part of the graph, or with other features, which methods that "
-            f"see it from outside have to show it: {type(error).__name__}: {error}"
+            f"see it from outside have to show it: {type(error).__name__}: {error}. (Kinds of "
+            "nodes that are kept as floating numbers are changed like numbers; give them as "
+            "integers: data.x = data.x.long())"
         ) from error
 
 
@@ -350,6 +344,30 @@ class _Keys:
     def rows(self, key: Tensor) -> Tensor:
         """Rows in the batch, from keys."""
         return self._pointer[self.instance[key // self.width]] + key % self.width
+
+
+def _disturbed_output(copies: InstanceBatch) -> Tensor:
+    """The model's output with other features in every second copy.
+
+    They become three times their opposite; integers, and what a model takes for integers, those of
+    other nodes.
+    """
+
+    def changed(x: Tensor, position: Tensor, is_moved: bool) -> Tensor:
+        other = -3 * x if is_moved and x.is_floating_point() else exchanged(x)
+        return torch.where((copies.node_instance[position] % 2 == 1).view(-1, 1), other, x)
+
+    def output(is_moved: bool) -> Tensor:
+        pairs = zip(copies.all_features, copies.packed.node_position, strict=True)
+        features = [None if x is None else changed(x, at, is_moved) for x, at in pairs]
+        return copies.output(features=features)
+
+    try:
+        return output(True)
+    except GlassgraphError:
+        raise
+    except Exception:  # noqa: BLE001 - such features are ours; those of other nodes are the user's
+        return output(False)
 
 
 def _pointer(count: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,15 +18,22 @@ from torch import Tensor
 from glassgraph.core import task
 from glassgraph.core.call import ModelCall
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.intercept import Cutter, Intervention
+from glassgraph.core.intercept import Cutter, Intervention, naming_other_messages
 from glassgraph.core.modified_backward import ModifiedBackward
-from glassgraph.core.node_features import float_features, with_features
+from glassgraph.core.node_features import (
+    all_features,
+    feature_names,
+    float_features,
+    with_features,
+)
 from glassgraph.core.pack import Packed, pack, rows_of_graphs
 from glassgraph.core.plan import Constants, plan_sites
+from glassgraph.core.precision import full_precision
 from glassgraph.core.receptive import Fields
+from glassgraph.core.recompute import naming_backward_errors
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
-from glassgraph.errors import ModelOutputError, NoGradientError
+from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, ModelOutputError, NoGradientError
 
 
 def no_gradient(of: str) -> NoGradientError:
@@ -33,7 +41,7 @@ def no_gradient(of: str) -> NoGradientError:
     return NoGradientError(
         f"the prediction does not depend differentiably on {of}: forward runs under "
         "torch.no_grad(), detaches what layers return, or never uses it. Methods that need no "
-        "gradient: occlusion, causal_screening, subgraphx, pgm_explainer, relex, zorro"
+        f"gradient: {METHODS_WITHOUT_GRADIENTS}"
     )
 
 
@@ -167,7 +175,17 @@ class InstanceBatch:
     @property
     def features(self) -> list[Tensor | None]:
         """For each node type its floating features ``[n_t, F_t]``, None where there are none."""
-        return float_features(self.graph, self.packed.data)
+        return float_features(self.graph, self.packed.data, self.feature_names)
+
+    @property
+    def all_features(self) -> list[Tensor | None]:
+        """The same with features that are integers (kinds of atoms, words), too."""
+        return all_features(self.graph, self.packed.data, self.feature_names)
+
+    @cached_property
+    def feature_names(self) -> list[str | None]:
+        """For each node type, under which name it has its features."""
+        return feature_names(self.graph, self.model_call.needs)
 
     def feature_leaves(self) -> list[Tensor | None]:
         """Copies of `features` whose gradients can be asked for."""
@@ -194,8 +212,8 @@ class InstanceBatch:
                 its messages; see `SiteMessages.baseline`.
             cutter: replaces the states of senders at each site, see `Intervention.gates`.
         """
-        data = with_features(self.graph, self.packed.data, features)
-        with self.intervention.gates(gates, baselines, cutter):
+        data = with_features(self.graph, self.packed.data, self.feature_names, features)
+        with naming_other_messages(), self.intervention.gates(gates, baselines, cutter):
             result = self.model_call(data)
         return select_rows(self.task, result, self.output_rows, self.num_predictions)
 
@@ -219,7 +237,7 @@ class InstanceBatch:
         if backward is None:
             output = self.output(gates, features, baselines, cutter)
             return task.score(self.task, output, self.targets)
-        with backward:
+        with full_precision(), backward:
             output = self.output(gates, features, baselines, cutter)
             return backward.score(self.task, output, self.targets)
 
@@ -249,7 +267,8 @@ class InstanceBatch:
         """
         found: Sequence[Tensor | None] = [None] * len(inputs)
         if value.requires_grad:
-            found = torch.autograd.grad(value.sum(), list(inputs), allow_unused=True)
+            with naming_backward_errors():
+                found = torch.autograd.grad(value.sum(), list(inputs), allow_unused=True)
         needed = found[:1] if gates_first else found
         if all(each is None for each in needed) and self.has_gated_messages:
             raise no_gradient("messages" if gates_first else "features")

@@ -19,6 +19,8 @@ from torch_geometric.data.data import BaseData
 from glassgraph.core.compiled import on_one_device, uncompiled, unwrapped
 from glassgraph.core.node_tables import NodeTables
 from glassgraph.core.packed_batch import BATCH_NAMES
+from glassgraph.core.precision import half_rounding, inside_autocast
+from glassgraph.core.recompute import keeping_intermediates
 from glassgraph.core.sampled import is_sampled
 from glassgraph.core.shield import Shield
 from glassgraph.core.signature import name_of, parameters_of
@@ -57,6 +59,8 @@ class ModelCall:
         self.tables: NodeTables | None = None
         self._call = call
         self._shield = Shield()
+        #: Whether the model drops intermediate results, to compute them again for gradients.
+        self.recomputes = False
         self._parameters: list[inspect.Parameter] = []
         self._passes_words = True
         self._block: AbstractContextManager[None] = nullcontext()
@@ -116,6 +120,11 @@ class ModelCall:
         return found
 
     @property
+    def half_rounding(self) -> float:
+        """The relative rounding of half precision, where the model computes in it; else 0."""
+        return half_rounding(self.model)
+
+    @property
     def takes_whole_data(self) -> bool:
         """Whether the model is given the data object itself, alone."""
         return self._call is not None or self._as_object
@@ -150,13 +159,15 @@ class ModelCall:
     def __call__(self, data: Any) -> Any:
         """Call the model on data of its own; what it writes into them stays there, see `Shield`.
 
+        It computes in the precision that the user has it compute in, and keeps what gradients need.
+
         Raises:
             ModelCallError: if ``forward`` needs a name that the data lack, or writes into a tensor
                 that it did not write into when it was first called.
         """
-        if self.tables is None:
-            return self._run(data)
-        with self.tables.cut(data):
+        kept = keeping_intermediates() if self.recomputes else nullcontext()
+        cut = nullcontext() if self.tables is None else self.tables.cut(data)
+        with inside_autocast(), kept, cut:
             return self._run(data)
 
     def _run(self, data: Any) -> Any:

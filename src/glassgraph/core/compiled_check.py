@@ -35,7 +35,7 @@ def check_compiled(
         ModelCallError: if one of them fails.
     """
     with torch.no_grad():
-        is_same = outputs_agree(run_on(compiled, data), run_on(plain, data))
+        is_same = outputs_agree(run_on(compiled, data), run_on(plain, data), plain)
     names = ", ".join(parts)
     if not is_same and not is_unstable():
         raise UnsupportedModelError(

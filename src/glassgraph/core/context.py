@@ -81,21 +81,34 @@ def run_on(model_call: Callable[[Any], T], data: Any) -> T:
         ) from error
 
 
-def every_row(call: Callable[[Any], Any], data: Any, num_nodes: int, task: Task) -> Tensor:
+def every_row(
+    model_call: ModelCall,
+    data: Any,
+    num_nodes: int,
+    task: Task,
+    run: Callable[[ModelCall, Any], Any] = ModelCall.__call__,
+) -> Tensor:
     """What the model returns for all nodes of the explained type, ``[n, C]``.
 
     A model that returns rows of a sampler's seed nodes alone is asked with all nodes as seeds.
+
+    Args:
+        model_call: how the model is called.
+        data: what it is called on.
+        num_nodes: number of nodes of the explained type.
+        task: the task.
+        run: calls it, and says what failed.
 
     Raises:
         UnsupportedModelError: if the seed nodes then have other rows.
         ModelOutputError: if some nodes have no row anyhow.
     """
-    few = select_rows(task, call(data), None, None)
+    few = select_rows(task, run(model_call, data), None, None)
     if few.size(0) >= num_nodes:
         return few
-    rows = select_rows(task, call(seed_everything(data)), None, num_nodes)
+    rows = select_rows(task, run(model_call, seed_everything(data)), None, num_nodes)
     count = num_seeds(data if task.node_type is None else data[task.node_type]) or few.size(0)
-    if not bool(rows_agree(rows[:count], few[:count]).all()):
+    if not bool(rows_agree(rows[:count], few[:count], model_call).all()):
         raise UnsupportedModelError(
             f"the model returned rows for {few.size(0)} of {num_nodes} nodes, and others for these "
             "where nothing is trimmed; a method that needs a prediction for each node cannot "
@@ -257,22 +270,25 @@ def local_context(
     return Context(output, constants, fields.node.numel(), fields.edge.numel())
 
 
-def rows_agree(output: Tensor, reference: Tensor) -> Tensor:
-    """Which rows ``[B]`` of two outputs are equal up to rounding."""
+def rows_agree(output: Tensor, reference: Tensor, model_call: ModelCall) -> Tensor:
+    """Which rows ``[B]`` of two outputs of a model are equal up to rounding."""
     precise = reference.dtype == torch.float64
     relative, absolute = (1e-9, 1e-10) if precise else (2e-4, 1e-5)
+    relative = max(relative, 4 * model_call.half_rounding)
     scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
     distance = (output - reference).abs().amax(dim=1)
     return distance <= absolute + relative * scale
 
 
-def outputs_agree(one: Any, other: Any) -> bool:
+def outputs_agree(one: Any, other: Any, model_call: ModelCall) -> bool:
     """Whether all tensors in what a model returned are equal up to rounding."""
     ones, others = list(tensors_in(one)), list(tensors_in(other))
     if [each.shape for each in ones] != [each.shape for each in others]:
         return False
     pairs = zip(ones, others, strict=True)
-    return all(bool(rows_agree(a.view(1, -1), b.view(1, -1))) for a, b in pairs if a.numel())
+    return all(
+        bool(rows_agree(a.view(1, -1), b.view(1, -1), model_call)) for a, b in pairs if a.numel()
+    )
 
 
 def without_nan(output: Tensor) -> Tensor:

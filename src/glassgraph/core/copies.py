@@ -151,7 +151,8 @@ def _are_calm(batch: InstanceBatch, disturbed: Tensor, reference: Tensor) -> boo
     gates = torch.full_like(batch.ones(), 3)
     gates[1::2] = -3
     gates[is_open[batch.edge_instance]] = 1
-    return bool(rows_agree(batch.output(gates)[is_open], reference[is_open]).all())
+    output = batch.output(gates)[is_open]
+    return bool(rows_agree(output, reference[is_open], batch.model_call).all())
 
 
 def _shared_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:

@@ -10,6 +10,7 @@ field costs nothing that grows with the graph.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -181,7 +182,8 @@ class TypedGraph:
     @property
     def num_features(self) -> int:
         """Width of the widest node features."""
-        widths = [store["x"].size(-1) for store in self.data.stores if "x" in store]
+        found = (store["x"] for store in self.data.stores if "x" in store)
+        widths = [math.prod(x.shape[1:]) for x in found if isinstance(x, Tensor)]
         return max(widths, default=1)
 
     @property

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from glassgraph.core.gate_op import gated
 from glassgraph.core.hooks import Replacement, SiteActions, attached
+from glassgraph.core.recompute import REENTRANT_ADVICE
 from glassgraph.core.shared_rows import SharedRows
 from glassgraph.core.sites import Channel, Wiring
+from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, NoGradientError, UnsupportedModelError
 
 
 class Cutter(Protocol):
@@ -36,6 +38,24 @@ class Cutter(Protocol):
 
 class PlanMismatch(RuntimeError):
     """A site got other rows than its plan was made for (the model's graph depends on its data)."""
+
+
+@contextmanager
+def naming_other_messages() -> Iterator[None]:
+    """Say what a `PlanMismatch` means to the user.
+
+    Raises:
+        UnsupportedModelError: in its place.
+    """
+    try:
+        yield
+    except PlanMismatch as mismatch:
+        raise UnsupportedModelError(
+            f"the model sends other messages when some are changed or left out ({mismatch}): which "
+            "edges or layers it uses depends on them, so there is no fixed set of messages to "
+            "explain. Methods that only call a model explain it: causal_screening, subgraphx, "
+            "pgm_explainer, zorro, relex"
+        ) from mismatch
 
 
 @dataclass(frozen=True)
@@ -154,9 +174,12 @@ class Intervention:
 
         Raises:
             PlanMismatch: from the model's call, if it is not the one that was planned for.
+            NoGradientError: from the model's call, if gates need a gradient and a layer runs
+                without.
         """
         by_layer = None if gates is None else _LayerGates(gates)
-        run = _Run(self, by_layer, baselines, cutter)
+        needs_gradient = gates is not None and gates.requires_grad and torch.is_grad_enabled()
+        run = _Run(self, by_layer, baselines, cutter, needs_gradient=needs_gradient)
         lift = None if cutter is None else run.lift
         actions = SiteActions(run.before, run.change, shut=run.baseline, lift=lift)
         with attached(self.wiring.channels, actions):
@@ -216,7 +239,10 @@ class _Run:
         gates: _LayerGates | None = None,
         baselines: Sequence[Tensor | None] | None = None,
         cutter: Cutter | None = None,
+        *,
+        needs_gradient: bool = False,
     ) -> None:
+        self._needs_gradient = needs_gradient
         self._wiring, self._plans = intervention.wiring, intervention.plans
         self._gates, self._baselines, self._cutter = gates, baselines, cutter
         self._num_calls = [0] * len(self._wiring.channels)
@@ -267,6 +293,9 @@ class _Run:
             self._cutter.sent(site, messages)
         if self._gates is None or plan.row_edge is None:
             return messages
+        is_cut_off = self._wiring.sites[site].is_detached or not torch.is_grad_enabled()
+        if self._needs_gradient and is_cut_off:
+            raise _no_gradient(self._wiring.sites[site].name)
         sender = self._wiring.channels[channel]
         shape = [1] * messages.dim()
         shape[sender.row_dim] = -1
@@ -281,6 +310,14 @@ class _Run:
     def baseline(self, channel: int) -> Tensor | None:
         """What a shut message becomes at the site that runs; None for zero."""
         return None if self._baselines is None else self._baselines[self.current[channel].site]
+
+
+def _no_gradient(name: str) -> NoGradientError:
+    return NoGradientError(
+        "the prediction does not depend differentiably on messages: forward runs the layer "
+        f"{name} without gradients (under torch.no_grad(), a checkpoint), or detaches what comes "
+        f"of it; {REENTRANT_ADVICE}. Methods that need no gradient: {METHODS_WITHOUT_GRADIENTS}"
+    )
 
 
 def _of_senders(channel: Channel, arguments: Mapping[str, Any], name: str) -> Tensor | None:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.intercept import RecordedMessages
+from glassgraph.core.precision import at_least_single
 from glassgraph.core.sites import Channel
 
 #: Methods of a PyG layer whose arguments ending in ``_i`` or ``_j`` are node states.
@@ -116,7 +117,7 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
         if channel.is_adjacency:
             found.append(_matrix_messages(site.layer, each, edge, row))
             continue
-        messages = each.messages.detach()
+        messages = at_least_single(each.messages.detach())
         flat = messages.reshape(messages.size(0), math.prod(messages.shape[1:]))
         sender, receiver = _ends(channel, each, num_nodes)
         found.append(
@@ -139,7 +140,9 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
 def _matrix_messages(
     layer: int, recorded: RecordedMessages, edge: Tensor, row: Tensor | None
 ) -> SiteMessages:
-    values, states = recorded.arguments["values"].detach(), recorded.arguments["x"].detach()
+    values, states = (
+        at_least_single(recorded.arguments[name].detach()) for name in ("values", "x")
+    )
     nothing = values.new_empty((edge.numel(), 0))
     return SiteMessages(
         site=recorded.site,

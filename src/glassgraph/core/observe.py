@@ -6,7 +6,7 @@ a probe (a factor of 1 with a gradient) on the messages of every site.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from glassgraph.core.hooks import SiteActions, attached
 from glassgraph.core.sites import Channel, Record, tensors_in
+
+#: Small enough for no decision inside a model to turn, and far above rounding.
+_NUDGE = 1.001
 
 
 @contextmanager
@@ -27,6 +30,48 @@ def observed(channels: Sequence[Channel]) -> Iterator[list[Record]]:
     recorder = _Recorder(len(channels))
     with attached(channels, SiteActions(recorder.before, recorder.change, recorder.after)):
         yield recorder.records
+
+
+@contextmanager
+def disturbed(channels: Sequence[Channel], number: int) -> Iterator[list[Record]]:
+    """The same of a run with other messages, to see what depends on them.
+
+    Args:
+        channels: where to listen.
+        number: another one disturbs them in another way.
+    """
+    recorder = _Recorder(len(channels))
+
+    def change(channel: int, messages: Tensor) -> Tensor:
+        recorder.change(channel, messages)
+        if not messages.is_floating_point():
+            return messages
+        rows = messages.movedim(channels[channel].row_dim, -1)
+        row = torch.arange(rows.size(-1), device=rows.device)
+        factor = 1.5 * torch.cos(2.4 * number * (row + 1)).to(rows.dtype)
+        return (rows * factor).movedim(-1, channels[channel].row_dim)
+
+    with attached(channels, SiteActions(recorder.before, change, recorder.after)):
+        yield recorder.records
+
+
+@contextmanager
+def nudged(channels: Sequence[Channel], sites: Container[tuple[int, int]]) -> Iterator[None]:
+    """Make the messages of some sites a little larger, to see whether anything follows.
+
+    Args:
+        channels: where messages are sent.
+        sites: those that are meant, by channel and number of the call.
+    """
+    recorder = _Recorder(len(channels))
+
+    def change(channel: int, messages: Tensor) -> Tensor:
+        recorder.change(channel, messages)
+        is_meant = (channel, recorder.now(channel).call) in sites
+        return messages * _NUDGE if is_meant else messages
+
+    with attached(channels, SiteActions(recorder.before, change, recorder.after)):
+        yield
 
 
 @contextmanager
@@ -101,7 +146,8 @@ class _Probes:
         while len(self._probes) <= position:
             probe = torch.ones((), dtype=messages.dtype, device=messages.device)
             self._probes.append(probe.requires_grad_())
-        return messages * self._probes[position]
+        record.probe = self._probes[position]
+        return messages * record.probe
 
     def _behind(self, values: Sequence[Tensor]) -> set[int]:
         """Positions of the probes that some values depend on."""

@@ -69,10 +69,13 @@ def own_edges(wiring: Wiring) -> tuple[str, bool] | None:
 
     None if there is no such thing.
     """
-    building = [site for site in wiring.sites if site.builds_edges]
-    added = [site for site in wiring.sites if site.num_added and not site.builds_edges]
+    is_mapped = any(site.is_mapped for site in wiring.sites)
+    # Edges that follow messages, as behind a pooling layer, are told of beside those that do not.
+    sites = [site for site in wiring.sites if not (site.is_derived and is_mapped)]
+    building = [site for site in sites if site.builds_edges]
+    added = [site for site in sites if site.num_added and not site.builds_edges]
     names = ", ".join(site.name for site in building or added)
-    if building and any(site.is_mapped for site in wiring.sites):
+    if building and is_mapped:
         return (
             f"{names}: messages run along edges that the model builds itself, not along those of "
             f"edge_index; scores of edges would leave them out: {INSTEAD}"

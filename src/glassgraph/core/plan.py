@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.call import ModelCall
+from glassgraph.core.derived_edges import is_coarse
 from glassgraph.core.edges import (
     Candidates,
     find_keys,
@@ -69,7 +70,17 @@ def plan_sites(
     set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
     return tuple(
-        _plan_site(graph, fields, wiring, site, record, candidates[i], constants.get(i), can_trim)
+        _plan_site(
+            graph,
+            fields,
+            wiring,
+            site,
+            record,
+            candidates[i],
+            constants.get(i),
+            can_trim,
+            None if graph.is_heterogeneous else int(packed.data.num_nodes),
+        )
         for i, (site, record) in enumerate(zip(wiring.sites, records, strict=True))
     )
 
@@ -266,10 +277,11 @@ def _plan_site(
     candidates: Candidates,
     constants: Constants | None,
     can_trim: bool,
+    num_nodes: int | None,
 ) -> SitePlan:
     rows = record.edge_index
     num_rows, num_edges = rows.size(1), int(fields.edge.numel())
-    if not site.is_mapped:
+    if not site.is_mapped or (is_coarse(record, num_nodes) and not site.num_added):
         return SitePlan(num_rows, None)
     match = match_rows(rows, candidates, record.is_flipped)
     edge_arguments = [

@@ -42,7 +42,7 @@ from glassgraph.core.instances import (
     refuse_edges_between,
     resolve_instances,
 )
-from glassgraph.core.intercept import Intervention
+from glassgraph.core.intercept import Intervention, naming_other_messages
 from glassgraph.core.labels import labels_of
 from glassgraph.core.links import check_link_attributes, find_links
 from glassgraph.core.node_tables import NodeTables
@@ -82,10 +82,15 @@ _OF_GRAPHS = {
     UNCUT: "the model could not run on several graphs at once",
     DIFFERENT: "predictions for several graphs at once differ from those on the full graph alone",
 }
+POOLED = "the nodes or edges that the model makes depend on all nodes of the graph"
 
 
 class FallbackWarning(UserWarning):
     """Instances could not be cut out of their graph and are explained on the full graph."""
+
+
+class PooledMessagesWarning(UserWarning):
+    """Some messages run between other nodes than the user's; their gates stay open."""
 
 
 class UnstableModelWarning(UserWarning):
@@ -152,19 +157,19 @@ class Preparation:
                 compiled model that returns something else than the modules that it was made of.
         """
         graph, task = _read_graph(data, task, model_call)
+
+        def trace(way: ModelCall, form: TypedGraph) -> tuple[ModelCall, Wiring]:
+            plain = way.uncompiled()
+            return plain, trace_wiring(model, plain, form, task)
+
         with _naming_missing_edges(graph):
-            model_call, graph, wiring = first_way(
-                model_call,
-                graph,
-                task,
-                lambda way, form: trace_wiring(model, way.uncompiled(), form, task),
-            )
-        plain = model_call.uncompiled()
+            model_call, graph, (plain, wiring) = first_way(model_call, graph, task, trace)
         preparation = Preparation(plain, task, graph, wiring, check, on_unseen)
         if parts := compiled_parts(model):
             check_compiled(
                 parts, model_call, plain, preparation._sample(), preparation._is_unstable
             )
+        _tell_of_pooling(wiring)
         if task.level != "graph":
             _ = graph.incoming
             if wiring.needs_both_directions or not preparation.checks_in_full():
@@ -264,10 +269,11 @@ class Preparation:
         if self.task.level == "graph":  # what fails on a graph of its own is the user's to mend
             most = None if self.check == "full" else _GRAPHS_CHECKED
             singles = self._single_graphs(chosen, most)
+        is_pooled = self.wiring.has_derived_sites and singles is None
         try:
             if singles is not None:
                 batch, is_right = self._pack_graphs(chosen, position, target, *singles)
-            else:
+            elif not is_pooled:
                 batch, is_right = self.on_fields(
                     lambda way: way._pack_fields(chosen, position, target, full)
                 )
@@ -284,6 +290,8 @@ class Preparation:
         wrong = position[~is_right]
         whole = self.whole(instances.take(wrong[:1]), wrong[:1], target)
         self.search_unseen(whole)
+        if is_pooled:
+            self.tell(POOLED)
         if failure is not None:
             self.tell(UNCUT, failure)
         if batch is not None:
@@ -335,7 +343,7 @@ class Preparation:
         targets = self.targets(chosen, position, target, reference)
         batch = self.assemble(chosen, fields, targets, reference, context.constants)
         with torch.no_grad():
-            return batch, rows_agree(batch.output(gates=batch.ones()), reference)
+            return batch, rows_agree(batch.output(gates=batch.ones()), reference, self.model_call)
 
     def _pack_graphs(
         self, chosen: Instances, position: Tensor, target: Target, sample: Tensor, alone: Tensor
@@ -352,11 +360,11 @@ class Preparation:
         with torch.no_grad():
             batch.reference = batch.output()
         is_right = torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
-        is_right[sample] = rows_agree(batch.reference[sample], alone)
+        is_right[sample] = rows_agree(batch.reference[sample], alone, self.model_call)
         if not bool(is_right.all()):
             self._alone.clear()
             sample, alone = self._single_graphs(chosen, None)
-            is_right = rows_agree(batch.reference, alone)
+            is_right = rows_agree(batch.reference, alone, self.model_call)
         batch.targets = self.targets(chosen, position, target, batch.reference)
         return batch, is_right
 
@@ -395,7 +403,10 @@ class Preparation:
         with torch.no_grad():
             result = run_on(self.model_call, data)
             reference = without_nan(select_rows(self.task, result, rows, len(chosen), num_rows))
-        plans = plan_sites(graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False)
+        with naming_other_messages():
+            plans = plan_sites(
+                graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False
+            )
         return InstanceBatch(
             task=self.task,
             fields=fields,
@@ -529,6 +540,25 @@ def _naming_missing_edges(graph: TypedGraph) -> Iterator[None]:
         raise GraphError(
             f"edge_index is missing; expected a [2, E] tensor of node ids ({error})"
         ) from error
+
+
+def _tell_of_pooling(wiring: Wiring) -> None:
+    is_mapped = any(site.is_mapped for site in wiring.sites)
+    names = [
+        site.name
+        for site in wiring.sites
+        if site.is_derived and (is_mapped or not site.builds_edges)
+    ]
+    if names:
+        warnings.warn(
+            f"the messages of {', '.join(names)} run between nodes or along edges that the model "
+            "makes itself (it pools, chooses neighbors by their states, or draws edges at random), "
+            "so none of them belongs to an edge of the graph: they have no gates, and no scores of "
+            "their own. What is scored are the messages along the graph's edges; their effect on "
+            "what the model makes counts",
+            PooledMessagesWarning,
+            stacklevel=2,
+        )
 
 
 def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGraph, Task]:

@@ -1,7 +1,8 @@
 """Leave the user's model and the global random state exactly as they were.
 
 `protected` puts a model into the state explanations need (evaluation mode, no gradients for
-parameters, layer caches empty) and restores everything afterwards, also after an exception or an
+parameters, layer caches empty, recomputation switched off, no autocast around the model) and
+restores everything afterwards, also after an exception or an
 interrupt: training flags of every submodule, ``requires_grad``, parameters, buffers and other
 tensors that modules hold (the entries, not their values alone), layer caches, and the random
 generators of torch, numpy and Python.
@@ -23,8 +24,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from glassgraph.core.compiled import plain_name, unwrapped
+from glassgraph.core.precision import outside_autocast
+from glassgraph.core.recompute import without_recomputation
 from glassgraph.errors import UnsupportedModelError
 
 #: PyG layers built with ``cached=True`` keep the normalized graph of their first call under
@@ -47,17 +51,25 @@ def protected(model: nn.Module) -> Iterator[None]:
     """Ready a model for explanation, and undo it all on leaving the block.
 
     Raises:
-        UnsupportedModelError: if its parameters were made in inference mode; nothing is changed.
+        UnsupportedModelError: if its parameters were made in inference mode, or have no shape yet;
+            nothing is changed.
     """
     with _lock_of(model):
         modules = list(model.modules())
+        _refuse_uninitialized(model)
         _refuse_inference(model)
         # A frozen TorchScript module is in evaluation for good, and has no flag that says so.
         training = [(each, each.training) for each in modules if hasattr(each, "training")]
         requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         held = [_Held.of(module) for module in modules]
         # Inside inference mode no gradient can be had: every one would silently be zero.
-        with torch.inference_mode(False), _random_state(), _without_caches(modules):
+        with (
+            torch.inference_mode(False),
+            outside_autocast(),
+            _random_state(),
+            _without_caches(modules),
+            without_recomputation(modules),
+        ):
             try:
                 for module, _ in training:
                     module.training = False
@@ -71,6 +83,16 @@ def protected(model: nn.Module) -> Iterator[None]:
                     parameter.requires_grad_(flag)
                 for each in held:
                     each.restore()
+
+
+def _refuse_uninitialized(model: nn.Module) -> None:
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(value):
+            raise UnsupportedModelError(
+                f"{name} has no shape yet: layers that find out their width by themselves (-1 in "
+                "PyG, Lazy modules in torch) do so in their first call. Call the model once on the "
+                "data, and load its trained weights, before it is explained"
+            )
 
 
 def _refuse_inference(model: nn.Module) -> None:

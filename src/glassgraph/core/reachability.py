@@ -8,6 +8,7 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.sites import OpaqueWiring
+from glassgraph.errors import NoGradientError
 
 
 def reaching_messages(batch: InstanceBatch) -> Tensor:
@@ -24,8 +25,11 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
     if not batch.is_whole or batch.task.level == "graph":
         return sent
     gates = batch.ones(layerwise=True).requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = batch.gradients(batch.score(gates), [gates])
+    try:
+        with torch.enable_grad():
+            (gradient,) = batch.gradients(batch.score(gates), [gates])
+    except NoGradientError:  # then nothing is known of reach either
+        return sent
     return sent & (gradient != 0)
 
 

@@ -109,6 +109,7 @@ class Record:
         feeds_from: earlier sites that these messages depend on (filled by tracing).
         varying: arguments that depend on features or earlier messages (filled by tracing).
         is_flipped: whether messages run against the user's edges, where that is known already.
+        probe: the factor on its messages, with a gradient (filled by tracing).
     """
 
     channel: int
@@ -120,6 +121,7 @@ class Record:
     feeds_from: frozenset[int] = frozenset()
     varying: frozenset[str] = frozenset()
     is_flipped: bool | None = None
+    probe: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,9 @@ class Site:
         height: further steps between it and the output.
         is_flipped: whether messages run against the user's edges.
         is_mapped: whether its rows are user edges at all (not so after pooling).
+        is_derived: whether it runs between other nodes than the user's, or along edges that depend
+            on messages (after pooling).
+        is_detached: whether its messages change the output, and no gradient says so.
         edge_arguments: arguments with one row per message.
         constant_arguments: those of them that depend on the graph alone.
         can_trim: whether rows can be left out safely.
@@ -150,6 +155,8 @@ class Site:
     height: int
     is_flipped: bool
     is_mapped: bool
+    is_derived: bool
+    is_detached: bool
     edge_arguments: frozenset[str]
     constant_arguments: frozenset[str]
     can_trim: bool
@@ -190,6 +197,11 @@ class Wiring:
             site.is_flipped if self.channels[site.channel].is_adjacency else None
             for site in self.sites
         ]
+
+    @property
+    def has_derived_sites(self) -> bool:
+        """Whether some sites run between other nodes than the user's."""
+        return any(site.is_derived for site in self.sites)
 
     @cached_property
     def site_of_call(self) -> Mapping[tuple[int, int], int]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glassgraph.core.precision import at_least_single
 from glassgraph.errors import ModelOutputError, TargetError, TaskError
 
 Level = Literal["node", "graph", "edge"]
@@ -144,7 +145,7 @@ _ROWS = {
 def as_matrix(
     result: Any, num_rows: int | None, level: Level, predicts: Predicts | None = None
 ) -> Tensor:
-    """Bring a model's output to ``[rows, C]``.
+    """Bring a model's output to ``[rows, C]``, in float32 or more.
 
     Raises:
         ModelOutputError: if it is not one floating tensor with ``num_rows`` rows.
@@ -156,7 +157,7 @@ def as_matrix(
             "call=lambda model, data: ... that returns the tensor to explain, for example "
             "call=lambda model, data: model(data.x, data.edge_index)[0]"
         )
-    output: Tensor = result
+    output = at_least_single(result)
     if not output.is_floating_point():
         raise ModelOutputError(
             f"the model returned {output.dtype}; explanations need floating-point scores"

@@ -11,14 +11,18 @@ from torch import Tensor, nn
 
 from glassgraph.core.call import ModelCall
 from glassgraph.core.context import own_data, run_on
+from glassgraph.core.derived_edges import derived_sites
+from glassgraph.core.detached import detached_sites
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import resolve_instances
+from glassgraph.core.node_features import feature_names
 from glassgraph.core.observe import traced
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.own_edges import edge_uses
 from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import receptive_fields, whole_graphs
+from glassgraph.core.recompute import RecomputationFound, refusing_recomputation
 from glassgraph.core.sampled import seed_everything
 from glassgraph.core.sites import Record, Wiring, find_channels
 from glassgraph.core.task import Task
@@ -85,19 +89,31 @@ def _piece_with_one(
 def _trace_on(channels: Any, model_call: ModelCall, graph: TypedGraph, packed: Packed) -> Wiring:
     packed = replace(packed, data=seed_everything(packed.data))
     data = copy.copy(packed.data)
-    for store in graph.node_stores(data):
-        x = store.get("x", None)
-        if isinstance(x, Tensor) and x.is_floating_point():
-            store["x"] = x.detach().clone().requires_grad_()
-    with traced(channels) as records:
-        model_call(data)
+    names = feature_names(graph, model_call.needs)
+    for store, name in zip(graph.node_stores(data), names, strict=True):
+        if name is not None and store[name].is_floating_point():
+            store[name] = store[name].detach().clone().requires_grad_()
+    output, records = _traced_run(channels, model_call, data)
+    detached = detached_sites(channels, model_call, packed.data, output, records)
     check_matrices(graph, packed, channels, records)
     if any(channels[record.channel].is_adjacency for record in records):
         _find_directions(channels, model_call, graph, packed, records)
     candidates = site_candidates(graph, packed, channels, records, model_call) if records else []
-    num_nodes = None if graph.is_heterogeneous else int(packed.data.num_nodes)
     uses = edge_uses(graph, packed, channels, records, candidates, model_call)
-    return build_wiring(channels, records, candidates, num_nodes, uses)
+    derived = derived_sites(graph, packed, channels, model_call, records) if records else []
+    return build_wiring(channels, records, candidates, uses, derived, detached)
+
+
+def _traced_run(channels: Any, model_call: ModelCall, data: Any) -> tuple[Any, list[Record]]:
+    """Output and records of a traced run; what would be computed again is kept from now on."""
+    if not model_call.recomputes:
+        try:
+            with refusing_recomputation(), traced(channels) as records:
+                return model_call(data), records
+        except RecomputationFound:
+            model_call.recomputes = True
+    with traced(channels) as records:
+        return model_call(data), records
 
 
 def _find_directions(

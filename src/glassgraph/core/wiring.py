@@ -27,8 +27,9 @@ def build_wiring(
     channels: Sequence[Channel],
     records: Sequence[Record],
     candidates: Sequence[Candidates],
-    num_nodes: int | None,
     uses: Sequence[EdgeUse | None],
+    derived: Sequence[bool],
+    detached: Sequence[bool],
 ) -> Wiring:
     """Derive the wiring from a traced run.
 
@@ -36,8 +37,9 @@ def build_wiring(
         channels: the channels of the model.
         records: what each site was given, with ``feeds_from`` and ``varying`` filled in.
         candidates: for each site the user edges that may appear there.
-        num_nodes: nodes of the traced graph; None where the sites number nodes by type.
         uses: how sites use the user's edges that do not send along them alone.
+        derived: for each site whether its rows are not the user's edges.
+        detached: for each site whether its messages count without a gradient.
 
     Raises:
         NoMessagePassingError: if no site was reached.
@@ -48,10 +50,11 @@ def build_wiring(
             f"no message was seen from {names} while the model ran on the data; is the layer "
             "used, and is the graph passed as edge_index?"
         )
-    sites = zip(records, candidates, _layers(records), _heights(records), uses, strict=True)
+    places = _layers(records), _heights(records)
+    sites = zip(records, candidates, *places, uses, derived, detached, strict=True)
     return Wiring(
         tuple(channels),
-        tuple(_site(channels[each[0].channel], *each, num_nodes) for each in sites),
+        tuple(_site(channels[each[0].channel], *each) for each in sites),
     )
 
 
@@ -79,14 +82,14 @@ def _site(
     layer: int,
     height: int,
     use: EdgeUse | None,
-    num_nodes: int | None,
+    is_derived: bool,
+    is_detached: bool,
 ) -> Site:
     match = match_rows(record.edge_index, candidates, record.is_flipped)
-    is_coarsened = num_nodes is not None and all(
-        size is not None and size != num_nodes for size in record.size
-    )
-    is_mapped = not is_coarsened and (not match.is_empty or record.edge_index.size(1) == 0)
-    if use is not None:
+    # On more nodes than the graph has, messages may be the user's all the same: a virtual node.
+    is_derived &= use is None or not use.follows
+    is_mapped = not is_derived and (not match.is_empty or record.edge_index.size(1) == 0)
+    if use is not None and not is_derived:
         is_mapped = use.follows
     edge_arguments, can_trim = _edge_arguments(channel, record)
     return Site(
@@ -97,6 +100,8 @@ def _site(
         height=height,
         is_flipped=match.is_flipped,
         is_mapped=is_mapped,
+        is_derived=is_derived,
+        is_detached=is_detached,
         edge_arguments=edge_arguments,
         constant_arguments=edge_arguments - record.varying,
         can_trim=can_trim and is_mapped,

@@ -58,6 +58,10 @@ def _unchanged(model: Any) -> Any:
 class Explainer(Configured, ABC, kw_only=False):
     """Base class of all methods.
 
+    A model in bfloat16 or float16, or one that runs under ``torch.autocast``, is explained as it
+    computes; masks, gates and scores around it are float32, and are stored so. (Walks are read from
+    the same model in float32, and so is all relevance where autocast is on.)
+
     Args:
         model: a trained model with PyG message-passing layers or message taps. It is left exactly
             as it was, also after an error. Of a compiled model the modules inside are explained,

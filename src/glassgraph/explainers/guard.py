@@ -119,18 +119,20 @@ def _expected(
     yield "total", found.total, (instances,)
     if found.feature is None:
         return
-    features = batch.features
+    features, rows = batch.features, batch.all_features
     if not isinstance(found.feature, Sequence) or len(found.feature) != len(features):
         size = len(found.feature) if isinstance(found.feature, (Sequence, Tensor)) else "no"
         raise _Wrong(
             f"feature must be a list with one entry for each of {len(features)} node types; got "
             f"{type(found.feature).__name__} with {size} entries"
         )
-    for number, (value, x) in enumerate(zip(found.feature, features, strict=True)):
-        if x is None:
-            if value is not None:
+    for number, (value, known) in enumerate(zip(found.feature, features, strict=True)):
+        x = rows[number]  # integers have no gradient, but can be exchanged as a whole
+        if x is None or known is None:
+            if value is None:
+                continue
+            if x is None or not isinstance(value, Tensor) or value.shape != x.shape:
                 raise _Wrong(f"feature[{number}] must be None: that type has no floating features")
-            continue
         yield f"feature[{number}]", value, (("nodes", x.size(0)), ("features", x.size(1)))
 
 

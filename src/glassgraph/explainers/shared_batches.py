@@ -163,4 +163,4 @@ def _on_union(
     targets = preparation.targets(chosen, position, target, reference)
     batch = preparation.assemble(chosen, fields, targets, reference, context.constants)
     with torch.no_grad():
-        return batch, rows_agree(batch.output(gates=batch.ones()), reference)
+        return batch, rows_agree(batch.output(gates=batch.ones()), reference, batch.model_call)

@@ -1,4 +1,7 @@
-"""From the scores of a batch to columns of a result, in the user's numbers, on the CPU."""
+"""From the scores of a batch to columns of a result, in the user's numbers, on the CPU.
+
+Files and tables know no half precision: scores and predictions are float32 or more.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.feature_scores import flat_features
 from glassgraph.core.instances import Instances
 from glassgraph.core.labels import find_labels
+from glassgraph.core.precision import at_least_single
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.task import probabilities
 from glassgraph.results.records import Attribution, Part, Table
@@ -42,7 +46,7 @@ def unpack(
         edge_score=_column(attribution.edge, edges),
         layer_edge_score=_column(attribution.layer_edge, edges),
         node_score=_column(attribution.node, nodes),
-        feature_score=None if feature is None else feature.detach()[nodes].cpu(),
+        feature_score=None if feature is None else at_least_single(feature.detach())[nodes].cpu(),
         total=_column(attribution.total),
         **_walks(batch, attribution),
         tables={name: _table(batch, table) for name, table in sorted(attribution.tables.items())},
@@ -95,7 +99,7 @@ def _members(
 
 
 def _column(value: Tensor | None, rows: Tensor | slice = slice(None)) -> Tensor | None:
-    return None if value is None else value.detach()[..., rows].cpu()
+    return None if value is None else at_least_single(value.detach())[..., rows].cpu()
 
 
 def _table(batch: InstanceBatch, table: Table) -> Table:

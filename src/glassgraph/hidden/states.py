@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch, no_gradient
+from glassgraph.core.precision import at_least_single
 from glassgraph.core.receptive import Fields
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.hidden.recorder import RecordedRun, record_run
@@ -65,8 +66,8 @@ class HiddenStates:
             raise no_gradient("hidden states")
         return [
             (
-                states.detach().flatten(1),
-                (torch.zeros_like(states) if one is None else one).flatten(1),
+                at_least_single(states.detach().flatten(1)),
+                at_least_single((torch.zeros_like(states) if one is None else one).flatten(1)),
             )
             for states, one in zip(self.layers, found, strict=True)
         ]

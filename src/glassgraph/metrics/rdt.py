@@ -109,7 +109,7 @@ def rdt_fidelity(
 
     Raises:
         UnknownMetricError: for an unknown noise, no samples, or explanations without scores.
-        UnsupportedModelError: if nodes have types, or no floating-point features.
+        UnsupportedModelError: if nodes have types, or no features.
         ExplanationFileError: if the explanations are of other data.
         TaskError: if the task has another level than the explanations.
     """
@@ -163,7 +163,7 @@ def _measure(
     budget: int,
 ) -> Tensor:
     """RDT-fidelity ``[B]`` of masks ``[n, F]``."""
-    x = only_features(batch, batch.features[0])
+    x = only_features(batch)
     variants = Variants(batch, budget)
     found = torch.zeros(batch.num_instances, dtype=torch.double)
     for number in range(batch.num_instances):
@@ -172,7 +172,7 @@ def _measure(
         drawn = x.new_zeros(samples, node.numel(), x.size(1))
         if noise is not None:
             drawn = noise.draw(number, node, samples)
-        drawn.lerp_(x[node].expand_as(drawn), masks[node])
+        drawn = _between(drawn, x[node].expand_as(drawn), masks[node])
 
         def fill(copies: Copies, features: Tensor = drawn) -> list[Tensor]:
             (variant,) = copies.variant
@@ -186,17 +186,24 @@ def _measure(
     return found
 
 
+def _between(drawn: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+    """``mask * x + (1 - mask) * drawn``; integers are kept where the mask is above one half."""
+    if not x.is_floating_point():
+        return torch.where(mask > 0.5, x, drawn)
+    return drawn.lerp(x, mask.to(x.dtype))
+
+
 def _masks(batch: InstanceBatch, explained: Sequence[LocalExplanation]) -> Tensor:
     """``[n, F]`` the masks of a batch's instances, in 0 to 1."""
-    x = only_features(batch, batch.features[0])
-    found = torch.zeros_like(x)
+    x = only_features(batch)
+    found = batch.reference.new_zeros(x.shape)
     graph, key = batch.graph, batch.node_instance * max(1, batch.graph.num_nodes)
     key = key + batch.fields.node
     for number, local in enumerate(explained):
         score = local.feature_score
         if score is None:
             score = node_scores(local, "absolute").view(-1, 1)
-        score = score.abs().to(x)
+        score = score.abs().to(found)
         score = score / score.max().clamp_min(1) if score.numel() else score
         node = local.node_id.to(x.device)
         if graph.is_split:

@@ -191,4 +191,4 @@ def _is_reproduced(
     except (CannotPack, RuntimeError, IndexError, ValueError) as error:
         let_through(error)
         return False  # the cut graph is ours: what fails there may still run on the full graph
-    return bool(rows_agree(output, reference).all())
+    return bool(rows_agree(output, reference, preparation.model_call).all())

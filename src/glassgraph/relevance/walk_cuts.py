@@ -15,6 +15,8 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.modified_backward import ModifiedBackward
+from glassgraph.core.node_features import why_no_floats
+from glassgraph.core.precision import full_precision
 from glassgraph.core.shared_rows import SharedRows
 from glassgraph.errors import WalkError
 
@@ -117,6 +119,7 @@ class CutRun:
         input_nodes: for each of them, where its nodes stand in the batch.
         cuts: the sites, by layer.
         layer: the layer of each.
+        is_half: whether a part of the model computes in half precision.
     """
 
     score: Tensor
@@ -124,6 +127,7 @@ class CutRun:
     input_nodes: list[Tensor]
     cuts: list[Cut]
     layer: list[int]
+    is_half: bool = False
 
 
 def run_cut(batch: InstanceBatch, backward: ModifiedBackward | None = None) -> CutRun:
@@ -139,8 +143,9 @@ def run_cut(batch: InstanceBatch, backward: ModifiedBackward | None = None) -> C
     num_nodes = None if batch.graph.is_heterogeneous else batch.num_nodes
     row_dims = [wiring.channels[site.channel].row_dim for site in wiring.sites]
     scissors = _Scissors(row_dims, num_nodes)
-    with torch.enable_grad():
+    with torch.enable_grad(), full_precision():
         score = batch.score(features=features, cutter=scissors, backward=backward)
+        is_half = batch.model_call.half_rounding > 0
     layer = {each.site: wiring.sites[each.site].layer for each in scissors.cuts.values()}
     cuts = sorted(scissors.cuts.values(), key=lambda each: (layer[each.site], each.site))
     for each in cuts:
@@ -151,6 +156,7 @@ def run_cut(batch: InstanceBatch, backward: ModifiedBackward | None = None) -> C
         input_nodes=[position for x, position in owners if x is not None],
         cuts=cuts,
         layer=[layer[each.site] for each in cuts],
+        is_half=is_half,
     )
 
 
@@ -171,7 +177,8 @@ def _check_sites(batch: InstanceBatch) -> None:
             )
     if all(x is None for x in batch.features):
         raise WalkError(
-            "walks start at floating node features, and the graph has none; turn indices into "
+            "walks start at floating node features, and "
+            f"{why_no_floats(batch.graph, batch.feature_names)}; turn indices into "
             "features (one-hot, or rows of the embedding) before the model"
         )
 

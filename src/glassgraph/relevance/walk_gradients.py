@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from glassgraph.core.recompute import naming_backward_errors
 from glassgraph.relevance.walk_cuts import Cut, CutRun
 
 #: Share of the largest gradient that may reach a wrong node by rounding.
-_TOLERANCE = {torch.float64: 1e-9}
+_TOLERANCE, _TOLERANCE_OF_HALF = {torch.float64: 1e-9}, 6e-2
 
 
 class Between:
@@ -50,13 +51,14 @@ class Between:
         kept = [(v, c) for v, c in zip(values, cotangents, strict=True) if v.requires_grad]
         if not flat or not kept:
             return dict.fromkeys(wanted)
-        gradients = torch.autograd.grad(
-            [value for value, _ in kept],
-            flat,
-            [cotangent for _, cotangent in kept],
-            retain_graph=True,
-            allow_unused=True,
-        )
+        with naming_backward_errors():
+            gradients = torch.autograd.grad(
+                [value for value, _ in kept],
+                flat,
+                [cotangent for _, cotangent in kept],
+                retain_graph=True,
+                allow_unused=True,
+            )
         found: dict[int, Tensor | None] = {}
         start = 0
         for key in wanted:
@@ -96,6 +98,8 @@ class Between:
         one = self.backward(values, plain, sources)
         other = self.backward(values, weighted, sources)
         limit = _TOLERANCE.get(self._run.score.dtype, 1e-3)
+        if self._run.is_half:
+            limit = _TOLERANCE_OF_HALF
         for source, gradient in one.items():
             again = other[source]
             if gradient is None or again is None:

@@ -9,6 +9,7 @@ that a message consists of, whatever the number of walks.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch, no_gradient
 from glassgraph.core.modified_backward import ModifiedBackward
-from glassgraph.errors import WalkError
+from glassgraph.core.precision import half_rounding, in_single_precision, single_precision
+from glassgraph.errors import GlassgraphError, WalkError
 from glassgraph.relevance.walk_cuts import CutRun, run_cut
 from glassgraph.relevance.walk_gradients import Between
 from glassgraph.relevance.walks import Step, WalkGraph, WalkLayer
@@ -51,6 +53,21 @@ def read_walks(
         NoGradientError: if the score does not depend on any message.
         TooLarge: if the matrices take more than the budget.
     """
+    model = batch.model_call.model
+    if half_rounding(model):
+        # The rounding of half precision adds up over products of gradients: read in float32.
+        packed = replace(batch.packed, data=single_precision(batch.packed.data))
+        try:
+            with in_single_precision(model):
+                return _read(replace(batch, packed=packed), budget, backward)
+        except (GlassgraphError, TooLarge):
+            raise
+        except RuntimeError:
+            pass  # forward itself turns tensors into half precision: it has to be taken as it is
+    return _read(batch, budget, backward)
+
+
+def _read(batch: InstanceBatch, budget: int | None, backward: ModifiedBackward | None) -> WalkGraph:
     return _Reader(batch, run_cut(batch, backward), budget).read()
 
 

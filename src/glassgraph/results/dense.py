@@ -91,7 +91,9 @@ class Explanation(pyg.Explanation, _Drawable):
     the method. An entry is there if the method has such scores:
 
     * ``edge_mask [E]``, ``layer_edge_mask [L, E]``: scores of edges, at each layer.
-    * ``node_mask``: feature scores ``[N, F]``, or node scores ``[N, 1]``; ``node_score [N]``.
+    * ``node_mask``: feature scores in the shape of the features (``x``; ``pos`` or ``z`` where the
+      model reads no ``x``), ``[N, F]`` or ``[N, F, T]``, or node scores ``[N, 1]``;
+      ``node_score [N]``.
     * ``index``, ``target``: what is explained; ``x``, ``edge_index``, ...: the user's own data.
     * ``prediction [C]``: probabilities, or values of a regression.
     * ``walks [W, L + 1]``, ``walk_scores [W]``: for methods that score walks.

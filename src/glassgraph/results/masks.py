@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from glassgraph.core.graph import TypedGraph
+from glassgraph.core.node_features import feature_name
 from glassgraph.errors import ExplanationFileError
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
@@ -27,25 +29,25 @@ def dense_explanation(contents: Contents, local: LocalExplanation) -> Any:
             "Explanations.load(folder, data=data)"
         )
     if contents.graph.is_heterogeneous:
-        return _heterogeneous(contents.graph, local)
+        return _heterogeneous(contents.graph, local, _reads(contents))
     data, device = contents.graph.single(local.graph), contents.graph.device
     explanation: Any = Explanation.from_dict(data.to_dict())
     num_nodes, num_edges = int(data.num_nodes), int(data.num_edges)
     explanation.num_nodes = num_nodes
-    _set_node_masks(explanation, local, num_nodes, slice(None), device)
+    _set_node_masks(explanation, local, num_nodes, slice(None), device, _reads(contents))
     _set_edge_masks(explanation, local, num_edges, slice(None), device)
     _describe(explanation, contents, local, num_nodes, device)
     return explanation
 
 
-def _heterogeneous(graph: TypedGraph, local: LocalExplanation) -> Any:
+def _heterogeneous(graph: TypedGraph, local: LocalExplanation, reads: Callable[[str], bool]) -> Any:
     data, device = graph.single(local.graph), graph.device
     explanation: Any = HeteroExplanation.from_dict(data.to_dict())
     nodes, edges = local.node_type or [], local.edge_type or []
     for name in data.node_types:
         rows = torch.tensor([i for i, kind in enumerate(nodes) if kind == name]).long()
         store = explanation[name]
-        _set_node_masks(store, local, int(data[name].num_nodes), rows, device)
+        _set_node_masks(store, local, int(data[name].num_nodes), rows, device, reads)
     words = dict(zip(graph.edge_types, edge_type_words(graph.edge_types), strict=True))
     for name in data.edge_types:
         word = words[name]
@@ -97,8 +99,19 @@ def _set_edge_masks(
         store.layer_edge_mask = layers.to(device)
 
 
+def _reads(contents: Contents) -> Callable[[str], bool]:
+    """Whether the explained model may have read an attribute."""
+    names = contents.provenance.get("model_arguments")
+    return lambda name: not names or name in names or f"{name}_dict" in names
+
+
 def _set_node_masks(
-    store: Any, local: LocalExplanation, num_nodes: int, rows: Any, device: torch.device
+    store: Any,
+    local: LocalExplanation,
+    num_nodes: int,
+    rows: Any,
+    device: torch.device,
+    reads: Callable[[str], bool],
 ) -> None:
     """Scatter the node and feature scores of some rows into masks over ``num_nodes`` nodes."""
     at = local.node_id[rows]
@@ -107,8 +120,10 @@ def _set_node_masks(
         score[at] = local.node_score[rows]
         store.node_score = score.to(device)
         store.node_mask = store.node_score.view(-1, 1)
-    x = store.get("x", None)
-    if local.feature_score is not None and isinstance(x, Tensor):
-        mask = local.feature_score.new_zeros(num_nodes, x.size(-1))
-        mask[at] = local.feature_score[rows][:, : x.size(-1)]
-        store.node_mask = mask.to(device)
+    name = feature_name(store, reads)
+    if local.feature_score is not None and name is not None:
+        shape = store[name].shape[1:]
+        width = math.prod(shape)
+        mask = local.feature_score.new_zeros(num_nodes, width)
+        mask[at] = local.feature_score[rows][:, :width]
+        store.node_mask = mask.view(num_nodes, *(shape or (1,))).to(device)

@@ -229,7 +229,7 @@ class LocalExplanation:
         edge_score: ``[e]``.
         layer_edge_score: ``[L, e]``.
         node_score: ``[n]``.
-        feature_score: ``[n, F]``.
+        feature_score: ``[n, F]``; of features ``[N, F, T]`` with several steps, ``[n, F * T]``.
         edge_truth: ``[e]`` ground truth.
         node_truth: ``[n, K]`` ground truth about nodes, one column for each alternative.
         total: what the node scores sum to if nothing is lost, for methods that hand down a quantity

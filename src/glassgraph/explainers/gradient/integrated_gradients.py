@@ -14,6 +14,7 @@ from torch import Tensor
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import repeat_instances
 from glassgraph.core.feature_scores import sum_features
+from glassgraph.core.node_features import why_no_floats
 from glassgraph.core.protect import protected
 from glassgraph.core.task import Target
 from glassgraph.errors import GraphError, HyperParameterError
@@ -165,7 +166,10 @@ class IntegratedGradients(Explainer):
         """The integrals over messages and over features."""
         has_features = any(x is not None for x in batch.features)
         if self.on == "features" and not has_features:
-            raise GraphError("on='features' needs floating node features x; the graph has none")
+            raise GraphError(
+                "on='features' needs floating node features, and "
+                f"{why_no_floats(batch.graph, batch.feature_names)}; take on='messages'"
+            )
         copies, times = repeat_instances(batch, self.steps, self.memory_budget)
         alphas, weights = (
             torch.from_numpy(each).to(batch.device, batch.dtype)

@@ -143,7 +143,8 @@ class Classifier:
                 "-> x, and decorate=... for other attributes"
             ) from error
         alone = torch.cat([self(graphs.take(slice(row, row + 1))) for row in range(len(graphs))])
-        if not torch.allclose(together, alone, rtol=0.0, atol=_TOLERANCE, equal_nan=True):
+        tolerance = max(_TOLERANCE, 4 * self._call.half_rounding)
+        if not torch.allclose(together, alone, rtol=0.0, atol=tolerance, equal_nan=True):
             raise UnsupportedModelError(
                 "the model's answer for a graph changes with the other graphs in the call (or from "
                 "call to call); generated graphs are evaluated side by side, so it has to keep "

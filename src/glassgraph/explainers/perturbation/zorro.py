@@ -81,7 +81,7 @@ class Zorro(BlackBoxExplainer):
 
     Raises:
         HyperParameterError: if a value is out of range.
-        UnsupportedModelError: from `explain`, if nodes have types or no floating-point features.
+        UnsupportedModelError: from `explain`, if nodes have types or no features.
 
     Warns:
         UnreachedWarning: of searches that ended at ``max_size``; the best mask on the way is given.
@@ -147,10 +147,10 @@ class Zorro(BlackBoxExplainer):
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Search all instances, evaluating what they ask for together."""
-        only_features(batch, batch.graph.data.get("x", None))
+        only_features(batch)
         is_readable = readable_nodes(batch)
         small, row = with_one_boundary_node(batch, is_readable)
-        x, noise = only_features(small, small.features[0]), FeatureNoise(small, self.seed)
+        x, noise = only_features(small), FeatureNoise(small, self.seed)
         starts = torch.arange(small.num_instances + 1, device=small.device)
         bounds = torch.searchsorted(small.node_instance, starts).tolist()
 

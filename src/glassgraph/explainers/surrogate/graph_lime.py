@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
 from typing import Literal
 
 import torch
@@ -14,9 +13,10 @@ from glassgraph.black_box.noise import only_features
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, own_data, run_on, without_nan
 from glassgraph.core.graph import TypedGraph
+from glassgraph.core.node_features import float_features, why_no_floats
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import probabilities, score
-from glassgraph.errors import TaskError
+from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
@@ -125,7 +125,14 @@ class GraphLIME(BlackBoxExplainer):
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One regression for each instance, on one run of the model for all of them."""
-        x = only_features(batch, batch.graph.data.get("x", None))
+        only_features(batch)
+        (x,) = float_features(batch.graph, batch.graph.data, batch.feature_names)
+        if x is None:
+            raise UnsupportedModelError(
+                "what GraphLIME regresses on must be floating-point, and "
+                f"{why_no_floats(batch.graph, batch.feature_names)}; zorro and pgm_explainer "
+                "replace whole rows"
+            )
         output = self._predictions(batch)
         feature = batch.reference.new_zeros(batch.num_nodes, x.size(1))
         is_constant = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
@@ -155,9 +162,9 @@ class GraphLIME(BlackBoxExplainer):
         """``[N, C]`` the model's output for all nodes of the user's graph."""
         graph = batch.graph
         if self._run is None or self._run[0] is not graph:
-            run = partial(run_on, batch.model_call)
-            data = own_data(graph, batch.task, batch.model_call)
-            output = without_nan(every_row(run, data, graph.num_nodes, batch.task))
+            call, data = batch.model_call, own_data(graph, batch.task, batch.model_call)
+            rows = every_row(call, data, graph.num_nodes, batch.task, run_on)
+            output = without_nan(rows)
             self._run = (graph, output)
         return self._run[1]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from glassgraph.black_box.variants import Variants
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.node_features import why_no_floats
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
@@ -79,6 +80,9 @@ class PGMExplainer(BlackBoxExplainer):
     round of R, and all others get p = 1. Without, there is one round over all nodes. Regressions
     count absolute differences, and the largest eighth too.
 
+    Features that are integers (kinds of atoms, words) become those of another node drawn at random,
+    whatever ``perturbation`` says of numbers.
+
     Differences to the authors' code: its chi-square writes expected counts of all rows but the
     first into the second, and for graphs a second coin leaves half of the nodes that count as
     perturbed as they were; to PyG's, which tests graphs against a column that is not the
@@ -90,7 +94,7 @@ class PGMExplainer(BlackBoxExplainer):
 
     Raises:
         HyperParameterError: for values out of range.
-        UnsupportedModelError: from `explain`, if there are no floating-point features to perturb.
+        UnsupportedModelError: from `explain`, if there are no features to perturb.
         MissingExtraError: from `explain`, if ``network`` is asked for and pgmpy is not installed.
 
     Warns:
@@ -160,7 +164,8 @@ class PGMExplainer(BlackBoxExplainer):
         """Sample, test, and find the blanket, for some of the instances at a time."""
         if not bool(has_features(batch).any()):
             raise UnsupportedModelError(
-                "PGM-Explainer perturbs floating-point node features x [N, F]; this graph has none"
+                "PGM-Explainer perturbs node features, and "
+                f"{why_no_floats(batch.graph, batch.feature_names)}"
             )
         is_node = batch.task.level == "node"
         shared = draw_shared_samples(batch, self._sampling()) if is_node else None

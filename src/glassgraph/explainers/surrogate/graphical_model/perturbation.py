@@ -12,13 +12,13 @@ from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core import random
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.node_features import float_features
+from glassgraph.core.node_features import all_features
 
 #: What the features of a perturbed node become: 0 or 1, multiplied by U(0, 2), the mean, 0, the
 #: largest, anything between the smallest and the largest.
 PerturbationMode = Literal["randint", "scale", "mean", "zero", "max", "uniform"]
 _COIN, _VALUE = 1, 2
-_BITS = 63
+_BITS, _POSITIVE = 63, (1 << 63) - 1
 
 
 class Perturbation:
@@ -84,7 +84,7 @@ class Perturbation:
     def _features(self, copies: Copies, first: int) -> list[Tensor | None]:
         found: list[Tensor | None] = []
         rows = _rows(self.batch)
-        for kind, x in enumerate(self.batch.features):
+        for kind, x in enumerate(self.batch.all_features):
             if x is None:
                 found.append(None)
                 continue
@@ -98,7 +98,11 @@ class Perturbation:
         return found
 
     def _changed(self, kind: int, x: Tensor, row: Tensor, node: Tensor, sample: Tensor) -> Tensor:
-        """Features ``[r, F]`` of perturbed nodes."""
+        """Features ``[r, F]`` of perturbed nodes; integers become those of another node."""
+        if not x.is_floating_point():
+            known = self._known(kind)
+            number = random.hash64(_VALUE, self._address[node].view(-1), sample)
+            return known[(number & _POSITIVE) % known.size(0)]
         if self.mode == "zero":
             return torch.zeros_like(x[row])
         levels = self._levels[kind]
@@ -121,6 +125,13 @@ class Perturbation:
         bits = (word >> torch.arange(_BITS, device=self.batch.device)) & 1
         return bits.flatten(1)[:, :width]
 
+    def _known(self, kind: int) -> Tensor:
+        """``[N_t, F]`` the features of all of the user's nodes of a type."""
+        graph = self.batch.graph
+        found = all_features(graph, graph.data, self.batch.feature_names)[kind]
+        assert found is not None
+        return found
+
     def _level(self, kind: int, at: Tensor) -> tuple[Tensor, ...] | None:
         """Per feature what the nodes of an instance have, one row per node; by mode.
 
@@ -133,8 +144,7 @@ class Perturbation:
         owner = self.batch.node_instance[at]
         known, group = x, owner
         if self._is_shared:
-            everything = float_features(self.batch.graph, self.batch.graph.data)[kind]
-            known = x if everything is None else everything.to(x)
+            known = self._known(kind).to(x)
             group = owner.new_zeros(known.size(0))
         found = []
         for reduce in reduced[self.mode]:
@@ -148,7 +158,7 @@ class Perturbation:
 def has_features(batch: InstanceBatch) -> Tensor:
     """``[n]`` which nodes have features that can be perturbed."""
     found = torch.zeros(batch.num_nodes, dtype=torch.bool, device=batch.device)
-    for x, at in zip(batch.features, _rows(batch), strict=True):
+    for x, at in zip(batch.all_features, _rows(batch), strict=True):
         found[at] = x is not None
     return found
 
