@@ -74,7 +74,7 @@ def derived_sites(
         # A model that keeps the user's edges itself is not told of other numbers.
         is_kept = map(operator.and_, is_known, _unmarked(records, rows))
         found = [
-            derived and not kept or before
+            (derived and not kept) or before
             for derived, kept, before in zip(is_mirrored, is_kept, found, strict=True)
         ]
     return found
