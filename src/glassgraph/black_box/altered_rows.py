@@ -19,6 +19,7 @@ from torch import Tensor
 
 from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
 from glassgraph.core.out_of_memory import let_through
@@ -221,6 +222,7 @@ class AlteredRows:
             shared = self.output(asked)
         except Exception as error:  # noqa: BLE001 - the shared graph is ours
             let_through(error)
+            refuse_chance(lambda: self.output(asked), error)
             return False
         return bool(rows_agree(shared, self._in_full(asked, chosen[base])).all())
 
