@@ -16,7 +16,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick pyg-cases demo studies coverage-docs clean
+.PHONY: help setup lint test quick fuzz pyg-cases demo studies coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ quick: $(STAMP)  ## one case per method and law, in a minute or so; make test as
 pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make test asks a part of them
 	OMP_NUM_THREADS=1 GLASSGRAPH_PYG_CASES=all $(BIN)/pytest -q -n auto \
 	  tests/situations/test_pyg_explain_cases.py
+
+fuzz: $(STAMP)  ## 20,000 random networks and graphs, other ones each time; prints what fails
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --hypothesis-profile=fuzz tests/fuzz
 
 demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
 	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes
@@ -100,5 +103,5 @@ coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
 	$(BIN)/python -m tests.coverage_matrix
 
 clean:  ## remove caches and results; .venv stays
-	rm -rf out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src studies tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -30,6 +30,7 @@ import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning, UnseenWarning
 from glassgraph.errors import UnseenMessagesError
 from glassgraph.explainers.registry import METHODS
+from glassgraph.testing.cases import Case
 
 NUM_NODES = 12
 
@@ -313,3 +314,15 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(not module._forward_hooks for module in model.modules())
     assert torch.equal(drawn, torch.random.get_rng_state())
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("num_links", [1, 2, 3])
+def test_links_are_no_features_of_nodes(num_links: int) -> None:
+    """With as many links as nodes, links were altered like features, and the model was accused."""
+    ends = torch.tensor([[1, 0, 1], [1, 0, 0]])[:, :num_links]
+    x = torch.randn(2, 5, generator=torch.Generator().manual_seed(1)).double()
+    data = Data(x=x, edge_index=torch.tensor([[0], [1]]), edge_label_index=ends)
+    model = Case("gin", "edge", columns=3).model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gg.Occlusion(model, "edge", progress=False).explain(data, [0])

@@ -51,7 +51,7 @@ class _KeptBatches(Preparation):
 
     kept: dict[Any, list[tuple[Tensor, InstanceBatch]]]
 
-    def batches(self, instances: Any, target: Any, budget: int) -> Any:
+    def batches(self, instances: Any, target: Any, budget: Any, schedule: Any = None) -> Any:
         key = tuple(instances.index.tolist()), target, budget
         if key not in self.kept:
             self.kept[key] = list(super().batches(instances, target, budget))

@@ -14,6 +14,7 @@ from torch_geometric.nn import (
     GATConv,
     GCNConv,
     GINConv,
+    JumpingKnowledge,
     SAGEConv,
     SGConv,
     TopKPooling,
@@ -25,6 +26,7 @@ from torch_geometric.nn import (
 import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
+from glassgraph.explainers.registry import make_explainer
 from glassgraph.testing.cases import CASES, Case
 from glassgraph.testing.networks import FEATURES
 from tests.laws import literal
@@ -228,6 +230,45 @@ def test_after_the_last_layer_the_pooling_reads() -> None:
 
     same(WithModules(), 1, "norm", GRAPHS, "graph")
     same(WithModules(), None, "norm", GRAPHS, "graph")
+
+
+class Jumps(Pooled):
+    """The largest of what both layers say is pooled."""
+
+    def __init__(self, largest: Any) -> None:
+        super().__init__(global_mean_pool)
+        self.conv1, self.largest = GCNConv(FEATURES, 11).double(), largest
+        self.conv2 = GCNConv(11, 11).double()
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        one = self.conv1(x, edge_index).tanh()
+        other = self.conv2(one, edge_index).tanh()
+        return self.head(self.pool(self.largest([one, other]), batch))
+
+
+LARGEST: dict[str, Any] = {
+    "maximum": lambda states: torch.maximum(*states),
+    "values and indices": JumpingKnowledge("max"),  # ``torch.stack(states).max(dim=-1)[0]``
+    "sorted": lambda states: torch.stack(states).sort(dim=0)[0].unbind()[1],
+}
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "cam", "pg_explainer"])
+@pytest.mark.parametrize("largest", list(LARGEST)[1:])
+def test_states_that_a_function_returns_among_others(method: str, largest: str) -> None:
+    """What ``max`` and ``sort`` return beside indices was not seen, and other states were taken."""
+    settings = {"epochs": 2} if method == "pg_explainer" else {}
+    scores = []
+    for name in ("maximum", largest):
+        torch.manual_seed(4)
+        explainer: Any = make_explainer(
+            method, Jumps(LARGEST[name]).eval(), "graph", progress=False, **settings
+        )
+        if method == "pg_explainer":
+            explainer.fit(GRAPHS, index=[0, 1, 2])
+        scores.append(explainer.explain(GRAPHS, [2, 0], 1)[0].edge_mask)
+    assert scores[0].any()
+    close(scores[1], scores[0])
 
 
 def test_links_read_the_last_states_of_all_nodes() -> None:

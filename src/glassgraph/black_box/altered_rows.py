@@ -19,6 +19,7 @@ from torch import Tensor
 
 from glassgraph.black_box.variants import Copies, Variants, on_a_part
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
 from glassgraph.core.node_features import exchanged
@@ -226,6 +227,7 @@ class AlteredRows:
             shared = self.output(asked)
         except Exception as error:  # noqa: BLE001 - the shared graph is ours
             let_through(error)
+            refuse_chance(lambda: self.output(asked), error)
             return False
         in_full = self._in_full(asked, chosen[base])
         return bool(rows_agree(shared, in_full, batch.model_call).all())

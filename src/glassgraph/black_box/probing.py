@@ -12,6 +12,7 @@ boundary change the degrees there.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,17 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import output_rows, select_rows
-from glassgraph.core.call import ModelCall
+from glassgraph.core.call import ModelCall, refuse_chance
 from glassgraph.core.context import data_about, rows_agree, run_on
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances, resolve_instances
 from glassgraph.core.links import link_keys
+from glassgraph.core.node_features import (
+    feature_names,
+    float_features,
+    replaced_in_every_second,
+    with_features,
+)
 from glassgraph.core.node_tables import NodeTables
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import everything, pack, pack_whole
@@ -32,7 +39,7 @@ from glassgraph.core.receptive import Fields, receptive_fields
 from glassgraph.core.sampled import thin_edges
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.core.task import Task
-from glassgraph.errors import GlassgraphError, ModelCallError
+from glassgraph.errors import GlassgraphError
 
 #: Predictions that are looked at.
 _PROBES = 16
@@ -124,34 +131,39 @@ class _Scene:
         except Exception as error:  # noqa: BLE001 - what cannot be cut needs the whole
             let_through(error)
             return False
-        try:
-            result = model_call(packed.data)
-        except Exception as error:  # noqa: BLE001 - the cut graph is ours
-            let_through(error)
-            _refuse_chance(model_call, packed.data, error)
-            return False
-        try:
-            output = select_rows(task, result, rows, len(self.instances))
-        except GlassgraphError:  # other rows than on the whole graph
-            return False
-        return bool(rows_agree(output, self.reference, model_call).all())
+        names = feature_names(self.graph, model_call.needs)
+        features = float_features(self.graph, packed.data, names)
+        others = replaced_in_every_second(features, fields.node_instance, packed.node_position)
+        # The surroundings side by side may be the whole graph by chance. So once more, with other
+        # features in every second of them.
+        for changed, kept in ((features, slice(None)), (others, slice(None, None, 2))):
+            data = with_features(self.graph, packed.data, names, changed)
+            output = _output(model_call, data, task, rows, len(self.instances))
+            if output is None:
+                return False
+            if not bool(rows_agree(output[kept], self.reference[kept], model_call).all()):
+                return False
+        return True
 
 
-def _refuse_chance(model_call: ModelCall, data: Any, error: Exception) -> None:
-    """What fails on a cut graph every time may need the whole; what fails at times is broken.
+def _output(
+    model_call: ModelCall, data: Any, task: Task, rows: Tensor | None, count: int
+) -> Tensor | None:
+    """What the model predicts on a part of the graph, None where it cannot.
 
     Raises:
-        ModelCallError: if the same call succeeds now.
+        ModelCallError: if it fails once and not when it is called again.
     """
     try:
-        model_call(data)
-    except Exception:  # noqa: BLE001
-        return
-    raise ModelCallError(
-        f"the model failed once and succeeded when it was called again on the same data "
-        f"({type(error).__name__}: {error}); how far it looks cannot be found out. Mend it, or "
-        "give num_hops="
-    ) from error
+        result = model_call(data)
+    except Exception as error:  # noqa: BLE001 - the cut graph is ours
+        let_through(error)
+        refuse_chance(lambda: model_call(data), error)
+        return None
+    try:
+        return select_rows(task, result, rows, count)
+    except GlassgraphError:  # other rows than on the whole graph
+        return None
 
 
 @torch.no_grad()
@@ -162,18 +174,17 @@ def _scenes(model_call: ModelCall, graph: TypedGraph, task: Task) -> list[_Scene
         try:
             scene = graph if number == 0 else TypedGraph.read(data)
             instances = _probes(scene, task)
-            given = data_about(scene, task, model_call, instances)
-            fields = everything(scene, instances.seeds)
-            edge_row = instances.index if task.is_about_edges else None
-            packed = pack_whole(scene, given, fields, edge_row)
-            rows, num_rows = output_rows(scene, fields, packed, task), None
-            if task.is_about_edges:
-                num_rows = scene.num_edges
-            result = run_on(model_call, given)
-            output = select_rows(task, result, rows, len(instances), num_rows)
+            predict = _prediction(model_call, scene, task, instances)
         except GlassgraphError:
+            if number == 0:
+                raise
+            continue
+        try:
+            output = predict()
+        except GlassgraphError as error:
             if number == 0:  # it fails on the user's own graph
                 raise
+            refuse_chance(predict, error)
             continue
         if not bool(torch.isnan(output).any()):
             found.append(_Scene(scene, instances, output))
@@ -187,6 +198,19 @@ def _probes(graph: TypedGraph, task: Task) -> Instances:
     count = min(_PROBES if graph.num_edges else 1, len(everyone))
     chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
     return everyone.take(chosen)
+
+
+def _prediction(
+    model_call: ModelCall, scene: TypedGraph, task: Task, instances: Instances
+) -> Callable[[], Tensor]:
+    """What predicts some of a graph from all of it, when it is called."""
+    given = data_about(scene, task, model_call, instances)
+    fields = everything(scene, instances.seeds)
+    edge_row = instances.index if task.is_about_edges else None
+    rows = output_rows(scene, fields, pack_whole(scene, given, fields, edge_row), task)
+    num_rows = scene.num_edges if task.is_about_edges else None
+    count = len(instances)
+    return lambda: select_rows(task, run_on(model_call, given), rows, count, num_rows)
 
 
 def _disturbed(data: Any) -> list[Any]:

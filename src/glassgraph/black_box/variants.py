@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import every_row, rows_agree
 from glassgraph.core.node_features import exchanged, with_features
 from glassgraph.core.out_of_memory import let_through
@@ -149,13 +150,18 @@ class Variants:
             edge = torch.arange(self.batch.num_edges, device=self.batch.device)[::2]
             edge = edge[self.batch.edge_instance[edge] < count]
             half = chosen.repeat(2), self.batch.edge_instance[edge], edge
-            try:
+
+            def are_equal() -> bool:
                 trimmed, full = (
                     self._output(self._with_edges(*half, can_trim=each), half[0])
                     for each in (True, False)
                 )
-                self._can_trim = bool(rows_agree(trimmed, full, self.batch.model_call).all())
-            except GlassgraphError:  # it fails without them
+                return bool(rows_agree(trimmed, full, self.batch.model_call).all())
+
+            try:
+                self._can_trim = are_equal()
+            except GlassgraphError as error:  # it fails without them
+                refuse_chance(are_equal, error)
                 self._can_trim = False
         return self._can_trim
 
@@ -199,11 +205,16 @@ class Variants:
             if all(x is None for x in self.batch.features):
                 fields = _filtered(fields, fields.edge_instance % 2 == 0)
             reference = self.batch.reference[:count]
-            try:
+
+            def are_apart() -> bool:
                 output = _disturbed_output(self.batch.with_fields(fields, owner))[::2]
-                self._is_apart = bool(rows_agree(output, reference, self.batch.model_call).all())
+                return bool(rows_agree(output, reference, self.batch.model_call).all())
+
+            try:
+                self._is_apart = are_apart()
             except Exception as error:  # noqa: BLE001 - a model for one at a time
                 let_through(error)
+                refuse_chance(are_apart, error)
                 self._is_apart = False
         return self._is_apart
 

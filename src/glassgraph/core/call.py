@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, get_args
 
@@ -250,3 +251,24 @@ def _look_up_attribute(data: Any, name: str) -> tuple[bool, Any]:
     if name in data:  # an attribute of the whole graph
         return True, data[name]
     return False, None
+
+
+def refuse_chance(again: Callable[[], Any], error: Exception) -> None:
+    """What fails every time on data of ours may need the user's; what fails once is broken.
+
+    Args:
+        again: does what failed, once more.
+        error: how it failed.
+
+    Raises:
+        ModelCallError: if it succeeds now.
+    """
+    try:
+        again()
+    except Exception:  # noqa: BLE001 - whatever it is, it comes again
+        return
+    raise ModelCallError(
+        "the model failed once and succeeded when it was called again on the same data "
+        f"({type(error).__name__}: {error}). A failure that comes and goes is not passed over: "
+        "mend the model, or whatever it calls"
+    ) from error

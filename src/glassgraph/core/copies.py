@@ -15,15 +15,18 @@ edges. If copies side by side are wrong even so, edges are shut one at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
+from glassgraph.core.node_features import replaced_in_every_second
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.receptive import Fields, expand
 
@@ -106,11 +109,16 @@ def repeat_instances(batch: InstanceBatch, most: int, budget: int) -> tuple[Inst
         return batch, 1
     times = -(-most // -(-most // times))  # as few as do with the same number of passes
     owner = torch.arange(batch.num_instances, device=batch.device).repeat(times)
-    try:
+
+    def taken() -> tuple[InstanceBatch, bool]:
         copies = batch.take(owner)
-        is_right = are_apart(copies, batch.reference[owner])
+        return copies, are_apart(copies, batch.reference[owner])
+
+    try:
+        copies, is_right = taken()
     except Exception as error:  # noqa: BLE001 - a model for one graph at a time
         let_through(error)
+        refuse_chance(taken, error)
         return batch, 1
     return (copies, times) if is_right else (batch, 1)
 
@@ -128,19 +136,44 @@ def are_apart(copies: InstanceBatch, reference: Tensor) -> bool:
     return _are_calm(copies, every[1::2], reference)
 
 
+def instances_are_apart(batch: InstanceBatch) -> bool:
+    """Whether a model leaves instances alone that lie side by side.
+
+    As they are they may give their predictions even to a model that mixes them: side by side they
+    can be the user's graph, or several of it, and have its mean. So every second one gets other
+    messages and other features.
+    """
+    disturbed = torch.arange(1, batch.num_instances, 2, device=batch.device)
+    features = replaced_in_every_second(
+        batch.features, batch.node_instance, batch.packed.node_position
+    )
+    return _are_calm(batch, disturbed, batch.reference, features)
+
+
 def _first_if_right(turns: Iterator[Turn], batch: InstanceBatch) -> Turn | None:
     """The first turn, if its copies, and the originals that they share, leave each other alone."""
+
+    def are_right(turn: Turn) -> bool:
+        return batch.is_whole or _are_calm(turn.batch, turn.copy[::2], turn.batch.reference)
+
+    turn = None
     try:
         turn = next(turns)
-        if batch.is_whole or _are_calm(turn.batch, turn.copy[::2], turn.batch.reference):
-            return turn
+        return turn if are_right(turn) else None
     except Exception as error:  # noqa: BLE001 - the copies are ours
         let_through(error)
+        if turn is not None:
+            refuse_chance(partial(are_right, turn), error)
     return None
 
 
 @torch.no_grad()
-def _are_calm(batch: InstanceBatch, disturbed: Tensor, reference: Tensor) -> bool:
+def _are_calm(
+    batch: InstanceBatch,
+    disturbed: Tensor,
+    reference: Tensor,
+    features: Sequence[Tensor | None] | None = None,
+) -> bool:
     """Whether all instances but the disturbed ones give their predictions.
 
     Open copies of one instance would give them even to a model that takes a mean over all; shut
@@ -151,7 +184,7 @@ def _are_calm(batch: InstanceBatch, disturbed: Tensor, reference: Tensor) -> boo
     gates = torch.full_like(batch.ones(), 3)
     gates[1::2] = -3
     gates[is_open[batch.edge_instance]] = 1
-    output = batch.output(gates)[is_open]
+    output = batch.output(gates, features)[is_open]
     return bool(rows_agree(output, reference[is_open], batch.model_call).all())
 
 

@@ -72,6 +72,25 @@ def why_no_floats(graph: TypedGraph, names: Sequence[str | None]) -> str:
     return f"its node features are no floating numbers ({'; '.join(found)})"
 
 
+def replaced_in_every_second(
+    features: Sequence[Tensor | None], node_instance: Tensor, position: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Features in which all nodes of every second instance have those of the first node.
+
+    Such features exist in the graph, so a model that looks numbers up takes them.
+
+    Args:
+        features: for each node type ``[n_t, F_t]``.
+        node_instance: ``[n]`` whose a node is.
+        position: for each node type ``[n_t]`` where its nodes stand among the n.
+    """
+    found: list[Tensor | None] = []
+    for x, own in zip(features, position, strict=True):
+        is_kept = (node_instance[own] % 2 == 0).view(-1, 1)
+        found.append(None if x is None else x.where(is_kept, x[:1]))
+    return found
+
+
 def with_features(
     graph: TypedGraph,
     data: Any,

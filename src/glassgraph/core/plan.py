@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall
+from glassgraph.core.call import ModelCall, refuse_chance
 from glassgraph.core.derived_edges import is_coarse
 from glassgraph.core.edges import (
     Candidates,
@@ -170,9 +170,14 @@ def _find_candidates(
         return everything
     # A layer replaces loops by its own, or it leaves some of them to others: both look alike.
     parts = _parts_by_rank(packed)
-    try:
+
+    def probed() -> list[Candidates]:
         return _probed_candidates(graph, packed, channels, records, model_call, parts)
-    except Exception:  # noqa: BLE001 - the parts are ours, and a model may refuse them
+
+    try:
+        return probed()
+    except Exception as error:  # noqa: BLE001 - the parts are ours, and a model may refuse them
+        refuse_chance(probed, error)
         return everything
 
 

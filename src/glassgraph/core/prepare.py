@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch, assemble, output_rows, select_rows
-from glassgraph.core.call import ModelCall
+from glassgraph.core.call import ModelCall, refuse_chance
 from glassgraph.core.compiled import compiled_parts
 from glassgraph.core.compiled_check import check_compiled
 from glassgraph.core.context import (
@@ -34,6 +34,7 @@ from glassgraph.core.context import (
     single_graph,
     without_nan,
 )
+from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.costs import Costs
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import (
@@ -77,9 +78,11 @@ _GRAPHS_CHECKED = 4
 #: Why predictions fall back to the full graph.
 UNCUT = "the model could not run on receptive fields"
 DIFFERENT = "predictions on receptive fields differ from those on the full graph"
+MIXED = "predictions on receptive fields depend on what lies beside them"
 #: The same of graph tasks, whose graphs are not cut but lie side by side.
 _OF_GRAPHS = {
     UNCUT: "the model could not run on several graphs at once",
+    MIXED: "predictions for several graphs at once depend on each other",
     DIFFERENT: "predictions for several graphs at once differ from those on the full graph alone",
 }
 POOLED = "the nodes or edges that the model makes depend on all nodes of the graph"
@@ -136,6 +139,7 @@ class Preparation:
     _warned: set[str] = field(default_factory=set, repr=False)
     _spent: int = field(default=0, repr=False)
     _alone: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _is_mixed: bool | None = field(default=None, repr=False)
     _searched: set[bool] = field(default_factory=set, repr=False)
     _reason: str = field(default="", repr=False)
 
@@ -264,25 +268,7 @@ class Preparation:
         self, instances: Instances, position: Tensor, target: Target, full: Context | None
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
         chosen = instances.take(position)
-        is_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
-        batch, singles, failure = None, None, None
-        if self.task.level == "graph":  # what fails on a graph of its own is the user's to mend
-            most = None if self.check == "full" else _GRAPHS_CHECKED
-            singles = self._single_graphs(chosen, most)
-        is_pooled = self.wiring.has_derived_sites and singles is None
-        try:
-            if singles is not None:
-                batch, is_right = self._pack_graphs(chosen, position, target, *singles)
-            elif not is_pooled:
-                batch, is_right = self.on_fields(
-                    lambda way: way._pack_fields(chosen, position, target, full)
-                )
-        except (TargetError, ModelCallError):
-            raise
-        except Exception as error:  # noqa: BLE001
-            let_through(error)
-            # The cut graph is ours: what fails there may still run on the user's graph.
-            failure = error
+        batch, is_right, why, error = self._side_by_side(chosen, position, target, full)
         if batch is not None and bool(is_right.all()):
             self.search_unseen(batch)
             yield position, batch
@@ -290,20 +276,55 @@ class Preparation:
         wrong = position[~is_right]
         whole = self.whole(instances.take(wrong[:1]), wrong[:1], target)
         self.search_unseen(whole)
-        if is_pooled:
-            self.tell(POOLED)
-        if failure is not None:
-            self.tell(UNCUT, failure)
-        if batch is not None:
-            self.tell(DIFFERENT)
-            kept = is_right.nonzero().view(-1)
-            if kept.numel():
-                batch = batch.take(kept)
-                self.search_unseen(batch)
-                yield position[kept], batch
+        self.tell(why, error)
+        kept = is_right.nonzero().view(-1)
+        if batch is not None and kept.numel():
+            batch = batch.take(kept)
+            self.search_unseen(batch)
+            yield position[kept], batch
         yield wrong[:1], whole
         for one in wrong[1:].view(-1, 1):
             yield one, self.whole(instances.take(one), one, target)
+
+    def _side_by_side(
+        self, chosen: Instances, position: Tensor, target: Target, full: Context | None
+    ) -> tuple[InstanceBatch | None, Tensor, str, Exception | None]:
+        """Instances packed, which of their predictions are right, and why the others are not."""
+        none_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
+        singles = None
+        if self.task.level == "graph":  # what fails on a graph of its own is the user's to mend
+            most = None if self.check == "full" else _GRAPHS_CHECKED
+            singles = self._single_graphs(chosen, most)
+        elif self.wiring.has_derived_sites:
+            return None, none_right, POOLED, None
+
+        def packed() -> tuple[InstanceBatch, Tensor, bool]:
+            if singles is not None:
+                batch, is_right = self._pack_graphs(chosen, position, target, *singles)
+            else:
+                batch, is_right = self.on_fields(
+                    lambda way: way._pack_fields(chosen, position, target, full)
+                )
+            return batch, is_right, bool(is_right.any()) and self._mixes(batch)
+
+        try:
+            batch, is_right, is_mixed = packed()
+        except (TargetError, ModelCallError):
+            raise
+        except Exception as error:  # noqa: BLE001
+            let_through(error)
+            # The cut graph is ours: what fails there may still run on the user's graph.
+            refuse_chance(packed, error)
+            return None, none_right, UNCUT, error
+        return (None, none_right, MIXED, None) if is_mixed else (batch, is_right, DIFFERENT, None)
+
+    def _mixes(self, batch: InstanceBatch) -> bool:
+        """Whether the model's predictions depend on what lies beside them; asked once."""
+        if batch.num_instances < 2:
+            return False
+        if self._is_mixed is None:
+            self._is_mixed = not instances_are_apart(batch)
+        return self._is_mixed
 
     def on_fields(self, pack: Callable[[Preparation], Packing]) -> Packing:
         """Pack fields, with the model called as it is or, if that is not right, cut like the data.

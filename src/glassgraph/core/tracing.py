@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.call import ModelCall
+from glassgraph.core.call import ModelCall, refuse_chance
 from glassgraph.core.context import own_data, run_on
 from glassgraph.core.derived_edges import derived_sites
 from glassgraph.core.detached import detached_sites
@@ -19,7 +19,7 @@ from glassgraph.core.node_features import feature_names
 from glassgraph.core.observe import traced
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.own_edges import edge_uses
-from glassgraph.core.pack import CannotPack, Packed, everything, pack, pack_whole
+from glassgraph.core.pack import Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import receptive_fields, whole_graphs
 from glassgraph.core.recompute import RecomputationFound, refusing_recomputation
@@ -41,15 +41,21 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
         ModelCallError: if the model fails on the user's own graph.
     """
     channels = find_channels(model)
-    try:
+
+    def on_piece() -> Wiring | None:
         packed = _trace_piece(graph, model_call, task)
-        if packed is None:
-            raise CannotPack
-        return _trace_on(channels, model_call, graph, packed)
+        return None if packed is None else _trace_on(channels, model_call, graph, packed)
+
+    try:
+        found = on_piece()
     except GlassgraphError:
         raise
     except Exception as error:  # noqa: BLE001
-        let_through(error)  # else: the piece is ours; the user's own graph decides
+        let_through(error)
+        refuse_chance(on_piece, error)
+        found = None  # the piece is ours; the user's own graph decides
+    if found is not None:
+        return found
     packed = pack_whole(graph, own_data(graph, task, model_call), everything(graph, None))
     return run_on(lambda whole: _trace_on(channels, model_call, graph, whole), packed)
 

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.hooks import SiteActions, attached
+from glassgraph.core.links import link_keys
 from glassgraph.core.pack import pack
 from glassgraph.core.plan import with_edges
 from glassgraph.core.sites import tensors_in
@@ -86,7 +88,8 @@ def find_unseen(batch: InstanceBatch) -> Unseen | None:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
             return _Silence.of(batch).find()
-        except Exception:  # noqa: BLE001 - the altered graphs are ours, and prove nothing
+        except Exception as error:  # noqa: BLE001 - the altered graphs are ours, and prove nothing
+            refuse_chance(lambda: _Silence.of(batch).find(), error)
             return None
 
 
@@ -202,7 +205,7 @@ class _Silence:
             for key, value in store.items()
             if isinstance(value, Tensor)
             and value.dtype != torch.bool
-            and key not in _NOT_FEATURES
+            and key not in _NOT_FEATURES | link_keys(own)
             and own.is_node_attr(key)
             and value.size(0) == num_nodes
         ]

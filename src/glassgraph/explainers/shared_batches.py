@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
 from glassgraph.core.instances import Instances
 from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.prepare import DIFFERENT, UNCUT, Packing, Preparation
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Target
-from glassgraph.errors import ModelCallError, TargetError, UnseenMessagesError
+from glassgraph.errors import ModelCallError, TargetError
 
 #: Instances of the first batch where the size of their union is not known yet.
 _FIRST = 64
@@ -124,19 +125,23 @@ def _union(
     """All instances on the union of their fields, or on the user's graph if that is not right."""
     failures: list[tuple[str, Exception | None]] = []
     if preparation.graph.node_graph is None:  # else rows of a ``batch`` vector would be mixed
+
+        def on_union() -> Packing:
+            return preparation.on_fields(lambda way: _on_union(way, chosen, position, target, full))
+
         try:
-            batch, is_right = preparation.on_fields(
-                lambda way: _on_union(way, chosen, position, target, full)
-            )
+            batch, is_right = on_union()
+        except (TargetError, ModelCallError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the cut graph is ours
+            let_through(error)
+            refuse_chance(on_union, error)
+            failures.append((UNCUT, error))
+        else:
             if bool(is_right.all()):
                 preparation.search_unseen(batch)
                 return batch
             failures.append((DIFFERENT, None))
-        except (TargetError, ModelCallError, UnseenMessagesError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the cut graph is ours
-            let_through(error)
-            failures.append((UNCUT, error))
     whole = preparation.whole(chosen, position, target)
     preparation.search_unseen(whole)
     for failure in failures:

@@ -101,14 +101,18 @@ class _Tail(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if not self._is_on or not isinstance(result, Tensor) or not result.is_floating_point():
-            return result
+        if self._is_on:
+            for each in tensors_in(result):  # several: ``values, indices = h.max(dim=-1)``
+                if each.is_floating_point():
+                    self._keep(each)
+        return result
+
+    def _keep(self, result: Tensor) -> None:
         instead = self._replaced.get(len(self.results))
         if instead is not None:
             # In place: some functions write into their argument, and the model goes on with that.
             result.copy_(instead.view_as(result))
         self.results.append(result)
-        return result
 
 
 @dataclass

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
+from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import rows_agree
 from glassgraph.core.instances import Instances
 from glassgraph.core.out_of_memory import let_through
@@ -190,5 +191,7 @@ def _is_reproduced(
         output = _run(preparation, fields, chosen)
     except (CannotPack, RuntimeError, IndexError, ValueError) as error:
         let_through(error)
-        return False  # the cut graph is ours: what fails there may still run on the full graph
+        # The cut graph is ours: what fails there may still run on the full graph.
+        refuse_chance(lambda: _run(preparation, fields, chosen), error)
+        return False
     return bool(rows_agree(output, reference, preparation.model_call).all())

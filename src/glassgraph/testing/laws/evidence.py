@@ -71,7 +71,7 @@ def within_reach(edge_index: Tensor, seeds: list[int], num_layers: int) -> list[
     """For each layer, which edges' messages there can reach the seeds: one loop per hop."""
     near, found = set(seeds), []
     for _ in range(num_layers):
-        is_reached = torch.tensor([int(node) in near for node in edge_index[1]])
+        is_reached = torch.tensor([int(node) in near for node in edge_index[1]], dtype=torch.bool)
         found.append(is_reached)
         near = near | {int(node) for node in edge_index[0, is_reached]}
     return found[::-1]

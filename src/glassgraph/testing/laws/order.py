@@ -110,6 +110,8 @@ def _with_nodes(data: Data, place: Tensor) -> Data:
     moved = data.clone()
     moved.edge_index = place[data.edge_index]
     for name in data.node_attrs():
+        if name in link_keys(data):  # there may be as many links as nodes
+            continue
         value: Any = data[name]
         moved[name] = torch.empty_like(value)
         moved[name][place] = value

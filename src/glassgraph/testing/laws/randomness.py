@@ -25,9 +25,9 @@ def global_random_state(subject: Subject, case: AnyCase) -> None:
     """The global generators are neither moved nor read."""
     expected = masks(subject.first(case))
     with _other_random_state():
-        before = _random_state()
+        before = random_state()
         found = masks(subject.explain(subject.build(case.model(), case), case))
-        after = _random_state()
+        after = random_state()
     for name, one, other in zip(("torch", "numpy", "random"), before, after, strict=True):
         expect(one == other, f"the global generator of {name} was moved")
     for position, (got, own) in enumerate(zip(found, expected, strict=True)):
@@ -49,7 +49,8 @@ def _other_random_state() -> Iterator[None]:
             random.setstate(python_state)
 
 
-def _random_state() -> tuple[list[int], Any, Any]:
+def random_state() -> tuple[list[int], Any, Any]:
+    """The states of the global generators of torch, numpy and Python."""
     name, keys, *rest = np.random.get_state()
     assert not isinstance(keys, (int, str))
     return torch.get_rng_state().tolist(), (name, keys.tolist(), *rest), random.getstate()
