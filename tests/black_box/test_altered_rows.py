@@ -10,8 +10,8 @@ from torch import Tensor
 
 from glassgraph.black_box.altered_rows import Alterations, AlteredRows
 from glassgraph.black_box.boundary import readable_nodes, with_one_boundary_node
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.explainers.perturbation.zorro import Zorro
 from glassgraph.testing.cases import CASES, Case
 from tests.laws import literal

@@ -12,8 +12,8 @@ from torch_geometric.nn import GATConv, GCNConv, RGCNConv, SimpleConv, global_ad
 from torch_geometric.utils import coalesce, to_dense_adj, to_undirected
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.messages import read_messages
-from glassgraph.core.protect import protected
 from glassgraph.errors import GraphError, ModelCallError, SparseAdjacencyError
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.perturbation.message_gates.gates import MessageGates

@@ -6,7 +6,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GIN
 
 import glassgraph as gg
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 
 
 def test_a_gated_message_moves_towards_its_baseline() -> None:

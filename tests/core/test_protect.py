@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, SGConv
 
 import glassgraph as gg
-from glassgraph.core.protect import fingerprint, protected
+from glassgraph.calling.protect import fingerprint, protected
 
 FEATURES = 3
 

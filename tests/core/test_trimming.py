@@ -13,8 +13,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GCNConv, PNAConv, SAGEConv, TransformerConv
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 
 FEATURES, HIDDEN, NODES, EDGES = 3, 6, 41, 113
 INDEX = [3, 8, 30]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.black_box.variants import Variants
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning, Preparation
-from glassgraph.core.protect import protected
 from glassgraph.core.receptive import expand
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.black_box import BlackBoxExplainer

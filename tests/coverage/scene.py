@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning, Preparation, UnseenWarning
-from glassgraph.core.protect import protected
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.base import Explainer

@@ -13,9 +13,9 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GraphConv
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core import random
 from glassgraph.core.addresses import edge_address, node_address
-from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
 from glassgraph.testing.cases import CASES, Case
 from glassgraph.testing.special_cases import PlantedCase

@@ -16,7 +16,7 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GCNConv, SimpleConv, global_add_pool
 
 import glassgraph as gg
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.errors import (
     ExplainerFileError,
     FitError,

@@ -12,7 +12,7 @@ from torch_geometric.nn import MessagePassing, RGCNConv, global_add_pool
 from torch_geometric.utils import to_dense_adj
 
 import glassgraph as gg
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.core.task import Task
 from glassgraph.errors import (
     ExplainerFileError,

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, RGCNConv
 
+from glassgraph.calling.protect import protected
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.protect import protected
 from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.message_gates import inputs as module
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch

@@ -15,9 +15,9 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import MessagePassing, global_add_pool
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core import random
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.protect import protected
 from glassgraph.errors import (
     FitError,
     GraphError,

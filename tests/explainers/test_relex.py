@@ -13,8 +13,8 @@ from torch_geometric.nn import SAGEConv, global_add_pool
 from torch_geometric.utils import to_undirected
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.surrogate.imitation.subgraphs import draw_samples
 from glassgraph.explainers.surrogate.relex import RelEx, SurrogateWarning

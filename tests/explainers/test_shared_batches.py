@@ -9,8 +9,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GCNConv, RGCNConv, TransformerConv
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.messages import read_messages
-from glassgraph.core.protect import protected
 from glassgraph.core.reachability import near_messages
 from glassgraph.explainers.shared_batches import shared_batches
 from glassgraph.testing.cases import CASES, Case

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import SimpleConv, global_add_pool
 
 import glassgraph as gg
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.errors import FitError
 from glassgraph.explainers.training_batches import hold_back, random_order
 

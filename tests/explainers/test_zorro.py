@@ -13,7 +13,7 @@ from torch_geometric.nn import GCNConv, SimpleConv
 import glassgraph as gg
 from glassgraph.black_box.boundary import readable_nodes
 from glassgraph.black_box.noise import FeatureNoise
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.core.task import stays
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.zorro import UnreachedWarning, Zorro

@@ -17,7 +17,7 @@ from torch_geometric.nn import (
 from torch_geometric.nn.conv import MessagePassing
 
 import glassgraph as gg
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.explainers.registry import METHODS, make_explainer
 from tests.laws.cases import HETERO, hetero_models, scope
 

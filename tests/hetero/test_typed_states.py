@@ -9,8 +9,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv, SimpleConv
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.hidden.node_states import NodeStates
 from glassgraph.hidden.typed_states import typed_states

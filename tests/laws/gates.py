@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.testing.cases import Case
 from tests.laws import literal
 

@@ -18,8 +18,8 @@ from torch_geometric.nn import (
 )
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.relevance.walk_reader import read_walks
 from glassgraph.relevance.walks import WalkGraph
 

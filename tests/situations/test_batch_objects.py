@@ -18,7 +18,7 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GraphConv, global_add_pool
 
 import glassgraph as gg
-from glassgraph.core.packed_batch import PackedBatch, as_batch
+from glassgraph.calling.packed_batch import PackedBatch, as_batch
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.errors import GraphError, ModelCallError
 

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GraphConv, global_add_pool
 
 import glassgraph as gg
-from glassgraph.core.out_of_memory import is_out_of_memory
+from glassgraph.calling.out_of_memory import is_out_of_memory
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.metrics import fidelity

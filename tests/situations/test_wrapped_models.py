@@ -17,8 +17,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, MessagePassing, SAGEConv, global_mean_pool
 
 import glassgraph as gg
-from glassgraph.core.compiled import CompiledModelWarning, compiled_parts, uncompiled, unwrapped
-from glassgraph.core.protect import fingerprint
+from glassgraph.calling.compiled import CompiledModelWarning, compiled_parts, uncompiled, unwrapped
+from glassgraph.calling.protect import fingerprint
 from glassgraph.errors import (
     HyperParameterError,
     ModelCallError,

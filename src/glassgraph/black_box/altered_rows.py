@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from glassgraph.black_box.variants import Copies, Variants, on_a_part
+from glassgraph.calling.call import refuse_chance
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import rows_agree
 from glassgraph.core.graph import CompressedIndex
 from glassgraph.core.node_features import exchanged
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.reachability import hops_away
 from glassgraph.core.receptive import Fields, expand
 

@@ -19,8 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import ModelCall, refuse_chance
+from glassgraph.calling.out_of_memory import let_through
+from glassgraph.calling.sampled import thin_edges
 from glassgraph.core.batch import output_rows, select_rows
-from glassgraph.core.call import ModelCall, refuse_chance
 from glassgraph.core.context import data_about, rows_agree, run_on
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances, resolve_instances
@@ -32,11 +34,9 @@ from glassgraph.core.node_features import (
     with_features,
 )
 from glassgraph.core.node_tables import NodeTables
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import everything, pack, pack_whole
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.receptive import Fields, receptive_fields
-from glassgraph.core.sampled import thin_edges
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.core.task import Task
 from glassgraph.errors import GlassgraphError

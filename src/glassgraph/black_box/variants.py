@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import refuse_chance
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import every_row, rows_agree
 from glassgraph.core.node_features import exchanged, with_features
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.reachability import sees_all
 from glassgraph.core.receptive import Fields, expand
 from glassgraph.errors import GlassgraphError, UnsupportedModelError

@@ -202,7 +202,7 @@ def _prepare_model(job: Job, source: Input) -> ChosenModel:
 
 def _check_same(model: GNN, path: Path) -> None:
     """Refuse to go on with a model that training gave other weights than before."""
-    from glassgraph.core.protect import fingerprint
+    from glassgraph.calling.protect import fingerprint
     from glassgraph.models import load_model
 
     if fingerprint(load_model(path)) != fingerprint(model):

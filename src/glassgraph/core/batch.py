@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import ModelCall
+from glassgraph.calling.precision import full_precision
+from glassgraph.calling.recompute import naming_backward_errors
 from glassgraph.core import task
-from glassgraph.core.call import ModelCall
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import Cutter, Intervention, naming_other_messages
 from glassgraph.core.modified_backward import ModifiedBackward
@@ -28,9 +30,7 @@ from glassgraph.core.node_features import (
 )
 from glassgraph.core.pack import Packed, pack, rows_of_graphs
 from glassgraph.core.plan import Constants, plan_sites
-from glassgraph.core.precision import full_precision
 from glassgraph.core.receptive import Fields
-from glassgraph.core.recompute import naming_backward_errors
 from glassgraph.core.sites import Wiring
 from glassgraph.core.task import Targets, Task
 from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, ModelOutputError, NoGradientError

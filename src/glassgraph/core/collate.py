@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from glassgraph.core.out_of_memory import let_through
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.errors import GraphError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from glassgraph.core.call import ModelCall
-from glassgraph.core.compiled import CompiledModelWarning
+from glassgraph.calling.call import ModelCall
+from glassgraph.calling.compiled import CompiledModelWarning
 from glassgraph.core.context import outputs_agree, run_on
 from glassgraph.errors import UnsupportedModelError
 

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from glassgraph.calling.call import ModelCall
+from glassgraph.calling.out_of_memory import let_through
+from glassgraph.calling.packed_batch import as_batch
+from glassgraph.calling.sampled import num_seeds, seed_everything
 from glassgraph.core.batch import select_rows
-from glassgraph.core.call import ModelCall
 from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import Instances
 from glassgraph.core.links import set_links
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import (
     Packed,
     carries_ids,
@@ -32,10 +34,8 @@ from glassgraph.core.pack import (
     pack_whole,
     rows_of_graphs,
 )
-from glassgraph.core.packed_batch import as_batch
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sampled import num_seeds, seed_everything
 from glassgraph.core.sites import Record, Wiring, tensors_in
 from glassgraph.core.task import Task
 from glassgraph.errors import (

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import ModelCall
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.observe import disturbed, observed
 from glassgraph.core.pack import Packed

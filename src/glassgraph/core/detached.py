@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import ModelCall
 from glassgraph.core.observe import nudged
 from glassgraph.core.sites import Channel, Record, tensors_in
 from glassgraph.errors import GlassgraphError

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import ModelCall
+from glassgraph.calling.sampled import num_seeds
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.index import as_edge_numbers, as_numbers, of_type
 from glassgraph.core.links import LINK_INDEX, find_links
-from glassgraph.core.sampled import num_seeds
 from glassgraph.core.task import Task
 from glassgraph.errors import GraphError, InstanceError, TaskError
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from glassgraph.calling.recompute import REENTRANT_ADVICE
 from glassgraph.core.gate_op import gated
 from glassgraph.core.hooks import Replacement, SiteActions, attached
-from glassgraph.core.recompute import REENTRANT_ADVICE
 from glassgraph.core.shared_rows import SharedRows
 from glassgraph.core.sites import Channel, Wiring
 from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, NoGradientError, UnsupportedModelError

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import ModelCall
 from glassgraph.core.graph import TypedGraph
 from glassgraph.core.receptive import Fields
 from glassgraph.errors import InstanceError

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.calling.precision import at_least_single
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.intercept import RecordedMessages
-from glassgraph.core.precision import at_least_single
 from glassgraph.core.sites import Channel
 
 #: Methods of a PyG layer whose arguments ending in ``_i`` or ``_j`` are node states.

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.calling.precision import at_least_single
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.precision import at_least_single
 
 #: Where features are looked for, in this order.
 _ATTRIBUTES = ("x", "pos", "z")

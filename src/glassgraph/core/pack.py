@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
-from glassgraph.core.call import ModelCall
-from glassgraph.core.edges import Candidates
-from glassgraph.core.graph import JoinedGraphs, TypedGraph
-from glassgraph.core.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
-from glassgraph.core.packed_batch import (
+from glassgraph.calling.call import ModelCall
+from glassgraph.calling.packed_batch import (
     PackedBatch,
     empty_batch,
     followed_in,
@@ -21,8 +18,11 @@ from glassgraph.core.packed_batch import (
     set_owner,
     take_rows,
 )
+from glassgraph.calling.sampled import set_edges, set_nodes
+from glassgraph.core.edges import Candidates
+from glassgraph.core.graph import JoinedGraphs, TypedGraph
+from glassgraph.core.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
 from glassgraph.core.receptive import Fields, expand
-from glassgraph.core.sampled import set_edges, set_nodes
 from glassgraph.core.task import Task
 
 

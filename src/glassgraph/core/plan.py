@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall, refuse_chance
+from glassgraph.calling.call import ModelCall, refuse_chance
+from glassgraph.calling.sampled import thin_edges
 from glassgraph.core.derived_edges import is_coarse
 from glassgraph.core.edges import (
     Candidates,
@@ -31,7 +32,6 @@ from glassgraph.core.links import link_keys
 from glassgraph.core.observe import observed
 from glassgraph.core.pack import Packed
 from glassgraph.core.receptive import Fields
-from glassgraph.core.sampled import thin_edges
 from glassgraph.core.shared_rows import find_shared
 from glassgraph.core.sites import Channel, Record, Site, Wiring
 from glassgraph.errors import GraphError, ModelCallError

@@ -18,9 +18,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from glassgraph.calling.call import ModelCall, refuse_chance
+from glassgraph.calling.compiled import compiled_parts
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch, assemble, output_rows, select_rows
-from glassgraph.core.call import ModelCall, refuse_chance
-from glassgraph.core.compiled import compiled_parts
 from glassgraph.core.compiled_check import check_compiled
 from glassgraph.core.context import (
     Context,
@@ -47,7 +48,6 @@ from glassgraph.core.intercept import Intervention, naming_other_messages
 from glassgraph.core.labels import labels_of
 from glassgraph.core.links import check_link_attributes, find_links
 from glassgraph.core.node_tables import NodeTables
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.own_edges import own_edges
 from glassgraph.core.pack import everything, pack_whole
 from glassgraph.core.plan import Constants, plan_sites

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from glassgraph.calling.compiled import plain_name, unwrapped
 from glassgraph.core.adjacency import AdjacencyTap
-from glassgraph.core.compiled import plain_name, unwrapped
 from glassgraph.errors import NoMessagePassingError, SparseAdjacencyError
 
 #: Numbers in a message of a model that is only called.

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glassgraph.core.precision import at_least_single
+from glassgraph.calling.precision import at_least_single
 from glassgraph.errors import ModelOutputError, TargetError, TaskError
 
 Level = Literal["node", "graph", "edge"]
@@ -20,8 +20,6 @@ ReturnType = Literal["raw", "probs", "log_probs"]
 Predicts = Literal["links", "edges"]
 #: ``None``/"predicted", "label", a class, a pair "a rather than b", or one class per instance.
 Target = None | str | int | tuple[int, int] | Tensor
-#: A user's own way to call the model.
-Call = Callable[[torch.nn.Module, Any], Tensor]
 
 _TINY = 1e-15
 

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.call import ModelCall, refuse_chance
+from glassgraph.calling.call import ModelCall, refuse_chance
+from glassgraph.calling.out_of_memory import let_through
+from glassgraph.calling.recompute import RecomputationFound, refusing_recomputation
+from glassgraph.calling.sampled import seed_everything
 from glassgraph.core.context import own_data, run_on
 from glassgraph.core.derived_edges import derived_sites
 from glassgraph.core.detached import detached_sites
@@ -17,13 +20,10 @@ from glassgraph.core.graph import TypedGraph
 from glassgraph.core.instances import resolve_instances
 from glassgraph.core.node_features import feature_names
 from glassgraph.core.observe import traced
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.own_edges import edge_uses
 from glassgraph.core.pack import Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
 from glassgraph.core.receptive import receptive_fields, whole_graphs
-from glassgraph.core.recompute import RecomputationFound, refusing_recomputation
-from glassgraph.core.sampled import seed_everything
 from glassgraph.core.sites import Record, Wiring, find_channels
 from glassgraph.core.task import Task
 from glassgraph.core.wiring import build_wiring

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import ModelCall
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.context import run_on, single_graph
 from glassgraph.core.graph import TypedGraph
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.task import Task
 from glassgraph.errors import GlassgraphError, ModelCallError
 

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glassgraph.calling.call import refuse_chance
 from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
-from glassgraph.core.call import refuse_chance
 from glassgraph.core.hooks import SiteActions, attached
 from glassgraph.core.links import link_keys
 from glassgraph.core.pack import pack

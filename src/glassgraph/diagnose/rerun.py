@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core import random
 from glassgraph.core import task as tasks
 from glassgraph.core.addresses import edge_address
@@ -24,7 +25,6 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.instances import Instances
 from glassgraph.core.labels import find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
-from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.reachability import near_messages
 from glassgraph.core.task import Target, Targets, Task
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
+from glassgraph.calling.call import Call
+from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.protect import fingerprint, protected
-from glassgraph.core.task import Call, Task
+from glassgraph.core.task import Task
 from glassgraph.errors import (
     ExplainerFileError,
     FitError,

@@ -26,14 +26,14 @@ from tqdm.auto import tqdm
 
 from glassgraph._version import __version__
 from glassgraph.black_box.callable_module import as_module
+from glassgraph.calling.call import Call, ModelCall
+from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.call import ModelCall
 from glassgraph.core.instances import Instances
 from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import Check, OnUnseen, Preparation
-from glassgraph.core.protect import fingerprint, protected
 from glassgraph.core.sites import find_channels
-from glassgraph.core.task import Call, Mode, ReturnType, Target, Task
+from glassgraph.core.task import Mode, ReturnType, Target, Task
 from glassgraph.errors import HyperParameterError, Interrupted, UnsupportedModelError
 from glassgraph.explainers.constant import remarks, tell
 from glassgraph.explainers.guard import check_attribution, check_class

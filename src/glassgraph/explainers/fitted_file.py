@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from glassgraph._version import __version__
-from glassgraph.core.protect import fingerprint
+from glassgraph.calling.protect import fingerprint
 from glassgraph.errors import (
     DamagedFileError,
     ExplainerFileError,

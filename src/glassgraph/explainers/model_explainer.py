@@ -22,9 +22,10 @@ from typing_extensions import Self
 
 from glassgraph._version import __version__
 from glassgraph.black_box.callable_module import as_module
-from glassgraph.core.protect import fingerprint, protected
+from glassgraph.calling.call import Call
+from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.random import uniform
-from glassgraph.core.task import Call, Mode, ReturnType, Task
+from glassgraph.core.task import Mode, ReturnType, Task
 from glassgraph.errors import (
     ExplainerFileError,
     HyperParameterError,

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from torch import nn
 
-from glassgraph.core.task import Call, Target, Task
+from glassgraph.calling.call import Call
+from glassgraph.core.task import Target, Task
 from glassgraph.errors import MethodDefinitionError, UnknownMethodError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.guard import check_class

@@ -15,11 +15,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import refuse_chance
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
 from glassgraph.core.instances import Instances
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.prepare import DIFFERENT, UNCUT, Packing, Preparation
 from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.task import Target

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glassgraph.calling.precision import at_least_single
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.feature_scores import flat_features
 from glassgraph.core.instances import Instances
 from glassgraph.core.labels import find_labels
-from glassgraph.core.precision import at_least_single
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.task import probabilities
 from glassgraph.results.records import Attribution, Part, Table

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.calling.precision import at_least_single
 from glassgraph.core.batch import InstanceBatch, no_gradient
-from glassgraph.core.precision import at_least_single
 from glassgraph.core.receptive import Fields
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.hidden.recorder import RecordedRun, record_run

@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from glassgraph.black_box.callable_module import as_module
-from glassgraph.core.protect import protected
-from glassgraph.core.task import Call, Task
+from glassgraph.calling.call import Call
+from glassgraph.calling.protect import protected
+from glassgraph.core.task import Task
 from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET, measure, prepare
 from glassgraph.metrics.removal import Removal, check_removal
 from glassgraph.metrics.scores import Ranking, read_levels

@@ -40,11 +40,11 @@ from torch import Tensor, nn
 
 from glassgraph.black_box.callable_module import as_module
 from glassgraph.black_box.probing import prepare_black_box
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import Call, ModelCall
+from glassgraph.calling.protect import protected
 from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import FallbackWarning, Preparation
-from glassgraph.core.protect import protected
-from glassgraph.core.task import Call, Targets, Task, decision, probabilities
+from glassgraph.core.task import Targets, Task, decision, probabilities
 from glassgraph.errors import (
     ExplanationFileError,
     NoMessagePassingError,

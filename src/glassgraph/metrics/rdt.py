@@ -37,11 +37,11 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.black_box.noise import FeatureNoise, only_features
 from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.black_box.variants import Copies, Variants
+from glassgraph.calling.call import Call, ModelCall
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.call import ModelCall
 from glassgraph.core.prepare import FallbackWarning
-from glassgraph.core.protect import protected
-from glassgraph.core.task import Call, Task, stays
+from glassgraph.core.task import Task, stays
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.fidelity import (
     DEFAULT_MEMORY_BUDGET,

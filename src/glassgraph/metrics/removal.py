@@ -28,11 +28,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import refuse_chance
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
-from glassgraph.core.call import refuse_chance
 from glassgraph.core.context import rows_agree
 from glassgraph.core.instances import Instances
-from glassgraph.core.out_of_memory import let_through
 from glassgraph.core.pack import CannotPack, everything, pack
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from glassgraph.core.recompute import naming_backward_errors
+from glassgraph.calling.recompute import naming_backward_errors
 from glassgraph.relevance.walk_cuts import Cut, CutRun
 
 #: Share of the largest gradient that may reach a wrong node by rounding.

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.calling.precision import half_rounding, in_single_precision, single_precision
 from glassgraph.core.batch import InstanceBatch, no_gradient
 from glassgraph.core.modified_backward import ModifiedBackward
-from glassgraph.core.precision import half_rounding, in_single_precision, single_precision
 from glassgraph.errors import GlassgraphError, WalkError
 from glassgraph.relevance.walk_cuts import CutRun, run_cut
 from glassgraph.relevance.walk_gradients import Between

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from glassgraph.core.task import Call, Target, Task
+from glassgraph.calling.call import Call
+from glassgraph.core.task import Target, Task
 from glassgraph.explainers.scope import LEVELS, Scope
 from glassgraph.testing.networks import EXTRA, FEATURES, HIDDEN, Net
 

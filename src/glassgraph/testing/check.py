@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
-from glassgraph.core.task import Call, Target, Task
+from glassgraph.calling.call import Call
+from glassgraph.core.task import Target, Task
 from glassgraph.errors import HyperParameterError, LawBroken
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.guard import check_class

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from glassgraph.core.call import ModelCall
+from glassgraph.calling.call import Call, ModelCall
 from glassgraph.core.index import as_edge_numbers, as_numbers
 from glassgraph.core.links import LINK_INDEX
-from glassgraph.core.task import Call, Target, Task
+from glassgraph.core.task import Target, Task
 from glassgraph.errors import GraphError
 
 

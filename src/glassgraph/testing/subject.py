@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from glassgraph.core.protect import fingerprint
+from glassgraph.calling.protect import fingerprint
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import ConstantScoresWarning

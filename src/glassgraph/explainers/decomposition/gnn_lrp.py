@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.core.task import Target
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.base import Explainer

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import repeat_instances
 from glassgraph.core.feature_scores import sum_features
 from glassgraph.core.node_features import why_no_floats
-from glassgraph.core.protect import protected
 from glassgraph.core.task import Target
 from glassgraph.errors import GraphError, HyperParameterError
 from glassgraph.explainers.base import Explainer

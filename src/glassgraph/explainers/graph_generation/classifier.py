@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from glassgraph.core.call import ModelCall
-from glassgraph.core.out_of_memory import let_through
-from glassgraph.core.task import Call, Task, as_matrix, probabilities
+from glassgraph.calling.call import Call, ModelCall
+from glassgraph.calling.out_of_memory import let_through
+from glassgraph.core.task import Task, as_matrix, probabilities
 from glassgraph.errors import HyperParameterError, ModelCallError, TaskError, UnsupportedModelError
 from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
 

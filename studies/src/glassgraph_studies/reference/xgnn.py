@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.core.random import uniform
 from glassgraph.explainers.generation.xgnn import XGNN
 from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import are_apart, rows_at_once
-from glassgraph.core.out_of_memory import let_through
 
 
 class Subsets:

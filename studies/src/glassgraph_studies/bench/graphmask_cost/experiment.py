@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.core.task import Task
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.star_graphs import star_graphs

@@ -29,8 +29,8 @@ from torch_geometric.explain.algorithm.utils import set_masks
 from torch_geometric.nn import GCN
 from torch_geometric.utils import k_hop_subgraph
 
+from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.protect import protected
 from glassgraph.datasets import load_dataset
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.gradient.edge_gradients import EdgeGradients

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.errors import DatasetError
 from glassgraph.explainers.perturbation.random import Random

@@ -46,7 +46,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.errors import (
     DatasetError,

@@ -9,7 +9,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.utils import degree, to_undirected
 
 from glassgraph import graph_rules
-from glassgraph.core.protect import protected
+from glassgraph.calling.protect import protected
 from glassgraph.datasets.is_acyclic import ACYCLIC, CYCLIC
 
 #: The classes of Is_Acyclic.

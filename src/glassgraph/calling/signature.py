@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from glassgraph.core.compiled import unwrapped
+from glassgraph.calling.compiled import unwrapped
 from glassgraph.errors import ModelCallError
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -26,9 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from glassgraph.core.compiled import plain_name, unwrapped
-from glassgraph.core.precision import outside_autocast
-from glassgraph.core.recompute import without_recomputation
+from glassgraph.calling.compiled import plain_name, unwrapped
+from glassgraph.calling.precision import outside_autocast
+from glassgraph.calling.recompute import without_recomputation
 from glassgraph.errors import UnsupportedModelError
 
 #: PyG layers built with ``cached=True`` keep the normalized graph of their first call under

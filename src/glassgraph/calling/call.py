@@ -11,23 +11,23 @@ import copy
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from torch import Tensor, nn
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
 
-from glassgraph.core.compiled import on_one_device, uncompiled, unwrapped
-from glassgraph.core.node_tables import NodeTables
-from glassgraph.core.packed_batch import BATCH_NAMES
-from glassgraph.core.precision import half_rounding, inside_autocast
-from glassgraph.core.recompute import keeping_intermediates
-from glassgraph.core.sampled import is_sampled
-from glassgraph.core.shield import Shield
-from glassgraph.core.signature import name_of, parameters_of
-from glassgraph.core.task import Call
+from glassgraph.calling.compiled import on_one_device, uncompiled, unwrapped
+from glassgraph.calling.packed_batch import BATCH_NAMES
+from glassgraph.calling.precision import half_rounding, inside_autocast
+from glassgraph.calling.recompute import keeping_intermediates
+from glassgraph.calling.sampled import is_sampled
+from glassgraph.calling.shield import Shield
+from glassgraph.calling.signature import name_of, parameters_of
 from glassgraph.errors import ModelCallError
 
+#: A user's own way to call the model.
+Call = Callable[[nn.Module, Any], Tensor]
 #: Names under which a model takes the whole data object.
 _WHOLE_DATA = frozenset({"data", "graph", "hetero_data", "batch_data", "g"})
 #: Classes of data objects, where annotations are strings.
@@ -38,6 +38,13 @@ _TENSORS = (Tensor, "Tensor", "torch.Tensor")
 _PROPERTIES = frozenset({"num_edges", "num_graphs", "batch_size"})
 #: What models of PyG add to the names that its samplers give: ``num_sampled_nodes_per_hop``.
 _PER_HOP = "_per_hop"
+
+
+class CutWithData(Protocol):
+    """Tensors of the model that are cut as the data are, for the time of a call."""
+
+    def cut(self, data: Any) -> AbstractContextManager[None]:
+        """Have the rows of the nodes in these data in the place of all rows."""
 
 
 class ModelCall:
@@ -57,7 +64,7 @@ class ModelCall:
         #: numbers are tensors and whose words are lists.
         self.is_collating = False
         #: Tensors of the model that belong to nodes, and are cut as the data are.
-        self.tables: NodeTables | None = None
+        self.tables: CutWithData | None = None
         self._call = call
         self._shield = Shield()
         #: Whether the model drops intermediate results, to compute them again for gradients.
@@ -103,7 +110,7 @@ class ModelCall:
         other.reads_ids, other._shield = True, Shield()
         return other
 
-    def with_tables(self, tables: NodeTables) -> ModelCall:
+    def with_tables(self, tables: CutWithData) -> ModelCall:
         """The same call, with tensors of the model cut as the data are."""
         other = self.with_ids()
         other.tables = tables

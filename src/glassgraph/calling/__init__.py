@@ -1,0 +1,1 @@
+"""How a model is called, whatever it is, and left as it was."""
