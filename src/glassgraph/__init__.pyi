@@ -8,7 +8,6 @@ from . import testing as testing
 from ._version import __version__ as __version__
 from .core.adjacency import AdjacencyTap as AdjacencyTap
 from .core.sites import MessageTap as MessageTap
-from .core.task import Task as Task
 from .explainers.amortized import AmortizedExplainer as AmortizedExplainer
 from .explainers.base import Explainer as Explainer
 from .explainers.black_box import BlackBoxExplainer as BlackBoxExplainer
@@ -45,6 +44,7 @@ from .explainers.surrogate.graph_lime import GraphLIME as GraphLIME
 from .explainers.surrogate.pgm_explainer import PGMExplainer as PGMExplainer
 from .explainers.surrogate.relex import RelEx as RelEx
 from .explainers.traits import Traits as Traits
+from .inputs.task import Task as Task
 from .metrics.compare import Comparison as Comparison
 from .metrics.compare import compare as compare
 from .metrics.similarity import Similarity as Similarity

@@ -13,10 +13,10 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
 import glassgraph as gg
 from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.receptive import expand
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.receptive import expand
 from glassgraph.results.explanation import Attribution, Explanations, Table
 from glassgraph.testing.cases import CASES, Case, graph
 from tests.explainers.opaque import Opaque
@@ -47,7 +47,7 @@ class DropOne(BlackBoxExplainer):
         )
 
     def _score(self, batch: InstanceBatch, output: Tensor, instance: Tensor) -> Tensor:
-        return gg.core.task.score(batch.task, output, batch.targets.take(instance))
+        return gg.inputs.task.score(batch.task, output, batch.targets.take(instance))
 
     def _without_each_edge(self, batch: InstanceBatch, variants: Variants) -> Tensor:
         count = batch.edges_per_instance
@@ -96,10 +96,10 @@ def test_variants_are_what_the_model_says_of_the_changed_graph(case: Case) -> No
             output = literal.predict(model, case, [changed] if case.level == "graph" else changed)
             output = output[0 if case.level == "graph" else row].view(1, -1)
             pair = (target, None) if isinstance(target, int) else target
-            targets = gg.core.task.Targets(
+            targets = gg.inputs.task.Targets(
                 torch.tensor([pair[0]]), None if pair[1] is None else torch.tensor([pair[1]])
             )
-            return gg.core.task.score(case.task(), output, targets)[0].detach()
+            return gg.inputs.task.score(case.task(), output, targets)[0].detach()
 
         full = score(data)
         for edge in range(data.num_edges):

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv
 
 import glassgraph as gg
-from glassgraph.core.task import Task
+from glassgraph.inputs.task import Task
 
 FEATURES, NODES = 5, 3  # all nodes lie within a hop of node 2
 

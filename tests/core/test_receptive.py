@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.graph import CompressedIndex, TypedGraph
-from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
+from glassgraph.inputs.graph import CompressedIndex, TypedGraph
+from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
 
 ENDS = [(0, 1), (1, 2), (2, 3), (4, 3), (3, 0), (2, 2)]
 

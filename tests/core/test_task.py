@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassgraph.core.task import (
+from glassgraph.errors import LabelsMissingError
+from glassgraph.inputs.task import (
     Targets,
     Task,
     loss,
@@ -17,7 +18,6 @@ from glassgraph.core.task import (
     resolve_targets,
     score,
 )
-from glassgraph.errors import LabelsMissingError
 
 LOG = math.log
 

@@ -14,10 +14,10 @@ from glassgraph.black_box.variants import Variants
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning, Preparation
-from glassgraph.core.receptive import expand
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS, make_explainer
+from glassgraph.inputs.receptive import expand
 from glassgraph.results.explanation import Attribution
 from tests.coverage import literal
 from tests.coverage.scene import BUDGET, Scene

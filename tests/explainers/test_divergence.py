@@ -7,9 +7,9 @@ import torch
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 import glassgraph as gg
-from glassgraph.core.task import Targets
 from glassgraph.errors import HyperParameterError, ModelOutputError
 from glassgraph.explainers.divergence import divergence, resolve_divergence
+from glassgraph.inputs.task import Targets
 
 OUTPUT = torch.tensor([[1.0, -2.0, 0.5], [0.1, 0.2, 0.3]], dtype=torch.double)
 REFERENCE = torch.tensor([[0.3, 0.9, -1.0], [2.0, -1.0, 0.0]], dtype=torch.double)

@@ -13,7 +13,6 @@ from torch_geometric.utils import to_dense_adj
 
 import glassgraph as gg
 from glassgraph.calling.protect import protected
-from glassgraph.core.task import Task
 from glassgraph.errors import (
     ExplainerFileError,
     FitError,
@@ -27,6 +26,7 @@ from glassgraph.explainers.perturbation.bottleneck_fit.bottleneck import (
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup
 from glassgraph.explainers.perturbation.message_gates.tolerance import UnmetConstraintWarning
+from glassgraph.inputs.task import Task
 
 TASK = Task("graph")
 WIDTHS = (5, 7, 3)

@@ -14,9 +14,9 @@ import glassgraph as gg
 from glassgraph.black_box.boundary import readable_nodes
 from glassgraph.black_box.noise import FeatureNoise
 from glassgraph.calling.protect import protected
-from glassgraph.core.task import stays
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.perturbation.zorro import UnreachedWarning, Zorro
+from glassgraph.inputs.task import stays
 from glassgraph.testing.cases import CASES, Case
 from glassgraph_studies.reference.zorro import Kept, LiteralZorro
 from tests.explainers.opaque import Opaque

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from glassgraph.core.task import Target, Task
+from glassgraph.inputs.task import Target, Task
 from tests.fuzz.networks import EDGE_FEATURES, FEATURES, Architecture, RandomNet
 
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 import glassgraph as gg
-from glassgraph.core.task import probabilities
 from glassgraph.errors import GlassgraphError, HyperParameterError, TaskError, UnknownMethodError
+from glassgraph.inputs.task import probabilities
 from tests.coverage.literal import unchanged
 from tests.situations import pyg_models as models
 

@@ -13,9 +13,9 @@ from torch_geometric.nn import LINKX, PMLP, GraphConv, HeteroConv, LightGCN
 
 import glassgraph as gg
 from glassgraph.black_box.variants import Variants
-from glassgraph.core.node_tables import NodeTables
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.explainers.constant import ConstantScoresWarning
+from glassgraph.inputs.node_tables import NodeTables
 from glassgraph.metrics import fidelity
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -346,7 +346,7 @@ class AsTable(nn.Module):
 
 
 def test_tables_of_several_graphs_are_nobodys() -> None:
-    from glassgraph.core.graph import TypedGraph
+    from glassgraph.inputs.graph import TypedGraph
 
     assert NodeTables.of(Embeds(), TypedGraph.read([graph(), graph()])) is None
     assert NodeTables.of(Embeds(), TypedGraph.read(graph(n_id=torch.arange(NODES)))) is None

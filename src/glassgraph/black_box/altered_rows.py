@@ -22,10 +22,10 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
-from glassgraph.core.graph import CompressedIndex
-from glassgraph.core.node_features import exchanged
 from glassgraph.core.reachability import hops_away
-from glassgraph.core.receptive import Fields, expand
+from glassgraph.inputs.graph import CompressedIndex
+from glassgraph.inputs.node_features import exchanged
+from glassgraph.inputs.receptive import Fields, expand
 
 
 @dataclass(frozen=True)

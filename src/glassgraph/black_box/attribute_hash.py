@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.links import link_keys
+from glassgraph.inputs.links import link_keys
 
 #: Integers as wide as numbers of so many bytes.
 _AS_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

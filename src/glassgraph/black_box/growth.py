@@ -16,7 +16,7 @@ from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.reachability import visible_edges
-from glassgraph.core.receptive import expand
+from glassgraph.inputs.receptive import expand
 
 #: Edges of candidates' graphs that are listed at once.
 _EDGES_AT_ONCE = 1 << 20

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from glassgraph.black_box.variants import Copies, Variants
-from glassgraph.core import random, task
+from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.receptive import expand
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
+from glassgraph.inputs import task
+from glassgraph.inputs.receptive import expand
 
 #: How a node goes: its features become zero, or its edges are deleted.
 Building = Literal["zero_filling", "split"]

@@ -14,8 +14,8 @@ from torch import Tensor
 from glassgraph.core import random
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.node_features import all_features
 from glassgraph.errors import UnsupportedModelError
+from glassgraph.inputs.node_features import all_features
 
 #: Keeps these numbers apart from others at the same addresses.
 _STREAM = 0x4E4F495345

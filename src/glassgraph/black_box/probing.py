@@ -24,22 +24,22 @@ from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.sampled import thin_edges
 from glassgraph.core.batch import output_rows, select_rows
 from glassgraph.core.context import data_about, rows_agree, run_on
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances, resolve_instances
-from glassgraph.core.links import link_keys
-from glassgraph.core.node_features import (
+from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.sites import OpaqueWiring
+from glassgraph.errors import GlassgraphError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import Instances, resolve_instances
+from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.node_features import (
     feature_names,
     float_features,
     replaced_in_every_second,
     with_features,
 )
-from glassgraph.core.node_tables import NodeTables
-from glassgraph.core.pack import everything, pack, pack_whole
-from glassgraph.core.prepare import Check, Preparation
-from glassgraph.core.receptive import Fields, receptive_fields
-from glassgraph.core.sites import OpaqueWiring
-from glassgraph.core.task import Task
-from glassgraph.errors import GlassgraphError
+from glassgraph.inputs.node_tables import NodeTables
+from glassgraph.inputs.pack import everything, pack, pack_whole
+from glassgraph.inputs.receptive import Fields, receptive_fields
+from glassgraph.inputs.task import Task
 
 #: Predictions that are looked at.
 _PROBES = 16

@@ -23,10 +23,10 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, rows_agree
-from glassgraph.core.node_features import exchanged, with_features
 from glassgraph.core.reachability import sees_all
-from glassgraph.core.receptive import Fields, expand
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
+from glassgraph.inputs.node_features import exchanged, with_features
+from glassgraph.inputs.receptive import Fields, expand
 
 #: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
 _ROWS_AT_ONCE = 1 << 14

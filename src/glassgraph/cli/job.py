@@ -38,8 +38,8 @@ from glassgraph.errors import (
 from glassgraph.files import remove_leftovers
 
 if TYPE_CHECKING:
-    from glassgraph.core.task import Task
     from glassgraph.explainers.base import Explainer
+    from glassgraph.inputs.task import Task
     from glassgraph.models import GNN
 
 
@@ -170,7 +170,7 @@ def _check_results(job: Job) -> None:
 
 
 def _task(words: dict[str, Any], level: str | None) -> Task:
-    from glassgraph.core.task import Task
+    from glassgraph.inputs.task import Task
 
     return Task.of(level or "node", **words)
 

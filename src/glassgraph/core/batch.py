@@ -18,22 +18,22 @@ from torch import Tensor
 from glassgraph.calling.call import ModelCall
 from glassgraph.calling.precision import full_precision
 from glassgraph.calling.recompute import naming_backward_errors
-from glassgraph.core import task
-from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import Cutter, Intervention, naming_other_messages
 from glassgraph.core.modified_backward import ModifiedBackward
-from glassgraph.core.node_features import (
+from glassgraph.core.plan import Constants, plan_sites
+from glassgraph.core.sites import Wiring
+from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, ModelOutputError, NoGradientError
+from glassgraph.inputs import task
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.node_features import (
     all_features,
     feature_names,
     float_features,
     with_features,
 )
-from glassgraph.core.pack import Packed, pack, rows_of_graphs
-from glassgraph.core.plan import Constants, plan_sites
-from glassgraph.core.receptive import Fields
-from glassgraph.core.sites import Wiring
-from glassgraph.core.task import Targets, Task
-from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, ModelOutputError, NoGradientError
+from glassgraph.inputs.pack import Packed, pack, rows_of_graphs
+from glassgraph.inputs.receptive import Fields
+from glassgraph.inputs.task import Targets, Task
 
 
 def no_gradient(of: str) -> NoGradientError:

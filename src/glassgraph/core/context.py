@@ -23,10 +23,18 @@ from glassgraph.calling.packed_batch import as_batch
 from glassgraph.calling.sampled import num_seeds, seed_everything
 from glassgraph.core.batch import select_rows
 from glassgraph.core.edges import match_rows, row_key
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances
-from glassgraph.core.links import set_links
-from glassgraph.core.pack import (
+from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
+from glassgraph.core.sites import Record, Wiring, tensors_in
+from glassgraph.errors import (
+    GlassgraphError,
+    ModelCallError,
+    ModelOutputError,
+    UnsupportedModelError,
+)
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.links import set_links
+from glassgraph.inputs.pack import (
     Packed,
     carries_ids,
     everything,
@@ -34,16 +42,8 @@ from glassgraph.core.pack import (
     pack_whole,
     rows_of_graphs,
 )
-from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
-from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Record, Wiring, tensors_in
-from glassgraph.core.task import Task
-from glassgraph.errors import (
-    GlassgraphError,
-    ModelCallError,
-    ModelOutputError,
-    UnsupportedModelError,
-)
+from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
+from glassgraph.inputs.task import Task
 
 T = TypeVar("T")
 

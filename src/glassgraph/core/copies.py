@@ -26,9 +26,9 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
-from glassgraph.core.graph import CompressedIndex
-from glassgraph.core.node_features import replaced_in_every_second
-from glassgraph.core.receptive import Fields, expand
+from glassgraph.inputs.graph import CompressedIndex
+from glassgraph.inputs.node_features import replaced_in_every_second
+from glassgraph.inputs.receptive import Fields, expand
 
 #: Message rows per layer that one pass over copies works on, about a cache's worth.
 _ROWS_AT_ONCE = 1 << 14

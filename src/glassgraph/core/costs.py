@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glassgraph.core.graph import TypedGraph
 from glassgraph.core.sites import Wiring
-from glassgraph.core.task import Level
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.task import Level
 
 #: Bytes of row numbers and sort keys for each edge and node, roughly.
 _INDEX_BYTES = 200

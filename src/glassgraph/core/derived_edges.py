@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from glassgraph.calling.call import ModelCall
-from glassgraph.core.graph import TypedGraph
 from glassgraph.core.observe import disturbed, observed
-from glassgraph.core.pack import Packed
 from glassgraph.core.sites import Channel, Record, tensors_in
 from glassgraph.errors import GlassgraphError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.pack import Packed
 
 #: Of graphs up to this size, orders are alike by chance: more is tried.
 _FEW_NODES, _MANY_RUNS = 8, 3

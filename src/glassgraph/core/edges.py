@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.inputs.pack import Candidates
+
 
 @dataclass(frozen=True)
 class Match:
@@ -35,21 +37,6 @@ class Match:
     def is_empty(self) -> bool:
         """Whether no row belongs to a user edge."""
         return not bool((self.edge >= 0).any())
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Edges that may appear at a site, with the endpoints they have there.
-
-    Attributes:
-        source: ``[K]`` sender as the site numbers it.
-        destination: ``[K]`` receiver as the site numbers it.
-        edge: ``[K]`` edge number, ascending among equal endpoints.
-    """
-
-    source: Tensor
-    destination: Tensor
-    edge: Tensor
 
 
 def occurrence(sorted_key: Tensor) -> Tensor:

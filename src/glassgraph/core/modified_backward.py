@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from glassgraph.core import task as tasks
-from glassgraph.core.task import Targets, Task
+from glassgraph.inputs import task as tasks
+from glassgraph.inputs.task import Targets, Task
 
 
 class ModifiedBackward(TorchFunctionMode):

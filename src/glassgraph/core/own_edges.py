@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.edges import Candidates, match_rows
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.pack import Packed
+from glassgraph.core.edges import match_rows
 from glassgraph.core.plan import run_observed, with_edges
 from glassgraph.core.sites import Channel, OpaqueWiring, Record, Wiring
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.pack import Candidates, Packed
 
 
 @dataclass(frozen=True)

@@ -19,22 +19,21 @@ from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.sampled import thin_edges
 from glassgraph.core.derived_edges import is_coarse
 from glassgraph.core.edges import (
-    Candidates,
     find_keys,
     match_rows,
     match_shifted,
     parallel_rank,
     row_key,
 )
-from glassgraph.core.graph import TypedGraph
 from glassgraph.core.intercept import PlanMismatch, SitePlan
-from glassgraph.core.links import link_keys
 from glassgraph.core.observe import observed
-from glassgraph.core.pack import Packed
-from glassgraph.core.receptive import Fields
 from glassgraph.core.shared_rows import find_shared
 from glassgraph.core.sites import Channel, Record, Site, Wiring
 from glassgraph.errors import GraphError, ModelCallError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.pack import Candidates, Packed
+from glassgraph.inputs.receptive import Fields
 
 
 @dataclass

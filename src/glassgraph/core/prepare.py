@@ -37,27 +37,27 @@ from glassgraph.core.context import (
 )
 from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.costs import Costs
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import (
+from glassgraph.core.intercept import Intervention, naming_other_messages
+from glassgraph.core.own_edges import own_edges
+from glassgraph.core.plan import Constants, plan_sites
+from glassgraph.core.sites import Wiring
+from glassgraph.core.tracing import trace_wiring
+from glassgraph.core.trials import first_right, first_way
+from glassgraph.core.unseen import find_unseen
+from glassgraph.errors import GraphError, ModelCallError, TargetError, UnseenMessagesError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import (
     Instances,
     complete_task,
     refuse_edges_between,
     resolve_instances,
 )
-from glassgraph.core.intercept import Intervention, naming_other_messages
-from glassgraph.core.labels import labels_of
-from glassgraph.core.links import check_link_attributes, find_links
-from glassgraph.core.node_tables import NodeTables
-from glassgraph.core.own_edges import own_edges
-from glassgraph.core.pack import everything, pack_whole
-from glassgraph.core.plan import Constants, plan_sites
-from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.core.sites import Wiring
-from glassgraph.core.task import Target, Targets, Task, resolve_targets
-from glassgraph.core.tracing import trace_wiring
-from glassgraph.core.trials import first_right, first_way
-from glassgraph.core.unseen import find_unseen
-from glassgraph.errors import GraphError, ModelCallError, TargetError, UnseenMessagesError
+from glassgraph.inputs.labels import labels_of
+from glassgraph.inputs.links import check_link_attributes, find_links
+from glassgraph.inputs.node_tables import NodeTables
+from glassgraph.inputs.pack import everything, pack_whole
+from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
+from glassgraph.inputs.task import Target, Targets, Task, resolve_targets
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.

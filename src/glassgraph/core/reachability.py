@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.receptive import receptive_fields
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import NoGradientError
+from glassgraph.inputs.receptive import receptive_fields
 
 
 def reaching_messages(batch: InstanceBatch) -> Tensor:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.edges import Candidates
+from glassgraph.inputs.pack import Candidates
 
 
 @dataclass(frozen=True)

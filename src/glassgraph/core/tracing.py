@@ -16,18 +16,18 @@ from glassgraph.calling.sampled import seed_everything
 from glassgraph.core.context import own_data, run_on
 from glassgraph.core.derived_edges import derived_sites
 from glassgraph.core.detached import detached_sites
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import resolve_instances
-from glassgraph.core.node_features import feature_names
 from glassgraph.core.observe import traced
 from glassgraph.core.own_edges import edge_uses
-from glassgraph.core.pack import Packed, everything, pack, pack_whole
 from glassgraph.core.plan import check_matrices, run_observed, site_candidates, with_edges
-from glassgraph.core.receptive import receptive_fields, whole_graphs
 from glassgraph.core.sites import Record, Wiring, find_channels
-from glassgraph.core.task import Task
 from glassgraph.core.wiring import build_wiring
 from glassgraph.errors import GlassgraphError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import resolve_instances
+from glassgraph.inputs.node_features import feature_names
+from glassgraph.inputs.pack import Packed, everything, pack, pack_whole
+from glassgraph.inputs.receptive import receptive_fields, whole_graphs
+from glassgraph.inputs.task import Task
 
 #: Graphs up to this many edges are traced whole.
 _SMALL_GRAPH_EDGES = 50_000

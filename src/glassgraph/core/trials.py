@@ -19,9 +19,9 @@ from torch import Tensor
 from glassgraph.calling.call import ModelCall
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.context import run_on, single_graph
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.task import Task
 from glassgraph.errors import GlassgraphError, ModelCallError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.task import Task
 
 T = TypeVar("T")
 P = TypeVar("P")

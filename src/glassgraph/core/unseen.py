@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from glassgraph.calling.call import refuse_chance
 from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
 from glassgraph.core.hooks import SiteActions, attached
-from glassgraph.core.links import link_keys
-from glassgraph.core.pack import pack
 from glassgraph.core.plan import with_edges
 from glassgraph.core.sites import tensors_in
+from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.pack import pack
 
 #: Instances that are looked at, those with most edges first.
 _MOST = 4

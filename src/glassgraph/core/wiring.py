@@ -17,10 +17,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from glassgraph.core.edges import Candidates, match_rows
+from glassgraph.core.edges import match_rows
 from glassgraph.core.own_edges import EdgeUse
 from glassgraph.core.sites import Channel, Record, Site, Wiring, message_parameters
 from glassgraph.errors import NoMessagePassingError
+from glassgraph.inputs.pack import Candidates
 
 
 def build_wiring(

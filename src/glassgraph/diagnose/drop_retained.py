@@ -31,11 +31,11 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random
-from glassgraph.core.task import Target
 from glassgraph.diagnose.decisions import UNRANKED, Replacement, Rule, ScoreTable, count, rank
 from glassgraph.diagnose.rerun import EFFECTS, Piece, Rerun, item_noise
 from glassgraph.errors import HyperParameterError, InstanceError
 from glassgraph.explainers.base import Explainer
+from glassgraph.inputs.task import Target
 from glassgraph.metrics import Ranking
 from glassgraph.results.explanation import Explanations
 

@@ -37,10 +37,10 @@ from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies, repeat_instances
-from glassgraph.core.task import Target, Task
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.task import Target, Task
 from glassgraph.metrics.vectors import in_order
 from glassgraph.results.explanation import Attribution, Explanations
 from glassgraph.results.records import Part, Table

@@ -33,12 +33,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glassgraph.core import task as tasks
-from glassgraph.core.task import Target, Targets
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable, count, rank
 from glassgraph.diagnose.rerun import Piece, Rerun, item_noise, predictions
 from glassgraph.errors import InstanceError, TargetError, TaskError
 from glassgraph.explainers.base import Explainer
+from glassgraph.inputs import task as tasks
+from glassgraph.inputs.task import Target, Targets
 from glassgraph.metrics import Ranking
 from glassgraph.metrics.vectors import in_order
 from glassgraph.results.explanation import Explanations

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.task import Target
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.diagnose.rerun import EFFECTS, Piece, Rerun
 from glassgraph.errors import InstanceError
 from glassgraph.explainers.base import Explainer
+from glassgraph.inputs.task import Target
 from glassgraph.metrics import Ranking
 from glassgraph.results.explanation import Explanations
 

@@ -19,18 +19,18 @@ from tqdm.auto import tqdm
 
 from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core import random
-from glassgraph.core import task as tasks
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.instances import Instances
-from glassgraph.core.labels import find_labels
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.reachability import near_messages
-from glassgraph.core.task import Target, Targets, Task
 from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
 from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.divergence import divergence, resolve_divergence
+from glassgraph.inputs import task as tasks
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.labels import find_labels
+from glassgraph.inputs.task import Target, Targets, Task
 from glassgraph.metrics.vectors import in_order
 from glassgraph.results.explanation import Explanations
 

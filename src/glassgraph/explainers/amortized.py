@@ -21,9 +21,7 @@ from typing_extensions import Self
 from glassgraph.calling.call import Call
 from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.task import Task
 from glassgraph.errors import (
     ExplainerFileError,
     FitError,
@@ -43,6 +41,8 @@ from glassgraph.explainers.training_batches import (
     hold_back,
     shuffle,
 )
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.task import Task
 from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:

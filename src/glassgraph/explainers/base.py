@@ -29,11 +29,9 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.instances import Instances
 from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import Check, OnUnseen, Preparation
 from glassgraph.core.sites import find_channels
-from glassgraph.core.task import Mode, ReturnType, Target, Task
 from glassgraph.errors import HyperParameterError, Interrupted, UnsupportedModelError
 from glassgraph.explainers.constant import remarks, tell
 from glassgraph.explainers.guard import check_attribution, check_class
@@ -42,6 +40,8 @@ from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.explainers.unpack import unpack
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.task import Mode, ReturnType, Target, Task
 from glassgraph.results.explanation import Attribution, Explanations, Part
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.

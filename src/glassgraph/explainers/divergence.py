@@ -16,8 +16,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from glassgraph.core.task import Targets, Task, loss, probabilities
 from glassgraph.errors import HyperParameterError, ModelOutputError
+from glassgraph.inputs.task import Targets, Task, loss, probabilities
 
 DivergenceName = Literal["kl", "cross_entropy", "squared_error"]
 Divergence = DivergenceName | Callable[[Tensor, Tensor], Tensor]

@@ -25,7 +25,6 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.calling.call import Call
 from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.random import uniform
-from glassgraph.core.task import Mode, ReturnType, Task
 from glassgraph.errors import (
     ExplainerFileError,
     HyperParameterError,
@@ -64,6 +63,7 @@ from glassgraph.explainers.graph_generation.trajectories import (
 )
 from glassgraph.explainers.settings import KW_ONLY, Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.task import Mode, ReturnType, Task
 from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanation
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from torch import nn
 
 from glassgraph.calling.call import Call
-from glassgraph.core.task import Target, Task
 from glassgraph.errors import MethodDefinitionError, UnknownMethodError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.guard import check_class
 from glassgraph.explainers.settings import Configured
+from glassgraph.inputs.task import Target, Task
 from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:

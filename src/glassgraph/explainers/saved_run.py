@@ -22,11 +22,11 @@ from typing_extensions import Self
 
 from glassgraph.black_box.callable_module import CallableModule
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation, Schedule
-from glassgraph.core.task import Target
 from glassgraph.errors import HyperParameterError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.task import Target
 from glassgraph.results.explanation import Explanations, Part
 from glassgraph.results.resuming import Asked, ResumeWarning
 from glassgraph.results.store import Writer

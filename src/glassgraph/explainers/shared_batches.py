@@ -19,11 +19,11 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
-from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import DIFFERENT, UNCUT, Packing, Preparation
-from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.task import Target
 from glassgraph.errors import ModelCallError, TargetError
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.task import Target
 
 #: Instances of the first batch where the size of their union is not known yet.
 _FIRST = 64

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.task import Target
 from glassgraph.errors import FitError
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.task import Target
 
 #: Share of the predictions that `fit` holds back where no validation set is given; of a small set
 #: more, up to the second share, until there are so many: a handful passes a solution by luck.

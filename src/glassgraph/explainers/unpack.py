@@ -11,10 +11,10 @@ from torch import Tensor
 from glassgraph.calling.precision import at_least_single
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.feature_scores import flat_features
-from glassgraph.core.instances import Instances
-from glassgraph.core.labels import find_labels
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.task import probabilities
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.labels import find_labels
+from glassgraph.inputs.task import probabilities
 from glassgraph.results.records import Attribution, Part, Table
 
 

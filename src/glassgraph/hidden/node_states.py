@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Check, Preparation
-from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.task import Target
 from glassgraph.hidden.states import StateReader, module_states
 from glassgraph.hidden.typed_states import typed_states
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.task import Target
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from torch import Tensor
 
 from glassgraph.calling.precision import at_least_single
 from glassgraph.core.batch import InstanceBatch, no_gradient
-from glassgraph.core.receptive import Fields
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.hidden.recorder import RecordedRun, record_run
+from glassgraph.inputs.receptive import Fields
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import nn
 from glassgraph.black_box.callable_module import as_module
 from glassgraph.calling.call import Call
 from glassgraph.calling.protect import protected
-from glassgraph.core.task import Task
+from glassgraph.inputs.task import Task
 from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET, measure, prepare
 from glassgraph.metrics.removal import Removal, check_removal
 from glassgraph.metrics.scores import Ranking, read_levels

@@ -44,7 +44,6 @@ from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import protected
 from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import FallbackWarning, Preparation
-from glassgraph.core.task import Targets, Task, decision, probabilities
 from glassgraph.errors import (
     ExplanationFileError,
     NoMessagePassingError,
@@ -52,6 +51,7 @@ from glassgraph.errors import (
     TaskError,
     UnsupportedModelError,
 )
+from glassgraph.inputs.task import Targets, Task, decision, probabilities
 from glassgraph.metrics.removal import Removal, Selection, check_removal, delete, shut
 from glassgraph.metrics.scores import Level, Ranking, rank_edges, read_levels
 from glassgraph.results.explanation import Explanations

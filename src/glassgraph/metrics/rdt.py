@@ -41,8 +41,8 @@ from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning
-from glassgraph.core.task import Task, stays
 from glassgraph.errors import UnknownMetricError
+from glassgraph.inputs.task import Task, stays
 from glassgraph.metrics.fidelity import (
     DEFAULT_MEMORY_BUDGET,
     check_same_data,

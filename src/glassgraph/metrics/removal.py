@@ -32,11 +32,11 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
 from glassgraph.core.context import rows_agree
-from glassgraph.core.instances import Instances
-from glassgraph.core.pack import CannotPack, everything, pack
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.errors import UnknownMetricError
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.pack import CannotPack, everything, pack
+from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.metrics.scores import Level, RankedEdges
 
 #: What removing an edge means; see the module's docstring.

@@ -25,8 +25,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import ExplanationFileError, UnknownMetricError
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.records import LocalExplanation, Part
 from glassgraph.results.type_names import edge_type_words
 

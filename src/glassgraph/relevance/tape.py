@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.task import Targets, Task
 from glassgraph.errors import MissingRuleError, ModelOutputError
+from glassgraph.inputs.task import Targets, Task
 from glassgraph.relevance.handlers import Handlers
 from glassgraph.relevance.input_rules import InputRule, Pending
 from glassgraph.relevance.linear_segments import Function, Open

@@ -16,9 +16,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 from glassgraph.calling.precision import full_precision
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.modified_backward import ModifiedBackward
-from glassgraph.core.node_features import why_no_floats
 from glassgraph.core.shared_rows import SharedRows
 from glassgraph.errors import WalkError
+from glassgraph.inputs.node_features import why_no_floats
 
 #: A tensor before a cut, and the leaf that the model goes on with.
 Piece = tuple[Tensor, Tensor]

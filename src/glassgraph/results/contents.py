@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glassgraph.core.graph import TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.records import Part
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
-from glassgraph.core.graph import TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.drawing import plot_explanation, write_report

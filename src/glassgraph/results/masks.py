@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.node_features import feature_name
 from glassgraph.errors import ExplanationFileError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.node_features import feature_name
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.records import LocalExplanation

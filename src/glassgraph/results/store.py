@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from typing_extensions import Self
 
-from glassgraph.core.graph import TypedGraph
 from glassgraph.errors import DamagedFileError, ExplanationFileError
 from glassgraph.files import replacing, writing
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.contents import Contents
 from glassgraph.results.damage import (
     READ_ERRORS,

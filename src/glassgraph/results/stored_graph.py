@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
-from glassgraph.core.graph import TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.damage import Damage, check_number
 from glassgraph.results.type_names import stored_name, stored_names
 

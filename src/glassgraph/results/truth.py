@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glassgraph.core.graph import TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 
 
 def edge_truth(graph: TypedGraph, level: str, seeds: Tensor, edge: Tensor) -> Tensor | None:

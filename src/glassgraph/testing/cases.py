@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from glassgraph.calling.call import Call
-from glassgraph.core.task import Target, Task
 from glassgraph.explainers.scope import LEVELS, Scope
+from glassgraph.inputs.task import Target, Task
 from glassgraph.testing.networks import EXTRA, FEATURES, HIDDEN, Net
 
 NODES, EDGES = 23, 53

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import nn
 
 from glassgraph.calling.call import Call
-from glassgraph.core.task import Target, Task
 from glassgraph.errors import HyperParameterError, LawBroken
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.guard import check_class
+from glassgraph.inputs.task import Target, Task
 from glassgraph.testing.cases import AnyCase
 from glassgraph.testing.law import Law
 from glassgraph.testing.laws import LAWS

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from glassgraph.calling.call import Call, ModelCall
-from glassgraph.core.index import as_edge_numbers, as_numbers
-from glassgraph.core.links import LINK_INDEX
-from glassgraph.core.task import Target, Task
 from glassgraph.errors import GraphError
+from glassgraph.inputs.index import as_edge_numbers, as_numbers
+from glassgraph.inputs.links import LINK_INDEX
+from glassgraph.inputs.task import Target, Task
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from glassgraph.core.task import Target, Task
+from glassgraph.inputs.task import Target, Task
 from glassgraph.testing.cases import Case
 from glassgraph.testing.networks import FEATURES, Net, PlantedNet
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.task import Target
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.decomposition.walks.lists import Walks, all_walks, ranked, score_walks
@@ -23,6 +22,7 @@ from glassgraph.explainers.decomposition.walks.search import best_walks
 from glassgraph.explainers.decomposition.walks.subgraphs import greedy_order, subgraph_relevance
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.task import Target
 from glassgraph.relevance.walks import WalkGraph
 from glassgraph.results.explanation import Attribution
 

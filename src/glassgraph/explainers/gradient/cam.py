@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
-from glassgraph.core.task import Task
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import clamped
@@ -19,6 +17,8 @@ from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import KW_ONLY, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.readout import Pooling, find_pooling, is_close
+from glassgraph.inputs import task as tasks
+from glassgraph.inputs.task import Task
 from glassgraph.results.explanation import Attribution
 
 _INSTEAD = "; grad_cam explains any model"

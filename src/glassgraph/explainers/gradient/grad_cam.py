@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from glassgraph.core import task as tasks
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.explainers.base import Explainer
@@ -17,6 +16,7 @@ from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.states import HiddenStates, layer_states, module_states
+from glassgraph.inputs import task as tasks
 from glassgraph.results.explanation import Attribution
 
 

@@ -15,12 +15,12 @@ from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import repeat_instances
 from glassgraph.core.feature_scores import sum_features
-from glassgraph.core.node_features import why_no_floats
-from glassgraph.core.task import Target
 from glassgraph.errors import GraphError, HyperParameterError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.node_features import why_no_floats
+from glassgraph.inputs.task import Target
 from glassgraph.results.explanation import Attribution
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from torch_geometric.data import Batch, Data
 
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.out_of_memory import let_through
-from glassgraph.core.task import Task, as_matrix, probabilities
 from glassgraph.errors import HyperParameterError, ModelCallError, TaskError, UnsupportedModelError
 from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
+from glassgraph.inputs.task import Task, as_matrix, probabilities
 
 FeatureName = Literal["one_hot", "degree", "constant"]
 #: ``features(node_type [n], edge_index [2, e]) -> x [n, F]``.

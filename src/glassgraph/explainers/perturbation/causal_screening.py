@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from glassgraph.black_box.growth import Growth
-from glassgraph.core import random, task
+from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs import task
 from glassgraph.results.records import Attribution, Reason, Table
 
 

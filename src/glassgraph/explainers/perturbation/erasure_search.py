@@ -9,12 +9,12 @@ import torch
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import rows_at_once
-from glassgraph.core.receptive import expand
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import lowest
 from glassgraph.explainers.perturbation.search.smallest_set import SearchSettings, SmallestSets
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.receptive import expand
 from glassgraph.results.records import Attribution, Reason
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.instances import Instances
 from glassgraph.core.prepare import Preparation
 from glassgraph.errors import FitError, GraphError, HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer
@@ -24,6 +23,7 @@ from glassgraph.explainers.shared_batches import packed_batches
 from glassgraph.explainers.training_batches import TrainingBatches, fit_target
 from glassgraph.explainers.traits import Traits
 from glassgraph.hidden.node_states import NodeStates
+from glassgraph.inputs.instances import Instances
 from glassgraph.learn.edge_scorer import EdgeScorer
 from glassgraph.results.explanation import Attribution
 

@@ -13,12 +13,12 @@ from glassgraph.black_box.coalitions import Coalitions
 from glassgraph.black_box.node_sets import Building
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import visible_edges
-from glassgraph.core.receptive import expand
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.search.subgraph_tree import Rules, Subgraph, Tree
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.receptive import expand
 from glassgraph.results.records import Attribution, Reason, Table
 
 #: Random numbers for the orders of the nodes of many instances, at most.

@@ -15,7 +15,6 @@ from glassgraph.black_box.boundary import readable_nodes, with_one_boundary_node
 from glassgraph.black_box.noise import FeatureNoise, only_features
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes
-from glassgraph.core.task import stays
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.search.feature_selection import Search, search
 from glassgraph.explainers.perturbation.search.masked_inputs import (
@@ -27,6 +26,7 @@ from glassgraph.explainers.perturbation.search.masked_inputs import (
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.task import stays
 from glassgraph.results.records import Attribution, Reason, Table
 
 

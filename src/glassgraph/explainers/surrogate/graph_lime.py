@@ -12,16 +12,16 @@ from glassgraph.black_box.boundary import readable_nodes
 from glassgraph.black_box.noise import only_features
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, own_data, run_on, without_nan
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.node_features import float_features, why_no_floats
-from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.task import probabilities, score
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.surrogate._hsic_lasso import hsic_lasso
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.node_features import float_features, why_no_floats
+from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.task import probabilities, score
 from glassgraph.results.records import Attribution, Reason
 
 #: ``"outputs"``: all classes' probabilities; ``"target"``: the explained score alone.

@@ -12,7 +12,6 @@ from torch import Tensor
 from glassgraph.black_box.variants import Variants
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.node_features import why_no_floats
 from glassgraph.core.reachability import edges_of_nodes
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.black_box import BlackBoxExplainer
@@ -32,6 +31,7 @@ from glassgraph.explainers.surrogate.graphical_model.samples import (
     draw_shared_samples,
 )
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs.node_features import why_no_floats
 from glassgraph.results.records import Attribution, Reason, Table
 
 #: Candidates of the first round for each node of `top`; the paper's.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.links import LINK_INDEX, link_keys
+from glassgraph.inputs.links import LINK_INDEX, link_keys
 from glassgraph.testing.cases import AnyCase, Case
 from glassgraph.testing.compare import EDGE_MASKS, expect, expect_same, scores
 from glassgraph.testing.law import law

@@ -25,7 +25,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from glassgraph.core.modified_backward import ModifiedBackward
-from glassgraph.core.task import Targets, Task
+from glassgraph.inputs.task import Targets, Task
 from glassgraph.models.gnn import GNN, POOLS
 from glassgraph.relevance.guided import Guided
 from glassgraph.relevance.module_scope import RuleAt

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.receptive import expand
 from glassgraph.errors import WalkError
 from glassgraph.explainers.decomposition.walks.halves import (
     Halves,
@@ -16,6 +15,7 @@ from glassgraph.explainers.decomposition.walks.halves import (
     last_halves,
     prepend,
 )
+from glassgraph.inputs.receptive import expand
 from glassgraph.relevance.walks import WalkGraph
 
 #: Numbers that one piece of work may hold at once.

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core import random, task
+from glassgraph.core import random
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.divergence import Divergence, divergence
 from glassgraph.explainers.perturbation.graphmask_fit.lagrangian import LOCATION_BIAS
 from glassgraph.explainers.perturbation.graphmask_fit.settings import SolverSettings
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.inputs import task
 from glassgraph.learn import hard_concrete
 from glassgraph.learn.multiplier import Multiplier
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from glassgraph.core.task import predicted_class
 from glassgraph.explainers.divergence import Divergence, divergence
 from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
+from glassgraph.inputs.task import predicted_class
 from glassgraph.learn import hard_concrete
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glassgraph.core import task
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.perturbation.search.edge_subsets import Subsets
+from glassgraph.inputs import task
 
 #: The share of the edges' effect that has to stay of a regression, if nothing else is asked for.
 _OF_REGRESSION = 0.9

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
-from glassgraph.core.links import link_keys
+from glassgraph.inputs.links import link_keys
 
 
 def mean_of_twins(batch: InstanceBatch, score: Tensor) -> Tensor:

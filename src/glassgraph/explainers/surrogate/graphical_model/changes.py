@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glassgraph.core.task import Task, probabilities
+from glassgraph.inputs.task import Task, probabilities
 
 #: The drop of a node's or link's probability that counts as a change; the paper's.
 _DROP = 0.1

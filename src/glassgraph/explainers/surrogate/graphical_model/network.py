@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.receptive import expand
 from glassgraph.errors import MissingExtraError
+from glassgraph.inputs.receptive import expand
 from glassgraph.results.records import Table
 
 

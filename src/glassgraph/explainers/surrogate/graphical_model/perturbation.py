@@ -12,7 +12,7 @@ from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.core import random
 from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.node_features import all_features
+from glassgraph.inputs.node_features import all_features
 
 #: What the features of a perturbed node become: 0 or 1, multiplied by U(0, 2), the mean, 0, the
 #: largest, anything between the smallest and the largest.

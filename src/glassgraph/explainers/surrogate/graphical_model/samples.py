@@ -13,14 +13,14 @@ from torch import Tensor
 
 from glassgraph.black_box.variants import Variants, node_output
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.receptive import receptive_fields
-from glassgraph.core.task import probabilities
 from glassgraph.explainers.surrogate.graphical_model.changes import drop, has_changed
 from glassgraph.explainers.surrogate.graphical_model.independence import Tests, independence_tests
 from glassgraph.explainers.surrogate.graphical_model.perturbation import (
     Perturbation,
     PerturbationMode,
 )
+from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.task import probabilities
 
 
 @dataclass(frozen=True)

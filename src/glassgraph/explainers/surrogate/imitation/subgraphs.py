@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from glassgraph.black_box.variants import Variants
-from glassgraph.core import random, task
+from glassgraph.core import random
 from glassgraph.core.addresses import edge_address, node_address
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.inputs import task
 
 _RATE, _COIN, _START = 1, 2, 3
 

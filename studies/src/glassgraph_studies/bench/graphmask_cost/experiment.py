@@ -39,12 +39,12 @@ from torch.nn import functional
 from torch_geometric.data import Batch
 
 from glassgraph.calling.protect import protected
-from glassgraph.core.task import Task
 from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.shared_batches import shared_batches
+from glassgraph.inputs.task import Task
 from glassgraph.models import reference_model, train_star_gnn
 from glassgraph_studies.planted import with_files
 

@@ -23,8 +23,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import SumAggregation
 
 from glassgraph.core.sites import MessageTap
-from glassgraph.core.task import Task
 from glassgraph.explainers.registry import make_explainer
+from glassgraph.inputs.task import Task
 
 #: Methods and settings that are compared.
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -37,7 +37,6 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glassgraph.core.task import Task
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.datasets.star_graphs import SIZES, star_graphs
 from glassgraph.errors import UnknownMethodError
@@ -46,6 +45,7 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.information_bottleneck import InformationBottleneck
 from glassgraph.explainers.registry import make_explainer
+from glassgraph.inputs.task import Task
 from glassgraph.models import TrainedStarGNN, train_star_gnn
 from glassgraph.results.explanation import Explanations
 

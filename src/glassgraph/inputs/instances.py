@@ -10,11 +10,11 @@ from torch import Tensor
 
 from glassgraph.calling.call import ModelCall
 from glassgraph.calling.sampled import num_seeds
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.index import as_edge_numbers, as_numbers, of_type
-from glassgraph.core.links import LINK_INDEX, find_links
-from glassgraph.core.task import Task
 from glassgraph.errors import GraphError, InstanceError, TaskError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.index import as_edge_numbers, as_numbers, of_type
+from glassgraph.inputs.links import LINK_INDEX, find_links
+from glassgraph.inputs.task import Task
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.edge_index import EdgeIndex
 from torch_geometric.utils import is_sparse
 
-from glassgraph.core.collate import collate
 from glassgraph.errors import GraphError, SparseAdjacencyError
+from glassgraph.inputs.collate import collate
 
 EdgeTypeName = tuple[str, str, str]
 #: What is predicted: a model rarely reads it, and it may have gaps.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.calling.precision import at_least_single
-from glassgraph.core.graph import TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 
 #: Where features are looked for, in this order.
 _ATTRIBUTES = ("x", "pos", "z")

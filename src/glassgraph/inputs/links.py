@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from glassgraph.calling.call import ModelCall
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.receptive import Fields
 from glassgraph.errors import InstanceError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.receptive import Fields
 
 #: The pairs of nodes ``[2, links]`` that a link task predicts.
 LINK_INDEX = "edge_label_index"

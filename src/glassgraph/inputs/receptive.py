@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.core.graph import CompressedIndex, TypedGraph
+from glassgraph.inputs.graph import CompressedIndex, TypedGraph
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from glassgraph.core.graph import TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 
 
 @dataclass(frozen=True)

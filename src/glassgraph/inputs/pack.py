@@ -19,11 +19,25 @@ from glassgraph.calling.packed_batch import (
     take_rows,
 )
 from glassgraph.calling.sampled import set_edges, set_nodes
-from glassgraph.core.edges import Candidates
-from glassgraph.core.graph import JoinedGraphs, TypedGraph
-from glassgraph.core.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
-from glassgraph.core.receptive import Fields, expand
-from glassgraph.core.task import Task
+from glassgraph.inputs.graph import JoinedGraphs, TypedGraph
+from glassgraph.inputs.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
+from glassgraph.inputs.receptive import Fields, expand
+from glassgraph.inputs.task import Task
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Edges that may appear at a site, with the endpoints they have there.
+
+    Attributes:
+        source: ``[K]`` sender as the site numbers it.
+        destination: ``[K]`` receiver as the site numbers it.
+        edge: ``[K]`` edge number, ascending among equal endpoints.
+    """
+
+    source: Tensor
+    destination: Tensor
+    edge: Tensor
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.core.graph import TypedGraph
-from glassgraph.core.instances import Instances
-from glassgraph.core.task import Task
 from glassgraph.errors import LabelsMissingError, TargetError
+from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.task import Task
 
 #: How labels that do not exist are written beside those that do.
 _MISSING = -1

@@ -1,0 +1,1 @@
+"""What a user gives: graphs, tasks, predictions and labels; cut to fields, and packed."""
