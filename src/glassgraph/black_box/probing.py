@@ -29,7 +29,7 @@ from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import GlassgraphError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances, resolve_instances
-from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.links import edge_attributes
 from glassgraph.inputs.node_features import (
     feature_names,
     float_features,
@@ -228,15 +228,12 @@ def _disturbed(data: Any) -> list[Any]:
     thinned = copy.copy(shuffled)
     for store in thinned.edge_stores:
         kept = torch.rand(store.num_edges, generator=generator) < 0.5
-        links = link_keys(store)
-        rows = [
-            key
-            for key, value in store.items()
-            if isinstance(value, Tensor) and key not in links and store.is_edge_attr(key)
-        ]
-        values = {key: store[key] for key in rows}
-        thin_edges(store, kept.nonzero().view(-1))
+        rows = kept.nonzero().view(-1)
+        values = {
+            key: store[key] for key in ("edge_index", *edge_attributes(store)) if key in store
+        }
+        thin_edges(store, rows)
         for key, value in values.items():
             dim = 1 if key == "edge_index" else 0
-            store[key] = value.index_select(dim, kept.nonzero().view(-1).to(value.device))
+            store[key] = value.index_select(dim, rows.to(value.device))
     return [shuffled, thinned]

@@ -31,7 +31,7 @@ from glassgraph.core.shared_rows import find_shared
 from glassgraph.core.sites import Channel, Record, Site, Wiring
 from glassgraph.errors import GraphError, ModelCallError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.links import edge_attributes
 from glassgraph.inputs.pack import Candidates, Packed
 from glassgraph.inputs.receptive import Fields
 
@@ -255,20 +255,13 @@ def with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> 
     for other, name in enumerate(graph.edge_types):
         store, own = (data, graph.data) if name is None else (data[name], graph.data[name])
         chosen = kept if other == number else kept.new_empty(0)
-        num_edges, links = packed.views[other].position.numel(), link_keys(own)
+        num_edges = packed.views[other].position.numel()
         thin_edges(store, chosen)
-        for key, value in list(store.items()):
-            if key == "edge_index":
-                store[key] = value[:, chosen]
-            elif (
-                isinstance(value, Tensor)
-                and key in own
-                and own.is_edge_attr(key)
-                and key not in links
-                and value.dim() > 0
-                and value.size(0) == num_edges
-            ):
-                store[key] = value[chosen]
+        if "edge_index" in store:
+            store["edge_index"] = store["edge_index"][:, chosen]
+        for key in edge_attributes(own):
+            if key in store and store[key].size(0) == num_edges:
+                store[key] = store[key][chosen]
     return data
 
 

@@ -38,6 +38,28 @@ def link_keys(store: Any) -> frozenset[str]:
     return frozenset(key for key in store.keys() if key.startswith("edge_label"))  # noqa: SIM118
 
 
+def edge_attributes(store: Any) -> list[str]:
+    """Tensors with one row for each edge of a store, but for ``edge_index`` and those of links.
+
+    PyG goes by numbers of rows; what has one for each graph may have as many by chance.
+    """
+    about_links = link_keys(store)
+    num_graphs = store["ptr"].numel() - 1 if "ptr" in store else None
+    found = []
+    for key, value in store.items():
+        is_of_graphs = key.endswith(("batch", "ptr")) or (
+            "edge" not in key
+            and isinstance(value, Tensor)
+            and len(value.shape[:1]) == 1
+            and value.size(0) == num_graphs
+        )
+        if key == "edge_index" or key in about_links or is_of_graphs:
+            continue
+        if isinstance(value, Tensor) and value.dim() and store.is_edge_attr(key):
+            found.append(key)
+    return found
+
+
 def find_links(graph: TypedGraph) -> Tensor:
     """The pairs of nodes ``[2, links]`` that a link task predicts.
 

@@ -186,7 +186,8 @@ def _cut(
         return value
     if store.is_node_attr(key):
         return take_rows(value, node)
-    if store.is_edge_attr(key):
+    is_split = graph.node_graph is not None and len(value) == graph.num_graphs
+    if store.is_edge_attr(key) and not (is_split and "edge" not in key):  # as many by chance
         return take_rows(value, edge)
     if not isinstance(value, Tensor):
         return _of_graphs(graph, None, key, value, pieces)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
-from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.links import edge_attributes
 
 
 def mean_of_twins(batch: InstanceBatch, score: Tensor) -> Tensor:
@@ -26,16 +26,15 @@ def twin_edges(batch: InstanceBatch) -> Tensor:
     is_heterogeneous = batch.graph.is_heterogeneous
     names = batch.graph.edge_types if is_heterogeneous else [None]
     for name, view in zip(names, batch.packed.views, strict=True):
-        store = batch.packed.data[name] if is_heterogeneous else batch.packed.data
+        data, own = batch.packed.data, batch.graph.data
+        store, own = (data[name], own[name]) if is_heterogeneous else (data, own)
         position = view.position
         if not bool(parallel_rank(view.source, view.destination).any()):
             continue
         columns = [view.source.view(-1, 1), view.destination.view(-1, 1)]
-        links = link_keys(store)
-        for key, value in store.items():
-            if key == "edge_index" or key in links or not isinstance(value, Tensor):
-                continue
-            if value.dim() and value.size(0) == position.numel() and store.is_edge_attr(key):
+        for key in edge_attributes(own):
+            value = store.get(key, None)
+            if value is not None and value.size(0) == position.numel():
                 rows = value.view(-1, 1) if value.dim() == 1 else value.flatten(1)
                 rank = torch.unique(rows, dim=0, return_inverse=True)[1]
                 columns.append(rank.view(-1, 1))
