@@ -18,6 +18,7 @@ from glassgraph.core.prepare import FallbackWarning, Preparation, UnseenWarning
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.base import Explainer
+from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.results.explanation import Attribution, Explanations
 from tests.coverage import literal
@@ -176,6 +177,7 @@ class Scene:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", FallbackWarning)
             warnings.simplefilter("always", UnseenWarning)
+            warnings.simplefilter("ignore", ConstantScoresWarning)  # a scene is small
             yield fallbacks
         fallbacks += [each for each in caught if issubclass(each.category, FallbackWarning)]
         others = [each for each in caught if each not in fallbacks]

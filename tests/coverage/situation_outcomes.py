@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 OUTCOMES: dict[str, dict[str, list[str]]] = {
-    "takes the data object, as `batch`": {"ModelCallError": ["*"]},
+    "takes the data object, as `batch`": {"right": ["*"]},
     "replaces `data.x`": {"right": ["*"]},
     "writes into its features in place": {"right": ["*"]},
     "replaces a buffer": {"right": ["*"]},
@@ -24,29 +24,20 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
         "right, FallbackWarning": ["attention", "random"],
         "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
     },
-    "checkpoints a layer": {
-        "raw PlanMismatch": ["*"],
+    "checkpoints a layer": {"right": ["*"]},
+    "runs under `torch.autocast`": {"explained": ["*"]},
+    "is compiled (`torch.compile`)": {
+        "right, CompiledModelWarning": ["*"],
         "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
     },
-    "runs under `torch.autocast`": {
-        "explained": ["*"],
-        "raw RuntimeError": ["gnn_lrp", "integrated_gradients"],
-    },
-    "is compiled (`torch.compile`)": {"ModelCallError": ["*"]},
     "is scripted (`torch.jit.script`)": {
         "NoMessagePassingError": ["*"],
-        "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
+        "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx"],
+        "right, ConstantScoresWarning": ["zorro"],
     },
     "is traced (`torch.jit.trace`)": {
         "NoMessagePassingError": ["*"],
-        "raw ValueError": [
-            "causal_screening",
-            "graph_lime",
-            "pgm_explainer",
-            "relex",
-            "subgraphx",
-            "zorro",
-        ],
+        "right": ["causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"],
     },
     "detaches its output": {
         "NoGradientError": ["*"],
@@ -67,12 +58,34 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
     "embeds integer features": {
         "explained": ["*"],
         "WalkError": ["gnn_lrp"],
-        "UnsupportedModelError": ["graph_lime", "pgm_explainer", "subgraphx", "zorro"],
+        "UnsupportedModelError": ["graph_lime", "subgraphx"],
+        "explained, ConstantScoresWarning": ["zorro"],
     },
-    "builds edges of its own": {"explained, FallbackWarning": ["*"]},
+    "builds edges of its own": {
+        "UnsupportedModelError": ["*"],
+        "explained, ConstantScoresWarning, FallbackWarning": ["causal_screening", "relex"],
+        "explained, FallbackWarning, UnseenWarning": [
+            "excitation_backprop",
+            "gnn_explainer",
+            "grad_cam",
+            "guided_backprop",
+            "integrated_gradients",
+            "lrp",
+            "saliency",
+        ],
+        "WalkError": ["gnn_lrp"],
+        "explained, FallbackWarning": [
+            "graph_lime",
+            "pgm_explainer",
+            "random",
+            "subgraphx",
+            "zorro",
+        ],
+    },
     "pools nodes by what messages say": {
-        "explained": ["*"],
+        "explained, PooledMessagesWarning": ["*"],
         "UnsupportedModelError": ["cam", "grad_cam", "pg_explainer"],
+        "explained": ["causal_screening", "pgm_explainer", "relex", "subgraphx", "zorro"],
         "WalkError": ["gnn_lrp"],
     },
     "pools all nodes": {"explained": ["*"]},

@@ -193,13 +193,11 @@ def test_values_out_of_range_are_refused(settings: dict[str, Any]) -> None:
         Zorro(SimpleConv(), **settings)
 
 
-def test_nodes_without_numbers_are_refused() -> None:
+def test_nodes_without_features_are_refused() -> None:
     data = star()
-    data.x = torch.arange(5)
-    with pytest.raises(UnsupportedModelError, match="must be floating-point"):
-        Zorro(lambda x, edge_index: x.view(-1, 1).float().expand(-1, 2), progress=False).explain(
-            data, [0]
-        )
+    data.num_nodes, data.x = 5, None
+    with pytest.raises(UnsupportedModelError, match="features"):
+        Zorro(lambda edge_index: torch.ones(5, 2), progress=False).explain(data, [0])
 
 
 def test_nodes_of_several_types_are_refused() -> None:

@@ -143,6 +143,7 @@ NEEDS_OTHER_GRAPHS = {
     "planted_edge_is_first",
     "limits_are_explained",
     "precision_is_kept",
+    "twins_score_alike",
 }
 
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import attempted
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.reachability import hops_away
-from glassgraph.errors import GlassgraphError
 
 
 @torch.no_grad()
@@ -94,12 +94,8 @@ def _is_discrete(x: Tensor | None) -> bool:
 
 def _output(batch: InstanceBatch, features: list[Tensor | None]) -> Tensor:
     """The model's output; NaN, which is like nothing, if it fails with features of our making."""
-    try:
-        return batch.output(features=features)
-    except GlassgraphError:
-        raise
-    except Exception:  # noqa: BLE001
-        return torch.full_like(batch.reference, float("nan"))
+    found = attempted(lambda: batch.output(features=features))
+    return torch.full_like(batch.reference, float("nan")) if found is None else found
 
 
 def _disturbed(batch: InstanceBatch) -> Iterator[list[Tensor | None]]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.calling.call import refuse_chance
+from glassgraph.calling.call import attempted, refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, rows_agree
@@ -373,12 +373,8 @@ def _disturbed_output(copies: InstanceBatch) -> Tensor:
         features = [None if x is None else changed(x, at, is_moved) for x, at in pairs]
         return copies.output(features=features)
 
-    try:
-        return output(True)
-    except GlassgraphError:
-        raise
-    except Exception:  # noqa: BLE001 - such features are ours; those of other nodes are the user's
-        return output(False)
+    found = attempted(lambda: output(True))  # such features are ours; those of other nodes are not
+    return output(False) if found is None else found
 
 
 def _pointer(count: Tensor) -> Tensor:

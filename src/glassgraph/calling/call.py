@@ -11,20 +11,23 @@ import copy
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
 from torch import Tensor, nn
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
 
 from glassgraph.calling.compiled import on_one_device, uncompiled, unwrapped
+from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.packed_batch import BATCH_NAMES
 from glassgraph.calling.precision import half_rounding, inside_autocast
 from glassgraph.calling.recompute import keeping_intermediates
 from glassgraph.calling.sampled import is_sampled
 from glassgraph.calling.shield import Shield
 from glassgraph.calling.signature import name_of, parameters_of
-from glassgraph.errors import ModelCallError
+from glassgraph.errors import GlassgraphError, ModelCallError
+
+T = TypeVar("T")
 
 #: A user's own way to call the model.
 Call = Callable[[nn.Module, Any], Tensor]
@@ -258,6 +261,23 @@ def _look_up_attribute(data: Any, name: str) -> tuple[bool, Any]:
     if name in data:  # an attribute of the whole graph
         return True, data[name]
     return False, None
+
+
+def attempted(run: Callable[[], T]) -> T | None:
+    """What a run on data of our making gives; None if it fails, as it may there.
+
+    Raises:
+        GlassgraphError: if it raises one.
+        ModelCallError: if it fails once and not when it is called again.
+    """
+    try:
+        return run()
+    except GlassgraphError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the data are ours, and prove nothing
+        let_through(error)
+        refuse_chance(run, error)
+        return None
 
 
 def refuse_chance(again: Callable[[], Any], error: Exception) -> None:

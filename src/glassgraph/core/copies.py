@@ -15,9 +15,9 @@ edges. If copies side by side are wrong even so, edges are shut one at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -71,14 +71,12 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
     can_share = batch.task.level != "graph" and not batch.task.is_about_edges
     can_share = can_share and not batch.is_whole
     if can_share and not batch.wiring.needs_both_directions:
-        turns = _shared_copies(batch, most_rows)
-        if (first := _first_if_right(turns, batch)) is not None:
-            yield first
+        turns = _if_right(lambda: _shared_copies(batch, most_rows), batch)
+        if turns is not None:
             yield from turns
             return
-    turns = _whole_copies(batch, most_rows)
-    if (first := _first_if_right(turns, batch)) is not None:
-        yield first
+    turns = _if_right(lambda: _whole_copies(batch, most_rows), batch)
+    if turns is not None:
         yield from turns
     else:  # the model mixes what lies side by side, or is for one at a time
         yield from _whole_copies(batch, 1)
@@ -150,21 +148,26 @@ def instances_are_apart(batch: InstanceBatch) -> bool:
     return _are_calm(batch, disturbed, batch.reference, features)
 
 
-def _first_if_right(turns: Iterator[Turn], batch: InstanceBatch) -> Turn | None:
-    """The first turn, if its copies, and the originals that they share, leave each other alone."""
+def _if_right(make: Callable[[], Iterator[Turn]], batch: InstanceBatch) -> Iterator[Turn] | None:
+    """Turns, if the first one's copies, and the originals that they share, leave each other alone.
 
-    def are_right(turn: Turn) -> bool:
-        return batch.is_whole or _are_calm(turn.batch, turn.copy[::2], turn.batch.reference)
+    Args:
+        make: begins the turns.
+        batch: the instances.
+    """
 
-    turn = None
+    def begun() -> Iterator[Turn] | None:
+        turns = make()
+        first = next(turns)
+        is_right = batch.is_whole or _are_calm(first.batch, first.copy[::2], first.batch.reference)
+        return itertools.chain([first], turns) if is_right else None
+
     try:
-        turn = next(turns)
-        return turn if are_right(turn) else None
+        return begun()
     except Exception as error:  # noqa: BLE001 - the copies are ours
         let_through(error)
-        if turn is not None:
-            refuse_chance(partial(are_right, turn), error)
-    return None
+        refuse_chance(begun, error)
+        return None
 
 
 @torch.no_grad()

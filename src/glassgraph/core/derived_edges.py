@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.calling.call import ModelCall
+from glassgraph.calling.call import ModelCall, attempted
 from glassgraph.core.observe import disturbed, observed
 from glassgraph.core.sites import Channel, Record, tensors_in
-from glassgraph.errors import GlassgraphError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.pack import Packed
 
@@ -99,15 +98,14 @@ def _rows(
     channels: Sequence[Channel], model_call: ModelCall, data: Any, disturbance: int
 ) -> list[Tensor] | None:
     """The rows of all sites in another run; None if the model does not run."""
-    watch = disturbed(channels, disturbance) if disturbance else observed(channels)
-    try:
+
+    def rows() -> list[Tensor]:
+        watch = disturbed(channels, disturbance) if disturbance else observed(channels)
         with torch.no_grad(), torch.random.fork_rng(devices=[]), watch as records:
             model_call(data)
-    except GlassgraphError:
-        raise
-    except Exception:  # noqa: BLE001 - such a run is ours
-        return None
-    return [record.edge_index for record in records]
+        return [record.edge_index for record in records]
+
+    return attempted(rows)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.calling.call import ModelCall
+from glassgraph.calling.call import ModelCall, attempted
 from glassgraph.core.observe import nudged
 from glassgraph.core.sites import Channel, Record, tensors_in
-from glassgraph.errors import GlassgraphError
 
 #: Share of the largest output that rounding may move.
 _ROUNDING = {torch.float64: 1e-9}
@@ -65,16 +64,15 @@ def _counts(
     channels: Sequence[Channel], model_call: ModelCall, data: Any, site: tuple[int, int]
 ) -> bool:
     """Whether the output follows the messages of a site; of a model that repeats itself."""
-    try:
+
+    def follows() -> bool:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             before, again = model_call(data), model_call(data)
             with nudged(channels, {site}):
                 after = model_call(data)
-    except GlassgraphError:
-        raise
-    except Exception:  # noqa: BLE001 - such a run is ours
-        return False
-    return not _differ(before, again) and _differ(before, after)
+        return not _differ(before, again) and _differ(before, after)
+
+    return bool(attempted(follows))
 
 
 def _differ(one: Any, other: Any) -> bool:

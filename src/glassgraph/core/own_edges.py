@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.calling.call import attempted
 from glassgraph.core.edges import match_rows
 from glassgraph.core.plan import run_observed, with_edges
 from glassgraph.core.sites import Channel, OpaqueWiring, Record, Wiring
+from glassgraph.errors import GlassgraphError, ModelCallError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.pack import Candidates, Packed
 
@@ -162,16 +164,25 @@ def _halves(
     found = []
     for number in (0, 1):
         is_kept = counts.number[counts.pair] % 2 == number
-        try:
-            data = with_edges(graph, packed, 0, is_kept.nonzero().view(-1))
-            _, seen = run_observed(channels, model_call, data)
-        except Exception:  # noqa: BLE001 - the altered graph is ours, and proves nothing
-            return None
-        if len(seen) != num_sites:
+        data = with_edges(graph, packed, 0, is_kept.nonzero().view(-1))
+        seen = _sites_seen(channels, model_call, data)
+        if seen is None or len(seen) != num_sites:
             return None
         gone = counts.number % 2 != number
         found.append((gone, [record.edge_index for record in seen]))
     return found
+
+
+def _sites_seen(
+    channels: Sequence[Channel], model_call: Callable[[Any], Any], data: Any
+) -> list[Record] | None:
+    """What sites are given on a graph of ours; None if the model does not run on it."""
+    try:
+        return attempted(lambda: run_observed(channels, model_call, data)[1])
+    except ModelCallError:
+        raise
+    except GlassgraphError:
+        return None
 
 
 class _Counts:

@@ -111,10 +111,12 @@ class Schedule:
     Attributes:
         start: how many instances the groups before this one hold.
         group: how many instances this one takes; None for as many as surely fit.
+        is_mixed: whether predictions depend on what lies beside them; None if nobody asked yet.
     """
 
     start: int = 0
     group: int | None = None
+    is_mixed: bool | None = None
 
 
 @dataclass
@@ -235,6 +237,8 @@ class Preparation:
         A ``schedule`` says where to begin, and is kept up to date.
         """
         schedule = Schedule() if schedule is None else schedule
+        if schedule.is_mixed is not None:
+            self._is_mixed = schedule.is_mixed
         if isinstance(target, Tensor) and target.numel() not in (1, len(instances)):
             raise TargetError(
                 f"a target tensor holds one integer class for each of {len(instances)} instances; "
@@ -254,6 +258,7 @@ class Preparation:
             for covered, batch in self._prepare(instances, position, target, full):
                 self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
                 num_nodes += batch.num_nodes
+                schedule.is_mixed = self._is_mixed
                 yield covered, batch
             if budget is None:
                 return

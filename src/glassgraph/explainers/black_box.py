@@ -63,8 +63,16 @@ class BlackBoxExplainer(Explainer):
         preparation = prepare_black_box(
             self._model_call, self.task, data, self.check, self.num_hops
         )
-        has_none = preparation.graph.has_edge_index and not preparation.graph.num_edges
-        if has_none and self._needs_edges and preparation.task.level == "graph":
+        graph = preparation.graph
+        has_none = graph.has_edge_index and not graph.num_edges
+        has_none &= graph.num_nodes > graph.num_graphs  # else there is nothing to be joined
+        scores_nodes = "node" in self.traits.scores
+        if (
+            has_none
+            and self._needs_edges
+            and not scores_nodes
+            and preparation.task.level == "graph"
+        ):
             warnings.warn(  # of nodes, how far the model looks tells whether it builds edges
                 f"the data have no edges, and {self.name} scores edges: explanations are empty. If "
                 f"the model builds its edges itself, {INSTEAD}",

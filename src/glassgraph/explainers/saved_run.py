@@ -156,6 +156,8 @@ class SavedRun:
         start, group = told.get("start"), told.get("group")
         if isinstance(start, int) and 0 <= start <= len(self._instances):
             self._schedule.start = start
+            is_mixed = told.get("is_mixed")
+            self._schedule.is_mixed = is_mixed if isinstance(is_mixed, bool) else None
             if isinstance(group, int) and told.get("memory_budget") == self._budget:
                 self._schedule.group = group
         unchecked = _unchecked(explainer)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from glassgraph.calling.precision import outside_autocast
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import MissingRuleError, ModelOutputError
 from glassgraph.inputs.task import Targets, Task
@@ -112,7 +113,8 @@ class Tape(Handlers):
         """Run one function of torch under the rules."""
         if getattr(func, "__name__", "") == "cut":
             return self._cut(*args)
-        return self._run(func, args, kwargs or {})
+        with outside_autocast():  # which a model may turn on in its own forward
+            return self._run(func, args, kwargs or {})
 
     def _run(self, func: Function, args: Any, kwargs: Any) -> Any:
         args, kwargs = self._resolved((args, kwargs))

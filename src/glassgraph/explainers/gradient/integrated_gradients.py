@@ -305,7 +305,9 @@ def _over_features(
     with torch.no_grad():
         start_score, end = batch.score(batch.ones(), starts), batch.score(batch.ones(), features)
     total, size = (
-        torch.zeros_like(end).index_add(0, batch.node_instance, sum_features(batch, each))
+        torch.zeros_like(end).index_add(
+            0, batch.node_instance, sum_features(batch, each).to(end.dtype)
+        )
         for each in (found, [None if each is None else each.abs() for each in found])
     )
     rounding = _rounding(start_score, end)
