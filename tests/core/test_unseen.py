@@ -30,6 +30,7 @@ import glassgraph as gg
 from glassgraph.core.prepare import FallbackWarning, UnseenWarning
 from glassgraph.errors import UnseenMessagesError
 from glassgraph.explainers.registry import METHODS
+from glassgraph.metrics import fidelity
 from glassgraph.testing.cases import Case
 
 NUM_NODES = 12
@@ -326,3 +327,11 @@ def test_links_are_no_features_of_nodes(num_links: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gg.Occlusion(model, "edge", progress=False).explain(data, [0])
+
+
+def test_fidelity_by_shutting_says_what_it_leaves_open() -> None:
+    model, data = Net(MESSAGES["beside the layer"]).eval(), graph()
+    found = gg.explain(model, data, "occlusion", index=[0, 1], on_unseen="ignore")
+    with pytest.warns(UnseenWarning, match="send along edges"):
+        fidelity(found, model, data, removal="shut")
+    fidelity(found, model, data, removal="delete")  # no warning: all of it is gone with an edge

@@ -43,7 +43,7 @@ from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import protected
 from glassgraph.core.own_edges import why_no_edges
-from glassgraph.core.prepare import FallbackWarning, Preparation
+from glassgraph.core.prepare import FallbackWarning, OnUnseen, Preparation
 from glassgraph.errors import (
     ExplanationFileError,
     NoMessagePassingError,
@@ -179,7 +179,9 @@ def _open(
 ) -> Preparation:
     """Look into the model, or only call it where that is all that can be done."""
     try:
-        return Preparation.read(model, model_call, task, data)
+        # Where edges are deleted, whatever is sent along them goes.
+        on_unseen: OnUnseen = "warn" if removal == "shut" else "ignore"
+        return Preparation.read(model, model_call, task, data, on_unseen=on_unseen)
     except (NoMessagePassingError, SparseAdjacencyError) as error:
         if removal == "shut":
             raise UnsupportedModelError(
