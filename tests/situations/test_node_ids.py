@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.nn import LINKX, PMLP, GraphConv, HeteroConv, LightGCN
+from torch_geometric.nn import LINKX, PMLP, GraphConv, GraphNorm, HeteroConv, LightGCN
 
 import glassgraph as gg
 from glassgraph.black_box.variants import Variants
@@ -355,3 +355,24 @@ def test_tables_of_several_graphs_are_nobodys() -> None:
     tables = NodeTables.of(Embeds(), TypedGraph.read(graph()))
     assert tables is not None
     assert [table.path for table in tables.tables] == ["emb.weight"]
+
+
+@pytest.mark.parametrize("method", ["zorro", "graph_lime", "pgm_explainer"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_head_with_as_many_rows_as_nodes_by_chance(method: str) -> None:
+    """Its rows are classes: cut like those of nodes, the output has other columns."""
+
+    class Normalized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.norm, self.head = GraphNorm(2), nn.Linear(2, 3)
+            self.double().eval()
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            return self.head(self.norm(x))
+
+    data = Data(x=torch.randn(3, 2).double(), edge_index=torch.empty(2, 0).long())
+    model = Normalized()
+    (found,) = gg.explain(model, data, method, index=[0], progress=False)
+    torch.testing.assert_close(found.prediction, model(data.x, data.edge_index)[0].softmax(0))

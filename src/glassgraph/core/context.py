@@ -271,7 +271,12 @@ def local_context(
 
 
 def rows_agree(output: Tensor, reference: Tensor, model_call: ModelCall) -> Tensor:
-    """Which rows ``[B]`` of two outputs of a model are equal up to rounding."""
+    """Which rows ``[B]`` of two outputs of a model are equal up to rounding.
+
+    None where they have another number of columns, as with a model whose tensors were cut wrongly.
+    """
+    if output.shape != reference.shape:
+        return torch.zeros(reference.size(0), dtype=torch.bool, device=reference.device)
     precise = reference.dtype == torch.float64
     relative, absolute = (1e-9, 1e-10) if precise else (2e-4, 1e-5)
     relative = max(relative, 4 * model_call.half_rounding)
