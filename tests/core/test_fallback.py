@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GINConv, GraphNorm, global_add_pool
+from torch_geometric.nn import GINConv, GraphNorm, SGConv, global_add_pool
 
 import glassgraph as gg
+from glassgraph.calling.protect import protected
 from glassgraph.core.prepare import FallbackWarning
 
 FEATURES, NODES, EDGES = 3, 13, 29
@@ -164,3 +165,16 @@ def test_a_model_for_one_graph_at_a_time_is_explained_one_graph_at_a_time() -> N
         for handle in handles:
             handle.remove()
         torch.testing.assert_close(found[number].layer_edge_mask, expected)
+
+
+def test_surroundings_that_are_run_count_against_the_budget() -> None:
+    torch.manual_seed(0)
+    model = SGConv(3, 2, K=2).eval()
+    data = Data(x=torch.rand(30, 3), edge_index=torch.randint(30, (2, 60)))
+    spent = {}
+    for check in ("full", "local"):
+        preparation = gg.Random(model, check=check).prepare(data)
+        with protected(model):
+            list(preparation.batches(preparation.instances([1, 2, 3]), None, 1 << 30))
+        spent[check] = preparation._spent
+    assert 0 < spent["full"] < spent["local"]

@@ -340,7 +340,14 @@ class Preparation:
         Raises:
             Exception: what it raised at first, if nothing is right.
         """
-        found = first_right(self._calls(), lambda call: pack(replace(self, model_call=call)))
+
+        def packed(call: ModelCall) -> Packing:
+            way = replace(self, model_call=call)
+            found = pack(way)
+            self._spent = way._spent
+            return found
+
+        found = first_right(self._calls(), packed)
         self.model_call = found[0].model_call
         return found
 
