@@ -89,4 +89,14 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
         "WalkError": ["gnn_lrp"],
     },
     "pools all nodes": {"explained": ["*"]},
+    "returns a row for each node of a graph": {
+        "explained": ["*"],
+        "UnsupportedModelError": ["cam"],
+    },
+    "the same behind a recurrent network": {
+        "explained": ["*"],
+        "explained, ConstantScoresWarning": ["positive_gradients", "zorro"],
+        "MissingRuleError": ["excitation_backprop", "gnn_lrp", "lrp"],
+        "UnsupportedModelError": ["cam"],
+    },
 }

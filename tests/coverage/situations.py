@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GraphConv, SimpleConv, TopKPooling, global_add_pool
+from torch_geometric.utils import to_dense_batch
 
 import glassgraph as gg
 from glassgraph.errors import GlassgraphError
@@ -215,6 +216,20 @@ class PoolsAll(Plain):
         return global_add_pool(super().forward(x, edge_index), batch)
 
 
+class ReadsFirst(Plain):
+    """A recurrent network reads the nodes of each graph in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(6)
+            self.read = nn.GRU(WIDTH, WIDTH, batch_first=True).double()
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:  # type: ignore[override]
+        words, is_word = to_dense_batch(x, batch)
+        return super().forward(self.read(words)[0][is_word], edge_index)
+
+
 # Kinds
 
 
@@ -228,6 +243,7 @@ class Kind:
         plain: makes one with the same predictions that does not do it, if there can be one.
         level: of the task.
         is_integer: whether features are numbers of categories.
+        rows: which rows a graph's prediction has, see `glassgraph.Task`.
     """
 
     name: str
@@ -235,6 +251,11 @@ class Kind:
     plain: Callable[[], Any] | None = None
     level: str = "node"
     is_integer: bool = False
+    rows: str | None = None
+
+    @property
+    def task(self) -> gg.Task:
+        return gg.Task(self.level, rows=self.rows)  # type: ignore[arg-type]
 
     def data(self) -> Any:
         found = graph(self.level)
@@ -287,6 +308,8 @@ KINDS = [
     Kind("builds edges of its own", BuildsEdges),
     Kind("pools nodes by what messages say", Pools, level="graph"),
     Kind("pools all nodes", PoolsAll, level="graph"),
+    Kind("returns a row for each node of a graph", Plain, level="graph", rows="nodes"),
+    Kind("the same behind a recurrent network", ReadsFirst, level="graph", rows="nodes"),
 ]
 
 
@@ -317,7 +340,7 @@ def outcome(build: Callable[[], Any], kind: Kind, method: str) -> Outcome:
         warnings.simplefilter("ignore", HindsightWarning)
         model = build()
         try:
-            explainer = make_explainer(method, model, kind.level, progress=False, **settings)
+            explainer = make_explainer(method, model, kind.task, progress=False, **settings)
             if explainer.needs_fit:
                 explainer.fit(kind.data(), index=index)  # type: ignore[attr-defined]
             found = explainer.explain(kind.data(), index=index)

@@ -15,6 +15,7 @@ from glassgraph.core import random
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
+from glassgraph.core.output_rows import OutputRows
 from glassgraph.core.reachability import visible_edges
 from glassgraph.inputs.receptive import expand
 
@@ -52,9 +53,12 @@ class Growth:
         self._variants = Variants(batch, memory_budget)
         self._is_selected = torch.zeros(batch.num_edges, dtype=torch.bool, device=batch.device)
         self._is_used = torch.zeros_like(self._has_two)
-        #: Whether some edge touches a node: a prediction's own nodes count as touched.
+        #: Whether some edge touches a node: a prediction's own nodes, and those whose rows are
+        #: explained, count as touched.
         self._is_touched = torch.zeros(batch.num_nodes, dtype=torch.bool, device=batch.device)
         self._is_touched[batch.fields.seed.flatten()] = True
+        if isinstance(batch.output_rows, OutputRows):
+            self._is_touched[batch.output_rows.packed] = True
         self._is_used |= ~self._in_sight(torch.ones_like(self._is_selected))
 
     def candidates(self) -> Tensor:
@@ -91,7 +95,7 @@ class Growth:
         part = (size.cumsum(0) - size) // _EDGES_AT_ONCE
         sizes = torch.unique_consecutive(part, return_counts=True)[1].tolist()
         found = [self._outputs(each, selected, count) for each in item.split(sizes)]
-        return torch.cat(found)[same]
+        return torch.cat(found)[self.batch.targets.take(self.instance[item]).rows_of(same)]
 
     def spread(self, value: Tensor) -> Tensor:
         """Values ``[I]`` of items as values ``[e]`` of their edges."""

@@ -91,12 +91,8 @@ class NodeSets:
         )
         fills = self.building == "zero_filling"
         outputs = self._filled(instance, mask) if fills else self._cut(instance, mask)
-        chance = task.probabilities(self.batch.task, outputs)
         targets = self.batch.targets.take(instance)
-        value = chance.gather(1, targets.chosen.view(-1, 1))
-        if targets.contrast is not None:
-            value = value - chance.gather(1, targets.contrast.view(-1, 1))
-        return value.squeeze(1).double()
+        return task.explained_probability(self.batch.task, outputs, targets).double()
 
     def _filled(self, instance: Tensor, mask: Tensor) -> Tensor:
         column = torch.arange(self.width, device=mask.device)

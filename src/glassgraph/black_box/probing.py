@@ -22,8 +22,8 @@ from torch import Tensor
 from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.sampled import thin_edges
-from glassgraph.core.batch import output_rows, select_rows
 from glassgraph.core.context import data_about, rows_agree, run_on
+from glassgraph.core.output_rows import OutputRows, output_rows, select_rows
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import GlassgraphError
@@ -127,7 +127,7 @@ class _Scene:
         """
         try:
             packed = pack(self.graph, fields, model_call, task, self.instances.index)
-            rows = output_rows(self.graph, fields, packed, task)
+            rows = output_rows(self.graph, fields, packed, task, self.instances.rows)
         except Exception as error:  # noqa: BLE001 - what cannot be cut needs the whole
             let_through(error)
             return False
@@ -147,7 +147,7 @@ class _Scene:
 
 
 def _output(
-    model_call: ModelCall, data: Any, task: Task, rows: Tensor | None, count: int
+    model_call: ModelCall, data: Any, task: Task, rows: Tensor | OutputRows | None, count: int
 ) -> Tensor | None:
     """What the model predicts on a part of the graph, None where it cannot.
 
@@ -207,7 +207,7 @@ def _prediction(
     given = data_about(scene, task, model_call, instances)
     fields = everything(scene, instances.seeds)
     edge_row = instances.index if task.is_about_edges else None
-    rows = output_rows(scene, fields, pack_whole(scene, given, fields, edge_row), task)
+    rows = output_rows(scene, fields, pack_whole(scene, given, fields, edge_row), task, None)
     num_rows = scene.num_edges if task.is_about_edges else None
     count = len(instances)
     return lambda: select_rows(task, run_on(model_call, given), rows, count, num_rows)

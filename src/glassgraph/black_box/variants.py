@@ -204,10 +204,12 @@ class Variants:
             fields = self.batch.fields.take(owner)
             if all(x is None for x in self.batch.features):
                 fields = _filtered(fields, fields.edge_instance % 2 == 0)
-            reference = self.batch.reference[:count]
+            chosen = torch.arange(count, device=self.batch.device)
+            reference = self.batch.reference_of(chosen)
 
             def are_apart() -> bool:
-                output = _disturbed_output(self.batch.with_fields(fields, owner))[::2]
+                copies = self.batch.with_fields(fields, owner)
+                output = _disturbed_output(copies)[copies.targets.rows_of(2 * chosen)]
                 return bool(rows_agree(output, reference, self.batch.model_call).all())
 
             try:

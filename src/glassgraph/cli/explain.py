@@ -82,6 +82,13 @@ def explain(
     node_type: Annotated[
         str | None, typer.Option(help="Explained node type of a heterogeneous graph.")
     ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="With --task graph, rows of the output that are a graph's prediction: nodes, or "
+            "the attribute that lists nodes. [default: one row for each graph]"
+        ),
+    ] = None,
     index: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +162,7 @@ def explain(
             mode=None if mode is None else mode.value,
             return_type=None if return_type is None else return_type.value,
             node_type=node_type,
+            rows=rows,
             index=index,
             fit=fit,
             target=parse_target(target),

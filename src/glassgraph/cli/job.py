@@ -58,6 +58,7 @@ class Job:
     mode: str | None
     return_type: str | None
     node_type: str | None
+    rows: str | None
     index: str | None
     fit: str | None
     target: str | int | tuple[int, int]
@@ -135,7 +136,12 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         for method in job.methods
     }
     settings = parse_settings(job.settings, own)
-    task = {"mode": job.mode, "return_type": job.return_type, "node_type": job.node_type}
+    task = {
+        "mode": job.mode,
+        "return_type": job.return_type,
+        "node_type": job.node_type,
+        "rows": job.rows,
+    }
     stand_in, level = GCN(1, 1, 1), _task(task, job.level)
     for method in job.methods:
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +19,10 @@ from glassgraph.calling.precision import full_precision
 from glassgraph.calling.recompute import naming_backward_errors
 from glassgraph.core.intercept import Cutter, Intervention, naming_other_messages
 from glassgraph.core.modified_backward import ModifiedBackward
+from glassgraph.core.output_rows import OutputRows, output_rows, select_rows
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.sites import Wiring
-from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, ModelOutputError, NoGradientError
+from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, NoGradientError
 from glassgraph.inputs import task
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.node_features import (
@@ -31,7 +31,7 @@ from glassgraph.inputs.node_features import (
     float_features,
     with_features,
 )
-from glassgraph.inputs.pack import Packed, pack, rows_of_graphs
+from glassgraph.inputs.pack import Packed, pack
 from glassgraph.inputs.receptive import Fields
 from glassgraph.inputs.task import Targets, Task
 
@@ -60,7 +60,7 @@ class InstanceBatch:
     ``features``, ``feature_leaves()``   ``[n_t, F_t]`` for each node type; the same with gradients
     ``score(gates, features)``           ``[B]`` the explained score under gates, features or both
     ``loss(gates, features)``            ``[B]`` what a mask minimizes to keep the prediction
-    ``output(gates, features)``          ``[B, C]`` all that the model returns
+    ``output(gates, features)``          ``[R, C]`` all that the model returns
     ``gradients(value, inputs)``         of a sum of scores or losses; ``gate_gradients(gates)``
     ``key``                              ``[B]`` addresses an instance's random numbers, see
                                          `glassgraph.core.addresses`
@@ -75,7 +75,8 @@ class InstanceBatch:
         fields: where its nodes and edges come from.
         wiring: the model's sites.
         targets: the explained class of each instance.
-        reference: ``[B, C]`` the model's output on the unchanged input.
+        reference: ``[R, C]`` the model's output on the unchanged input: R is B, unless instances
+            have several rows, see `glassgraph.inputs.rows`.
         key: ``[B]`` the user's number of each instance: for its random numbers, and for the
             attributes of the link or edge that it is.
         is_whole: whether this is a single instance on the user's full graph (the fall-back).
@@ -83,7 +84,7 @@ class InstanceBatch:
         packed: the graph that the model is called on.
         model_call: how the model is called.
         intervention: what gates do at each site.
-        output_rows: ``[B]`` which rows of the model's output are explained; None for all.
+        output_rows: which rows of the model's output are explained; None for all.
 
     Example:
         >>> import torch
@@ -114,7 +115,7 @@ class InstanceBatch:
     packed: Packed = field(repr=False)
     model_call: ModelCall = field(repr=False)
     intervention: Intervention = field(repr=False)
-    output_rows: Tensor | None = field(repr=False)
+    output_rows: Tensor | OutputRows | None = field(repr=False)
     _constants: Mapping[int, Constants] = field(default_factory=dict, repr=False)
 
     @property
@@ -124,7 +125,7 @@ class InstanceBatch:
 
     @property
     def num_predictions(self) -> int:
-        """Number of output rows: B, also where all instances share one field (`shared_batches`)."""
+        """Number of predictions: B, also where all instances share one field (`shared_batches`)."""
         return self.fields.seed.size(0)
 
     @property
@@ -203,7 +204,7 @@ class InstanceBatch:
         baselines: Sequence[Tensor | None] | None = None,
         cutter: Cutter | None = None,
     ) -> Tensor:
-        """The model's output ``[B, C]`` under gates, features or both.
+        """The model's output ``[R, C]`` under gates, features or both.
 
         Args:
             gates: ``[e]`` or ``[L, e]``, None for all open.
@@ -294,6 +295,10 @@ class InstanceBatch:
             (gradient,) = self.gradients(self.score(leaf), [leaf])
         return gradient
 
+    def reference_of(self, instances: Tensor) -> Tensor:
+        """The rows of `reference` that belong to some instances, in the order given."""
+        return self.reference[self.targets.rows_of(instances)]
+
     def take(self, instances: Tensor) -> InstanceBatch:
         """Some of the instances, packed anew; an instance may come several times."""
         return self.with_fields(self.fields.take(instances), instances)
@@ -306,53 +311,11 @@ class InstanceBatch:
             wiring=self.wiring,
             task=self.task,
             targets=self.targets.take(instances),
-            reference=self.reference[instances],
+            reference=self.reference_of(instances),
             key=self.key[instances],
             model_call=self.model_call,
             constants=self._constants,
         )
-
-
-def select_rows(
-    task_: Task,
-    result: Any,
-    rows: Tensor | None,
-    num_instances: int | None,
-    num_rows: int | None = None,
-) -> Tensor:
-    """Pick the explained rows ``[B, C]`` out of what a model returned.
-
-    Raises:
-        ModelOutputError: if it does not have one row per instance, or (where ``rows`` and
-            ``num_rows`` are given) one row per node or edge, or not the rows that are asked for.
-    """
-    if isinstance(result, dict) and task_.node_type in result:
-        result = result[task_.node_type]
-    if rows is None:
-        return task.as_matrix(result, num_instances, task_.level)
-    output = task.as_matrix(result, num_rows, task_.level, task_.predicts)
-    if rows.numel() and int(rows.max()) >= output.size(0):
-        raise ModelOutputError(
-            f"the model returned {output.size(0)} rows, and none for node {int(rows.max())}; of a "
-            "model that returns rows of a sampler's seed nodes alone, set data.batch_size to their "
-            "number and explain these (index=None)"
-        )
-    return output.index_select(0, rows)
-
-
-def output_rows(graph: TypedGraph, fields: Fields, packed: Packed, task_: Task) -> Tensor | None:
-    """Rows of the model's output that belong to the instances; None for one row each."""
-    if task_.level == "graph":
-        return rows_of_graphs(graph, fields)
-    if task_.is_about_edges:
-        return packed.edge_row
-    if task_.level != "node":
-        return None
-    seed = fields.seed[:, 0]
-    if not graph.is_heterogeneous:
-        return seed
-    position = packed.node_position[graph.type_position(task_.node_type)]
-    return torch.searchsorted(position, seed)
 
 
 def assemble(
@@ -387,6 +350,6 @@ def assemble(
         packed=packed,
         model_call=model_call,
         intervention=Intervention(wiring, plans),
-        output_rows=output_rows(graph, fields, packed, task),
+        output_rows=output_rows(graph, fields, packed, task, targets.rows),
         _constants=constants,
     )

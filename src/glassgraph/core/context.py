@@ -21,12 +21,13 @@ from glassgraph.calling.call import ModelCall
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.packed_batch import as_batch
 from glassgraph.calling.sampled import num_seeds, seed_everything
-from glassgraph.core.batch import select_rows
 from glassgraph.core.edges import match_rows, row_key
+from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.sites import Record, Wiring, tensors_in
 from glassgraph.errors import (
     GlassgraphError,
+    GraphError,
     ModelCallError,
     ModelOutputError,
     UnsupportedModelError,
@@ -35,15 +36,15 @@ from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.links import set_links
 from glassgraph.inputs.pack import (
+    CannotPack,
     Packed,
     carries_ids,
     everything,
     pack,
     pack_whole,
-    rows_of_graphs,
 )
 from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.inputs.task import Task
+from glassgraph.inputs.task import Targets, Task
 
 T = TypeVar("T")
 
@@ -186,7 +187,7 @@ def graph_context(
     task: Task,
     instances: Instances,
     most: int | None,
-    known: dict[int, Tensor],
+    known: dict[tuple[int, ...], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Run the model on single graphs, as the user gave them.
 
@@ -196,10 +197,10 @@ def graph_context(
         task: a graph task.
         instances: the graphs to explain.
         most: run at most so many of them (the first, the last, the largest, ...); None for all.
-        known: predictions ``[1, C]`` of graphs that need not be run again; new ones are added.
+        known: predictions ``[r, C]`` that need not be run again, by `_name`; new ones are added.
 
     Returns:
-        Positions among the instances, and the prediction ``[k, C]`` of each.
+        Positions ``[k]`` among the instances, and the rows ``[R, C]`` of their predictions.
 
     Raises:
         ModelCallError: if the model fails.
@@ -215,30 +216,53 @@ def graph_context(
     else:
         ends = torch.tensor([0, num - 1], device=graph.device)
         position = torch.unique(torch.cat([ends, size.topk(most - 2).indices]))
-    numbers = instances.graph[position].tolist()
-    for number in numbers:
-        if number in known:
-            continue
-        data = single_graph(graph, number, model_call)
-        with torch.no_grad():
-            result = run_on(model_call, data)
-        fields = whole_graphs(graph, torch.tensor([number], device=graph.device))
-        rows = rows_of_graphs(graph, fields)
-        known[number] = without_nan(select_rows(task, result, rows, 1))
-    return position, torch.cat([known[number] for number in numbers])
+    names = [_name(instances, each) for each in position.tolist()]
+    for name, each in zip(names, position.view(-1, 1), strict=True):
+        if name not in known:
+            known[name] = _alone(graph, model_call, task, instances.take(each))
+    return position, torch.cat([known[name] for name in names])
 
 
-def single_graph(graph: TypedGraph, number: int, model_call: ModelCall) -> Any:
-    """One of the user's graphs, as a ``Batch`` of one where the model wants to know of graphs."""
+def _name(instances: Instances, position: int) -> tuple[int, ...]:
+    """What tells a graph's prediction from others: the graph, and which of its rows are meant."""
+    graph, rows = int(instances.graph[position]), instances.rows
+    if rows is None:
+        return (graph,)
+    first, stop = rows.pointer[position : position + 2].tolist()
+    return (graph, int(rows.number[first]), stop - first)
+
+
+def _alone(graph: TypedGraph, model_call: ModelCall, task: Task, instance: Instances) -> Tensor:
+    """The prediction ``[r, C]`` for one graph, run by itself."""
+    data = single_graph(graph, int(instance.graph[0]), model_call, task)
+    with torch.no_grad():
+        result = run_on(model_call, data)
+    fields = whole_graphs(graph, instance.graph)
+    rows = output_rows(graph, fields, pack_whole(graph, data, fields), task, instance.rows)
+    return without_nan(select_rows(task, result, rows, 1))
+
+
+def single_graph(graph: TypedGraph, number: int, model_call: ModelCall, task: Task) -> Any:
+    """One of the user's graphs, as a ``Batch`` of one where the model wants to know of graphs.
+
+    Raises:
+        GraphError: if it cannot be told which part of an attribute is the graph's.
+    """
     if graph.is_split:
         data = _copied(graph.single(number))
         if model_call.is_collating:
             return Batch.from_data_list([data])
     elif graph.node_graph is None:
-        return own_data(graph, Task("graph"), model_call)
+        return own_data(graph, task, model_call)
     else:  # graphs side by side in one Data
         index = torch.tensor([number], device=graph.device)
-        return pack(graph, whole_graphs(graph, index), model_call, Task("graph"), index).data
+        try:
+            return pack(graph, whole_graphs(graph, index), model_call, task, index).data
+        except CannotPack as error:
+            raise GraphError(
+                f"a single graph cannot be taken out of the Data with a batch vector: {error}; "
+                "give a list of graphs, or torch_geometric.data.Batch.from_data_list(graphs)"
+            ) from error
     if model_call.wants_batch(data, if_optional=True):
         return as_batch(data, graph.device, like=graph.data)
     return data
@@ -283,6 +307,27 @@ def rows_agree(output: Tensor, reference: Tensor, model_call: ModelCall) -> Tens
     scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
     distance = (output - reference).abs().amax(dim=1)
     return distance <= absolute + relative * scale
+
+
+def predictions_in_graphs(
+    graph: TypedGraph, model_call: ModelCall, task: Task, instances: Instances
+) -> Tensor:
+    """Predictions ``[B, C]`` about nodes, links or edges, of whole graphs with each graph once."""
+    graphs = torch.unique(instances.graph)
+    fields = whole_graphs(graph, graphs)
+    span = max(graph.num_nodes, 1)
+    owner = torch.searchsorted(graphs, instances.graph).view(-1, 1)
+    key = fields.node_instance * span + fields.node
+    fields = replace(fields, seed=torch.searchsorted(key, owner * span + instances.seeds))
+    packed = pack(graph, fields, model_call, task, instances.index)
+    rows = output_rows(graph, fields, packed, task, None)
+    return without_nan(select_rows(task, model_call(packed.data), rows, len(instances)))
+
+
+def all_agree(output: Tensor, reference: Tensor, model_call: ModelCall, targets: Targets) -> Tensor:
+    """Which instances ``[B]`` have the same output ``[R, C]`` in all their rows, up to rounding."""
+    same = rows_agree(output, reference, model_call)
+    return same if targets.rows is None else targets.rows.all(same)
 
 
 def outputs_agree(one: Any, other: Any, model_call: ModelCall) -> bool:

@@ -110,7 +110,7 @@ def repeat_instances(batch: InstanceBatch, most: int, budget: int) -> tuple[Inst
 
     def taken() -> tuple[InstanceBatch, bool]:
         copies = batch.take(owner)
-        return copies, are_apart(copies, batch.reference[owner])
+        return copies, are_apart(copies, batch.reference_of(owner))
 
     try:
         copies, is_right = taken()
@@ -187,8 +187,9 @@ def _are_calm(
     gates = torch.full_like(batch.ones(), 3)
     gates[1::2] = -3
     gates[is_open[batch.edge_instance]] = 1
-    output = batch.output(gates, features)[is_open]
-    return bool(rows_agree(output, reference[is_open], batch.model_call).all())
+    rows = batch.targets.rows_of(is_open.nonzero().view(-1))
+    output = batch.output(gates, features)[rows]
+    return bool(rows_agree(output, reference[rows], batch.model_call).all())
 
 
 def _shared_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:

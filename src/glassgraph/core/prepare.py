@@ -21,15 +21,17 @@ from torch import Tensor, nn
 from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.compiled import compiled_parts
 from glassgraph.calling.out_of_memory import let_through
-from glassgraph.core.batch import InstanceBatch, assemble, output_rows, select_rows
+from glassgraph.core.batch import InstanceBatch, assemble
 from glassgraph.core.compiled_check import check_compiled
 from glassgraph.core.context import (
     Context,
+    all_agree,
     data_about,
     full_context,
     graph_context,
     local_context,
     own_data,
+    predictions_in_graphs,
     rows_agree,
     run_on,
     single_graph,
@@ -38,6 +40,7 @@ from glassgraph.core.context import (
 from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.costs import Costs
 from glassgraph.core.intercept import Intervention, naming_other_messages
+from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.own_edges import own_edges
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.sites import Wiring
@@ -49,6 +52,7 @@ from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
     complete_task,
+    one_for_each,
     refuse_edges_between,
     resolve_instances,
 )
@@ -112,11 +116,13 @@ class Schedule:
         start: how many instances the groups before this one hold.
         group: how many instances this one takes; None for as many as surely fit.
         is_mixed: whether predictions depend on what lies beside them; None if nobody asked yet.
+        keeps_graphs: whether graphs are known to be needed whole.
     """
 
     start: int = 0
     group: int | None = None
     is_mixed: bool | None = None
+    keeps_graphs: bool = False
 
 
 @dataclass
@@ -140,8 +146,9 @@ class Preparation:
     on_unseen: OnUnseen = "ignore"
     _warned: set[str] = field(default_factory=set, repr=False)
     _spent: int = field(default=0, repr=False)
-    _alone: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _alone: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
     _is_mixed: bool | None = field(default=None, repr=False)
+    _keeps_graphs: bool = field(default=False, repr=False)
     _searched: set[bool] = field(default_factory=set, repr=False)
     _reason: str = field(default="", repr=False)
 
@@ -239,11 +246,8 @@ class Preparation:
         schedule = Schedule() if schedule is None else schedule
         if schedule.is_mixed is not None:
             self._is_mixed = schedule.is_mixed
-        if isinstance(target, Tensor) and target.numel() not in (1, len(instances)):
-            raise TargetError(
-                f"a target tensor holds one integer class for each of {len(instances)} instances; "
-                f"got {target.dtype} of shape {tuple(target.shape)}"
-            )
+        self._keeps_graphs |= schedule.keeps_graphs
+        each = one_for_each(target, instances)
         full = None
         if self.checks_in_full():
             full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
@@ -255,10 +259,10 @@ class Preparation:
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
             self._spent, num_nodes = 0, 0
-            for covered, batch in self._prepare(instances, position, target, full):
+            for covered, batch in self._prepare(instances, position, each, full, budget):
                 self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
                 num_nodes += batch.num_nodes
-                schedule.is_mixed = self._is_mixed
+                schedule.is_mixed, schedule.keeps_graphs = self._is_mixed, self._keeps_graphs
                 yield covered, batch
             if budget is None:
                 return
@@ -270,29 +274,96 @@ class Preparation:
     # Cutting, packing, checking
 
     def _prepare(
-        self, instances: Instances, position: Tensor, target: Target, full: Context | None
+        self,
+        instances: Instances,
+        position: Tensor,
+        target: Target | Targets,
+        full: Context | None,
+        budget: int | None,
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
-        chosen = instances.take(position)
-        batch, is_right, why, error = self._side_by_side(chosen, position, target, full)
-        if batch is not None and bool(is_right.all()):
+        """Batches of some instances: cut, in whole graphs, or else one at a time."""
+        reason: tuple[str, Exception | None] | None = None
+        if not self._keeps_graphs:
+            chosen = instances.take(position)
+            batch, is_right, why, error = self._side_by_side(chosen, position, target, full)
+            kept = is_right.nonzero().view(-1)
+            if batch is not None and kept.numel():
+                if kept.numel() < position.numel():
+                    batch = batch.take(kept)
+                self.search_unseen(batch)
+                yield position[kept], batch
+            position, reason = position[~is_right], (why, error)
+        for group in self._groups_of_graphs(instances, position, budget):
+            batch = self._in_whole_graphs(instances.take(group), group, target, full)
+            if batch is None:
+                break
+            self._keeps_graphs = True
             self.search_unseen(batch)
-            yield position, batch
+            yield group, batch
+            position = position[group.numel() :]
+        for number, one in enumerate(position.view(-1, 1)):
+            whole = self.whole(instances.take(one), one, target)
+            if number == 0:
+                self.search_unseen(whole)
+                self.tell(*(reason or (DIFFERENT, None)))
+            yield one, whole
+
+    def _groups_of_graphs(
+        self, instances: Instances, position: Tensor, budget: int | None
+    ) -> Iterator[Tensor]:
+        """Instances whose whole graphs, a copy for each, lie within the budget together.
+
+        Nothing where there is one graph, whose copies no model could tell apart, where graphs are
+        joined by edges or are instances themselves, and where a graph is too large to be copied.
+        """
+        graph = self.graph
+        if graph.node_graph is None or self.task.level == "graph" or graph.joined is not None:
             return
-        wrong = position[~is_right]
-        whole = self.whole(instances.take(wrong[:1]), wrong[:1], target)
-        self.search_unseen(whole)
-        self.tell(why, error)
-        kept = is_right.nonzero().view(-1)
-        if batch is not None and kept.numel():
-            batch = batch.take(kept)
-            self.search_unseen(batch)
-            yield position[kept], batch
-        yield wrong[:1], whole
-        for one in wrong[1:].view(-1, 1):
-            yield one, self.whole(instances.take(one), one, target)
+        of_instance = instances.graph[position]
+        nodes, edges = (each.pointer.diff()[of_instance].tolist() for each in graph.by_graph)
+        first, spent = 0, 0
+        for number, (num_nodes, num_edges) in enumerate(zip(nodes, edges, strict=True)):
+            cost = self.costs.of_run(num_nodes, num_edges, _COPIES)
+            if budget is not None and cost > budget:
+                return
+            if budget is not None and spent + cost > budget:
+                yield position[first:number]
+                first, spent = number, 0
+            spent += cost
+        if first < position.numel():
+            yield position[first:]
+
+    def _in_whole_graphs(
+        self, chosen: Instances, position: Tensor, target: Target | Targets, full: Context | None
+    ) -> InstanceBatch | None:
+        """Each instance with a copy of its whole graph; None if their predictions are not right."""
+
+        def packed() -> InstanceBatch | None:
+            if full is None:
+                reference = predictions_in_graphs(self.graph, self.model_call, self.task, chosen)
+            else:
+                reference = full.output[position]
+            targets = self.targets(chosen, position, target, reference)
+            fields = whole_graphs(self.graph, chosen.graph, chosen.seeds)
+            batch = self.assemble(chosen, fields, targets, reference, {})
+            output = batch.output(gates=batch.ones())
+            if not bool(rows_agree(output, reference, self.model_call).all()):
+                return None
+            is_known = self._keeps_graphs or len(chosen) < 2
+            return batch if is_known or instances_are_apart(batch) else None
+
+        try:
+            with torch.no_grad():
+                return packed()
+        except (TargetError, ModelCallError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the packed graphs are ours
+            let_through(error)
+            refuse_chance(packed, error)
+            return None
 
     def _side_by_side(
-        self, chosen: Instances, position: Tensor, target: Target, full: Context | None
+        self, chosen: Instances, position: Tensor, target: Target | Targets, full: Context | None
     ) -> tuple[InstanceBatch | None, Tensor, str, Exception | None]:
         """Instances packed, which of their predictions are right, and why the others are not."""
         none_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
@@ -361,7 +432,7 @@ class Preparation:
                 yield self.model_call.with_tables(tables)
 
     def _pack_fields(
-        self, chosen: Instances, position: Tensor, target: Target, full: Context | None
+        self, chosen: Instances, position: Tensor, target: Target | Targets, full: Context | None
     ) -> tuple[InstanceBatch, Tensor]:
         """Receptive fields side by side, and which of their predictions are right."""
         fields = receptive_fields(
@@ -379,7 +450,12 @@ class Preparation:
             return batch, rows_agree(batch.output(gates=batch.ones()), reference, self.model_call)
 
     def _pack_graphs(
-        self, chosen: Instances, position: Tensor, target: Target, sample: Tensor, alone: Tensor
+        self,
+        chosen: Instances,
+        position: Tensor,
+        target: Target | Targets,
+        sample: Tensor,
+        alone: Tensor,
     ) -> tuple[InstanceBatch, Tensor]:
         """Graphs side by side, and which of their predictions are right.
 
@@ -387,17 +463,19 @@ class Preparation:
         a few (``sample``, with predictions ``alone``) are run alone, and all of them only if one of
         those differs. What was run alone for an earlier batch is remembered, until it differs.
         """
-        placeholder = Targets(torch.zeros_like(chosen.index))
+        rows = chosen.rows
+        placeholder = Targets(torch.zeros_like(rows.node if rows else chosen.index), rows=rows)
         fields = whole_graphs(self.graph, chosen.graph)
         batch = self.assemble(chosen, fields, placeholder, alone[:1], {})
         with torch.no_grad():
             batch.reference = batch.output()
         is_right = torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
-        is_right[sample] = rows_agree(batch.reference[sample], alone, self.model_call)
+        reference = batch.reference_of(sample)
+        is_right[sample] = all_agree(reference, alone, self.model_call, batch.targets.take(sample))
         if not bool(is_right.all()):
             self._alone.clear()
             sample, alone = self._single_graphs(chosen, None)
-            is_right = rows_agree(batch.reference, alone, self.model_call)
+            is_right = all_agree(batch.reference, alone, self.model_call, placeholder)
         batch.targets = self.targets(chosen, position, target, batch.reference)
         return batch, is_right
 
@@ -425,13 +503,13 @@ class Preparation:
             constants=constants,
         )
 
-    def whole(self, chosen: Instances, position: Tensor, target: Target) -> InstanceBatch:
+    def whole(self, chosen: Instances, position: Tensor, target: Target | Targets) -> InstanceBatch:
         """One instance on the user's own graph, uncut; several share it (not of a graph task)."""
         graph = self.graph
         data, fields = self._uncut(chosen)
         about_edges = self.task.is_about_edges
         packed = pack_whole(graph, data, fields, chosen.index if about_edges else None)
-        rows = output_rows(graph, fields, packed, self.task)
+        rows = output_rows(graph, fields, packed, self.task, chosen.rows)
         num_rows = graph.num_edges if about_edges else None
         with torch.no_grad():
             result = run_on(self.model_call, data)
@@ -459,7 +537,7 @@ class Preparation:
         """The user's own data, all of it as one field."""
         graph = self.graph
         if self.task.level == "graph":
-            data = single_graph(graph, int(chosen.graph[0]), self.model_call)
+            data = single_graph(graph, int(chosen.graph[0]), self.model_call, self.task)
             return data, whole_graphs(graph, chosen.graph)
         data = data_about(graph, self.task, self.model_call, chosen)
         return data, everything(graph, chosen.seeds)
@@ -471,13 +549,17 @@ class Preparation:
         return self.check == "full" or self.graph.num_edges <= FULL_CHECK_EDGES
 
     def targets(
-        self, chosen: Instances, position: Tensor, target: Target, reference: Tensor
+        self, chosen: Instances, position: Tensor, target: Target | Targets, reference: Tensor
     ) -> Targets:
         """The explained classes of some instances."""
-        if isinstance(target, Tensor) and target.numel() > 1:
-            target = target.to(position.device)[position]
+        if isinstance(target, Targets):
+            target = target.take(position).chosen
         return resolve_targets(
-            self.task, target, reference, lambda: labels_of(self.graph, self.task, chosen)
+            self.task,
+            target,
+            reference,
+            lambda: labels_of(self.graph, self.task, chosen),
+            chosen.rows,
         )
 
     def search_unseen(self, batch: InstanceBatch) -> None:
@@ -540,7 +622,7 @@ class Preparation:
     def _sample(self) -> Any:
         """The user's data; of a graph task one graph."""
         if self.task.level == "graph":
-            return single_graph(self.graph, 0, self.model_call)
+            return single_graph(self.graph, 0, self.model_call, self.task)
         return own_data(self.graph, self.task, self.model_call)
 
     def tell(self, what: str, error: Exception | None = None) -> None:

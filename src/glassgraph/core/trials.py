@@ -47,7 +47,7 @@ def first_way(
     failed: list[tuple[ModelCall, TypedGraph, GlassgraphError]] = []
     ways = _ways(model_call, graph, task)
     if task.level == "graph" and len(ways) > 1:
-        run = _after_a_single_graph(run)
+        run = _after_a_single_graph(run, task)
     for way, give in ways:
         form = give()
         try:
@@ -92,13 +92,13 @@ def first_right(
 
 
 def _after_a_single_graph(
-    run: Callable[[ModelCall, TypedGraph], T],
+    run: Callable[[ModelCall, TypedGraph], T], task: Task
 ) -> Callable[[ModelCall, TypedGraph], T]:
     """The same, once the model has run on a graph by itself, as it will later."""
 
     def both(model_call: ModelCall, graph: TypedGraph) -> T:
         with torch.no_grad():
-            run_on(model_call, single_graph(graph, 0, model_call))
+            run_on(model_call, single_graph(graph, 0, model_call, task))
         return run(model_call, graph)
 
     return both

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.calling.call import refuse_chance
-from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
+from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.hooks import SiteActions, attached
+from glassgraph.core.output_rows import OutputRows, output_rows, select_rows
 from glassgraph.core.plan import with_edges
 from glassgraph.core.sites import tensors_in
 from glassgraph.inputs.links import link_keys
@@ -101,7 +102,7 @@ class _Silence:
     data: Any
     packed: Any
     fields: Any
-    rows: Tensor | None
+    rows: Tensor | OutputRows | None
     num_predictions: int
 
     @classmethod
@@ -113,7 +114,8 @@ class _Silence:
             fields = batch.fields.take(chosen)
             index = batch.key[chosen]
             packed = pack(batch.graph, fields, batch.model_call, batch.task, index)
-            rows = output_rows(batch.graph, fields, packed, batch.task)
+            own = batch.targets.take(chosen).rows
+            rows = output_rows(batch.graph, fields, packed, batch.task, own)
             num_predictions = _MOST
         return cls(batch, packed.data, packed, fields, rows, num_predictions)
 
@@ -121,7 +123,7 @@ class _Silence:
         """What still depends on edges, else on other nodes."""
         reference = self._output(self.data, self.rows)
         seeds = self._seeds()
-        altered: list[tuple[Any, Tensor | None, Tensor | None]]
+        altered: list[tuple[Any, Tensor | OutputRows | None, Tensor | None]]
         altered = [(*self._with_half(start), None) for start in (0, 1)]
         if seeds is not None:
             altered.append((self._with_features_of(seeds), self.rows, seeds))
@@ -161,7 +163,7 @@ class _Silence:
                 return True
         return False
 
-    def _output(self, data: Any, rows: Tensor | None) -> Tensor:
+    def _output(self, data: Any, rows: Tensor | OutputRows | None) -> Tensor:
         return select_rows(self.batch.task, self._silent_run(data), rows, self.num_predictions)
 
     def _silent_run(self, data: Any) -> Any:
@@ -218,14 +220,14 @@ class _Silence:
 
     # Altered graphs
 
-    def _with_half(self, start: int) -> tuple[Any, Tensor | None]:
+    def _with_half(self, start: int) -> tuple[Any, Tensor | OutputRows | None]:
         """Every other edge of the first type, and none of the others; rows of the predictions.
 
         Edges that are explained stay.
         """
         position = torch.arange(self.packed.views[0].position.numel(), device=self.batch.device)
         is_kept, rows = position % 2 == start, self.rows
-        if self.batch.task.is_about_edges and rows is not None:
+        if self.batch.task.is_about_edges and isinstance(rows, Tensor):
             is_kept[rows] = True
             rows = is_kept.cumsum(0)[rows] - 1
         kept = is_kept.nonzero().view(-1)

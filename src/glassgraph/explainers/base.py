@@ -341,6 +341,7 @@ class Explainer(Configured, ABC, kw_only=False):
                 "return_type": task.return_type,
                 "node_type": task.node_type,
                 "predicts": task.predicts,
+                "rows": task.rows,
             },
             "model": type(self.model).__name__,
             "model_fingerprint": fingerprint(self.model),

@@ -5,7 +5,9 @@
 * ``"cross_entropy"``: ``-log P_S(a)`` in nats for the explained class ``a`` (the predicted one,
   unless the user asks for another). Its floor is ``-log P(a)``, not zero;
 * ``"squared_error"``: ``sum_c (f_S(c) - f(c))^2``, in the model's units squared;
-* or a function of the user's, ``divergence(output, reference) -> [B]``.
+* or a function of the user's, ``divergence(output, reference) -> [R]``.
+
+Of an instance with several rows of output it is the mean over them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError, ModelOutputError
+from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import Targets, Task, loss, probabilities
 
 DivergenceName = Literal["kl", "cross_entropy", "squared_error"]
@@ -49,11 +52,20 @@ def resolve_divergence(task: Task, wanted: Divergence | None) -> Divergence:
 def divergence(
     task: Task, kind: Divergence, output: Tensor, reference: Tensor, targets: Targets
 ) -> Tensor:
-    """Divergence ``[B]`` of ``output [B, C]`` from ``reference [B, C]``.
+    """Divergence ``[B]`` of ``output [R, C]`` from ``reference [R, C]``.
+
+    The mean over the rows of an instance, where it has several.
 
     Raises:
         ModelOutputError: if a user's function does not give one number for each prediction.
     """
+    if kind == "cross_entropy":
+        return loss(task, output, targets, reference)
+    return mean_rows(targets.rows, _of_rows(task, kind, output, reference))
+
+
+def _of_rows(task: Task, kind: Divergence, output: Tensor, reference: Tensor) -> Tensor:
+    """Divergence ``[R]`` of each row."""
     if callable(kind):
         found = kind(output, reference)
         if not isinstance(found, Tensor) or found.shape != output.shape[:1]:
@@ -65,8 +77,6 @@ def divergence(
         return found
     if kind == "squared_error":
         return (output - reference).square().sum(dim=1)
-    if kind == "cross_entropy":
-        return loss(task, output, targets, reference)
     return _kl(task, output, reference)
 
 

@@ -158,6 +158,7 @@ class SavedRun:
             self._schedule.start = start
             is_mixed = told.get("is_mixed")
             self._schedule.is_mixed = is_mixed if isinstance(is_mixed, bool) else None
+            self._schedule.keeps_graphs = told.get("keeps_graphs") is True
             if isinstance(group, int) and told.get("memory_budget") == self._budget:
                 self._schedule.group = group
         unchecked = _unchecked(explainer)

@@ -18,6 +18,7 @@ class Scope:
     Attributes:
         levels: levels of the task.
         return_types: what models return.
+        many_rows: whether an instance may have several rows of output.
         heterogeneous: whether graphs may have several types of nodes and edges.
         needs_attention: whether layers have to show attention weights.
         needs_edges: its scores of nodes follow edges, so without edges there are none.
@@ -41,6 +42,7 @@ class Scope:
 
     levels: tuple[str, ...] = LEVELS
     return_types: tuple[str, ...] = RETURN_TYPES
+    many_rows: bool = True
     heterogeneous: bool = True
     needs_attention: bool = False
     needs_edges: bool = False

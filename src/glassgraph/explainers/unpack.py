@@ -14,8 +14,9 @@ from glassgraph.core.feature_scores import flat_features
 from glassgraph.core.prepare import Preparation
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.labels import find_labels
+from glassgraph.inputs.rows import Rows
 from glassgraph.inputs.task import probabilities
-from glassgraph.results.records import Attribution, Part, Table
+from glassgraph.results.records import ROWS, Attribution, Part, Table
 
 
 def unpack(
@@ -38,10 +39,19 @@ def unpack(
     """
     own = instances.take(position)
     labels = find_labels(preparation.graph, preparation.task, own)
+    answers = _answers(batch, labels)
+    tables = {name: _table(batch, table) for name, table in sorted(attribution.tables.items())}
+    if own.rows is not None:
+        tables[ROWS] = _rows(own.rows, answers)
+        answers = _common(own.rows, answers)
     nodes, edges = _own_rows(batch, own.graph)
     feature = flat_features(batch, attribution.feature)
     return Part(
-        **_about(batch, position, own, labels),
+        position=position.cpu(),
+        index=own.index.cpu(),
+        graph=own.graph.cpu(),
+        seed=own.seeds.cpu(),
+        **{name: value.cpu() for name, value in answers.items()},
         **_members(batch, nodes, edges),
         edge_score=_column(attribution.edge, edges),
         layer_edge_score=_column(attribution.layer_edge, edges),
@@ -49,7 +59,7 @@ def unpack(
         feature_score=None if feature is None else at_least_single(feature.detach())[nodes].cpu(),
         total=_column(attribution.total),
         **_walks(batch, attribution),
-        tables={name: _table(batch, table) for name, table in sorted(attribution.tables.items())},
+        tables=tables,
         remark=remark,
     )
 
@@ -63,23 +73,37 @@ def _own_rows(batch: InstanceBatch, graph: Tensor) -> tuple[Tensor | slice, Tens
     return nodes, nodes[batch.fields.source]
 
 
-def _about(
-    batch: InstanceBatch, position: Tensor, own: Instances, labels: Tensor | None
-) -> dict[str, Tensor]:
-    """Columns with one row for each instance."""
-    contrast = batch.targets.contrast
-    minus = torch.full_like(own.index, -1)
-    found = {
-        "position": position,
-        "index": own.index,
-        "graph": own.graph,
-        "target": batch.targets.chosen,
+def _answers(batch: InstanceBatch, labels: Tensor | None) -> dict[str, Tensor]:
+    """What is explained, for each row of the output."""
+    chosen, contrast = batch.targets.chosen, batch.targets.contrast
+    minus = torch.full_like(chosen, -1)
+    return {
+        "target": chosen,
         "contrast": minus if contrast is None else contrast,
         "label": minus if labels is None else labels.long(),
         "prediction": probabilities(batch.task, batch.reference).detach(),
-        "seed": own.seeds,
     }
-    return {name: value.cpu() for name, value in found.items()}
+
+
+def _rows(rows: Rows, answers: dict[str, Tensor]) -> Table:
+    """The rows of instances that have several, as a table."""
+    values = {"row": rows.number, **answers}
+    return Table(
+        rows.instance.cpu(),
+        {"node": rows.node.cpu()},
+        {name: value.cpu() for name, value in values.items()},
+    )
+
+
+def _common(rows: Rows, answers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """For each instance what its rows have in common, -1 where they differ; no prediction."""
+    first = rows.pointer[:-1]
+    found = {}
+    for name in ("target", "contrast", "label"):
+        value = answers[name]
+        found[name] = value[first].where(rows.all(value == value[first][rows.instance]), -1)
+    found["contrast"] = found["contrast"].where(found["target"] >= 0, -1)
+    return found | {"prediction": answers["prediction"].new_empty((first.numel(), 0))}
 
 
 def _members(

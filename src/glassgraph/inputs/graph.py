@@ -108,6 +108,7 @@ class TypedGraph:
         source: ``[E]`` flat sender of each edge.
         destination: ``[E]`` flat receiver of each edge.
         node_graph: ``[N]`` which graph a node belongs to, None for a single graph.
+        lists: attributes that list nodes, see `glassgraph.inputs.lists_of_nodes`.
     """
 
     data: Any
@@ -119,6 +120,7 @@ class TypedGraph:
     source: Tensor
     destination: Tensor
     node_graph: Tensor | None
+    lists: dict[tuple[Any, str, bool], Any] = field(default_factory=dict, repr=False)
     _incoming: CompressedIndex | None = field(default=None, repr=False)
     _outgoing: CompressedIndex | None = field(default=None, repr=False)
     _by_graph: tuple[CompressedIndex, CompressedIndex] | None = field(default=None, repr=False)

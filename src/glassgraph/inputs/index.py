@@ -98,7 +98,19 @@ def as_edge_numbers(index: Any, ends: Tensor, what: str) -> Tensor:
     return as_numbers(index, ends.size(1), what, ends.device)
 
 
-def _pairs(given: Tensor, has_shape: bool) -> Tensor | None:
+def as_pairs(index: Any, device: torch.device) -> Tensor | None:
+    """Pairs ``[B, 2]`` ``(graph, row)``; None where ``index`` holds numbers or a mask, or is None.
+
+    Raises:
+        InstanceError: if pairs can be read in two ways.
+    """
+    if index is None:
+        return None
+    has_shape = hasattr(index, "shape")
+    return _pairs(_as_tensor(index, device), has_shape, "(graph, row)")
+
+
+def _pairs(given: Tensor, has_shape: bool, pair: str = "(source, destination)") -> Tensor | None:
     """Pairs ``[B, 2]`` from either layout; None where numbers are given.
 
     A tensor of one row or column holds numbers, as ``nonzero`` returns them; a list of one pair is
@@ -111,8 +123,8 @@ def _pairs(given: Tensor, has_shape: bool) -> Tensor | None:
         return None
     if has_shape and given.size(0) == given.size(1):
         raise InstanceError(
-            f"index {given.tolist()} of shape (2, 2) lists pairs of nodes by row or by column; "
-            "give a list [(source, destination), ...], or numbers"
+            f"index {given.tolist()} of shape (2, 2) lists pairs by row or by column; give a list "
+            f"[{pair}, ...], or numbers"
         )
     if given.size(1) == 2:
         return given

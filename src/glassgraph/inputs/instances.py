@@ -10,11 +10,12 @@ from torch import Tensor
 
 from glassgraph.calling.call import ModelCall
 from glassgraph.calling.sampled import num_seeds
-from glassgraph.errors import GraphError, InstanceError, TaskError
+from glassgraph.errors import GraphError, InstanceError, TargetError, TaskError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.index import as_edge_numbers, as_numbers, of_type
 from glassgraph.inputs.links import LINK_INDEX, find_links
-from glassgraph.inputs.task import Task
+from glassgraph.inputs.rows import Rows, resolve_rows
+from glassgraph.inputs.task import Target, Targets, Task
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,18 @@ class Instances:
         index: ``[B]`` the user's number: node within its type and graph, graph, link or edge.
         graph: ``[B]`` which graph.
         seeds: ``[B, S]`` flat explained nodes.
+        rows: the rows of each, where an instance may have several.
     """
 
     index: Tensor
     graph: Tensor
     seeds: Tensor
+    rows: Rows | None = None
 
     def take(self, position: Tensor) -> Instances:
         """Some of them."""
-        return Instances(self.index[position], self.graph[position], self.seeds[position])
+        rows = None if self.rows is None else self.rows.take(position)
+        return Instances(self.index[position], self.graph[position], self.seeds[position], rows)
 
     def __len__(self) -> int:
         return int(self.index.numel())
@@ -59,7 +63,7 @@ def complete_task(task: Task, graph: TypedGraph, model_call: ModelCall) -> Task:
         return Task.of(task, predicts="links" if has_links else "edges")
     if task.level == "edge":
         raise TaskError("link prediction on heterogeneous graphs is not supported yet")
-    if task.level == "graph":
+    if task.level == "graph" and task.rows is None:
         return task
     if task.node_type is not None:
         graph.type_position(task.node_type)
@@ -69,7 +73,7 @@ def complete_task(task: Task, graph: TypedGraph, model_call: ModelCall) -> Task:
         names = ", ".join(repr(name) for name in graph.node_types)
         raise TaskError(
             f"the graph has node types {names}; say which one is predicted: "
-            "task=glassgraph.Task('node', node_type=...)"
+            f"task=glassgraph.Task({task.level!r}, node_type=...)"
         )
     return Task.of(task, node_type=labeled[0])
 
@@ -82,11 +86,15 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
     """
     device = graph.device
     if task.level == "graph":
-        chosen = as_numbers(of_type(index, None), graph.num_graphs, "graph", device)
+        rows = None
+        if task.rows is None:
+            chosen = as_numbers(of_type(index, None), graph.num_graphs, "graph", device)
+        else:
+            chosen, rows = resolve_rows(graph, task.rows, task.node_type, of_type(index, None))
         if graph.joined is not None and bool((graph.joined.first_node[chosen] < 0).any()):
             empty = int(chosen[graph.joined.first_node[chosen] < 0][0])
             raise InstanceError(f"graph {empty} has no nodes; there is nothing to explain")
-        return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)))
+        return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)), rows)
     if task.level == "edge":
         about_edges = task.is_about_edges
         ends = torch.stack([graph.source, graph.destination]) if about_edges else find_links(graph)
@@ -107,6 +115,28 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
     if graph.node_graph is not None:
         owner = graph.node_graph[seeds]
     return Instances(chosen, owner, seeds.view(-1, 1))
+
+
+def one_for_each(target: Target, instances: Instances) -> Target | Targets:
+    """A tensor of targets as one for each row; other targets as they are.
+
+    Raises:
+        TargetError: if a tensor has neither one entry for each instance nor for each row.
+    """
+    if not isinstance(target, Tensor) or target.numel() == 1:
+        return target
+    count, rows = len(instances), instances.rows
+    num_rows = count if rows is None else rows.node.numel()
+    chosen = target.to(instances.index.device).reshape(-1)
+    if chosen.numel() == num_rows:
+        return Targets(chosen, rows=rows)
+    if rows is not None and chosen.numel() == count:
+        return Targets(chosen[rows.instance], rows=rows)
+    or_rows = "" if rows is None else f", or for each of their {num_rows} rows"
+    raise TargetError(
+        f"a target tensor holds one integer class for each of {count} instances{or_rows}; "
+        f"got {target.dtype} of shape {tuple(target.shape)}"
+    )
 
 
 def refuse_edges_between(graph: TypedGraph) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from glassgraph.errors import LabelsMissingError, TargetError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.rows import count_listed
 from glassgraph.inputs.task import Task
 
 #: How labels that do not exist are written beside those that do.
@@ -17,7 +19,7 @@ _MISSING = -1
 
 
 def labels_of(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor:
-    """The labels ``[B]`` of instances, for ``target="label"``.
+    """The labels ``[R]`` of the rows of instances, for ``target="label"``.
 
     Raises:
         LabelsMissingError: if the data have none, or an instance has none.
@@ -36,25 +38,48 @@ def labels_of(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor:
             )
         raise LabelsMissingError(one + "the data have none that fits" + _why_not(value))
     if bool((label < 0).any()):
-        number = int(chosen.index[(label < 0).nonzero().view(-1)[0]])
+        what = _words_for(task, chosen, int((label < 0).nonzero()[0]))
         raise LabelsMissingError(
-            f"target='label': {task.level} {number} has no label in data.{name} (negative or NaN); "
+            f"target='label': {what} has no label in data.{name} (negative or NaN); "
             "explain labeled ones, or give another target"
         )
     return label
 
 
+def _words_for(task: Task, chosen: Instances, position: int) -> str:
+    """An instance or a row, as the user knows it."""
+    rows = chosen.rows
+    if rows is None:
+        return f"{task.level} {int(chosen.index[position])}"
+    graph = int(chosen.graph[rows.instance[position]])
+    return f"row {int(rows.number[position])} of graph {graph}"
+
+
 def find_labels(graph: TypedGraph, task: Task, chosen: Instances) -> Tensor | None:
-    """The labels ``[B]`` of instances, -1 where one is missing; None where the data have none."""
-    value, num_rows = _stored(graph, task)[1], _num_rows(graph, task)
+    """The labels ``[R]`` of instances, -1 where one is missing; None where the data have none.
+
+    Of graphs with several rows there is one for each row, or one for each node.
+    """
+    value = _stored(graph, task)[1]
     if value is None:
         return None
-    position = (chosen.graph if task.level == "graph" else chosen.index).to(value.device)
-    if value.numel() == num_rows:
-        return _classes(value.reshape(-1)[position], task)
-    if task.mode == "multiclass_classification" and _num_columns(value, num_rows) > 1:
-        return _from_one_hot(value[position])
+    for num_rows, position in _ways(graph, task, chosen):
+        position = position.to(value.device)
+        if value.numel() == num_rows:
+            return _classes(value.reshape(-1)[position], task)
+        if task.mode == "multiclass_classification" and _num_columns(value, num_rows) > 1:
+            return _from_one_hot(value[position])
     return None
+
+
+def _ways(graph: TypedGraph, task: Task, chosen: Instances) -> Iterator[tuple[int, Tensor]]:
+    """How many labels there may be, and which of them are the instances' then."""
+    if chosen.rows is None:
+        yield _num_rows(graph, task), chosen.graph if task.level == "graph" else chosen.index
+        return
+    yield _num_rows(graph, task), chosen.rows.listed
+    first = graph.node_offset[graph.type_position(task.node_type)]
+    yield _num_nodes(graph, task), chosen.rows.node - first
 
 
 def _stored(graph: TypedGraph, task: Task) -> tuple[str, Tensor | None]:
@@ -63,13 +88,15 @@ def _stored(graph: TypedGraph, task: Task) -> tuple[str, Tensor | None]:
     names: tuple[str, ...] = ("y",)
     if task.level == "edge":
         names = ("edge_label", "edge_y", "y") if task.is_about_edges else ("edge_label",)
-    elif graph.is_heterogeneous and task.level == "node":
+    elif graph.is_heterogeneous and (task.level == "node" or task.rows is not None):
         store = graph.data[task.node_type]
     found = [(name, store.get(name, None)) for name in names]
     fits = [(name, value) for name, value in found if isinstance(value, Tensor) and value.dim()]
-    num_rows = _num_rows(graph, task)
+    sizes = {_num_rows(graph, task)}
+    if task.rows is not None:
+        sizes.add(_num_nodes(graph, task))
     for name, value in fits:
-        if value.size(0) == num_rows or value.numel() == num_rows:
+        if value.size(0) in sizes or value.numel() in sizes:
             return name, value
     return fits[0] if fits else (names[0], None)
 
@@ -79,8 +106,14 @@ def _num_rows(graph: TypedGraph, task: Task) -> int:
         return graph.num_edges
     if task.level == "edge":
         return int(graph.data["edge_label_index"].size(1))
+    if task.rows is not None:
+        return count_listed(graph, task.rows, task.node_type)
     if task.level == "graph":
         return graph.num_graphs
+    return _num_nodes(graph, task)
+
+
+def _num_nodes(graph: TypedGraph, task: Task) -> int:
     number = graph.type_position(task.node_type)
     return graph.node_offset[number + 1] - graph.node_offset[number]
 

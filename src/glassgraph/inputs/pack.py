@@ -21,6 +21,7 @@ from glassgraph.calling.packed_batch import (
 from glassgraph.calling.sampled import set_edges, set_nodes
 from glassgraph.inputs.graph import JoinedGraphs, TypedGraph
 from glassgraph.inputs.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
+from glassgraph.inputs.lists_of_nodes import lists_of_nodes
 from glassgraph.inputs.receptive import Fields, expand
 from glassgraph.inputs.task import Task
 
@@ -93,7 +94,7 @@ def pack(
         CannotPack: if the model needs an attribute that cannot be cut (an index other than
             ``edge_index``, say).
     """
-    pieces = _Pieces.of(graph, fields, task.level)
+    pieces = _Pieces.of(graph, fields, task)
     if graph.is_heterogeneous:
         return _pack_heterogeneous(graph, fields, model_call, pieces)
     data: Any = Data()
@@ -138,26 +139,33 @@ class _Pieces:
         owner: ``[n]`` the piece of each packed node, ascending.
         graph: ``[P]`` which of the user's graphs each is (a part) of.
         is_whole: whether pieces are whole graphs, of which a graph task wants one row each.
+        listing: the attribute that lists nodes whose rows are explained, see `Task`.
     """
 
     owner: Tensor
     graph: Tensor
     is_whole: bool
+    listing: str | None
 
     @classmethod
-    def of(cls, graph: TypedGraph, fields: Fields, level: str) -> _Pieces:
-        owner, is_whole = rows_of_nodes(graph, fields, level), level == "graph"
+    def of(cls, graph: TypedGraph, fields: Fields, task: Task) -> _Pieces:
+        owner, is_whole = rows_of_nodes(graph, fields, task.level), task.level == "graph"
         if graph.node_graph is None:
-            return cls(owner, owner.new_zeros(fields.num_instances), is_whole)
+            return cls(owner, owner.new_zeros(fields.num_instances), is_whole, task.rows)
         node_graph = graph.node_graph[fields.node]
         if is_whole:
             num_rows = max(fields.num_instances, int(owner.max()) + 1 if owner.numel() else 0)
             of_row = owner.new_zeros(num_rows)
             of_row[owner] = node_graph
-            return cls(owner, of_row, is_whole)
+            return cls(owner, of_row, is_whole, task.rows)
         key = owner * graph.num_graphs + node_graph  # edges may run between the graphs of a field
         found, owner = torch.unique(key, return_inverse=True)
-        return cls(owner, found % graph.num_graphs, is_whole)
+        return cls(owner, found % graph.num_graphs, is_whole, task.rows)
+
+    def have_all_nodes(self, graph: TypedGraph) -> bool:
+        """Whether no node of these graphs is missing."""
+        size = graph.by_graph[0].pointer.diff()
+        return int(size[self.graph].sum()) == self.owner.numel()
 
 
 def _is_whole(graph: TypedGraph, fields: Fields) -> bool:
@@ -192,6 +200,11 @@ def _cut(
     if not isinstance(value, Tensor):
         return _of_graphs(graph, None, key, value, pieces)
     if "index" in key or "face" in key:
+        if pieces.have_all_nodes(graph):
+            is_listing = key == pieces.listing
+            found = lists_of_nodes(graph, store._key, key, pieces.graph, is_listing=is_listing)
+            if found is not None:
+                return found
         raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
     if "edge" in key or "node" in key:  # of hyperedges, say: numbered by what edge_index holds
         raise CannotPack(f"{key} has one row neither for each node nor for each edge")

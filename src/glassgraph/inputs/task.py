@@ -13,6 +13,7 @@ from torch import Tensor
 
 from glassgraph.calling.precision import at_least_single
 from glassgraph.errors import ModelOutputError, TargetError, TaskError
+from glassgraph.inputs.rows import Rows, mean_rows, sum_rows
 
 Level = Literal["node", "graph", "edge"]
 Mode = Literal["multiclass_classification", "binary_classification", "regression"]
@@ -47,6 +48,12 @@ class Task:
         mode: ``"multiclass_classification"``, ``"binary_classification"`` or ``"regression"``.
         return_type: the model returns ``"raw"`` logits or values, ``"probs"`` or ``"log_probs"``.
         node_type: the explained node type of a heterogeneous graph.
+        rows: at level ``"graph"``, which rows of the output are a graph's prediction: None for one
+            row for each graph; ``"nodes"`` for one row for each node (the words of a sentence); or
+            the name of an attribute that lists nodes, such as ``"mention_index"``, or is a mask of
+            them, for the rows of these alone: the model returns a row for each node, or for each
+            node that is listed. The explained score is the sum over the rows of a graph, the loss
+            their mean; ``index=[(graph, row), ...]`` explains single rows.
         predicts: at level ``"edge"``, what the model returns one row for: ``"links"``, the columns
             of ``edge_label_index``, or ``"edges"``, those of ``edge_index``. None: links where the
             data have an ``edge_label_index`` or ``forward`` asks for one, else edges.
@@ -68,6 +75,7 @@ class Task:
     return_type: ReturnType = "raw"
     node_type: str | None = None
     predicts: Predicts | None = None
+    rows: str | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("level", Level), ("mode", Mode), ("return_type", ReturnType)):
@@ -82,6 +90,14 @@ class Task:
                 raise TaskError(f"predicts must be 'links' or 'edges'; got {self.predicts!r}")
             if self.level != "edge":
                 raise TaskError(f"predicts is for level 'edge'; this is level {self.level!r}")
+        if self.rows is not None:
+            if not isinstance(self.rows, str):
+                raise TaskError(
+                    f"rows must be 'nodes' or the name of an attribute that lists nodes; got "
+                    f"{self.rows!r}"
+                )
+            if self.level != "graph":
+                raise TaskError(f"rows is for level 'graph'; this is level {self.level!r}")
 
     @staticmethod
     def of(task: str | Task, **changes: Any) -> Task:
@@ -111,20 +127,30 @@ class Task:
 
 @dataclass(frozen=True)
 class Targets:
-    """The explained class of each instance, and what it is contrasted with.
+    """The explained class of each row of the output, and what it is contrasted with.
+
+    There are R rows, one for each of B instances unless ``rows`` says which belong to which.
 
     Attributes:
-        chosen: ``[B]`` class (or output column) that is explained.
-        contrast: ``[B]`` class it is held against, or None.
+        chosen: ``[R]`` class (or output column) that is explained.
+        contrast: ``[R]`` class it is held against, or None.
+        rows: the rows of each instance, where it may have several.
     """
 
     chosen: Tensor
     contrast: Tensor | None = None
+    rows: Rows | None = None
 
-    def take(self, position: Tensor) -> Targets:
-        """The targets at some positions."""
+    def rows_of(self, instances: Tensor) -> Tensor:
+        """Where the rows of some instances stand among the R rows."""
+        return instances if self.rows is None else self.rows.of(instances)
+
+    def take(self, instances: Tensor) -> Targets:
+        """The targets of some instances, in the order given; one may come several times."""
+        position = self.rows_of(instances)
         contrast = None if self.contrast is None else self.contrast[position]
-        return Targets(self.chosen[position], contrast)
+        rows = None if self.rows is None else self.rows.take(instances)
+        return Targets(self.chosen[position], contrast, rows)
 
 
 #: What the rows of a model's output stand for, and what to do where they do not.
@@ -132,7 +158,8 @@ _ROWS = {
     "node": "one row for each node; a model that returns one row per graph has task='graph', and "
     "for one that returns rows of a sampler's seed nodes data.batch_size says how many",
     "graph": "one row for each graph; pool the node rows, for example with "
-    "torch_geometric.nn.global_mean_pool(x, batch)",
+    "torch_geometric.nn.global_mean_pool(x, batch), or where rows of nodes are meant (a role for "
+    "each word of a sentence) say task=glassgraph.Task('graph', rows='nodes')",
     "edge": "one row for each column of edge_label_index; a model with one row for each edge of "
     "the graph has task=glassgraph.Task('edge', predicts='edges')",
     "edges": "one row for each edge of the graph; a model of links reads data.edge_label_index "
@@ -197,13 +224,25 @@ def probabilities(task: Task, output: Tensor) -> Tensor:
     return torch.cat([1 - output, output], dim=-1) if output.size(1) == 1 else output
 
 
+def explained_probability(task: Task, output: Tensor, targets: Targets) -> Tensor:
+    """Probability of the explained class ``[B]``, less that of its contrast; or the value.
+
+    The mean over the rows of an instance.
+    """
+    probability = probabilities(task, output)
+    value = probability.gather(1, targets.chosen.view(-1, 1)).squeeze(1)
+    if targets.contrast is not None:
+        value = value - probability.gather(1, targets.contrast.view(-1, 1)).squeeze(1)
+    return mean_rows(targets.rows, value)
+
+
 def predicted_class(task: Task, output: Tensor) -> Tensor:
     """The class ``[B]`` that the model predicts."""
     return probabilities(task, output).argmax(dim=-1)
 
 
 def decision(task: Task, output: Tensor, targets: Targets) -> Tensor:
-    """What a classifier decides about the explained class, ``[B]`` bool.
+    """What a classifier decides about the explained class of each row, ``[R]`` bool.
 
     Whether it is the predicted class; with a target ``(a, b)`` whether ``a`` is more probable than
     ``b``; of several labels whether it is more probable than not.
@@ -220,32 +259,39 @@ def decision(task: Task, output: Tensor, targets: Targets) -> Tensor:
 def stays(
     task: Task, output: Tensor, targets: Targets, reference: Tensor, tolerance: float
 ) -> Tensor:
-    """Whether outputs say what the reference says, ``[B]`` bool.
+    """Whether outputs say what the reference says in all rows of an instance, ``[B]`` bool.
 
     Args:
         task: the task.
-        output: ``[B, C]`` outputs.
+        output: ``[R, C]`` outputs.
         targets: the explained classes.
-        reference: ``[B, C]`` what they are held against.
+        reference: ``[R, C]`` what they are held against.
         tolerance: of a regression, how far the explained output may be off, as a share of its
             absolute value; a classifier has to come to the same `decision`.
     """
     if task.is_classification:
-        return decision(task, output, targets) == decision(task, reference, targets)
-    before = _column(task, reference, targets.chosen)
-    return (_column(task, output, targets.chosen) - before).abs() <= tolerance * before.abs()
+        same = decision(task, output, targets) == decision(task, reference, targets)
+    else:
+        before = _column(task, reference, targets.chosen)
+        same = (_column(task, output, targets.chosen) - before).abs() <= tolerance * before.abs()
+    return same if targets.rows is None else targets.rows.all(same)
 
 
 def resolve_targets(
-    task: Task, target: Target, output: Tensor, labels: Callable[[], Tensor]
+    task: Task,
+    target: Target,
+    output: Tensor,
+    labels: Callable[[], Tensor],
+    rows: Rows | None = None,
 ) -> Targets:
-    """Find the explained class of each of B instances.
+    """Find the explained class of each of R rows.
 
     Args:
         task: the task.
         target: what the user asked for.
-        output: ``[B, C]`` model output on the unchanged input.
-        labels: called only for ``"label"``; gives ``[B]`` labels or raises.
+        output: ``[R, C]`` model output on the unchanged input.
+        labels: called only for ``"label"``; gives ``[R]`` labels or raises.
+        rows: the rows of each instance, where it may have several.
 
     Raises:
         TargetError: if a class is out of range or the word is unknown.
@@ -270,7 +316,7 @@ def resolve_targets(
         )
     for classes in (chosen,) if contrast is None else (chosen, contrast):
         _check_range(task, output, classes)
-    return Targets(chosen, contrast)
+    return Targets(chosen, contrast, rows)
 
 
 def _everywhere(number: int, output: Tensor) -> Tensor:
@@ -345,11 +391,14 @@ def _column(task: Task, output: Tensor, classes: Tensor) -> Tensor:
 
 
 def score(task: Task, output: Tensor, targets: Targets) -> Tensor:
-    """The explained scalar of each instance, ``[B]``, in the model's own units."""
-    chosen = _column(task, output, targets.chosen)
-    if targets.contrast is None:
-        return chosen
-    return chosen - _column(task, output, targets.contrast)
+    """The explained scalar of each instance, ``[B]``, in the model's own units.
+
+    Of an instance with several rows it is the sum of theirs.
+    """
+    found = _column(task, output, targets.chosen)
+    if targets.contrast is not None:
+        found = found - _column(task, output, targets.contrast)
+    return sum_rows(targets.rows, found)
 
 
 def _log_probability(task: Task, output: Tensor, classes: Tensor) -> Tensor:
@@ -362,14 +411,18 @@ def _log_probability(task: Task, output: Tensor, classes: Tensor) -> Tensor:
 
 
 def loss(task: Task, output: Tensor, targets: Targets, reference: Tensor) -> Tensor:
-    """What a learned mask minimizes, ``[B]``.
+    """What a learned mask minimizes, ``[B]``; the mean over the rows of an instance.
 
     Args:
         task: the task.
-        output: ``[B, C]`` output under the mask.
+        output: ``[R, C]`` output under the mask.
         targets: the explained classes.
-        reference: ``[B, C]`` output without a mask (used by regression alone).
+        reference: ``[R, C]`` output without a mask (used by regression alone).
     """
+    return mean_rows(targets.rows, _row_loss(task, output, targets, reference))
+
+
+def _row_loss(task: Task, output: Tensor, targets: Targets, reference: Tensor) -> Tensor:
     if task.mode == "regression":
         distance = _column(task, output, targets.chosen) - _column(task, reference, targets.chosen)
         return distance.square()

@@ -51,11 +51,12 @@ from glassgraph.errors import (
     TaskError,
     UnsupportedModelError,
 )
-from glassgraph.inputs.task import Targets, Task, decision, probabilities
+from glassgraph.inputs.rows import mean_rows
+from glassgraph.inputs.task import Task, decision, explained_probability
 from glassgraph.metrics.removal import Removal, Selection, check_removal, delete, shut
 from glassgraph.metrics.scores import Level, Ranking, rank_edges, read_levels
+from glassgraph.results.again import explained_again
 from glassgraph.results.explanation import Explanations
-from glassgraph.results.records import LocalExplanation
 
 #: Memory that one batch of instances may take, in bytes.
 DEFAULT_MEMORY_BUDGET = 1 << 30
@@ -221,8 +222,7 @@ def measure(
     check_same_data(explanations, graph.num_nodes, graph.num_edges)
     every = [explanations.local(i) for i in range(len(explanations))]
     locals_ = [local for local in every if local.edge_id.numel()]
-    instances = preparation.instances([local.index for local in locals_])
-    targets = explained_targets(locals_, graph.device)
+    instances, targets = explained_again(locals_, preparation)
     selection = Selection.of(rank_edges(locals_, graph, ranking), levels)
     num_states = 2 * len(levels)
     drop = torch.zeros(num_states, len(locals_), dtype=torch.float64)
@@ -237,12 +237,14 @@ def measure(
             else:
                 outputs = delete(preparation, instances, batch, position, selection, memory_budget)
             asked, at = targets.take(position), position.cpu()
-            before = _explained(batch.task, batch.reference, asked)
-            after = [_explained(batch.task, output, asked) for output in outputs]
+            before = explained_probability(batch.task, batch.reference, asked)
+            after = [explained_probability(batch.task, output, asked) for output in outputs]
             drop[:, at] = torch.stack([before - value for value in after]).double().cpu()
             if batch.task.is_classification:
-                right = decision(batch.task, batch.reference, asked).double()
-                still = [decision(batch.task, output, asked).double() for output in outputs]
+                right, *still = [
+                    mean_rows(asked.rows, decision(batch.task, output, asked).double())
+                    for output in (batch.reference, *outputs)
+                ]
                 lost[:, at] = torch.stack([right - value for value in still]).double().cpu()
     half, count = len(levels), selection.ranked.count.cpu()
     return FidelityResult(
@@ -257,24 +259,6 @@ def measure(
         sparsity=1 - selection.num_kept.cpu().double() / count,
         num_without_edges=len(every) - len(locals_),
     )
-
-
-def explained_targets(locals_: Sequence[LocalExplanation], device: torch.device) -> Targets:
-    """The classes that explanations are about."""
-    pairs = [
-        (local.target, -1) if isinstance(local.target, int) else local.target for local in locals_
-    ]
-    chosen, contrast = torch.tensor(pairs, dtype=torch.long, device=device).view(-1, 2).t()
-    return Targets(chosen, contrast if bool((contrast >= 0).any()) else None)
-
-
-def _explained(task: Task, output: Tensor, targets: Targets) -> Tensor:
-    """``f``, ``[b]``."""
-    probability = probabilities(task, output)
-    value = probability.gather(1, targets.chosen.view(-1, 1)).squeeze(1)
-    if targets.contrast is None:
-        return value
-    return value - probability.gather(1, targets.contrast.view(-1, 1)).squeeze(1)
 
 
 def check_same_data(explanations: Explanations, num_nodes: int, num_edges: int) -> None:

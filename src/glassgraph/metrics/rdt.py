@@ -46,10 +46,10 @@ from glassgraph.inputs.task import Task, stays
 from glassgraph.metrics.fidelity import (
     DEFAULT_MEMORY_BUDGET,
     check_same_data,
-    explained_targets,
     recorded_task,
 )
 from glassgraph.metrics.scores import node_scores
+from glassgraph.results.again import explained_again
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.records import LocalExplanation
 
@@ -132,8 +132,7 @@ def rdt_fidelity(
         graph = preparation.graph
         check_same_data(explanations, graph.num_nodes, graph.num_edges)
         every = [explanations.local(position) for position in range(len(explanations))]
-        instances = preparation.instances([local.index for local in every])
-        targets = explained_targets(every, graph.device)
+        instances, targets = explained_again(every, preparation)
         found = torch.zeros(len(every), dtype=torch.double)
         batches = preparation.batches(instances, targets.chosen, memory_budget)
         for position, batch in batches if every else ():
@@ -180,7 +179,11 @@ def _measure(
 
         output = variants.with_features(instance, fill)
         same = stays(
-            batch.task, output, batch.targets.take(instance), batch.reference[instance], tolerance
+            batch.task,
+            output,
+            batch.targets.take(instance),
+            batch.reference_of(instance),
+            tolerance,
         )
         found[number] = same.double().mean().cpu()
     return found

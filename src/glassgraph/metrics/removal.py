@@ -30,8 +30,9 @@ from torch import Tensor
 
 from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
-from glassgraph.core.batch import InstanceBatch, output_rows, select_rows
+from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
+from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.prepare import Preparation
 from glassgraph.errors import UnknownMetricError
 from glassgraph.inputs.instances import Instances
@@ -97,7 +98,7 @@ def delete(
     selection: Selection,
     budget: int,
 ) -> Tensor:
-    """Outputs ``[2K, b, C]`` of the model on graphs without the missing edges.
+    """Outputs ``[2K, R, C]`` of the model on graphs without the missing edges.
 
     Args:
         preparation: model and graph.
@@ -110,28 +111,29 @@ def delete(
     Raises:
         UnknownMetricError: if the graph cannot be rebuilt without an edge.
     """
-    width = batch.reference.size(1)
-    found = batch.reference.new_empty(2 * selection.num_kept.size(0), position.numel(), width)
+    found = batch.reference.new_empty(2 * selection.num_kept.size(0), *batch.reference.shape)
     done = torch.zeros(position.numel(), dtype=torch.bool, device=position.device)
     if not batch.is_whole:
         for rows, fields in _surroundings(preparation, instances, position, budget):
             chosen = instances.take(position[rows])
-            if not _is_reproduced(preparation, fields, chosen, batch.reference[rows]):
+            if not _is_reproduced(preparation, fields, chosen, batch.reference_of(rows)):
                 continue
+            at = batch.targets.rows_of(rows)
             for state, present in enumerate(selection.states(position[rows], fields)):
-                found[state, rows] = _run(preparation, _keep(fields, present), chosen)
+                found[state, at] = _run(preparation, _keep(fields, present), chosen)
             done[rows] = True
     for row in (~done).nonzero().view(-1):
         rows = row.view(1)
         chosen = instances.take(position[rows])
         fields = _full(preparation, chosen)
-        if not _is_reproduced(preparation, fields, chosen, batch.reference[rows]):
+        if not _is_reproduced(preparation, fields, chosen, batch.reference_of(rows)):
             raise UnknownMetricError(
                 "removal='delete' cannot rebuild the graph for this model (it reads something that "
                 "does not follow edge_index); use removal='shut'"
             )
+        at = batch.targets.rows_of(rows)
         for state, present in enumerate(selection.states(position[rows], fields)):
-            found[state, rows] = _run(preparation, _keep(fields, present), chosen)
+            found[state, at] = _run(preparation, _keep(fields, present), chosen)
     return found
 
 
@@ -175,11 +177,11 @@ def _keep(fields: Fields, present: Tensor) -> Fields:
 
 
 def _run(preparation: Preparation, fields: Fields, chosen: Instances) -> Tensor:
-    """The model's plain output ``[b, C]`` on fields as they are."""
+    """The model's plain output ``[R, C]`` on fields as they are."""
     graph, task = preparation.graph, preparation.task
     packed = pack(graph, fields, preparation.model_call, task, chosen.index)
     result = preparation.model_call(packed.data)
-    rows = output_rows(graph, fields, packed, task)
+    rows = output_rows(graph, fields, packed, task, chosen.rows)
     return select_rows(task, result, rows, fields.num_instances)
 
 

@@ -130,6 +130,7 @@ def _of_one(run: Explanation | HeteroExplanation, level: ScoreLevel, name: str) 
     else:
         score = local.layer_edge_score.double()
     target, contrast = local.target if isinstance(local.target, tuple) else (local.target, -1)
+    target = -1 if target is None else target
     edge, node = local.edge_id, local.node_id
     if local.edge_type is not None and local.node_type is not None:
         edge = edge + _starts(run, local.edge_type, is_node=False)

@@ -262,6 +262,8 @@ def _what(local: LocalLike) -> str:
 
 def _target(local: LocalLike) -> str:
     target = local.target
+    if target is None:
+        return "the classes of its rows"
     if isinstance(target, int):
         return f"class {target}"
     return f"class {target[0]} rather than {target[1]}"

@@ -181,8 +181,8 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
     target = local.target
     return {
         "structure": structure,
-        "target": target if isinstance(target, int) else list(target),
-        "prediction": _numbers(local.prediction.reshape(-1)),
+        "target": list(target) if isinstance(target, tuple) else target,
+        "prediction": [] if local.prediction.dim() > 1 else _numbers(local.prediction.reshape(-1)),
         "edges": _numbers(edges),
         "layers": _rows(layers),
         "nodes": _numbers(nodes),

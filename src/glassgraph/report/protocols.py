@@ -29,12 +29,12 @@ class LocalLike(Protocol):
         """Which graph of the user's list (0 for one graph)."""
 
     @property
-    def target(self) -> int | tuple[int, int]:
-        """The explained class, or (a, b) for "a rather than b"."""
+    def target(self) -> int | tuple[int, int] | None:
+        """The explained class, or (a, b) for "a rather than b"; None where rows have several."""
 
     @property
     def prediction(self) -> Tensor:
-        """[C] probabilities (classification) or values (regression)."""
+        """[C] probabilities (classification) or values (regression); [rows, C] of many rows."""
 
     @property
     def label(self) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.results.records import Part, Table
+from glassgraph.results.records import ROWS, Part, Table
 
 #: More nodes, edges or graphs than this fit no memory.
 _MOST = 1 << 40
@@ -251,11 +251,28 @@ def _check_instances(part: Part, sizes: Sizes, instances: int) -> None:
         raise Damage("index names other graphs than graph")
     if sizes.level == "node" and sizes.first_node is not None and instances:
         _check_seeds(part, sizes.first_node)
-    classes = max(2, part.prediction.size(1))
-    _check_range("target", part.target, 0, classes)
+    several = part.tables.get(ROWS)
+    shown = part.prediction if several is None else _answers(several)
+    classes = max(2, shown.size(1))
+    _check_range("target", part.target, 0 if several is None else -1, classes)
     _check_range("contrast", part.contrast, -1, classes)
     if bool((part.position.diff() <= 0).any()):
         raise Damage("position does not rise")
+
+
+def _answers(rows: Table) -> Tensor:
+    """The predictions ``[r, C]`` of rows, whose targets are classes."""
+    names = ("row", "target", "contrast", "label", "prediction")
+    lost = [name for name in names if name not in rows.values]
+    if lost or "node" not in rows.nodes:
+        raise Damage(f"the rows of instances lack {', '.join(lost) or 'their nodes'}")
+    shown = rows.values["prediction"]
+    if shown.dim() != 2:
+        raise Damage(f"predictions of rows have shape {tuple(shown.shape)}")
+    _check_finite("prediction", shown, is_infinite_right=True)
+    for name, least in (("target", 0), ("contrast", -1)):
+        _check_range(name, rows.values[name], least, max(2, shown.size(1)))
+    return shown
 
 
 def _check_seeds(part: Part, first_node: int) -> None:

@@ -67,14 +67,17 @@ def _describe(
     device: torch.device,
 ) -> None:
     """Add what PyG's metrics read: index, target, prediction, names of model arguments."""
-    classes = local.target if isinstance(local.target, int) else local.target[0]
+    classes = local.target[0] if isinstance(local.target, tuple) else local.target
     explanation.local = local
     if contents.level == "node":
         # PyG keeps a target for every node; only the explained one is meaningful here.
         target = torch.full((num_nodes,), -1, dtype=torch.long, device=device)
         node = int(local.seeds[0])  # within its graph, where several were given
+        assert classes is not None
         target[node] = classes
         explanation.index = node
+    elif local.rows is not None:
+        target = local.rows["target"].to(device)
     else:
         target = torch.tensor([classes], device=device)
     explanation.target = target

@@ -21,7 +21,7 @@ def html_table(title: str, level: str, instances: Sequence[LocalExplanation], to
         total: how many there are.
     """
     rows = [
-        f"<tr><td>{local.index}</td><td>{html.escape(str(local.target))}</td>"
+        f"<tr><td>{local.index}</td><td>{html.escape(_target(local))}</td>"
         f"<td>{html.escape(_top_edges(local))}</td></tr>"
         for local in instances
     ]
@@ -30,6 +30,10 @@ def html_table(title: str, level: str, instances: Sequence[LocalExplanation], to
         f"<p><b>{html.escape(title)}</b></p><table><tr><th>{level}</th>"
         f"<th>target</th><th>top edges</th></tr>{''.join(rows)}</table>{more}"
     )
+
+
+def _target(local: LocalExplanation) -> str:
+    return "of each row" if local.target is None else str(local.target)
 
 
 def _top_edges(local: LocalExplanation) -> str:

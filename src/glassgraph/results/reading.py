@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.results.contents import Contents
-from glassgraph.results.records import LocalExplanation, Part, Table
+from glassgraph.results.records import ROWS, LocalExplanation, Part, Table
 from glassgraph.results.truth import edge_truth, node_truth
 from glassgraph.results.type_names import edge_type_words
 
@@ -39,11 +39,15 @@ class InstanceReader:
         contrast, target, label = (
             int(column[row]) for column in (part.contrast, part.target, part.label)
         )
+        tables = {
+            name: _table(table, row, node[order], order) for name, table in part.tables.items()
+        }
+        rows = tables.get(ROWS)
         return LocalExplanation(
             index=int(part.index[row]),
             graph=int(part.graph[row]),
-            target=target if contrast < 0 else (target, contrast),
-            prediction=part.prediction[row],
+            target=_target(target, contrast),
+            prediction=part.prediction[row] if rows is None else rows["prediction"],
             label=None if label < 0 else label,
             **self._names(part, row, node, edge),
             edge_index=_edge_index(part, edges, node, order),
@@ -56,9 +60,7 @@ class InstanceReader:
             **self._truth(part.seed[row], node, edge),
             total=None if part.total is None else float(part.total[row]),
             **_walks(part, row, node[order], order),
-            tables={
-                name: _table(table, row, node[order], order) for name, table in part.tables.items()
-            },
+            tables=tables,
             remark=(part.remark[row] or None) if part.remark else None,
         )
 
@@ -133,6 +135,12 @@ class InstanceReader:
             "edge_truth": None if edges is None else edges.cpu(),
             "node_truth": None if nodes is None else nodes.cpu(),
         }
+
+
+def _target(target: int, contrast: int) -> int | tuple[int, int] | None:
+    if target < 0:
+        return None
+    return target if contrast < 0 else (target, contrast)
 
 
 def _edge_index(part: Part, edges: slice, node: Tensor, order: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor
 
+#: Of instances with several rows of output: node, row, target, contrast, label, prediction.
+ROWS = "rows"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -107,10 +110,11 @@ class Part:
         position: ``[b]`` place of each instance in the whole, ascending.
         index: ``[b]`` the user's number of each instance.
         graph: ``[b]`` which of the user's graphs.
-        target: ``[b]`` explained class.
+        target: ``[b]`` explained class; -1 where the rows of an instance have several.
         contrast: ``[b]`` class it is held against, -1 for none.
         label: ``[b]`` label, -1 for none.
-        prediction: ``[b, C]`` probabilities, or values of a regression.
+        prediction: ``[b, C]`` probabilities, or values of a regression; ``[b, 0]`` where instances
+            have several rows, whose predictions are in the table `ROWS`.
         seed: ``[b, S]`` flat nodes each instance is about.
         node_instance, node: ``[n]`` local instance and flat node.
         edge_instance, edge: ``[e]`` local instance and flat edge.
@@ -217,8 +221,10 @@ class LocalExplanation:
     Attributes:
         index: the user's number of the instance: node, graph, or column of ``edge_label_index``.
         graph: which graph of the user's list.
-        target: explained class, or the pair (a, b) "why a rather than b".
-        prediction: ``[C]`` probabilities, or values of a regression.
+        target: explained class, or the pair (a, b) "why a rather than b"; None where the rows of
+            the instance have several, see `rows`.
+        prediction: ``[C]`` probabilities, or values of a regression; of an instance with several
+            rows ``[rows, C]``.
         label: the label, where the data have one.
         seeds: nodes the instance is about.
         node_id: ``[n]`` the user's node ids (within the type, on heterogeneous graphs).
@@ -256,7 +262,7 @@ class LocalExplanation:
 
     index: int
     graph: int
-    target: int | tuple[int, int]
+    target: int | tuple[int, int] | None
     prediction: Tensor
     label: int | None
     seeds: Tensor
@@ -276,6 +282,15 @@ class LocalExplanation:
     walk_scores: Tensor | None = None
     tables: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     remark: str | None = None
+
+    @property
+    def rows(self) -> dict[str, Tensor] | None:
+        """What is explained of each row, of an instance that has several (`glassgraph.Task`).
+
+        Columns ``node`` (position in ``node_id``), ``row`` (number within the graph), ``target``,
+        ``contrast`` and ``label`` (-1 for none), ``prediction [rows, C]``; None for other tasks.
+        """
+        return self.tables.get(ROWS)
 
     @property
     def absorbed(self) -> float | None:

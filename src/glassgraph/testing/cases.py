@@ -73,6 +73,7 @@ class Case:
         return_type: what the model returns.
         target: the explained class.
         columns: how many numbers the model returns for a prediction.
+        rows: which rows a graph's prediction has, see `Task`.
     """
 
     kind: str
@@ -81,10 +82,12 @@ class Case:
     return_type: str = "raw"
     target: Target = None
     columns: int = 3
+    rows: str | None = None
 
     def __str__(self) -> str:
         target = "predicted" if self.target is None else str(self.target).replace(" ", "")
-        return f"{self.kind}-{self.level}-{self.mode.split('_')[0]}-{self.return_type}-{target}"
+        level = self.level if self.rows is None else f"{self.level}_{self.rows}"
+        return f"{self.kind}-{level}-{self.mode.split('_')[0]}-{self.return_type}-{target}"
 
     @property
     def index(self) -> list[int]:
@@ -102,13 +105,19 @@ class Case:
 
     def task(self) -> Task:
         """The task."""
-        return Task(self.level, self.mode, self.return_type)  # type: ignore[arg-type]
+        return Task(self.level, self.mode, self.return_type, rows=self.rows)  # type: ignore[arg-type]
+
+    @property
+    def _pools(self) -> bool:
+        """Whether the model returns one row for each graph."""
+        return self.level == "graph" and self.rows is None
 
     def model(self, seed: int = 0) -> Net:
         """The model with random weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # noqa: TID251 - layers offer no other way
-            net = Net(self.kind, self.level, self.mode, self.return_type, self.columns)
+            level = "node" if self.rows is not None else self.level
+            net = Net(self.kind, level, self.mode, self.return_type, self.columns)
             net.double()
             with torch.no_grad():
                 for buffer in (net.norm.running_mean, net.norm.running_var):
@@ -123,7 +132,8 @@ class Case:
         if self.level == "graph":
             graphs = [graph(size, edges, draw) for size, edges in ((7, 13), (5, 11), (11, 29))]
             for each in graphs:
-                each.y = torch.randint(classes, (1,), generator=draw)
+                num_rows = 1 if self._pools else each.num_nodes
+                each.y = torch.randint(classes, (num_rows,), generator=draw)
             return [self._attributed(each, draw) for each in graphs]
         data = self._attributed(graph(NODES, EDGES, draw), draw)
         if self.level == "node":
@@ -155,7 +165,7 @@ class Case:
         arguments: dict[str, Any] = {}
         if name is not None and data.get(name) is not None:
             arguments[name] = data[name]
-        if self.level == "graph":
+        if self._pools:
             batch = data.get("batch")
             arguments["batch"] = torch.zeros(data.num_nodes).long() if batch is None else batch
         elif self.level == "edge":
@@ -214,11 +224,13 @@ def _cases() -> tuple[Case, ...]:
             (binary, "log_probs", 0, 1),
         ],
     }
-    return tuple(
+    several_rows = Case("gat", "graph", multiclass, "raw", None, 3, rows="nodes")
+    found = [
         Case(kind, level, mode, return_type, target, columns)
-        for level, found in setups.items()
-        for kind, (mode, return_type, target, columns) in zip(KINDS, found, strict=True)
-    )
+        for level, setup in setups.items()
+        for kind, (mode, return_type, target, columns) in zip(KINDS, setup, strict=True)
+    ]
+    return (*found, several_rows)
 
 
 #: Every kind of layer at every level.
@@ -245,7 +257,8 @@ def every_mode_and_target() -> list[Case]:
 def holds(scope: Scope, case: Case) -> bool:
     """Whether a case is within what a method can explain."""
     return (
-        (case.kind == "gat" or not scope.needs_attention)
+        (case.rows is None or scope.many_rows)
+        and (case.kind == "gat" or not scope.needs_attention)
         and case.level in scope.levels
         and case.return_type in scope.return_types
     )

@@ -80,7 +80,11 @@ class CAM(Explainer, kw_only=False):
         source="Zhou et al. 2016, arXiv:1512.04150; Pope et al. 2019",
     )
     scope = Scope(
-        levels=("graph",), return_types=("raw",), heterogeneous=False, names_receivers=True
+        levels=("graph",),
+        return_types=("raw",),
+        many_rows=False,
+        heterogeneous=False,
+        names_receivers=True,
     )
     test_settings: ClassVar[Mapping[str, Any]] = {"relu": False}
 

@@ -116,7 +116,7 @@ class CausalScreening(BlackBoxExplainer):
 
     def _value(self, batch: InstanceBatch, output: Tensor, instance: Tensor) -> Tensor:
         """``[K]`` what the explained prediction says."""
-        reference = batch.reference[instance]
+        reference = batch.reference_of(instance)
         return -task.loss(batch.task, output, batch.targets.take(instance), reference)
 
     def _drawn(self, batch: InstanceBatch, growth: Growth, item: Tensor, turn: int) -> Tensor:

@@ -202,7 +202,7 @@ class Zorro(BlackBoxExplainer):
         sizes = torch.tensor([ask.size for ask in asks], device=batch.device)
         of_ask = torch.tensor([ask.scene.instance for ask in asks], device=batch.device)
         instance = of_ask.repeat_interleave(sizes)
-        reference, targets = batch.reference[instance], batch.targets.take(instance)
+        reference, targets = batch.reference_of(instance), batch.targets.take(instance)
         says = stays(batch.task, output, targets, reference, self.tolerance)
         return torch.split(says, sizes.tolist())
 

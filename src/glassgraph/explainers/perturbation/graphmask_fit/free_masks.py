@@ -168,6 +168,8 @@ def _explained_distance(batch: InstanceBatch, kind: Divergence, output: Tensor) 
         return distance
     if batch.targets.contrast is not None:
         asked = torch.zeros_like(asked)
+    if batch.targets.rows is not None:
+        asked = batch.targets.rows.all(asked)
     loss = task.loss(batch.task, output, batch.targets, batch.reference)
     return torch.where(asked, distance, loss)
 

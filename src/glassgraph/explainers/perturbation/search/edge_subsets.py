@@ -88,7 +88,8 @@ class Subsets:
         gates[slot] = mask
         gates = gates.view(-1, self.num_layers, self.width)
         gates = gates[copies.edge_instance, :, _within(copies)].t().to(self.batch.dtype)
-        return copies.output(gates[0] if self.num_layers == 1 else gates.contiguous())[slot]
+        output = copies.output(gates[0] if self.num_layers == 1 else gates.contiguous())
+        return output[copies.targets.rows_of(slot)]
 
     def _fits(self, need: Tensor, have: Tensor) -> bool:
         """Whether copies serve, and are not many more than needed."""
@@ -112,7 +113,7 @@ class Subsets:
             return self.batch.take(owner)
         try:
             copies = self.batch.take(owner)
-            return copies if are_apart(copies, self.batch.reference[owner]) else None
+            return copies if are_apart(copies, self.batch.reference_of(owner)) else None
         except Exception as error:  # noqa: BLE001 - a model for one graph at a time
             let_through(error)
             return None

@@ -39,7 +39,9 @@ class KeptPrediction:
         score = task.score(batch.task, output, batch.targets.take(everyone))
         self.full, self._empty = score[::2], score[1::2]
         self.rounding = torch.finfo(score.dtype).eps ** 0.75 * score.abs().view(-1, 2).amax(dim=1)
-        self._first_decision = self._decision(everyone, output, score)[::2]
+        is_full = torch.arange(0, everyone.numel(), 2, device=items.device)
+        of_full = batch.targets.take(everyone).rows_of(is_full)
+        self._first_decision = self._decision(everyone, output)[of_full]
         self.needs_none = self._stays(everyone, output, score)[1::2]
 
     def evaluate(self, instance: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,18 +62,15 @@ class KeptPrediction:
     def _stays(self, instance: Tensor, output: Tensor, score: Tensor) -> Tensor:
         stays = torch.ones_like(score, dtype=torch.bool)
         if self._batch.task.is_classification:
-            stays &= self._decision(instance, output, score) == self._first_decision[instance]
+            targets = self._batch.targets
+            first = self._first_decision[targets.rows_of(instance)]
+            same = self._decision(instance, output) == first
+            stays &= same if targets.rows is None else targets.rows.take(instance).all(same)
         if self._keep is not None:
             loss = (1 - self._keep) * (self.full - self._empty)[instance].abs()
             stays &= (score - self.full[instance]).abs() <= loss + self.rounding[instance]
         return stays
 
-    def _decision(self, instance: Tensor, output: Tensor, score: Tensor) -> Tensor:
-        """Whether a classifier decides for the explained class."""
-        kind, targets = self._batch.task, self._batch.targets.take(instance)
-        if targets.contrast is not None:
-            return score > 0
-        if kind.mode == "binary_classification" and output.size(1) > 1:  # of several labels
-            chances = task.probabilities(kind, output)
-            return chances.gather(1, targets.chosen.view(-1, 1)).squeeze(1) > 0.5
-        return task.predicted_class(kind, output).eq(targets.chosen)
+    def _decision(self, instance: Tensor, output: Tensor) -> Tensor:
+        """Whether a classifier decides for the explained class, for each row of the output."""
+        return task.decision(self._batch.task, output, self._batch.targets.take(instance))

@@ -20,6 +20,7 @@ from glassgraph.explainers.surrogate.graphical_model.perturbation import (
     PerturbationMode,
 )
 from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import probabilities
 
 
@@ -84,7 +85,8 @@ def draw_samples(
     drawn, targets = sampling.perturb(batch, stream, may_change), batch.targets
     found = torch.cat(list(drawn.outputs(Variants(batch, sampling.budget))))
     fall = drop(batch.task, batch.reference, found, targets.chosen, targets.contrast)
-    target = has_changed(batch.task, fall.t(), sampling.min_drop).to(torch.int8)
+    mean_fall = mean_rows(targets.rows, fall.t())
+    target = has_changed(batch.task, mean_fall, sampling.min_drop).to(torch.int8)
     code = drawn.is_perturbed.to(torch.int8)
     return Samples(code, target, independence_tests(code, target[batch.node_instance]))
 
