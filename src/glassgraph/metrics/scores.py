@@ -18,20 +18,19 @@ edge that the user's ``edge_index`` lists first, so the same scores always selec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from glassgraph.errors import ExplanationFileError, UnknownMetricError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.records import LocalExplanation, Part
+from glassgraph.results.edge_scores import Ranking as Ranking
+from glassgraph.results.edge_scores import one_per_edge
+from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
-
-#: ``"signed"``: evidence against the prediction comes last; ``"absolute"``: by size alone.
-Ranking = Literal["signed", "absolute"]
 
 #: Rank of an edge that an explanation says nothing about: never selected.
 UNRANKED = torch.iinfo(torch.int64).max
@@ -112,26 +111,6 @@ def _one_per_edge(local: LocalExplanation) -> Tensor:
     if score is None:
         raise UnknownMetricError(f"instance {local.index} has no scores to measure")
     return score
-
-
-def one_per_edge(found: LocalExplanation | Part, ends: Callable[[], Tensor]) -> Tensor | None:
-    """One score for each edge, ``[e]``: its own, that of its best layer, or the mean of its ends.
-
-    Args:
-        found: scores of one explanation, or of several.
-        ends: ``[2, e]`` rows of the node scores that belong to the ends of each edge.
-
-    Returns:
-        None if there are no scores.
-    """
-    if found.edge_score is not None:
-        return found.edge_score
-    if found.layer_edge_score is not None:
-        return found.layer_edge_score.amax(dim=0)
-    node = found.node_score
-    if node is None and found.feature_score is not None:
-        node = found.feature_score.nansum(dim=1)
-    return None if node is None else node[ends()].double().mean(dim=0)
 
 
 @dataclass(frozen=True)

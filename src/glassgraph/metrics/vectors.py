@@ -19,9 +19,10 @@ from torch import Tensor
 
 from glassgraph.core.edges import parallel_rank
 from glassgraph.errors import ExplanationFileError, InstanceError, UnknownMetricError
-from glassgraph.metrics.scores import edge_scores, one_per_edge
+from glassgraph.metrics.scores import edge_scores
+from glassgraph.results.edge_scores import edges_of_part
 from glassgraph.results.explanation import Explanation, Explanations, HeteroExplanation
-from glassgraph.results.records import LocalExplanation, Part
+from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
 
 #: One score for each edge, or one for each edge at each layer.
@@ -165,25 +166,6 @@ def _no_layers(name: str) -> UnknownMetricError:
         "method that scores layers (edge_gradients, occlusion and gnn_explainer with "
         "layerwise=True, ...)"
     )
-
-
-def edges_of_part(part: Part, method: str) -> Tensor:
-    """One score for each edge of a part, ``[e]``, as `edge_scores` reads one explanation.
-
-    Raises:
-        UnknownMetricError: if there are no scores.
-    """
-
-    def ends() -> Tensor:
-        width = int(part.node.max()) + 1 if part.node.numel() else 1
-        key, order = (part.node_instance * width + part.node).sort()
-        both = torch.stack([part.source, part.destination])
-        return order[torch.searchsorted(key, part.edge_instance * width + both)]
-
-    score = one_per_edge(part, ends)
-    if score is None:
-        raise UnknownMetricError(f"the explanations of {method} have no scores to measure")
-    return score
 
 
 def in_order(explanations: Explanations, name: str) -> Tensor:

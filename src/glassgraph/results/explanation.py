@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from glassgraph.inputs.graph import TypedGraph
+from glassgraph.results.aggregate import Bootstrap, aggregate_messages
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.drawing import plot_explanation, write_report
+from glassgraph.results.edge_scores import Ranking
 from glassgraph.results.frames import edge_frame, table_frame, walk_frame
 from glassgraph.results.masks import dense_explanation
 from glassgraph.results.notebook import NUM_ROWS, html_table
@@ -225,6 +227,75 @@ class Explanations(Sequence[Explanation]):
             raise KeyError(f"{self.method} made no table {name!r}; it made {tables or 'none'}")
         of_parts = [part.tables[name] for part in self.parts if name in part.tables]
         return table_frame(self._locals(), name, {key for table in of_parts for key in table.nodes})
+
+    def aggregate(
+        self,
+        by: str | Sequence[str],
+        *,
+        columns: Mapping[str, Any] | None = None,
+        threshold: float | None = None,
+        top_share: float | None = None,
+        ranking: Ranking = "signed",
+        confidence: float = 0.95,
+        samples: int = 1000,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Which messages are kept, and how they score, by layer, relation, class, ...
+
+        A message is an edge at a layer, or an edge where the method scores edges once; those that
+        cannot reach their prediction do not count.
+
+        Args:
+            by: one or several of ``"layer"``; ``"edge_type"``, ``"source_type"``,
+                ``"destination_type"``; ``"target"``, ``"label"``, ``"predicted"``, ``"correct"``,
+                ``"graph"``, ``"index"``, ``"position"``; ``"truth"``; any attribute of the data's
+                edges (numbers or words); any of its nodes after ``source_`` or ``destination_``;
+                keys of ``columns``. An empty list gives one row.
+            columns: columns of your own by name: a value for each edge of the data (a tensor, an
+                array, a list; of several graphs a list of these, of edge types a dictionary), or a
+                function of a `LocalExplanation` that returns ``[e]``.
+            threshold: messages with a greater score are kept; by default the method's own.
+            top_share: or: this share of each prediction's messages is kept, the best ones.
+            ranking: ``"signed"`` or ``"absolute"`` scores.
+            confidence: of the intervals.
+            samples: draws of instances that they come from.
+            seed: of the draws.
+
+        Returns:
+            One row for each group that has messages: the columns of ``by``; ``count`` of messages;
+            ``kept``, the share of them that is kept; ``share_of_kept``, the group's share of
+            everything kept; ``mean_score``; each of the three with the ends of its interval,
+            ``_low`` and ``_high``; ``instances``, the number of predictions that have such
+            messages. NaN where something does not exist: what is kept where neither method nor
+            arguments say, the interval of a group within one instance.
+
+        Raises:
+            HyperParameterError: for an unknown column, or arguments out of range.
+            GraphError: if a column has not one value for each edge.
+            ExplanationFileError: if a column is read from data that were not stored.
+            UnknownMetricError: if there are no scores, or some are not finite.
+
+        Example:
+            >>> import torch
+            >>> import glassgraph as gg
+            >>> from torch_geometric.data import Data
+            >>> from torch_geometric.nn import GCN
+            >>> edges = torch.tensor([[0, 1, 2], [1, 2, 0]])
+            >>> data = Data(x=torch.rand(3, 4), edge_index=edges, relation=["has", "is", "has"])
+            >>> found = gg.explain(GCN(4, 8, 2, 2), data, "saliency", task="node", progress=False)
+            >>> table = found.aggregate("relation", top_share=0.5)
+            >>> table[["relation", "count", "instances"]].values.tolist()
+            [['has', 4, 3], ['is', 2, 2]]
+        """
+        return aggregate_messages(
+            self,
+            by,
+            columns or {},
+            threshold=threshold,
+            top_share=top_share,
+            ranking=ranking,
+            bootstrap=Bootstrap(confidence, samples, seed),
+        )
 
     def walks_frame(self) -> pd.DataFrame:
         """One row per walk: instance, rank from 0, the nodes at its positions, score."""

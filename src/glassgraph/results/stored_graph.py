@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,12 @@ from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.damage import Damage, check_number
 from glassgraph.results.type_names import stored_name, stored_names
 
+#: Ending of attributes that are words, kept as the bytes of their JSON.
+_WORDS = "|words"
+
 
 def graph_tensors(graph: TypedGraph) -> dict[str, Tensor]:
-    """All tensors of the user's graph(s), named ``graph|store|attribute``.
+    """All tensors and words of the user's graph(s), named ``graph|store|attribute``.
 
     The store is a type's name, see `stored_name`, or empty for the graph itself.
     """
@@ -34,6 +38,8 @@ def graph_tensors(graph: TypedGraph) -> dict[str, Tensor]:
                 if isinstance(value, Tensor):
                     plain = value.detach().cpu().contiguous().clone()
                     found[f"{number}|{name}|{attribute}"] = plain
+                elif _is_words(value):
+                    found[f"{number}|{name}|{attribute}{_WORDS}"] = _encoded(value)
         for name, size in sizes.items():
             found[f"{number}|{name}|num_nodes"] = torch.tensor(int(size or 0))
     return found
@@ -57,6 +63,8 @@ def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any])
         entry: Any = value
         if attribute == "num_nodes":
             entry = check_number("num_nodes of the graph", value.tolist())
+        elif attribute.endswith(_WORDS):
+            attribute, entry = attribute.removesuffix(_WORDS), _decoded(key, value)
         (data[types[name]] if name else data)[attribute] = entry
     _check_total(graphs, header)
     if sorted(graphs) != list(range(len(graphs))) or not graphs:
@@ -66,6 +74,24 @@ def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any])
     if is_typed:
         ordered = [_in_order(data, header) for data in ordered]
     return ordered if "node_start" in summary or len(ordered) > 1 else ordered[0]
+
+
+def _is_words(value: Any) -> bool:
+    """Whether an attribute is a word, or a list of words."""
+    if isinstance(value, list | tuple):
+        return all(isinstance(each, str) for each in value)
+    return isinstance(value, str)
+
+
+def _encoded(value: Any) -> Tensor:
+    return torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8)
+
+
+def _decoded(key: str, value: Tensor) -> Any:
+    try:
+        return json.loads(bytes(value.tolist()))
+    except ValueError as error:
+        raise Damage(f"the graph's words {key!r} cannot be read") from error
 
 
 def _check_total(graphs: Mapping[int, Any], header: Mapping[str, Any]) -> None:
