@@ -24,7 +24,10 @@ from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.drawing import plot_explanation, write_report
 from glassgraph.results.edge_scores import Ranking
 from glassgraph.results.frames import edge_frame, table_frame, walk_frame
+from glassgraph.results.kept_paths import inverse_table, paths_table
 from glassgraph.results.masks import dense_explanation
+from glassgraph.results.messages import Messages
+from glassgraph.results.node_sets import NodeSet
 from glassgraph.results.notebook import NUM_ROWS, html_table
 from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import Attribution, LocalExplanation, Part, Table
@@ -198,6 +201,15 @@ class Explanations(Sequence[Explanation]):
         """What `save` writes: the columns of these instances alone, and what they are about."""
         return replace(self._all_contents(), parts=self.own_parts())
 
+    def flat_nodes(self) -> list[Tensor]:
+        """The flat nodes of each explanation, as they stand in its `LocalExplanation`."""
+        found: dict[int, Tensor] = {}
+        for part in self.own_parts():
+            size = torch.bincount(part.node_instance, minlength=part.position.numel())
+            pieces = part.node.split(size.tolist())
+            found |= dict(zip(part.position.tolist(), pieces, strict=True))
+        return [found[position] for position in sorted(found)]
+
     def remarks(self) -> dict[int, str]:
         """By position, why scores tell nothing apart, of the explanations where they do not."""
         found = {}
@@ -296,6 +308,107 @@ class Explanations(Sequence[Explanation]):
             ranking=ranking,
             bootstrap=Bootstrap(confidence, samples, seed),
         )
+
+    def kept_on_paths(
+        self,
+        source: NodeSet = None,
+        target: NodeSet = None,
+        *,
+        length: int | None = None,
+        layer: int | None = None,
+        directed: bool = True,
+        threshold: float | None = None,
+        top_share: float | None = None,
+        ranking: Ranking = "signed",
+        confidence: float = 0.95,
+        samples: int = 1000,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """How many of the edges on paths from some nodes to others are kept?
+
+        Args:
+            source: where paths begin: ids of nodes (the same in every graph, or a list for each
+                instance; by node type a dictionary), a mask over the nodes of the data, the name of
+                an attribute that is one or that numbers nodes, or a function of a
+                `LocalExplanation` that returns ids or a mask ``[n]``. Any node if None.
+            target: where they end; if None at explained nodes, for graph tasks anywhere.
+            length: all paths of that many edges, no node twice; by default all shortest paths.
+            layer: edges count as kept at that layer alone; at any by default.
+            directed: False lets paths take edges both ways; a step is kept if either edge is.
+            threshold: messages with a greater score are kept; by default the method's own.
+            top_share: or: this share of each prediction's messages is kept, the best ones.
+            ranking: ``"signed"`` or ``"absolute"`` scores.
+            confidence: of the intervals.
+            samples: draws of instances that they come from.
+            seed: of the draws.
+
+        Returns:
+            One row for each ``length`` of paths and number ``kept`` of kept edges on them, up to
+            all: ``count`` of such paths, ``paths`` of that length in all, their ``share`` with
+            ``share_low`` and ``share_high``, and ``instances`` that have paths of that length.
+            ``attrs["unconnected"]`` is the number of pairs of nodes that no path joins.
+
+        Raises:
+            HyperParameterError: if nothing says what is kept, or an argument is out of range.
+            InstanceError: if a set names no node of any explanation.
+
+        Example:
+            >>> import torch
+            >>> import glassgraph as gg
+            >>> from torch_geometric.data import Data
+            >>> from torch_geometric.nn import GCN
+            >>> data = Data(x=torch.rand(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
+            >>> model = GCN(4, 8, 2, 2)
+            >>> found = gg.explain(model, data, "random", task="node", index=[2], progress=False)
+            >>> table = found.kept_on_paths(source=0, top_share=1.0)
+            >>> table[["length", "kept", "count", "paths"]].values.tolist()
+            [[2, 0, 0, 1], [2, 1, 0, 1], [2, 2, 1, 1]]
+        """
+        bootstrap = Bootstrap(confidence, samples, seed)
+        messages = Messages.read(self, threshold, top_share, ranking, needs_decisions=True)
+        return paths_table(
+            self,
+            messages,
+            source,
+            target,
+            length=length,
+            layer=layer,
+            directed=directed,
+            bootstrap=bootstrap,
+        )
+
+    def inverse_pairs(
+        self,
+        *,
+        threshold: float | None = None,
+        top_share: float | None = None,
+        ranking: Ranking = "signed",
+        confidence: float = 0.95,
+        samples: int = 1000,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Is the inverse (v, u) of a kept edge (u, v) kept as well?
+
+        Args:
+            threshold: messages with a greater score are kept; by default the method's own.
+            top_share: or: this share of each prediction's messages is kept, the best ones.
+            ranking: ``"signed"`` or ``"absolute"`` scores.
+            confidence: of the intervals.
+            samples: draws of instances that they come from.
+            seed: of the draws.
+
+        Returns:
+            One row for each ``layer`` (one without it where a method has no layers): ``count`` of
+            kept edges but self-loops; ``has_inverse``, the share of them with an inverse that can
+            reach the prediction; ``inverse_kept``, the share whose inverse is kept, with
+            ``inverse_kept_low`` and ``inverse_kept_high``; ``instances`` with such edges.
+
+        Raises:
+            HyperParameterError: if nothing says what is kept, or an argument is out of range.
+        """
+        bootstrap = Bootstrap(confidence, samples, seed)
+        messages = Messages.read(self, threshold, top_share, ranking, needs_decisions=True)
+        return inverse_table(messages, bootstrap)
 
     def walks_frame(self) -> pd.DataFrame:
         """One row per walk: instance, rank from 0, the nodes at its positions, score."""

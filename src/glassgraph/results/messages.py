@@ -34,6 +34,9 @@ class ScoredSet(Scored, Protocol):
     def local(self, position: int) -> LocalExplanation:
         """One instance on its own receptive field."""
 
+    def flat_nodes(self) -> list[Tensor]:
+        """The flat nodes of each instance, as they stand in its `LocalExplanation`."""
+
 
 @dataclass(frozen=True)
 class Messages:
