@@ -36,6 +36,9 @@ class Local:
     walks: Tensor | None = None
     walk_scores: Tensor | None = None
     tables: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    node_names: list[str] | None = None
+    edge_names: list[str] | None = None
+    class_names: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from glassgraph.report.curve import Curve, read_curve, read_rows
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike, RunLike
+from glassgraph.report.sentence import draw_sentence
 from glassgraph.report.trim import ranks
 from glassgraph.report.walk_figure import draw_walks
 from glassgraph.report.walks import first_walks
@@ -27,7 +28,9 @@ LAYOUT_SEED = 0
 MAX_LABELED_NODES = 60
 
 
-def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None = None) -> Axes:
+def plot_explanation(
+    local: LocalLike, ax: Axes | None = None, top_k: int | None = None, layout: str = "organic"
+) -> Axes:
     """Draw an instance's receptive field with its scores; never shows a window.
 
     Edges are drawn in the order of their magnitude, the strongest on top; negative scores are blue,
@@ -40,10 +43,18 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
         local: the instance.
         ax: where to draw; a new figure by default.
         top_k: color only the k strongest edges, all by default; or the k best walks, 20 by default.
+        layout: ``"organic"``, or ``"sentence"`` for named nodes in a row with edges as arcs.
 
     Returns:
         The matplotlib axes.
+
+    Raises:
+        ReportError: for an unknown layout, or one that needs names that are not there.
     """
+    if layout == "sentence":
+        return draw_sentence(local, ax, top_k)
+    if layout != "organic":
+        raise ReportError(f"layout must be 'organic' or 'sentence'; got {layout!r}")
     import matplotlib.pyplot as plt
     import networkx as nx
     from matplotlib.colors import Normalize
@@ -114,6 +125,7 @@ def plot_explanation(local: LocalLike, ax: Axes | None = None, top_k: int | None
     if walks is not None:
         draw_walks(axes, position, walks[0].tolist(), walks[1].tolist())
     _draw_nodes(nx, simple, position, local, axes)
+    _name_edges(nx, position, local, strong, axes)
     axes.set_title(f"{_what(local)}, {_target(local)}")
     axes.set_axis_off()
     return axes  # type: ignore[no-any-return]
@@ -207,7 +219,6 @@ def positions(nx: Any, graph: Any) -> dict[int, Any]:
 
 
 def _draw_nodes(nx: Any, graph: Any, position: Any, local: LocalLike, axes: Any) -> None:
-    nodes = local.node_id.tolist()
     seeds = set(_seed_positions(local))
     look: dict[str, Any] = {"node_color": "#e3e7ef"}
     if local.node_score is not None:
@@ -235,11 +246,35 @@ def _draw_nodes(nx: Any, graph: Any, position: Any, local: LocalLike, axes: Any)
         nx.draw_networkx_labels(
             graph,
             position,
-            labels={n: str(nodes[n]) for n in graph},
+            labels={n: _node_name(local, n) for n in graph},
             font_size=7,
             bbox=None if local.node_score is None else label_box,
             ax=axes,
         )
+
+
+def _node_name(local: LocalLike, node: int) -> str:
+    name = local.node_names[node] if local.node_names is not None else ""
+    return name or str(int(local.node_id[node]))
+
+
+def _name_edges(nx: Any, position: Any, local: LocalLike, edges: list[int], axes: Any) -> None:
+    """Write names on the edges that are brought out, if there are few enough to read them."""
+    if local.edge_names is None or len(position) > MAX_LABELED_NODES:
+        return
+    source, destination = local.edge_index.tolist()
+    labels: dict[tuple[int, int], list[str]] = {}
+    for edge in edges:
+        labels.setdefault((source[edge], destination[edge]), []).append(local.edge_names[edge])
+    nx.draw_networkx_edge_labels(
+        nx.DiGraph(list(labels)),
+        position,
+        edge_labels={ends: ", ".join(dict.fromkeys(names)) for ends, names in labels.items()},
+        font_size=6,
+        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
+        connectionstyle="arc3,rad=0.08",
+        ax=axes,
+    )
 
 
 def _seed_positions(local: LocalLike) -> list[int]:
@@ -264,6 +299,8 @@ def _target(local: LocalLike) -> str:
     target = local.target
     if target is None:
         return "the classes of its rows"
+    names = dict(enumerate(local.class_names or ()))
     if isinstance(target, int):
-        return f"class {target}"
-    return f"class {target[0]} rather than {target[1]}"
+        return names.get(target, f"class {target}")
+    first, second = target
+    return f"{names.get(first, f'class {first}')} rather than {names.get(second, second)}"

@@ -19,6 +19,7 @@ from pathlib import Path
 from glassgraph.errors import OutputError
 from glassgraph.files import replace_text
 from glassgraph.metrics.similarity import Similarity
+from glassgraph.report.aggregates import Aggregates, aggregates_html
 from glassgraph.report.curve import curves_html, unmet_html
 from glassgraph.report.heat_map import similarities_html
 from glassgraph.report.payload import build_payload
@@ -46,6 +47,8 @@ def write_report(
     metrics: Sequence[Mapping[str, object]] = (),
     title: str = DEFAULT_TITLE,
     similarities: Sequence[Similarity] = (),
+    aggregates: Aggregates = (),
+    layout: str = "organic",
 ) -> Path:
     """Write the report and return its path.
 
@@ -58,12 +61,17 @@ def write_report(
         metrics: one flat row per method, its keys being the columns.
         title: shown on the page and in the browser's tab.
         similarities: heat maps of how alike the methods are, see `glassgraph.compare_all`.
+        aggregates: tables to show with bars, by title: `Explanations.aggregate`, `kept_on_paths`
+            and `inverse_pairs`.
+        layout: how graphs are drawn at first: ``"organic"``, ``"rings"`` around what is explained,
+            or ``"sentence"``, named nodes in a row with arcs.
 
     Raises:
         OutputError: if the file cannot be written.
-        ReportError: if there is no run, or the runs do not belong together.
+        ReportError: if there is no run, the runs do not belong together, the layout does not fit,
+            or an aggregate is no table.
     """
-    return write_page(path, render_report(runs, metrics, title, similarities))
+    return write_page(path, render_report(runs, metrics, title, similarities, aggregates, layout))
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> Path:
@@ -87,15 +95,19 @@ def render_report(
     metrics: Sequence[Mapping[str, object]] = (),
     title: str = DEFAULT_TITLE,
     similarities: Sequence[Similarity] = (),
+    aggregates: Aggregates = (),
+    layout: str = "organic",
 ) -> str:
     """The report as the text of an HTML document; the arguments are those of `write_report`."""
-    payload = build_payload(runs, metrics, title)
+    payload = build_payload(runs, metrics, title, layout)
     payload["vendor"] = json.loads(_asset("vendor.json"))
-    link = '<a href="#similarity-section">Similarity</a>' if similarities else ""
+    links = '<a href="#aggregates-section">Aggregates</a>' if len(aggregates) else ""
+    links += '<a href="#similarity-section">Similarity</a>' if similarities else ""
     more = {
         "ALERTS": unmet_html(runs),
         "CURVES": curves_html(runs),
-        "SIMILARITY_LINK": link,
+        "LINKS": links,
+        "AGGREGATES": aggregates_html(aggregates),
         "SIMILARITIES": similarities_html(similarities),
     }
     return render_page("page.html", title, payload, SCRIPTS, more)

@@ -2,20 +2,21 @@
 
 Layout of the payload (n nodes and e edges drawn for an instance, L layers, C outputs)::
 
-    level, title, vendor
+    level, title, layout, class_names [C], vendor
     methods    [{name, num_layers, signed, provenance}]
     metrics    {columns, rows}
     instances  [{index, graph, label, structures, runs}]
-      structures  [{nodes [n], seeds, node_types, node_type [n], edge_id [e], source [e],
-                   destination [e], edge_types, edge_type [e], truth [e],
-                   num_true, drawn_of [nodes, edges]}]
+      structures  [{nodes [n], node_names [n], seeds, node_types, node_type [n], edge_id [e],
+                   source [e], destination [e], edge_types, edge_type [e], edge_names [e],
+                   truth [e], num_true, drawn_of [nodes, edges]}]
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
                    nodes [n], nodes_from, features, edge_ranks [e], layer_ranks [L][e],
                    walks {count, nodes [W][L + 1], scores [W]},
                    network {nodes, edges}, handed {total, received, absorbed}}
 
-What a method or a graph does not have is null. Methods that agree on an instance's structure share
-it. Numbers keep six significant digits; one that is not finite becomes null.
+What a method or a graph does not have is null, and names may be missing. Methods that agree on an
+instance's structure share it. Numbers keep six significant digits; one that is not finite becomes
+null.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.trim import choose_edges, ranks
 from glassgraph.report.walks import first_walks, passed_edges
 
-__all__ = ["MAX_DRAWN_EDGES", "ReportError", "build_payload"]
+__all__ = ["LAYOUTS", "MAX_DRAWN_EDGES", "ReportError", "build_payload"]
 
 MAX_DRAWN_EDGES = 400
+#: How a page begins: by distances in the graph, by hops from what is explained, or word by word.
+LAYOUTS = ("organic", "rings", "sentence")
 TOP_FEATURES = 12
 TOP_FEATURES_PER_NODE = 3
 LONG_LIST = 40
@@ -50,12 +53,16 @@ class ReportError(GlassgraphError, ValueError):
 
 
 def build_payload(
-    runs: Sequence[RunLike], metrics: Sequence[Mapping[str, object]], title: str
+    runs: Sequence[RunLike],
+    metrics: Sequence[Mapping[str, object]],
+    title: str,
+    layout: str = "organic",
 ) -> Json:
     """The page's data for several methods over the same instances.
 
     Raises:
-        ReportError: if there is no run, or the runs are about different instances.
+        ReportError: if there is no run, the runs are about different instances, or the layout is
+            unknown, or needs names that are not there.
     """
     if not runs:
         raise ReportError("runs is empty: a report needs the explanations of at least one method.")
@@ -65,15 +72,37 @@ def build_payload(
             f"runs must explain the same instances, but they have {sizes} of them: "
             "explain the same index with every method."
         )
+    _check_layout(layout, runs)
     instances = [_instance([run.local(i) for run in runs], i, runs) for i in range(sizes[0])]
     methods = [_method(run, m, instances) for m, run in enumerate(runs)]
     return {
         "title": title,
         "level": runs[0].level,
+        "layout": layout,
+        "class_names": _class_names(runs),
         "methods": methods,
         "metrics": _metrics(metrics),
         "instances": instances,
     }
+
+
+def _check_layout(layout: str, runs: Sequence[RunLike]) -> None:
+    if layout not in LAYOUTS:
+        raise ReportError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
+    if layout == "sentence" and any(
+        run.local(i).node_names is None for run in runs for i in range(len(run))
+    ):
+        raise ReportError(
+            "a sentence is made of words: give nodes their names with "
+            "explanations.named(node_names=...), or the data a list named words"
+        )
+
+
+def _class_names(runs: Sequence[RunLike]) -> list[str] | None:
+    """Those of the first run that has some."""
+    found = (run.local(0).class_names for run in runs if len(run))
+    names = next((each for each in found if each is not None), None)
+    return None if names is None else list(names)
 
 
 def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
@@ -86,7 +115,7 @@ def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
         "name": run.method,
         "num_layers": run.num_layers,
         "signed": any(value is not None and value < 0 for values in lists for value in values),
-        "provenance": _jsonable(dict(run.provenance)),
+        "provenance": _jsonable({k: v for k, v in run.provenance.items() if k != "names"}),
     }
 
 
@@ -126,7 +155,9 @@ def _structure(local: LocalLike, run: RunLike) -> Json:
     edge_types, edge_type = _encoded(local.edge_type)
     truth = local.edge_truth
     source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
+    names = {"node_names": local.node_names, "edge_names": local.edge_names}
     return {
+        **{key: list(value) for key, value in names.items() if value is not None},
         "nodes": local.node_id.tolist(),
         "seeds": _seed_positions(local, run),
         "node_types": node_types,
@@ -266,10 +297,10 @@ def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor
     new = {old: position for position, old in enumerate(nodes)}
     structure["seeds"] = [new[node] for node in structure["seeds"]]
     structure["drawn_of"] = [num_nodes, num_edges]
-    for name in ("nodes", "node_type"):
-        structure[name] = _take(structure[name], nodes)
-    for name in ("edge_id", "source", "destination", "edge_type", "truth"):
-        structure[name] = _take(structure[name], edges)
+    for name in ("nodes", "node_names", "node_type"):
+        structure[name] = _take(structure.get(name), nodes)
+    for name in ("edge_id", "source", "destination", "edge_type", "edge_names", "truth"):
+        structure[name] = _take(structure.get(name), edges)
     for name in ("source", "destination"):
         structure[name] = [new[node] for node in structure[name]]
     return torch.tensor(nodes), torch.tensor(edges)

@@ -6,7 +6,7 @@ The report computes no explanation and imports none; anything with these fields 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -103,6 +103,18 @@ class LocalLike(Protocol):
     @property
     def tables(self) -> Mapping[str, Mapping[str, Tensor]]:
         """What else was found, by name: columns, with nodes as positions in ``node_id``."""
+
+    @property
+    def node_names(self) -> Sequence[str] | None:
+        """[n] words."""
+
+    @property
+    def edge_names(self) -> Sequence[str] | None:
+        """[e] words."""
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """[C] words."""
 
 
 class RunLike(Protocol):

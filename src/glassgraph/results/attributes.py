@@ -7,7 +7,7 @@ entry for each flat node or edge, None where a type lacks the attribute.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def edge_attribute(graph: TypedGraph, name: str) -> np.ndarray[Any, Any] | None:
     stores = [graph.data[kind] if kind else graph.data for kind in graph.edge_types]
     if name in _NODE_KEYS and not graph.is_heterogeneous:
         return None
-    return _column(graph, stores, graph.edge_offset, name, "edge")
+    return _column(graph, stores, name, "edge")
 
 
 def node_attribute(graph: TypedGraph, name: str) -> np.ndarray[Any, Any] | None:
@@ -40,7 +40,7 @@ def node_attribute(graph: TypedGraph, name: str) -> np.ndarray[Any, Any] | None:
         GraphError: if it has not one value for each node.
     """
     stores = graph.node_stores(graph.data)
-    return _column(graph, stores, graph.node_offset, name, "node")
+    return _column(graph, stores, name, "node")
 
 
 def attribute_names(graph: TypedGraph, *, of_nodes: bool) -> list[str]:
@@ -52,29 +52,41 @@ def attribute_names(graph: TypedGraph, *, of_nodes: bool) -> list[str]:
     return [name for name in names if _is_column(graph, name, of_nodes=of_nodes)]
 
 
-def flat_values(graph: TypedGraph, values: Any, what: str) -> np.ndarray[Any, Any]:
+def flat_values(
+    graph: TypedGraph, values: Any, what: str, *, of_nodes: bool = False
+) -> np.ndarray[Any, Any]:
     """``[E]`` values that a user gives for edges: flat, for each graph, or for each edge type.
 
+    Args:
+        graph: the data.
+        values: what is given.
+        what: its name in messages.
+        of_nodes: for nodes instead, ``[N]``.
+
     Raises:
-        GraphError: if there is not one value for each edge.
+        GraphError: if there is not one value for each edge, or each node.
     """
+    offset = graph.node_offset if of_nodes else graph.edge_offset
     if isinstance(values, Mapping):
-        given = [values.get(kind) for kind in graph.edge_types]
-        sizes = [stop - start for start, stop in itertools.pairwise(graph.edge_offset)]
+        kinds: Sequence[Any] = graph.node_types if of_nodes else graph.edge_types
+        given = [values.get(kind) for kind in kinds]
+        every = _sizes(graph, of_nodes=of_nodes)
         pieces = [
-            _missing(size) if value is None else _entries(value, size, graph.is_split)
-            for value, size in zip(given, sizes, strict=True)
+            _missing(sum(sizes)) if value is None else _entries(value, sizes)
+            for value, sizes in zip(given, every, strict=True)
         ]
         whole = [piece for piece in pieces if piece is not None]
         found = np.concatenate(whole) if len(whole) == len(pieces) else None
     else:
-        found = _entries(values, graph.num_edges, graph.is_split)
+        found = _entries(
+            values, [sum(each) for each in zip(*_sizes(graph, of_nodes=of_nodes), strict=True)]
+        )
     if found is None:
         size = f"{len(values)} entries" if hasattr(values, "__len__") else type(values).__name__
         raise GraphError(
-            f"{what} has {size}; expected one value for each of the {graph.num_edges} edges, in "
-            "the order of edge_index (for several graphs a list of such lists, for edge types a "
-            "dictionary of them)"
+            f"{what} has {size}; expected one value for each of the {offset[-1]} "
+            f"{'nodes' if of_nodes else 'edges'}, in the order of the data (for several graphs a "
+            "list of such lists, for types a dictionary of them)"
         )
     return found
 
@@ -88,55 +100,66 @@ def _is_column(graph: TypedGraph, name: str, *, of_nodes: bool) -> bool:
 
 
 def _column(
-    graph: TypedGraph, stores: Sequence[Any], offset: Sequence[int], name: str, what: str
+    graph: TypedGraph, stores: Sequence[Any], name: str, what: str
 ) -> np.ndarray[Any, Any] | None:
     pieces: list[np.ndarray[Any, Any]] = []
     is_there = False
-    for store, (start, stop) in zip(stores, itertools.pairwise(offset), strict=True):
+    every = _sizes(graph, of_nodes=what == "node")
+    for store, sizes in zip(stores, every, strict=True):
         value = store.get(name, None)
         if value is None:
-            pieces.append(_missing(stop - start))
+            pieces.append(_missing(sum(sizes)))
             continue
-        piece = _entries(value, stop - start, graph.is_split)
+        piece = _entries(value, sizes)
         if piece is None:
             raise GraphError(
                 f"{name} of the data has {_shape(value)}; a column of {what}s needs one value for "
-                f"each of the {stop - start} {what}s"
+                f"each of the {sum(sizes)} {what}s"
             )
         pieces.append(piece)
         is_there = True
     return np.concatenate(pieces) if is_there else None
 
 
-def _entries(value: Any, size: int, is_split: bool) -> np.ndarray[Any, Any] | None:
-    """One value for each of ``size`` things; None if it is anything else."""
+def _sizes(graph: TypedGraph, *, of_nodes: bool) -> list[list[int]]:
+    """For each type how many nodes or edges each graph has."""
+    starts = graph.typed_starts[0 if of_nodes else 1]
+    offset = graph.node_offset if of_nodes else graph.edge_offset
+    totals = [stop - start for start, stop in itertools.pairwise(offset)]
+    return [
+        [stop - start for start, stop in itertools.pairwise([*own, total])]
+        for own, total in zip(starts, totals, strict=True)
+    ]
+
+
+def _entries(value: Any, sizes: Sequence[int]) -> np.ndarray[Any, Any] | None:
+    """One value for each node or edge, of which each graph has so many; None if it is not that."""
     if isinstance(value, Tensor):
         if is_sparse(value):
             return None
-        plain = value.detach().cpu()
-        plain = plain.squeeze(1) if plain.dim() == 2 and plain.size(1) == 1 else plain
-        return plain.numpy() if plain.dim() == 1 and plain.numel() == size else None
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
-        return None
-    listed = list(_flat(value)) if is_split else list(value)
-    if len(listed) != size:
-        return None
+        value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
-        return value if value.ndim == 1 else None
-    found = np.empty(size, dtype=object)
-    found[:] = listed
-    return found
+        flat = value.reshape(-1) if value.ndim == 2 and value.shape[1] == 1 else value
+        return flat if flat.shape == (sum(sizes),) else None
+    if not isinstance(value, list | tuple):
+        return None
+    listed = list(value)
+    if len(listed) == len(sizes) and all(_is_list(each) for each in listed):  # one of each graph
+        if [len(each) for each in listed] != list(sizes):
+            return None
+        listed = [entry for each in listed for entry in _plain(each)]
+    if len(listed) != sum(sizes):
+        return None
+    return np.fromiter(listed, dtype=object, count=len(listed))
 
 
-def _flat(values: Sequence[Any] | np.ndarray[Any, Any]) -> Iterator[Any]:
-    """The entries of a list, or of one list for each graph."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield from value.detach().cpu().view(-1).tolist()
-        elif isinstance(value, list | tuple | np.ndarray):
-            yield from value
-        else:
-            yield value
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1
+
+
+def _plain(values: Any) -> list[Any]:
+    """As a list, of numbers if they lie in a tensor."""
+    return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
 def _missing(size: int) -> np.ndarray[Any, Any]:

@@ -48,6 +48,9 @@ OF_EDGE: Mapping[str, Callable[[LocalExplanation], Any]] = {
     "edge_type": lambda local: local.edge_type,
     "source_type": lambda local: _types_of_ends(local, 0),
     "destination_type": lambda local: _types_of_ends(local, 1),
+    "source_name": lambda local: _names_of_ends(local, 0),
+    "destination_name": lambda local: _names_of_ends(local, 1),
+    "edge_name": lambda local: local.edge_names,
     "truth": lambda local: local.edge_truth,
 }
 
@@ -178,7 +181,11 @@ def _types_of_ends(local: LocalExplanation, end: int) -> list[str] | None:
     return [local.node_type[node] for node in local.edge_index[end].tolist()]
 
 
+def _names_of_ends(local: LocalExplanation, end: int) -> list[str] | None:
+    if local.node_names is None:
+        return None
+    return [local.node_names[node] for node in local.edge_index[end].tolist()]
+
+
 def _objects(values: list[Any]) -> Values:
-    found = np.empty(len(values), dtype=object)
-    found[:] = values
-    return found
+    return np.fromiter(values, dtype=object, count=len(values))

@@ -57,9 +57,11 @@ class _Drawable:
         """
         return layer_paths(self.local, source, target, k)
 
-    def plot(self, ax: Axes | None = None, top_k: int | None = None) -> Axes:
-        """Draw the receptive field with the scores on it; returns the matplotlib axes."""
-        return plot_explanation(self.local, ax, top_k)
+    def plot(
+        self, ax: Axes | None = None, top_k: int | None = None, layout: str = "organic"
+    ) -> Axes:
+        """Draw the receptive field with its scores, see `Explanations.plot`; returns the axes."""
+        return plot_explanation(self.local, ax, top_k, layout)
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """The receptive field as a graph with ``score`` on nodes and edges."""

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_explanation(local: Any, ax: Axes | None, top_k: int | None) -> Axes:
+def plot_explanation(
+    local: Any, ax: Axes | None, top_k: int | None, layout: str = "organic"
+) -> Axes:
     """Draw one explanation on its receptive field."""
     from glassgraph import report
 
-    return report.plot_explanation(local, ax=ax, top_k=top_k)
+    return report.plot_explanation(local, ax=ax, top_k=top_k, layout=layout)
 
 
 def plot_similarity(similarity: Any, measure: str, ax: Axes | None) -> Axes:
@@ -37,12 +39,16 @@ def plot_generated(explanation: Any, position: int | None) -> Figure:
 
 
 def write_report(
-    path: Path, runs: Sequence[Any], metrics: Sequence[Mapping[str, object]], title: str
+    path: Path,
+    runs: Sequence[Any],
+    metrics: Sequence[Mapping[str, object]],
+    title: str,
+    **more: Any,
 ) -> Path:
     """Write a self-contained report about explanations."""
     from glassgraph import report
 
-    return report.write_report(path, runs, metrics, title=title)
+    return report.write_report(path, runs, metrics, title=title, **more)
 
 
 def write_generation_report(path: Path, explanation: Any) -> Path:

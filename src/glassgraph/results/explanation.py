@@ -27,6 +27,7 @@ from glassgraph.results.frames import edge_frame, table_frame, walk_frame
 from glassgraph.results.kept_paths import inverse_table, paths_table
 from glassgraph.results.masks import dense_explanation
 from glassgraph.results.messages import Messages
+from glassgraph.results.names import Names, given_names
 from glassgraph.results.node_sets import NodeSet
 from glassgraph.results.notebook import NUM_ROWS, html_table
 from glassgraph.results.reading import InstanceReader
@@ -105,6 +106,7 @@ class Explanations(Sequence[Explanation]):
     )
     _where: list[tuple[int, int]] = field(default_factory=list, repr=False)
     _bounds: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _names: Names | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.graph is not None:
@@ -175,7 +177,50 @@ class Explanations(Sequence[Explanation]):
 
     def local(self, position: int) -> LocalExplanation:
         """One instance on its own receptive field."""
-        return InstanceReader(self._all_contents(), self._bounds).read(*self._where[position])
+        contents = self._all_contents()
+        if self._names is None:
+            self._names = Names.read(contents)
+        return InstanceReader(contents, self._bounds, self._names).read(*self._where[position])
+
+    def named(
+        self,
+        *,
+        node_names: Any = None,
+        edge_names: Any = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Explanations:
+        """The same explanations with names, for tables, plots, reports and files.
+
+        Nodes and edges that are not named here have the names that the data hold, if any: the
+        first of ``node_names``, ``words``, ``tokens`` and ``text``, and of ``edge_names`` and
+        ``relations``, that is a list with a word for each.
+
+        Args:
+            node_names: a word for each node of the data; of several graphs a list of such lists, of
+                node types a dictionary.
+            edge_names: a word for each edge, likewise; or a dictionary from the values of
+                ``data.edge_type``, or from edge types, to words.
+            class_names: a word for each class.
+
+        Raises:
+            GraphError: if there is not one word for each node or edge.
+            ExplanationFileError: if nodes or edges are named and the data were not stored.
+
+        Example:
+            >>> import torch
+            >>> import glassgraph as gg
+            >>> from torch_geometric.data import Data
+            >>> from torch_geometric.nn import GCN
+            >>> data = Data(x=torch.rand(2, 4), edge_index=torch.tensor([[0], [1]]))
+            >>> found = gg.explain(GCN(4, 8, 1, 2), data, "saliency", task="node", progress=False)
+            >>> found.named(node_names=["cats", "sleep"]).local(1).node_names
+            ['cats', 'sleep']
+        """
+        names = given_names(self.graph, node_names, edge_names, class_names)
+        found = copy.copy(self)
+        found.provenance = self.provenance | {"names": self.provenance.get("names", {}) | names}
+        found._names = None
+        return found
 
     def _locals(self) -> Iterator[LocalExplanation]:
         return (self.local(position) for position in range(len(self)))
@@ -459,18 +504,52 @@ class Explanations(Sequence[Explanation]):
             edge_types=list(found.edge_types),
         )
 
-    def plot(self, position: int = 0, ax: Axes | None = None, top_k: int | None = None) -> Axes:
-        """Draw one of the explanations; returns the matplotlib axes."""
-        return plot_explanation(self.local(position), ax, top_k)
+    def plot(
+        self,
+        position: int = 0,
+        ax: Axes | None = None,
+        top_k: int | None = None,
+        layout: str = "organic",
+    ) -> Axes:
+        """Draw one of the explanations; returns the matplotlib axes.
 
-    def to_html(self, path: str | Path, metrics: Sequence[Mapping[str, object]] = ()) -> Path:
+        Args:
+            position: which.
+            ax: where to draw; a new figure by default.
+            top_k: color only the k strongest edges; all by default.
+            layout: ``"organic"``, or ``"sentence"``: named nodes in a row, edges as arcs over it, a
+                row for each layer.
+
+        Raises:
+            ReportError: if the layout is unknown, or nodes have no names that it needs.
+        """
+        return plot_explanation(self.local(position), ax, top_k, layout)
+
+    def to_html(
+        self,
+        path: str | Path,
+        metrics: Sequence[Mapping[str, object]] = (),
+        *,
+        aggregates: Mapping[str, pd.DataFrame] | Sequence[pd.DataFrame] = (),
+        layout: str = "organic",
+    ) -> Path:
         """Write a self-contained interactive report.
+
+        Args:
+            path: the file.
+            metrics: rows of a table.
+            aggregates: tables shown with bars, by title: of `aggregate`, `kept_on_paths`,
+                `inverse_pairs`.
+            layout: how graphs are drawn at first: ``"organic"``, ``"rings"`` around what is
+                explained, or ``"sentence"``, named nodes in a row with arcs.
 
         Raises:
             OutputError: if the file cannot be written.
+            ReportError: if the layout is unknown, or nodes have no names that it needs.
         """
         title = f"{self.method}: {len(self)} {self.level} predictions"
-        return write_report(Path(path), [self], metrics, title)
+        more = {"aggregates": aggregates, "layout": layout}
+        return write_report(Path(path), [self], metrics, title, **more)
 
     def _repr_html_(self) -> str:
         """A short table for notebooks."""

@@ -28,8 +28,15 @@ def edge_frame(instances: Iterable[LocalExplanation]) -> pd.DataFrame:
             "source": local.node_id[local.edge_index[0]].numpy(),
             "destination": local.node_id[local.edge_index[1]].numpy(),
         }
+        if local.node_names is not None:
+            for name, end in zip(
+                ("source_name", "destination_name"), local.edge_index, strict=True
+            ):
+                columns[name] = [local.node_names[node] for node in end.tolist()]
         if local.edge_type is not None:
             columns["edge_type"] = local.edge_type
+        if local.edge_names is not None:
+            columns["edge_name"] = local.edge_names
         if local.edge_score is not None:
             columns["score"] = local.edge_score.numpy()
         if local.layer_edge_score is not None:

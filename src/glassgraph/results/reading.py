@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.results.contents import Contents
+from glassgraph.results.names import Names
 from glassgraph.results.records import ROWS, LocalExplanation, Part, Table
 from glassgraph.results.truth import edge_truth, node_truth
 from glassgraph.results.type_names import edge_type_words
@@ -25,10 +26,12 @@ class InstanceReader:
     Attributes:
         contents: the columns, and what they are about.
         bounds: filled part by part, for instances that are read later.
+        names: of nodes, edges and classes.
     """
 
     contents: Contents
     bounds: Bounds
+    names: Names
 
     def read(self, number: int, row: int) -> LocalExplanation:
         """One instance, by its part and its row there."""
@@ -62,6 +65,9 @@ class InstanceReader:
             **_walks(part, row, node[order], order),
             tables=tables,
             remark=(part.remark[row] or None) if part.remark else None,
+            node_names=_named(self.names.nodes, node),
+            edge_names=_named(self.names.edges, edge),
+            class_names=None if self.names.classes is None else list(self.names.classes),
         )
 
     def _rows(self, number: int, row: int) -> tuple[slice, slice]:
@@ -141,6 +147,10 @@ def _target(target: int, contrast: int) -> int | tuple[int, int] | None:
     if target < 0:
         return None
     return target if contrast < 0 else (target, contrast)
+
+
+def _named(names: Sequence[str] | None, flat: Tensor) -> list[str] | None:
+    return None if names is None else [names[each] for each in flat.tolist()]
 
 
 def _edge_index(part: Part, edges: slice, node: Tensor, order: Tensor) -> Tensor:

@@ -245,6 +245,9 @@ class LocalExplanation:
         walk_scores: ``[W]``.
         tables: what else the method found: columns by name, with nodes as positions in ``node_id``.
         remark: why the scores tell nothing apart; None where they do.
+        node_names: ``[n]`` words, see `Explanations.named`.
+        edge_names: ``[e]`` words.
+        class_names: ``[C]`` words.
 
     Example:
         >>> import torch
@@ -282,6 +285,9 @@ class LocalExplanation:
     walk_scores: Tensor | None = None
     tables: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     remark: str | None = None
+    node_names: list[str] | None = None
+    edge_names: list[str] | None = None
+    class_names: list[str] | None = None
 
     @property
     def rows(self) -> dict[str, Tensor] | None:

@@ -20,7 +20,7 @@
   const prefersDark = window.matchMedia && matchMedia("(prefers-color-scheme: dark)").matches;
   const state = {
     instance: 0, method: 0, layer: null, mode: "k", k: 12, threshold: 0.5,
-    truth: true, separate: true, layout: "organic", theme: prefersDark ? "dark" : "light",
+    truth: true, separate: true, layout: payload.layout, theme: prefersDark ? "dark" : "light",
     walk: null,
   };
   let view = null;
@@ -203,7 +203,9 @@
     byId("summary").textContent = `${count(payload.instances.length, "instance")} · ${count(shared.length, "method")}`;
     byId("method").append(...shared.map((name, m) => el("option", { value: String(m) }, name)));
     const hasSeeds = payload.instances.some((instance) => instance.structures.some((own) => own.seeds.length));
-    byId("layout").append(el("option", { value: "organic" }, "Organic"), ...(hasSeeds ? [el("option", { value: "rings" }, "Rings by hop")] : []));
+    const hasNames = payload.instances.some((instance) => instance.structures.some((own) => own.node_names));
+    byId("layout").append(el("option", { value: "organic" }, "Organic"), ...(hasSeeds ? [el("option", { value: "rings" }, "Rings by hop")] : []),
+      ...(hasNames ? [el("option", { value: "sentence" }, "Sentence")] : []));
     byId("instance-count").textContent = String(payload.instances.length);
     document.documentElement.dataset.theme = state.theme;
     GG.canvas.create(byId("cy"), {

@@ -6,6 +6,7 @@ GG.canvas = (() => {
   const remembered = new WeakMap(); // structure -> {organic: points, rings: points}
   const PADDING = 40;
   const MAX_FIT_ZOOM = 1.7;
+  const LEAST_ZOOM_OF_WORDS = 0.66;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   function create(container, { onHover, onLeave }) {
@@ -31,7 +32,7 @@ GG.canvas = (() => {
       {
         selector: "node",
         style: {
-          width: "data(size)", height: "data(size)", shape: "data(shape)",
+          width: "data(width)", height: "data(size)", shape: "data(shape)",
           "background-color": "data(fill)", "border-color": css("--node-edge"), "border-width": 1.2,
           label: "data(label)", color: "data(ink)", "font-size": "data(font)", "font-weight": 600,
           "font-family": css("--font"), "text-valign": "center", "text-halign": "center", "min-zoomed-font-size": 6,
@@ -52,7 +53,16 @@ GG.canvas = (() => {
           width: "data(width)", "line-color": "data(color)", "target-arrow-color": "data(color)",
           "target-arrow-shape": "data(arrow)", "arrow-scale": 0.75, "curve-style": "data(curve)",
           "control-point-step-size": 11, "loop-sweep": "60deg", "line-cap": "butt", opacity: "data(opacity)",
-          "z-index": "data(z)", "overlay-opacity": 0,
+          "z-index": "data(z)", "overlay-opacity": 0, label: "data(label)", color: css("--ink"), "font-size": 9.5,
+          "font-family": css("--font"), "min-zoomed-font-size": 5, "text-background-color": css("--canvas"),
+          "text-background-opacity": 0.85, "text-background-padding": 1,
+        },
+      },
+      {
+        selector: "edge.arc",
+        style: {
+          "curve-style": "unbundled-bezier", "control-point-weights": [0.12, 0.88], "control-point-distances": bend,
+          "source-endpoint": (edge) => side(edge), "target-endpoint": (edge) => side(edge),
         },
       },
       {
@@ -77,6 +87,20 @@ GG.canvas = (() => {
         },
       },
     ];
+  }
+
+  /** How far an arc swings out: more for words that are farther apart. */
+  function bend(edge) {
+    const [from, to] = [edge.source().position(), edge.target().position()];
+    const swing = -(12 + 1.3 * Math.hypot(to.x - from.x, to.y - from.y) ** 0.75);
+    return [swing, swing];
+  }
+
+  /** Arcs that run on through the sentence leave words on one side, those that run back on the other. */
+  function side(edge) {
+    const [from, to] = [edge.source().position(), edge.target().position()];
+    if (from.y === to.y) return to.x > from.x ? "0 -50%" : "0 50%";
+    return to.y > from.y ? "50% 0" : "-50% 0";
   }
 
   /** Draw a view. look: {theme, layout, truth, separate}. Returns whether the graph is another one than before. */
@@ -121,7 +145,8 @@ GG.canvas = (() => {
     if (!remembered.has(structure)) remembered.set(structure, {});
     const known = remembered.get(structure);
     const graph = { size: structure.nodes.length, source: structure.source, target: structure.destination };
-    known[name] = known[name] || GG.layout[name](graph, structure.seeds);
+    if (name === "sentence" && !structure.node_names) name = "organic";
+    known[name] = known[name] || GG.layout[name](graph, structure.seeds, structure.nodes, structure.node_names);
     return known[name];
   }
 
@@ -135,10 +160,12 @@ GG.canvas = (() => {
     } else if (node.typeNumber !== null && node.score === null) {
       fill = GG.color.type(node.typeNumber, look.theme);
     }
+    const size = node.isSeed ? Math.max(base + 6, 26) : base;
+    const label = node.name ? GG.format.clip(node.name, 24) : String(node.id);
     element.data({
-      label: String(node.id), fill, ink: GG.color.ink(fill), size: node.isSeed ? Math.max(base + 6, 26) : base,
+      label, width: node.name ? Math.max(look.layout === "sentence" ? 0 : size, GG.layout.wordWidth(label)) : size, fill, ink: GG.color.ink(fill), size,
       font: crowd > 220 ? 6 : crowd > 90 ? 7.5 : 9.5,
-      shape: node.typeNumber === null ? "ellipse" : GG.color.shape(node.typeNumber),
+      shape: node.typeNumber === null ? (node.name ? "round-rectangle" : "ellipse") : GG.color.shape(node.typeNumber),
     });
     element.toggleClass("seed", node.isSeed);
     element.toggleClass("faint", !isLit);
@@ -160,8 +187,10 @@ GG.canvas = (() => {
       opacity: isLit ? 1 : 0.75,
       z: isLit ? 5 : 1,
       curve: isLoop || (look.separate && !isFlat) ? "bezier" : "straight",
+      label: isLit && shown.name ? shown.name : "",
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
+    element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !isLoop);
     element.toggleClass("truth", look.truth && line.some((edge) => edge.truth === true));
   }
 
@@ -173,8 +202,10 @@ GG.canvas = (() => {
     const [above, below] = [covered("notice"), covered("legend")];
     const box = cy.elements().boundingBox();
     const [width, height] = [cy.width() - 2 * PADDING, cy.height() - 2 * PADDING - above - below];
-    const zoom = Math.min(width / Math.max(box.w, 1), height / Math.max(box.h, 1), MAX_FIT_ZOOM);
-    const [x, y] = [(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2];
+    const whole = Math.min(width / Math.max(box.w, 1), height / Math.max(box.h, 1), MAX_FIT_ZOOM);
+    const zoom = Math.max(whole, current.look.layout === "sentence" ? LEAST_ZOOM_OF_WORDS : 0);
+    /* What does not fit, because words must stay readable, begins at its beginning. */
+    const [x, y] = [Math.min((box.x1 + box.x2) / 2, box.x1 + width / zoom / 2), Math.min((box.y1 + box.y2) / 2, box.y1 + height / zoom / 2)];
     cy.viewport({
       zoom, pan: { x: cy.width() / 2 - x * zoom, y: PADDING + above + height / 2 - y * zoom },
     });

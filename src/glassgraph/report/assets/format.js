@@ -19,6 +19,9 @@ GG.format = (() => {
     return typeof value === "number" ? minus(String(value)) : String(value);
   }
 
+  /** A long word, cut. */
+  const clip = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
   function minus(text) {
     return text.replaceAll("-", "−");
   }
@@ -27,7 +30,7 @@ GG.format = (() => {
     return `${number.toLocaleString("en-US")} ${number === 1 ? singular : plural || singular + "s"}`;
   }
 
-  return { short, exact, count };
+  return { short, exact, count, clip };
 })();
 
 GG.color = (() => {

@@ -17,6 +17,23 @@ GG.layout = (() => {
     return pack(parts, graph.size);
   }
 
+  /** Room that a word takes at the size in which nodes are labeled. */
+  const wordWidth = (word) => Math.max(18, 6.2 * word.length + 9);
+
+  /** Words in the order of their numbers: in a row, or one below the other where the row would be long. */
+  function sentence(graph, seeds, ids, names) {
+    const words = ids.map((_, n) => n).sort((a, b) => ids[a] - ids[b]);
+    const widths = words.map((n) => wordWidth(GG.format.clip(names[n], 24)));
+    const isRow = widths.reduce((sum, width) => sum + width + 9, 0) < 1150;
+    const points = [];
+    let at = 0;
+    words.forEach((n, w) => {
+      points[n] = isRow ? { x: at + widths[w] / 2, y: 0 } : { x: 0, y: w * 31 };
+      at += widths[w] + 9;
+    });
+    return points;
+  }
+
   function rings(graph, seeds) {
     if (!seeds.length) return organic(graph);
     const neighbors = adjacency(graph);
@@ -241,5 +258,5 @@ GG.layout = (() => {
     return placed;
   }
 
-  return { organic, rings };
+  return { organic, rings, sentence, wordWidth };
 })();

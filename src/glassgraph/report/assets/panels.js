@@ -10,11 +10,21 @@ GG.panels = (() => {
 
   function nodeName(view, position) {
     const node = view.nodes[position];
+    if (node.name) return node.name;
     return node.type === null ? String(node.id) : `${node.type} ${node.id}`;
   }
 
-  function targetName(target, noun) {
-    return Array.isArray(target) ? `${noun} ${target[0]} rather than ${target[1]}` : `${noun} ${target}`;
+  const outputName = (names, noun, c) => (names && noun === "class" && names[c]) || `${noun} ${c}`;
+
+  function targetName(target, noun, names) {
+    if (!Array.isArray(target)) return outputName(names, noun, target);
+    return `${outputName(names, noun, target[0])} rather than ${names ? outputName(names, noun, target[1]) : target[1]}`;
+  }
+
+  /** The words of an instance: of what is explained, or else of all its nodes. */
+  function wordsOf({ structures: [{ node_names: names, seeds }] }) {
+    if (!names) return "";
+    return seeds.length ? seeds.map((seed) => names[seed]).join(" → ") : names.join(" ");
   }
 
   function outcome(instance, method) {
@@ -31,12 +41,13 @@ GG.panels = (() => {
       const name = `${NOUN[payload.level] || "Instance"} ${instance.index}`;
       const notes = [
         severalGraphs && payload.level !== "graph" ? `graph ${instance.graph}` : null,
-        predicted === null ? null : `class ${predicted}`,
+        predicted === null ? null : outputName(payload.class_names, "class", predicted),
       ].filter(Boolean).join(" · ");
+      const words = wordsOf(instance);
       const dot = el("i", { class: `dot ${verdict || "unknown"}`, title: verdict ? `${verdict} prediction` : "no label" });
       const row = el("button", { type: "button", role: "option", class: "row", onclick: () => onPick(i) },
-        dot, el("b", {}, name), el("span", {}, notes));
-      row.dataset.text = `${name} ${notes} ${verdict || ""}`.toLowerCase();
+        dot, el("b", {}, name), el("span", {}, notes), words && el("small", { title: words }, words));
+      row.dataset.text = `${name} ${notes} ${verdict || ""} ${words}`.toLowerCase();
       return row;
     });
     byId("instance-list").replaceChildren(...rows, el("p", { class: "empty", id: "no-match", hidden: true }, "No instance matches."));
@@ -57,13 +68,13 @@ GG.panels = (() => {
     }
     const facts = el("dl", { class: "facts" });
     const fact = (name, text, extra) => facts.append(el("div", {}, el("dt", {}, name), el("dd", { class: extra || "" }, text)));
-    if (predicted !== null) fact("Predicted", `class ${predicted}`, verdict);
-    if (values.length > 1) fact("Explained", targetName(run.target, noun));
-    if (instance.label !== null) fact("Label", noun === "class" ? `class ${instance.label}` : exact(instance.label));
+    if (predicted !== null) fact("Predicted", outputName(view.classNames, "class", predicted), verdict);
+    if (values.length > 1) fact("Explained", targetName(run.target, noun, view.classNames));
+    if (instance.label !== null) fact("Label", noun === "class" ? outputName(view.classNames, noun, instance.label) : exact(instance.label));
     const most = Math.max(...values.map((value) => Math.abs(value || 0)), 1e-12);
     const bars = order.filter((c) => c >= 0 && c < values.length).map((c) => {
       const share = Math.abs(values[c] || 0) / (asShare ? 1 : most);
-      const name = values.length === 1 ? (asShare ? "p" : "value") : `${noun} ${c}`;
+      const name = values.length === 1 ? (asShare ? "p" : "value") : outputName(view.classNames, noun, c);
       return el("div", { class: `bar${aimed.includes(c) ? " aimed" : ""}`, title: `${name}: ${exact(values[c])}` },
         el("span", { class: "name" }, name),
         el("span", { class: "track" }, el("i", { style: { width: `${100 * share}%` } })),
@@ -94,7 +105,7 @@ GG.panels = (() => {
         onmouseleave: () => hover(isNode ? "node" : "edge", item.position, false),
       },
       el("td", { class: "rank" }, String(item.rank)),
-      el("td", { class: "name" }, name),
+      el("td", { class: "name" }, name, item.name && !isNode ? el("small", {}, ` ${item.name}`) : ""),
       el("td", { class: "meter" }, el("i", { style: { width: `${100 * share}%`, background: color } })),
       el("td", { class: "value" }, short(item.score)),
       isNode || item.truth === null ? null
@@ -194,6 +205,7 @@ GG.panels = (() => {
     if (kind === "node") {
       const node = view.nodes[positions[0]];
       line("node", nodeName(view, positions[0]) + (node.isSeed ? " (explained)" : ""));
+      if (node.name) line("number", node.type === null ? String(node.id) : `${node.type} ${node.id}`);
       if (view.run.nodes) {
         line("score", exact(node.score));
         line("rank", `${node.rank} of ${view.nodes.length}`);
@@ -206,6 +218,7 @@ GG.panels = (() => {
         line("edge", String(edge.id));
         line("from → to", `${nodeName(view, edge.source)} → ${nodeName(view, edge.target)}`);
         if (edge.type !== null) line("relation", edge.type);
+        if (edge.name) line("name", edge.name);
         if (edge.rank !== null) {
           line("score", exact(edge.score));
           line("rank", `${edge.rank} of ${view.numEdges}`);

@@ -64,6 +64,7 @@ GG.view = (() => {
       source: structure.source[e],
       target: structure.destination[e],
       type: structure.edge_type ? structure.edge_types[structure.edge_type[e]] : null,
+      name: structure.edge_names ? structure.edge_names[e] : null,
       truth: structure.truth ? structure.truth[e] === 1 : null,
       score: own.scores ? own.scores[e] : null,
       rank: ranks ? ranks[e] : null,
@@ -72,6 +73,7 @@ GG.view = (() => {
     const nodes = structure.nodes.map((id, n) => ({
       position: n,
       id,
+      name: structure.node_names ? structure.node_names[n] : null,
       type: structure.node_type ? structure.node_types[structure.node_type[n]] : null,
       typeNumber: structure.node_type ? structure.node_type[n] : null,
       isSeed: structure.seeds.includes(n),
@@ -83,7 +85,7 @@ GG.view = (() => {
     return {
       instance, run, method, structure, layer, subject, edges, nodes, k, threshold, complete, max,
       walks: run.walks ? walksOf(run.walks, edges) : [],
-      edgeMax: own.max, nodeMax, signed: method.signed,
+      edgeMax: own.max, nodeMax, signed: method.signed, classNames: payload.class_names,
       numEdges: structure.drawn_of ? structure.drawn_of[1] : numEdges,
       numNodes: structure.drawn_of ? structure.drawn_of[0] : nodes.length,
       strong: (subject === "nodes" ? nodes : edges).filter((item) => item.isHighlighted).sort((a, b) => a.rank - b.rank),

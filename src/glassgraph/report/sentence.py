@@ -1,0 +1,169 @@
+"""One explanation of a sentence: words in a row, edges as arcs over them, a row for each layer.
+
+Edges that run on through the sentence are arcs above the words, those that run back are below.
+Width and color are the scores, all layers on one scale; edges that are not brought out are thin and
+gray.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.report.payload import ReportError
+from glassgraph.report.protocols import LocalLike
+from glassgraph.report.trim import ranks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_sentence"]
+
+#: Width of a letter, of the room between two words, and of the margin in which layers are named.
+_LETTER, _GAP, _MARGIN = 0.62, 1.0, 8.0
+#: Inches of a unit; inches of a figure, at most; size of words, at most.
+_INCHES, _MOST_INCHES, _FONT = 0.11, 30.0, 8.0
+_GRAY = "#c3c9d4"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How arcs look.
+
+    Attributes:
+        ramp: colors.
+        largest: magnitude of the largest score.
+        is_signed: whether some score is negative.
+        top_k: how many edges of a layer are brought out; None for all.
+        font: size of their names.
+    """
+
+    ramp: Any
+    largest: float
+    is_signed: bool
+    top_k: int | None
+    font: float
+
+    def color(self, score: float) -> Any:
+        """Of a score that is brought out."""
+        share = score / self.largest
+        return self.ramp(0.5 + 0.5 * share if self.is_signed else 0.25 + 0.75 * share)
+
+
+def draw_sentence(local: LocalLike, ax: Axes | None, top_k: int | None) -> Axes:
+    """Draw it; see `plot_explanation`.
+
+    Raises:
+        ReportError: if nodes have no names.
+    """
+    import matplotlib.pyplot as plt
+
+    place, width = _places(local)
+    layers = _layers(local)
+    rises = [_rise(place[a] - place[b]) for a, b in local.edge_index.t().tolist()]
+    step = 2 * (max(rises, default=1.0) + 1.8)
+    axes: Any = ax
+    if axes is None:
+        scale = min(_INCHES, _MOST_INCHES / width)
+        size = (max(4.0, scale * (width + _MARGIN)), scale * step * len(layers) + 0.4)
+        axes = plt.subplots(figsize=size, layout="constrained")[1]
+    room = axes.get_window_extent().width / axes.figure.dpi
+    font = max(2.0, min(_FONT, _FONT * room / (_INCHES * (width + _MARGIN))))
+    largest = max((float(layer.abs().max()) for layer in layers if layer.numel()), default=0.0)
+    is_signed = any(bool((layer < 0).any()) for layer in layers)
+    ramp = plt.get_cmap("coolwarm" if is_signed else "YlOrRd")
+    look = _Look(ramp, largest, is_signed, top_k, 0.75 * font)
+    for row, scores in enumerate(layers):
+        _words(axes, local, place, -row * step, font)
+        if len(layers) > 1:
+            what = {"ha": "right", "va": "center", "fontsize": font, "color": "gray"}
+            axes.text(-1.5, -row * step, f"layer {row}", **what)
+        _arcs(axes, local, place, -row * step, scores, look)
+    axes.set_xlim(-1.0 if len(layers) == 1 else 1 - _MARGIN, width)
+    axes.set_ylim(-(len(layers) - 0.5) * step, 0.5 * step)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    return axes  # type: ignore[no-any-return]
+
+
+def _places(local: LocalLike) -> tuple[dict[int, float], float]:
+    """The middle of each word, in the order of the nodes' numbers, and the width of them all."""
+    if local.node_names is None:
+        raise ReportError(
+            "a sentence is made of words: give nodes their names with "
+            "explanations.named(node_names=...), or the data a list named words"
+        )
+    place, width = {}, 0.0
+    for node in torch.argsort(local.node_id).tolist():
+        size = _LETTER * max(2, len(local.node_names[node]))
+        place[node] = width + size / 2
+        width += size + _GAP
+    return place, max(width, _GAP)
+
+
+def _rise(span: float) -> float:
+    """Height of an arc: wide ones lie over narrow ones, and no sentence is a tower."""
+    return 0.95 * math.sqrt(abs(span))
+
+
+def _layers(local: LocalLike) -> list[Tensor]:
+    """Scores ``[e]`` of each row: of the layers, or of the edges."""
+    found = local.layer_edge_score
+    rows = list(found) if found is not None else [local.edge_score]
+    zero = torch.zeros(local.edge_index.size(1))
+    return [zero if row is None else row.nan_to_num(0.0, 0.0, 0.0) for row in rows]
+
+
+def _words(
+    axes: Any, local: LocalLike, place: dict[int, float], height: float, font: float
+) -> None:
+    """Write the words of one row, those that are explained in bold."""
+    seeds = set(local.seeds.tolist()) if local.node_type is None else set()
+    for node, x in place.items():
+        is_seed = int(local.node_id[node]) in seeds
+        look = {"ha": "center", "va": "center", "fontsize": font}
+        weight = "bold" if is_seed else "normal"
+        axes.text(x, height, (local.node_names or "")[node], fontweight=weight, **look)
+
+
+def _arcs(
+    axes: Any,
+    local: LocalLike,
+    place: dict[int, float],
+    height: float,
+    scores: Tensor,
+    look: _Look,
+) -> None:
+    """Draw the arcs of one row, the strongest on top."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
+
+    rank = ranks(scores).tolist()
+    for edge in sorted(range(len(rank)), key=lambda each: -rank[each]):
+        score = float(scores[edge])
+        start, end = (place[node] for node in local.edge_index[:, edge].tolist())
+        if start == end:
+            continue
+        side = 1 if end > start else -1
+        base, rise = height + 0.75 * side, side * _rise(end - start)
+        ends = [
+            (start, base),
+            (start, base + rise * 4 / 3),
+            (end, base + rise * 4 / 3),
+            (end, base),
+        ]
+        is_shown = score != 0.0 and (look.top_k is None or rank[edge] <= look.top_k)
+        shown: dict[str, Any] = {"color": _GRAY, "linewidth": 0.5, "arrowstyle": "-", "zorder": 1}
+        if is_shown:
+            width = 0.8 + 2.0 * abs(score) / look.largest
+            shown = {"color": look.color(score), "linewidth": width, "arrowstyle": "-|>"}
+        path = Path(ends, [1, 4, 4, 4])
+        axes.add_patch(FancyArrowPatch(path=path, mutation_scale=7, **shown))
+        if is_shown and local.edge_names is not None:
+            name = {"ha": "center", "va": "bottom" if side > 0 else "top", "fontsize": look.font}
+            x, y = (start + end) / 2, base + rise + 0.25 * side
+            axes.text(x, y, local.edge_names[edge], **name)
