@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import pandas as pd
 import pytest
 import torch
 
@@ -33,8 +34,13 @@ def open_report(browser: Any, tmp_path: Path) -> Iterator[Open]:
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
 
-    def opened(runs: Sequence[Run], metrics: Sequence[dict[str, object]] = (), title: str = "T"):
-        path = write_report(tmp_path / "report.html", runs, metrics, title)
+    def opened(
+        runs: Sequence[Run],
+        metrics: Sequence[dict[str, object]] = (),
+        title: str = "T",
+        **more: Any,
+    ):
+        path = write_report(tmp_path / "report.html", runs, metrics, title, **more)
         page = context.new_page()
         listen(page)
         page.goto(path.as_uri())
@@ -332,6 +338,60 @@ def test_types_and_relations_are_named(open_report: Open) -> None:
     ]  # fmt: skip
     assert tooltip(page, "node", 2)[0] == "node: paper 3 (explained)"
     assert page.locator("#legend .shape").count() == 2
+
+
+def test_names_stand_for_numbers_everywhere(open_report: Open) -> None:
+    named = star(
+        node_names=["hub", "left", "", "<b>right</b>"],
+        edge_names=["p", "q", "r", "s", "t"],
+        class_names=["calm", "wild"],
+        label=1,
+    )
+    page = open_report([Run("a", [named, star(index=11)])])
+    assert [node["name"] for node in page.evaluate("glassgraph.nodes()")] == named.node_names
+    assert tooltip(page, "edge", 4)[:3] == ["edge: 11", "from → to: 12 → <b>right</b>", "name: t"]
+    assert tooltip(page, "node", 0)[:2] == ["node: hub (explained)", "number: 10"]
+    assert page.locator("#top tr").nth(1).locator(".name").text_content() == "left → hub p"
+    assert page.locator("#prediction dd").all_text_contents() == ["calm", "calm", "wild"]
+    assert page.locator("#prediction .aimed .name").all_text_contents() == ["calm"]
+    page.fill("#search", "hub")
+    assert page.locator("#instance-list .row:visible").count() == 1
+    assert page.locator("#instance-list .row:visible small").text_content() == "hub"
+
+
+@pytest.mark.parametrize("size", [9, 40])
+def test_a_sentence_stands_in_its_order(open_report: Open, size: int) -> None:
+    shape = nx.path_graph(size)
+    local = local_of(shape, 0, [], node_names=[f"word{n}" for n in range(size)])
+    score = torch.linspace(0, 1, local.edge_index.size(1))
+    page = open_report([Run("a", [replace(local, edge_score=score)])], layout="sentence")
+    assert state(page)["layout"] == page.locator("#layout").input_value() == "sentence"
+    spots = [page.evaluate("(n) => glassgraph.point('node', n)", n) for n in range(size)]
+    along, across = ("x", "y") if size == 9 else ("y", "x")  # a long one runs down the page
+    places = [spot[along] for spot in spots]
+    assert places == sorted(places)
+    assert {round(spot[across], 3) for spot in spots} == {round(spots[0][across], 3)}
+    page.select_option("#layout", "organic")
+    spots = [page.evaluate("(n) => glassgraph.point('node', n)", n) for n in range(size)]
+    assert len({round(spot[across], 1) for spot in spots}) > 1
+
+
+def test_only_what_has_words_offers_sentences(open_report: Open) -> None:
+    page = open_report([Run("a", [star()])])
+    assert page.locator("#layout option[value=sentence]").count() == 0
+
+
+def test_aggregates_are_shown_below(open_report: Open) -> None:
+    ends = {"kept_low": [0.1, 0.2], "kept_high": [0.9, 0.4]}
+    table = pd.DataFrame({"layer": [0, 1], "count": [5, 3], "kept": [0.5, 0.25], **ends})
+    page = open_report([Run("a", [star()])], aggregates={"By layer": table})
+    assert page.locator("#aggregates-section rect").count() == 2
+    wide = [bar["width"] for bar in page.locator("#aggregates-section rect").evaluate_all(
+        "bars => bars.map((bar) => bar.getBoundingClientRect().toJSON())"
+    )]  # fmt: skip
+    assert wide[0] == pytest.approx(2 * wide[1], rel=0.01)
+    page.click("a[href='#aggregates-section']")
+    assert page.locator("#aggregates-section h2").is_visible()
 
 
 def test_a_network_is_drawn_where_there_is_one(open_report: Open) -> None:

@@ -26,7 +26,7 @@ __all__ = ["draw_sentence"]
 #: Width of a letter, of the room between two words, and of the margin in which layers are named.
 _LETTER, _GAP, _MARGIN = 0.62, 1.0, 8.0
 #: Inches of a unit; inches of a figure, at most; size of words, at most.
-_INCHES, _MOST_INCHES, _FONT = 0.11, 30.0, 8.0
+_INCHES, _MOST_INCHES, _FONT = 0.11, 30.0, 9.0
 _GRAY = "#c3c9d4"
 
 
@@ -165,5 +165,5 @@ def _arcs(
         axes.add_patch(FancyArrowPatch(path=path, mutation_scale=7, **shown))
         if is_shown and local.edge_names is not None:
             name = {"ha": "center", "va": "bottom" if side > 0 else "top", "fontsize": look.font}
-            x, y = (start + end) / 2, base + rise + 0.25 * side
+            x, y = (start + end) / 2, base + rise + 0.4 * side
             axes.text(x, y, local.edge_names[edge], **name)

@@ -99,11 +99,11 @@ def _edges(graph: TypedGraph, names: Any) -> Any:
 
 
 def _words(values: Any, what: str) -> list[str]:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
-        raise GraphError(
-            f"{what} are words, one for each; got {type(values).__name__} {values!r:.80}"
-        )
-    return [str(value) for value in values]
+    """Words; "" for what has none, such as the nodes of a type that is not named."""
+    is_list = not isinstance(values, str | Mapping) and hasattr(values, "__len__")
+    if not is_list or not all(value is None or isinstance(value, str) for value in values):
+        raise GraphError(f"{what} are words, one for each; got {values!r:.80}")
+    return [value or "" for value in values]
 
 
 def _of_data(graph: TypedGraph | None, names: Sequence[str], *, of_nodes: bool) -> list[str] | None:

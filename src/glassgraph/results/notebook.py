@@ -41,7 +41,10 @@ def _top_edges(local: LocalExplanation) -> str:
     if local.edge_score is None or not local.edge_score.numel():
         return ""
     top = local.edge_score.abs().topk(min(_NUM_EDGES, local.edge_score.numel())).indices
-    ends = local.node_id[local.edge_index[:, top]].t().tolist()
+    names = [str(node) for node in local.node_id.tolist()]
+    if local.node_names is not None:
+        names = [word or name for word, name in zip(local.node_names, names, strict=True)]
+    ends = [[names[end] for end in pair] for pair in local.edge_index[:, top].t().tolist()]
     values = local.edge_score[top].tolist()
     return ", ".join(
         f"{source}→{destination} ({value:.3g})"
