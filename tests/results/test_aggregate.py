@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch_geometric.nn import GCN
 import glassgraph as gg
 from glassgraph.errors import ExplanationFileError, GraphError, HyperParameterError
 from glassgraph.results.aggregate import Bootstrap
+from glassgraph.testing.cases import Case
 from tests.results.known import known
 
 HIGH, LOW = 0.9, 0.1
@@ -174,6 +176,22 @@ def test_what_has_a_score_reaches_the_prediction_whatever_distances_say() -> Non
     assert jumping.aggregate("layer")["count"].tolist() == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("kind", "level"), [("gcn", "node"), ("rgcn", "node"), ("gat", "edge"), ("gin", "graph")]
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_messages_are_those_that_the_diagnoses_find_in_the_model(kind: str, level: str) -> None:
+    """Two routes to one number: distances in the result, and heights of sites in the model."""
+    case = Case(kind, level)
+    explainer = gg.EdgeGradients(case.model(), case.task(), progress=False)
+    found = explainer.explain(case.data(), case.index, case.target)
+    table = found.aggregate("layer", top_share=0.3)
+    knockout = gg.diagnose.layer_knockout(explainer, case.data(), explanations=found, top_share=0.3)
+    assert table.share_of_kept.tolist() == pytest.approx(knockout.kept_share.tolist())
+    counts = table["count"] / table["count"].sum()
+    assert counts.tolist() == pytest.approx(knockout.message_share.tolist())
+
+
 def test_the_best_share_of_each_prediction() -> None:
     found = chain(scores=[[[0, 0.3, 0.2], [0, 0, 0.1]]])
     assert math.isnan(found.aggregate("layer").kept[0])  # nothing says what is kept
@@ -298,3 +316,12 @@ def test_the_law_of_totals() -> None:
 def test_bootstrap_settings_are_checked() -> None:
     with pytest.raises(HyperParameterError):
         Bootstrap(confidence=0.0)
+
+
+def test_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "aggregates.md"
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)
+    assert (tmp_path / "report.html").is_file()

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch_geometric.data import Batch, Data, HeteroData
 
 import glassgraph as gg
-from glassgraph.errors import ExplanationFileError, GraphError
+from glassgraph.errors import DamagedFileError, ExplanationFileError, GraphError
 from tests.results.known import known
 
 
@@ -116,6 +117,27 @@ def test_types_are_named_by_themselves() -> None:
     ).local(0)
     assert named.node_names == ["Ada", "Bob", "", "", ""]
     assert named.edge_names == ["wrote", "wrote", "builds on", "builds on"]
+
+
+def test_words_of_types_are_stored(tmp_path: Path) -> None:
+    data = HeteroData(author={"x": torch.rand(2, 3)}, paper={"x": torch.rand(3, 3)})
+    data["author", "writes", "paper"].edge_index = torch.tensor([[0, 1], [0, 1]])
+    data["author"].node_names = ["Ada", "Bob"]
+    data["author", "writes", "paper"].relations = ["first", "last"]
+    loaded = gg.Explanations.load(known(data, [[1, 0]], threshold=0.5).save(tmp_path)).local(0)
+    assert loaded.node_names == ["Ada", "Bob", "", "", ""]
+    assert loaded.edge_names == ["first", "last"]
+
+
+@pytest.mark.parametrize("text", [b"[1, 2]", b"{", b"\xff", b"3"])
+def test_damaged_words_are_damage(tmp_path: Path, text: bytes) -> None:
+    explained().save(tmp_path)
+    (file,) = tmp_path.glob("graph*.safetensors")
+    tensors = load_file(file)
+    key = next(key for key in tensors if key.endswith("|words|words"))
+    save_file(tensors | {key: torch.tensor(list(text), dtype=torch.uint8)}, file)
+    with pytest.raises(DamagedFileError, match="words"):
+        gg.Explanations.load(tmp_path)
 
 
 @pytest.mark.parametrize(

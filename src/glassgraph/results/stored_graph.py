@@ -89,9 +89,12 @@ def _encoded(value: Any) -> Tensor:
 
 def _decoded(key: str, value: Tensor) -> Any:
     try:
-        return json.loads(bytes(value.tolist()))
-    except ValueError as error:
+        found = json.loads(bytes(value.tolist()))
+    except (TypeError, ValueError) as error:
         raise Damage(f"the graph's words {key!r} cannot be read") from error
+    if not _is_words(found):
+        raise Damage(f"the graph's words {key!r} are no words")
+    return found
 
 
 def _check_total(graphs: Mapping[int, Any], header: Mapping[str, Any]) -> None:
