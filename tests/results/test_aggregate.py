@@ -133,7 +133,7 @@ def test_right_and_wrong_predictions_apart() -> None:
     assert found.aggregate(["label", "predicted"])["predicted"].tolist() == [1, 1]
     half = explained(labels=[1, -1]).aggregate("correct")
     assert half["correct"].tolist() == [True, None]
-    with pytest.raises(HyperParameterError, match="labels"):
+    with pytest.raises(HyperParameterError, match="label"):
         explained().aggregate("correct")
 
 
@@ -325,3 +325,17 @@ def test_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(block, names)
     assert (tmp_path / "report.html").is_file()
+
+
+def test_sentences_with_a_prediction_for_each_word(tmp_path: Path) -> None:
+    data, model = sentences(), GCN(2, 4, 2, 3)
+    task = gg.Task("graph", rows="nodes")
+    found = gg.explain(model, data, "edge_gradients", task=task, progress=False)
+    table = found.aggregate(["layer", "relation"], top_share=0.5)
+    assert table["count"].sum() == 2 * 5
+    assert table.share_of_kept.sum() == pytest.approx(1)
+    paths = found.kept_on_paths(lambda local: local.node_id == 0, top_share=1.0)
+    assert paths[paths.kept == paths.length].share.tolist() == [1.0] * paths.length.nunique()
+    with pytest.raises(HyperParameterError, match="rows"):
+        found.aggregate("predicted", top_share=0.5)
+    assert found.to_html(tmp_path, aggregates=[table, paths], layout="sentence").is_file()

@@ -28,7 +28,7 @@ OF_INSTANCE: Mapping[str, Callable[[Part, str | None], list[Any]]] = {
     "index": lambda part, _: part.index.tolist(),
     "graph": lambda part, _: part.graph.tolist(),
     "target": lambda part, _: [
-        target if contrast < 0 else f"{target} rather than {contrast}"
+        (None if target < 0 else target) if contrast < 0 else f"{target} rather than {contrast}"
         for target, contrast in zip(part.target.tolist(), part.contrast.tolist(), strict=True)
     ],
     "label": lambda part, _: [None if label < 0 else label for label in part.label.tolist()],
@@ -134,7 +134,8 @@ def _of_instances(explanations: ScoredSet, name: str) -> Values:
         found |= zip(part.position.tolist(), values, strict=True)
     listed = [found[position] for position in sorted(found)]
     if listed and all(value is None for value in listed):
-        raise HyperParameterError(f"{name!r} needs labels, and no explained prediction has one")
+        what = "one class to explain" if name == "target" else "a label"
+        raise HyperParameterError(f"{name!r}: no explained prediction has {what}")
     return _objects(listed)
 
 
@@ -165,6 +166,11 @@ def _predicted(prediction: Tensor, mode: str | None) -> list[int]:
     """The class of each prediction ``[b, C]``."""
     if mode == "regression":
         raise HyperParameterError("a regression predicts values, which are neither right nor wrong")
+    if prediction.size(1) == 0:
+        raise HyperParameterError(
+            "an instance with several rows of output predicts a class for each; give a column of "
+            "your own, from local.rows"
+        )
     if prediction.size(1) == 1:
         return [int(value) for value in (prediction[:, 0] > 0.5).tolist()]
     if mode == "binary_classification":
