@@ -10,7 +10,8 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
                    source [e], destination [e], edge_types, edge_type [e], edge_names [e],
                    truth [e], num_true, drawn_of [nodes, edges]}]
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
-                   nodes [n], nodes_from, features, edge_ranks [e], layer_ranks [L][e],
+                   rows [R][node, best, value, target, label], nodes [n], nodes_from, features,
+                   edge_ranks [e], layer_ranks [L][e],
                    walks {count, nodes [W][L + 1], scores [W]},
                    network {nodes, edges}, handed {total, received, absorbed}}
 
@@ -214,6 +215,7 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         "structure": structure,
         "target": list(target) if isinstance(target, tuple) else target,
         "prediction": [] if local.prediction.dim() > 1 else _numbers(local.prediction.reshape(-1)),
+        "rows": _output_rows(local),
         "edges": _numbers(edges),
         "layers": _rows(layers),
         "nodes": _numbers(nodes),
@@ -230,6 +232,18 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         "network": network_of(local),
         "handed": _handed(local),
     }
+
+
+def _output_rows(local: LocalLike) -> list[list[Any]] | None:
+    """Of each row of the output: its node, the best column and its value, target, label."""
+    rows = local.tables.get("rows")
+    if rows is None:
+        return None
+    value, best = local.prediction.max(dim=1)
+    names = local.node_names or [str(node) for node in local.node_id.tolist()]
+    columns = (best, value, rows["target"], rows["label"])
+    found = zip(rows["node"].tolist(), *(column.tolist() for column in columns), strict=True)
+    return [[names[node], c, _number(v), target, label] for node, c, v, target, label in found]
 
 
 def _walks(local: LocalLike, chosen: tuple[Tensor, Tensor] | None) -> Json | None:

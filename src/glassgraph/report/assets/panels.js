@@ -56,6 +56,7 @@ GG.panels = (() => {
 
   function prediction(view) {
     const { run, instance, method } = view;
+    if (run.rows) return byId("prediction").replaceChildren(outputRows(view), handed(run));
     const values = run.prediction;
     const asShare = GG.view.isProbability(values, method.provenance);
     const { predicted, verdict } = outcome(instance, method);
@@ -81,6 +82,21 @@ GG.panels = (() => {
         el("span", { class: "value" }, asShare ? `${short(Math.round(values[c] * 10000) / 100)} %` : short(values[c])));
     });
     byId("prediction").replaceChildren(facts, ...bars, handed(run));
+  }
+
+  /** A line for each row of the output, of instances that have several. */
+  function outputRows({ run, method, classNames }) {
+    const isValue = GG.view.isRegression(method.provenance);
+    const other = !isValue && run.rows.some(([, best, , target]) => target !== best);
+    const known = run.rows.some(([, , , , label]) => label >= 0);
+    const className = (c) => outputName(classNames, "class", c);
+    const head = ["node", isValue ? "value" : "predicted", isValue ? null : "score", other && "explained", known && "label"];
+    const line = (tag, cells) => el("tr", {}, ...cells.filter(Boolean).map((cell) => (cell.nodeType ? cell : el(tag, {}, cell))));
+    const lines = run.rows.map(([name, best, value, target, label]) => line("td", [
+      el("b", {}, name), isValue ? short(value) : className(best), isValue ? null : short(value), other && className(target),
+      known && el("td", { class: label < 0 || label === best ? "" : "wrong" }, label < 0 ? "–" : className(label)),
+    ].map((cell, i) => (i === 0 ? el("td", {}, cell) : cell))));
+    return el("div", { class: "table-wrap" }, el("table", { class: "rows" }, line("th", head), ...lines));
   }
 
   /** How much of what the method handed down from the prediction its node scores hold. */
