@@ -3,6 +3,7 @@
 from . import diagnose as diagnose
 from . import errors as errors
 from . import graph_rules as graph_rules
+from . import messages as messages
 from . import rules as rules
 from . import testing as testing
 from ._version import __version__ as __version__
@@ -55,3 +56,4 @@ from .results.explanation import Explanations as Explanations
 from .results.explanation import HeteroExplanation as HeteroExplanation
 from .results.explanation import LocalExplanation as LocalExplanation
 from .results.model_explanation import ModelExplanation as ModelExplanation
+from .results.predictions import Predictions as Predictions

@@ -89,6 +89,10 @@ class UnknownMetricError(GlassgraphError, ValueError):
     """A metric was asked for that does not exist or does not apply here."""
 
 
+class MetricError(GlassgraphError, ValueError):
+    """A user's metric failed, or returned something else than one number."""
+
+
 class ExplanationFileError(GlassgraphError, ValueError):
     """A folder is not a saved set of explanations, is damaged, or belongs to other data."""
 

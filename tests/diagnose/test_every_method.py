@@ -16,8 +16,6 @@ import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning
 from glassgraph.core.reachability import near_messages
-from glassgraph.diagnose.decisions import ScoreTable
-from glassgraph.diagnose.rerun import Rerun
 from glassgraph.errors import (
     ExplanationFileError,
     HyperParameterError,
@@ -26,7 +24,9 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.registry import METHODS
 from glassgraph.explainers.scope import LEVELS
+from glassgraph.masking.rerun import Rerun
 from glassgraph.metrics import edge_scores
+from glassgraph.results.decisions import ScoreTable
 from glassgraph.testing.cases import Case
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
 from tests.laws.cases import within_scope

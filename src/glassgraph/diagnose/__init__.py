@@ -13,16 +13,18 @@ an explanation testable, with hard decisions: a message is retained, or it is sh
 """
 
 from glassgraph.diagnose.agreement import SeedAgreement, fleiss_kappa, seed_agreement
-from glassgraph.diagnose.decisions import Replacement
 from glassgraph.diagnose.drop_retained import drop_retained
+from glassgraph.diagnose.effects import Replacement
 from glassgraph.diagnose.gradient_signs import GradientPath, GradientSigns, gradient_signs
 from glassgraph.diagnose.hindsight import HindsightResult, hindsight
 from glassgraph.diagnose.layer_knockout import layer_knockout
+from glassgraph.diagnose.metric import Metric
 
 __all__ = [
     "GradientPath",
     "GradientSigns",
     "HindsightResult",
+    "Metric",
     "Replacement",
     "SeedAgreement",
     "drop_retained",

@@ -30,8 +30,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassgraph.diagnose.decisions import Rule, ScoreTable
-from glassgraph.diagnose.rerun import Rerun
 from glassgraph.errors import (
     ExplanationFileError,
     HyperParameterError,
@@ -39,9 +37,11 @@ from glassgraph.errors import (
     UnknownMetricError,
 )
 from glassgraph.explainers.base import Explainer
+from glassgraph.masking.rerun import Rerun
 from glassgraph.metrics import Ranking
-from glassgraph.metrics.vectors import in_order
+from glassgraph.results.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
+from glassgraph.results.instance_columns import in_order
 
 
 def fleiss_kappa(masks: Tensor) -> float:
@@ -226,7 +226,7 @@ def _identity(run: Explanations) -> Tensor:
 def _reaching(rerun: Rerun, table: ScoreTable) -> Tensor:
     """Which of a table's items have a message that can reach the prediction, ``[R, n]``."""
     item = torch.zeros_like(table.score, dtype=torch.bool)
-    with rerun.pieces("zero") as pieces:
+    with rerun.pieces(baselines=False) as pieces:
         for piece in pieces:
             position = piece.position[piece.instance].cpu()
             column, is_known = table.locate(position, piece.batch.fields.edge.cpu())

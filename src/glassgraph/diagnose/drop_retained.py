@@ -31,12 +31,16 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random
-from glassgraph.diagnose.decisions import UNRANKED, Replacement, Rule, ScoreTable, count, rank
-from glassgraph.diagnose.rerun import EFFECTS, Piece, Rerun, item_noise
+from glassgraph.diagnose.effects import EFFECTS, Replacement, takes_baselines
+from glassgraph.diagnose.measure import Measured, measure
+from glassgraph.diagnose.metric import BoundMetric, Metric
 from glassgraph.errors import HyperParameterError, InstanceError
 from glassgraph.explainers.base import Explainer
 from glassgraph.inputs.task import Target
+from glassgraph.masking.message_sets import ORDER, ROUNDING, Members, Scene
+from glassgraph.masking.rerun import Piece, Rerun
 from glassgraph.metrics import Ranking
+from glassgraph.results.decisions import UNRANKED, count, rank
 from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:
@@ -44,11 +48,6 @@ if TYPE_CHECKING:
 
 #: The experiments, in the order of the table: what is open at first, and what is dropped of it.
 EXPERIMENTS = (("masked", "retained"), ("original", "retained"), ("original", "shut"))
-
-#: What is counted in each run, before `EFFECTS`.
-_COUNTS = ("dropped", "open")
-#: Streams of random numbers.
-_ORDER, _ROUNDING = 1, 2
 
 
 def drop_retained(
@@ -64,6 +63,7 @@ def drop_retained(
     top_share: float | None = None,
     ranking: Ranking = "signed",
     replacement: Replacement = "own",
+    metric: Metric | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Keep a random share of the retained messages and see how many predictions survive.
@@ -81,6 +81,9 @@ def drop_retained(
         ranking: ``"signed"`` or ``"absolute"`` scores.
         replacement: what a shut message becomes: the explainer's ``"own"`` baseline (zero where it
             has none), or ``"zero"``.
+        metric: your own measure, ``metric(outputs, data) -> float``: of all output rows of all
+            explained predictions, in their order, and of ``data`` as it was given; see
+            `glassgraph.diagnose.metric`.
         seed: seed of the random choices.
 
     Returns:
@@ -88,13 +91,16 @@ def drop_retained(
         predictions that have messages: ``base``, ``dropped``, ``share``; ``dropped_items`` (mean
         number for a prediction); ``open_share`` (share of all items that were open); ``instances``;
         ``repeats``; ``changed`` (share of predictions that changed class), ``changed_std`` (its
-        standard deviation over repeats); ``divergence`` from the unchanged prediction (nats, or
-        squared units of a regression); ``score_change`` (of the explained score, in the model's
-        units); ``accuracy`` (share equal to the label). NaN where something does not exist.
+        standard deviation over repeats); ``divergence`` from the unchanged prediction (as the
+        explainer measures it, by default nats, or squared units of a regression);
+        ``score_change`` (of the explained score, in the model's units); ``accuracy`` (share equal
+        to the label); with a metric ``metric``, over all predictions, and ``metric_std``. NaN where
+        something does not exist.
 
     Raises:
         HyperParameterError: for arguments out of range, or if nothing says what is retained.
         InstanceError: if no prediction has messages.
+        MetricError: if the metric fails, or returns something else than one number.
         GlassgraphError: see `Explainer.explain`.
 
     Example:
@@ -111,31 +117,82 @@ def drop_retained(
     if repeats < 1:
         raise HyperParameterError(f"repeats must be positive; got {repeats}")
     rerun = Rerun.of(explainer, data, index, target, explanations)
-    rule = Rule.of(rerun.explanations, threshold, top_share)
-    table = ScoreTable.read(rerun.explanations, ranking, rerun.device)
-    shape = (len(EXPERIMENTS), len(kept), repeats, len(_COUNTS) + len(EFFECTS), len(rerun))
-    found = torch.zeros(shape, dtype=torch.float64)
-    num_items = torch.zeros(len(rerun), dtype=torch.long)
-    with rerun.pieces(replacement) as pieces:
-        for piece in pieces:
-            at = piece.position.cpu()
-            item, retained, _ = piece.decide(table, rule)
-            num_items[at] = count(item, piece.instance, piece.size).cpu()
-            for repeat in range(repeats):
-                draw = _Draw.of(piece, item, retained, int(seed), repeat)
-                for column, share in enumerate(kept):
-                    for row, dropped in enumerate(draw.dropped(share)):
-                        cell = found[row, column]
-                        is_certain = share == 1 or (share == 0 and row == 0)
-                        if repeat and is_certain:  # nothing was drawn: the run would be the same
-                            cell[repeat][:, at] = cell[0][:, at]
-                        else:
-                            base = item if EXPERIMENTS[row][0] == "original" else retained
-                            cell[repeat][:, at] = _run(piece, item, base, dropped)
-    has_items = num_items > 0
+    scene = Scene.of(rerun, threshold, top_share, ranking, seed)
+    scene.decided()
+    draws = _Draws(scene)
+    plan = [
+        (repeat, column, row)
+        for repeat in range(repeats)
+        for column, share in enumerate(kept)
+        for row in range(len(EXPERIMENTS))
+        if not (repeat and _is_certain(share, row))
+    ]
+    found = measure(
+        rerun,
+        scene,
+        [draws.members(repeat, kept[column], row) for repeat, column, row in plan],
+        explainer.output_divergence,
+        baselines=takes_baselines(replacement),
+        metric=BoundMetric.of(metric, data, rerun.instances.index),
+        watch=draws.watch,
+    )
+    number = {run: place for place, run in enumerate(plan)}
+    order = [
+        number.get((repeat, column, row), number[0, column, row])
+        for row in range(len(EXPERIMENTS))
+        for column in range(len(kept))
+        for repeat in range(repeats)
+    ]
+    has_items = draws.num_items > 0
     if not bool(has_items.any()):
         raise InstanceError("no prediction has messages that reach it; there is nothing to drop")
-    return _table(kept, found[..., has_items], num_items[has_items])
+    return _table(kept, repeats, found, order, draws, has_metric=metric is not None)
+
+
+def _is_certain(share: float, row: int) -> bool:
+    """Whether nothing is drawn, so that every repeat is the same run."""
+    return share == 1 or (share == 0 and row == 0)
+
+
+class _Draws:
+    """Random orders of the items, and what is open by them.
+
+    Args:
+        scene: scores and decisions of the predictions.
+
+    Attributes:
+        num_items: ``[B]`` number of items of each prediction.
+        num_retained: ``[B]``.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        number = len(scene.explanations)
+        self.num_items, self.num_retained = torch.zeros(2, number, dtype=torch.long)
+        self._scene = scene
+        self._last: tuple[Piece, int, _Draw] | None = None
+
+    def watch(self, piece: Piece) -> None:
+        """Count what a piece holds."""
+        item, retained, _ = piece.decide(self._scene.table, self._scene.decided())
+        at = piece.position.cpu()
+        self.num_items[at] = count(item, piece.instance, piece.size).cpu()
+        self.num_retained[at] = count(retained, piece.instance, piece.size).cpu()
+
+    def members(self, repeat: int, share: float, row: int) -> Members:
+        """What is open in an experiment, and what is no item."""
+
+        def members(piece: Piece) -> Tensor:
+            draw = self._draw(piece, repeat)
+            base = draw.item if EXPERIMENTS[row][0] == "original" else draw.retained
+            return (base & ~draw.dropped(share)[row]) | ~draw.item
+
+        return members
+
+    def _draw(self, piece: Piece, repeat: int) -> _Draw:
+        """The draw of a piece; the last one is remembered, for all its shares."""
+        if self._last is None or self._last[0] is not piece or self._last[1] != repeat:
+            self._last = piece, repeat, _Draw.of(piece, self._scene, repeat)
+        return self._last[2]
 
 
 @dataclass(frozen=True)
@@ -143,6 +200,8 @@ class _Draw:
     """One random order of the items of a piece's instances.
 
     Attributes:
+        item: ``[R, e]`` what is decided about.
+        retained: ``[R, e]``.
         rank_retained: ``[R, e]`` place of each retained item in the order.
         rank_shut: ``[R, e]`` place of each shut item.
         num_retained: ``[b]`` K.
@@ -151,6 +210,8 @@ class _Draw:
         instance: ``[e]``.
     """
 
+    item: Tensor
+    retained: Tensor
     rank_retained: Tensor
     rank_shut: Tensor
     num_retained: Tensor
@@ -159,17 +220,20 @@ class _Draw:
     instance: Tensor
 
     @staticmethod
-    def of(piece: Piece, item: Tensor, retained: Tensor, seed: int, repeat: int) -> _Draw:
+    def of(piece: Piece, scene: Scene, repeat: int) -> _Draw:
         """Draw by address: seed, repeat, instance, endpoints of the edge, layer."""
+        item, retained, _ = piece.decide(scene.table, scene.decided())
         instance, size, key = piece.instance, piece.size, piece.batch.key
         shut = item & ~retained
-        noise = item_noise(piece, len(item), seed, _ORDER, repeat)
+        noise = piece.noise(len(item), scene.seed, ORDER, repeat)
         return _Draw(
+            item=item,
+            retained=retained,
             rank_retained=rank(retained, noise, instance, size),
             rank_shut=rank(shut, noise, instance, size),
             num_retained=count(retained, instance, size),
             num_shut=count(shut, instance, size),
-            rounding=random.uniform(seed, _ROUNDING, repeat, key),
+            rounding=random.uniform(scene.seed, ROUNDING, repeat, key),
             instance=instance,
         )
 
@@ -186,13 +250,6 @@ class _Draw:
         ]
 
 
-def _run(piece: Piece, item: Tensor, base: Tensor, dropped: Tensor) -> Tensor:
-    """Counts and effects ``[6, b]`` of a run with the base's items open, but for the dropped."""
-    is_open = base & ~dropped
-    counts = [count(pool, piece.instance, piece.size).double().cpu() for pool in (dropped, is_open)]
-    return torch.cat([torch.stack(counts), piece.effect(piece.output(is_open | ~item))])
-
-
 def _check_shares(shares: Sequence[float]) -> list[float]:
     found = [float(share) for share in shares]
     if not found or any(not 0 <= share <= 1 for share in found):
@@ -200,30 +257,44 @@ def _check_shares(shares: Sequence[float]) -> list[float]:
     return found
 
 
-def _table(shares: Sequence[float], found: Tensor, num_items: Tensor) -> pd.DataFrame:
+def _table(
+    shares: Sequence[float],
+    repeats: int,
+    found: Measured,
+    order: Sequence[int],
+    draws: _Draws,
+    *,
+    has_metric: bool,
+) -> pd.DataFrame:
     """One row for each experiment and share; see `drop_retained`."""
     import pandas as pd
 
-    repeats, instances = found.size(2), found.size(4)
+    has_items = draws.num_items > 0
+    num_items = draws.num_items[has_items].double()
+    at = torch.tensor(order).view(len(EXPERIMENTS), len(shares), repeats)
     rows: list[dict[str, object]] = []
-    for (base, dropped), experiment in zip(EXPERIMENTS, found, strict=True):
-        for share, cell in zip(shares, experiment, strict=True):
-            number, is_open, *_ = cell.unbind(dim=1)
-            mean = dict(zip(EFFECTS, cell[:, len(_COUNTS) :].nanmean(dim=(0, 2)), strict=True))
-            rows.append(
-                {
-                    "base": base,
-                    "dropped": dropped,
-                    "share": share,
-                    "dropped_items": float(number.mean()),
-                    "open_share": float(is_open.mean() / num_items.double().mean()),
-                    "instances": instances,
-                    "repeats": repeats,
-                    "changed": float(mean["changed"]),
-                    "changed_std": float(cell[:, len(_COUNTS)].mean(dim=1).std(correction=0)),
-                    "divergence": float(mean["divergence"]),
-                    "score_change": float(mean["score_change"]),
-                    "accuracy": float(mean["accuracy"]),
-                }
-            )
+    for (base, dropped), experiment in zip(EXPERIMENTS, at, strict=True):
+        size = draws.num_items if base == "original" else draws.num_retained
+        for share, runs in zip(shares, experiment, strict=True):
+            is_open = found.num_open[runs][:, has_items]
+            effects = found.effects[runs][..., has_items]
+            mean = dict(zip(EFFECTS, effects.nanmean(dim=(0, 2)), strict=True))
+            row: dict[str, object] = {
+                "base": base,
+                "dropped": dropped,
+                "share": share,
+                "dropped_items": float((size[has_items] - is_open).double().mean()),
+                "open_share": float(is_open.double().mean() / num_items.mean()),
+                "instances": int(has_items.sum()),
+                "repeats": repeats,
+                "changed": float(mean["changed"]),
+                "changed_std": float(effects[:, 0].mean(dim=1).std(correction=0)),
+                "divergence": float(mean["divergence"]),
+                "score_change": float(mean["score_change"]),
+                "accuracy": float(mean["accuracy"]),
+            }
+            if has_metric:
+                row["metric"] = float(found.metric[runs].mean())
+                row["metric_std"] = float(found.metric[runs].std(correction=0))
+            rows.append(row)
     return pd.DataFrame(rows)

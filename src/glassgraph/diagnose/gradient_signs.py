@@ -41,8 +41,8 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.inputs.task import Target, Task
-from glassgraph.metrics.vectors import in_order
 from glassgraph.results.explanation import Attribution, Explanations
+from glassgraph.results.instance_columns import in_order
 from glassgraph.results.records import Part, Table
 
 if TYPE_CHECKING:

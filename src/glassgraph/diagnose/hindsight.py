@@ -33,15 +33,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable, count, rank
-from glassgraph.diagnose.rerun import Piece, Rerun, item_noise, predictions
+from glassgraph.diagnose.effects import Replacement, predictions, takes_baselines
+from glassgraph.diagnose.measure import RunOutputs
+from glassgraph.diagnose.metric import BoundMetric, Metric
 from glassgraph.errors import InstanceError, TargetError, TaskError
 from glassgraph.explainers.base import Explainer
 from glassgraph.inputs import task as tasks
 from glassgraph.inputs.task import Target, Targets
+from glassgraph.masking.rerun import Piece, Rerun
 from glassgraph.metrics import Ranking
-from glassgraph.metrics.vectors import in_order
+from glassgraph.results.decisions import Rule, ScoreTable, count, rank
 from glassgraph.results.explanation import Explanations
+from glassgraph.results.instance_columns import in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +66,8 @@ class HindsightResult:
             of predictions for which the retained messages alone yield the asked class);
             ``reached_at_random`` (the same with as many messages chosen at random); ``raised``
             (share for which they give the asked class a higher score than all messages do);
-            ``score_change`` (mean change of that score, in the model's units).
+            ``score_change`` (mean change of that score, in the model's units); ``metric``, over all
+            predictions, where one is given.
         bias: share of predictions for which each explanation yields the answer that was asked for,
             the model's own one and the opposite, in [0, 1]; 0 is good.
         similarity: mean Jaccard similarity of the two sets of retained messages, in [0, 1].
@@ -90,6 +94,7 @@ def hindsight(
     top_share: float | None = None,
     ranking: Ranking = "signed",
     replacement: Replacement = "own",
+    metric: Metric | None = None,
     seed: int = 0,
 ) -> HindsightResult:
     """Explain the model's answer and the opposite one, and see what either explanation yields.
@@ -106,6 +111,8 @@ def hindsight(
         ranking: ``"signed"`` or ``"absolute"`` scores.
         replacement: what a shut message becomes: the explainer's ``"own"`` baseline (zero where it
             has none), or ``"zero"``.
+        metric: your own measure of the outputs on the retained messages alone,
+            ``metric(outputs, data) -> float``; see `glassgraph.diagnose.metric`.
         seed: seed of the random messages that the result is compared with.
 
     Returns:
@@ -116,6 +123,7 @@ def hindsight(
         TargetError: if answer and opposite are the same, or the target is a pair.
         HyperParameterError: for arguments out of range, or if nothing says what is retained.
         InstanceError: if no prediction has messages.
+        MetricError: if the metric fails, or returns something else than one number.
         GlassgraphError: see `Explainer.explain`.
 
     Example:
@@ -145,23 +153,34 @@ def hindsight(
     found = torch.zeros(2, len(_COLUMNS), len(own), dtype=torch.float64)
     similarity = torch.zeros(len(own), dtype=torch.float64)
     has_items = torch.zeros(len(own), dtype=torch.bool)
-    with own.pieces(replacement) as pieces:
+    bound = BoundMetric.of(metric, data, own.instances.index)
+    if bound is not None:  # what it cannot measure is told before all runs
+        RunOutputs.of_reference(own).measured(bound)
+    outputs = [RunOutputs(), RunOutputs()]
+    with own.pieces(baselines=takes_baselines(replacement)) as pieces:
         for piece in pieces:
             at = piece.position.cpu()
             sets = []
             for answer, (table, rule, targets) in enumerate(decisions):
                 item, retained, _ = piece.decide(table, rule)
                 asked = targets.take(piece.position)
-                found[answer][:, at] = _measure(piece, item, retained, asked, int(seed))
+                output = piece.output(retained | ~item)
+                if bound is not None:
+                    outputs[answer].add(piece, output)
+                at_random = _as_many_at_random(piece, item, retained, int(seed))
+                found[answer][:, at] = _measure(piece, item, retained, asked, output, at_random)
                 has_items[at] = (count(item, piece.instance, piece.size) > 0).cpu()
                 sets.append(retained)
             similarity[at] = _jaccard(piece, *sets)
     if not bool(has_items.any()):
         raise InstanceError("no prediction has messages that reach it; there is nothing to explain")
     found = found[..., has_items]
+    rows = _table(found.mean(dim=2), int(has_items.sum()))
+    if bound is not None:
+        rows["metric"] = [each.measured(bound) for each in outputs]
     return HindsightResult(
         method=explainer.name,
-        table=_table(found.mean(dim=2), int(has_items.sum())),
+        table=rows,
         bias=float(found[:, _COLUMNS.index("reached")].prod(dim=0).mean()),
         similarity=float(similarity[has_items].mean()),
         own=own.explanations,
@@ -201,24 +220,31 @@ def _is_multilabel(own: Rerun) -> bool:
     """Whether the model has several independent outputs; asks it about the first predictions."""
     if own.preparation.task.mode != "binary_classification":
         return False
-    with own.pieces("zero") as pieces:
+    with own.pieces(baselines=False) as pieces:
         return next(pieces).batch.reference.size(1) > 1
 
 
-def _measure(piece: Piece, item: Tensor, retained: Tensor, asked: Targets, seed: int) -> Tensor:
+def _as_many_at_random(piece: Piece, item: Tensor, retained: Tensor, seed: int) -> Tensor:
+    """The model's output on as many messages as are retained, chosen at random."""
+    instance, size = piece.instance, piece.size
+    noise = piece.noise(len(item), seed, _ORDER, 0)
+    chosen = rank(item, noise, instance, size) < count(retained, instance, size)[instance]
+    return piece.output(chosen | ~item)
+
+
+def _measure(
+    piece: Piece, item: Tensor, retained: Tensor, asked: Targets, output: Tensor, at_random: Tensor
+) -> Tensor:
     """What the retained messages of one answer yield, ``[5, b]``, see `_COLUMNS`."""
     batch, instance, size = piece.batch, piece.instance, piece.size
     amount, total = count(retained, instance, size), count(item, instance, size)
-    noise = item_noise(piece, len(item), seed, _ORDER, 0)
-    at_random = rank(item, noise, instance, size) < amount[instance]
-    output, random_output = (piece.output(pool | ~item) for pool in (retained, at_random))
     change = tasks.score(batch.task, output, asked) - tasks.score(
         batch.task, batch.reference, asked
     )
     columns = [
         amount / total.clamp_min(1),
         predictions(batch.task, output, asked) == asked.chosen,
-        predictions(batch.task, random_output, asked) == asked.chosen,
+        predictions(batch.task, at_random, asked) == asked.chosen,
         change > 0,
         change,
     ]

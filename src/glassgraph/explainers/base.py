@@ -34,6 +34,7 @@ from glassgraph.core.prepare import Check, OnUnseen, Preparation
 from glassgraph.core.sites import find_channels
 from glassgraph.errors import HyperParameterError, Interrupted, UnsupportedModelError
 from glassgraph.explainers.constant import remarks, tell
+from glassgraph.explainers.divergence import Divergence, resolve_divergence
 from glassgraph.explainers.guard import check_attribution, check_class
 from glassgraph.explainers.saved_run import SavedRun
 from glassgraph.explainers.scope import Scope
@@ -42,7 +43,12 @@ from glassgraph.explainers.traits import Traits
 from glassgraph.explainers.unpack import unpack
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.task import Mode, ReturnType, Target, Task
+from glassgraph.masking.keep import predict
+from glassgraph.masking.message_sets import Scene
+from glassgraph.masking.rerun import Rerun
+from glassgraph.results.edge_scores import Ranking
 from glassgraph.results.explanation import Attribution, Explanations, Part
+from glassgraph.results.predictions import Predictions
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
 DEFAULT_MEMORY_BUDGET = 1 << 30
@@ -187,6 +193,14 @@ class Explainer(Configured, ABC, kw_only=False):
         return None
 
     @property
+    def output_divergence(self) -> Divergence:
+        """How far the method takes outputs under masks to be from the model's own.
+
+        Unless it has a measure of its own, ``"kl"`` for classes, ``"squared_error"`` for numbers.
+        """
+        return resolve_divergence(self.task, None)
+
+    @property
     def hyper_parameters(self) -> dict[str, Any]:
         """The method's own hyper-parameters."""
         shared = hyper_parameter_names(Explainer)
@@ -314,6 +328,69 @@ class Explainer(Configured, ABC, kw_only=False):
             run.finish()
         tell(self.name, untold, parts)
         return self._collect(preparation, header, parts, True)
+
+    def predict(
+        self,
+        data: Any,
+        explanations: Explanations,
+        keep: Any = "kept",
+        *,
+        baselines: bool = True,
+        threshold: float | None = None,
+        top_share: float | None = None,
+        ranking: Ranking = "signed",
+        seed: int = 0,
+    ) -> Predictions:
+        """What does the model predict with only some of the messages open?
+
+        Every explained prediction is made again, all at once, with the other messages shut: the
+        graph, its degrees and softmaxes stay as they are. What explanations do not speak of stays
+        open: self-loops that a layer adds by itself, messages behind a pooling, edges of other
+        graphs of a batch.
+
+        Args:
+            data: the explained graph(s).
+            explanations: made by this explainer.
+            keep: ``"kept"``, the messages that the explanations retain; ``"dropped"``, the others;
+                ``"all"``, ``"none"``; a number, a random share of the kept ones (0.75); a function
+                of a `LocalExplanation` that returns booleans ``[e]`` or ``[L, e]``; a mask ``[E]``
+                or ``[L, E]``, or a list with one for each explanation; or any set of
+                `glassgraph.messages`, such as ``messages.ALL - messages.layer(1)``.
+            baselines: whether a shut message becomes what the method puts in its place (a learned
+                baseline; zero where it has none), or zero in any case.
+            threshold: messages with a greater score are retained; by default the method's own.
+            top_share: or: this share of each prediction's messages is retained, the best ones.
+            ranking: ``"signed"`` or ``"absolute"`` scores, for what is retained.
+            seed: of everything drawn at random.
+
+        Returns:
+            The model's outputs, beside those of the unchanged model, in the explanations' order.
+
+        Raises:
+            HyperParameterError: for an unknown word, a mask of another shape, arguments out of
+                range, or if nothing says what is retained.
+            ExplanationFileError: for explanations of another method, model or other data.
+            GlassgraphError: see `explain`.
+
+        Example:
+            >>> import torch
+            >>> import glassgraph as gg
+            >>> from torch_geometric.data import Data
+            >>> from torch_geometric.nn import SimpleConv
+            >>> x = torch.tensor([[0.0], [1.0], [3.0], [-1.0]])
+            >>> data = Data(x=x, edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]))
+            >>> explainer = gg.Occlusion(SimpleConv(), gg.Task("node", mode="regression"))
+            >>> explanations = explainer.explain(data, [0])
+            >>> explainer.predict(data, explanations, top_share=0.3).outputs  # 3, the best of three
+            tensor([[3.]])
+            >>> explainer.predict(data, explanations, keep="dropped", top_share=0.3).outputs
+            tensor([[0.]])
+            >>> explainer.predict(data, explanations, keep=[True, True, False]).outputs
+            tensor([[4.]])
+        """
+        rerun = Rerun.of(self, data, explanations=explanations)
+        scene = Scene.of(rerun, threshold, top_share, ranking, seed)
+        return predict(rerun, scene, keep, baselines=baselines)
 
     def _collect(
         self, preparation: Preparation, header: dict[str, Any], parts: list[Part], done: bool

@@ -22,6 +22,7 @@ from glassgraph.errors import ExplanationFileError, InstanceError, UnknownMetric
 from glassgraph.metrics.scores import edge_scores
 from glassgraph.results.edge_scores import edges_of_part
 from glassgraph.results.explanation import Explanation, Explanations, HeteroExplanation
+from glassgraph.results.instance_columns import in_order
 from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
 
@@ -166,15 +167,6 @@ def _no_layers(name: str) -> UnknownMetricError:
         "method that scores layers (edge_gradients, occlusion and gnn_explainer with "
         "layerwise=True, ...)"
     )
-
-
-def in_order(explanations: Explanations, name: str) -> Tensor:
-    """One of the columns that have a row for each instance, in the order of the explanations."""
-    parts = explanations.own_parts()
-    nothing = torch.empty(0, dtype=torch.long)
-    order = torch.argsort(torch.cat([nothing, *(part.position for part in parts)]))
-    values = [getattr(part, name) for part in parts]
-    return torch.cat(values)[order] if values else nothing
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,11 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
         return self.amortized
 
     @property
+    def output_divergence(self) -> Divergence:
+        """The divergence that the gates are bound to."""
+        return self._divergence
+
+    @property
     def is_fitted(self) -> bool:
         """Whether there are gates to explain with."""
         return self._path is not None

@@ -156,6 +156,11 @@ class InformationBottleneck(AmortizedExplainer[GatedBatch]):
     # Fitting
 
     @property
+    def output_divergence(self) -> Divergence:
+        """The divergence that the gates are bound to."""
+        return self._divergence
+
+    @property
     def is_fitted(self) -> bool:
         """Whether there are gates to explain with."""
         return self._solution is not None

@@ -1,4 +1,4 @@
-"""Run an explained model again with some of its messages shut, and tell what that changed.
+"""Explained predictions, run again with some of their messages shut.
 
 A shut message becomes the explainer's own baseline where it learned some, else zero; the layer's
 degrees, means and softmaxes still count the edge (``"shut"`` in `glassgraph.metrics.removal`).
@@ -10,32 +10,45 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from glassgraph.calling.protect import fingerprint, protected
+from glassgraph.calling.protect import protected
 from glassgraph.core import random
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import FallbackWarning, Preparation
 from glassgraph.core.reachability import near_messages
-from glassgraph.diagnose.decisions import Replacement, Rule, ScoreTable
-from glassgraph.errors import ExplanationFileError, HyperParameterError, InstanceError
-from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.divergence import divergence, resolve_divergence
-from glassgraph.inputs import task as tasks
+from glassgraph.errors import HyperParameterError, InstanceError
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.labels import find_labels
-from glassgraph.inputs.task import Target, Targets, Task
-from glassgraph.metrics.vectors import in_order
+from glassgraph.inputs.task import Target, Targets
+from glassgraph.masking.same_data import check_same, check_same_predictions
+from glassgraph.results.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
+from glassgraph.results.instance_columns import in_order
 
-#: What `Piece.effect` measures, in its order.
-EFFECTS = ("changed", "divergence", "score_change", "accuracy")
+
+class Runnable(Protocol):
+    """What is read of an explainer here."""
+
+    name: ClassVar[str]
+    model: Any
+    memory_budget: int
+    progress: bool
+
+    def explain(self, data: Any, index: Any = None, target: Target = None) -> Explanations:
+        """Explain predictions."""
+
+    def open(self, data: Any) -> Preparation:
+        """The data, and the model with its messages in view."""
+
+    def baselines(self, batch: InstanceBatch) -> Sequence[Tensor | None] | None:
+        """What the method puts in the place of shut messages."""
 
 
 @dataclass(frozen=True)
@@ -66,60 +79,47 @@ class Piece:
         """Number b of instances."""
         return self.batch.num_instances
 
+    @property
+    def row_instance(self) -> Tensor:
+        """``[R]`` which of all instances a row of the model's output belongs to."""
+        return self.position
+
+    def locate(self, table: ScoreTable) -> tuple[Tensor, Tensor]:
+        """``[e]`` the table's column of each edge, and whether it has one."""
+        return table.locate(self.position[self.instance], self.batch.fields.edge)
+
+    def items(self, table: ScoreTable, num_rows: int) -> Tensor:
+        """``[R, e]`` what is decided about: pairs of a layer and an edge, or (R = 1) edges.
+
+        Only what can reach the prediction, and only edges that the explanations know.
+        """
+        is_layerwise = num_rows == len(self.reach)
+        reach = self.reach if is_layerwise else self.reach.any(dim=0, keepdim=True)
+        return reach & self.locate(table)[1]
+
     def decide(self, table: ScoreTable, rule: Rule | None) -> tuple[Tensor, Tensor, Tensor]:
         """Items, retained items (none without a rule) and scores, each ``[R, e]``."""
-        position = self.position[self.instance]
-        column, is_known = table.locate(position, self.batch.fields.edge)
-        item = self.reach if table.is_layerwise else self.reach.any(dim=0, keepdim=True)
-        item = item & is_known
+        item = self.items(table, len(self.reach) if table.is_layerwise else 1)
         score = item.new_zeros(item.shape, dtype=torch.float64)
         if table.key.numel():
-            score = torch.where(item, table.score[:, column], 0.0)
+            score = torch.where(item, table.score[:, self.locate(table)[0]], 0.0)
         if rule is None:
             return item, torch.zeros_like(item), score
         return item, rule.retained(score, item, self.instance, self.size), score
 
     def output(self, is_open: Tensor) -> Tensor:
-        """The model's output ``[b, C]`` with messages open where ``is_open [R, e]`` says so."""
+        """The model's output ``[R, C]`` with messages open where ``is_open [1 or L, e]`` says."""
         gates = is_open.to(self.batch.dtype)
         return self.batch.output(gates if len(gates) > 1 else gates[0], baselines=self.baselines)
 
-    def effect(self, output: Tensor) -> Tensor:
-        """What changed with an output, ``[4, b]`` in float64 on the CPU, see `EFFECTS`.
+    def noise(self, num_rows: int, seed: int, stream: int, repeat: int) -> Tensor:
+        """A uniform number for each edge, or pair of a layer and an edge, ``[R, e]``.
 
-        Whether another class is predicted; divergence from the model's own prediction; change of
-        the explained score; whether the label is predicted. NaN where it does not exist.
+        It depends on the seed, the instance, the endpoints of the edge and the row alone.
         """
-        batch = self.batch
-        nan = torch.full((self.size,), float("nan"), dtype=torch.float64, device=batch.device)
-        changed = accuracy = nan
-        if batch.task.is_classification:
-            after = predictions(batch.task, output, batch.targets)
-            before = predictions(batch.task, batch.reference, batch.targets)
-            changed = (after != before).double()
-            if self.labels is not None and not is_multilabel(batch.task, output):
-                labels = self.labels.to(batch.device)
-                accuracy = torch.where(labels >= 0, (after == labels).double(), nan)
-        kind = resolve_divergence(batch.task, None)
-        distance = divergence(batch.task, kind, output, batch.reference, batch.targets)
-        score_change = tasks.score(batch.task, output, batch.targets) - tasks.score(
-            batch.task, batch.reference, batch.targets
-        )
-        columns = [changed, distance.double(), score_change.double(), accuracy]
-        return torch.stack(columns).detach().cpu()
-
-
-def is_multilabel(task: Task, output: Tensor) -> bool:
-    """Whether the columns are independent yes-or-no questions."""
-    return task.mode == "binary_classification" and output.size(1) > 1
-
-
-def predictions(task: Task, output: Tensor, targets: Targets) -> Tensor:
-    """The predicted class ``[b]``; for multi-label outputs whether the explained one is chosen."""
-    if is_multilabel(task, output):
-        column = targets.chosen.view(-1, 1)
-        return (tasks.probabilities(task, output).gather(1, column)[:, 0] > 0.5).long()
-    return tasks.predicted_class(task, output)
+        row = torch.arange(num_rows, device=self.batch.device).view(-1, 1)
+        key, address = self.batch.key[self.instance], edge_address(self.batch)
+        return random.uniform(seed, stream, repeat, key, address, row)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Rerun:
         targets: the explained classes.
     """
 
-    explainer: Explainer
+    explainer: Runnable
     explanations: Explanations
     preparation: Preparation
     instances: Instances
@@ -142,7 +142,7 @@ class Rerun:
 
     @staticmethod
     def of(
-        explainer: Explainer,
+        explainer: Runnable,
         data: Any,
         index: Any = None,
         target: Target = None,
@@ -151,7 +151,8 @@ class Rerun:
         """Explain, unless there are explanations, and find the predictions again.
 
         Raises:
-            HyperParameterError: if ``explanations`` come with an index or a target.
+            HyperParameterError: if ``explanations`` are something else, or come with an index or a
+                target.
             ExplanationFileError: if they are of other data, or of another model or method.
             InstanceError: if there is nothing to measure.
         """
@@ -161,10 +162,17 @@ class Rerun:
             raise HyperParameterError(
                 "explanations know their predictions and targets; give them, or index and target"
             )
+        if not isinstance(explanations, Explanations):
+            raise HyperParameterError(
+                "explanations are what explain returned, or a slice of it (explanations[3:4] for "
+                f"a single one); got {type(explanations).__name__}"
+            )
         if len(explanations) == 0:
             raise InstanceError("there are no explanations; give at least one prediction")
         preparation = explainer.open(data)
-        _check_same(explanations, explainer, preparation)
+        if explanations.graph is None:  # read from a folder that holds none
+            explanations = replace(explanations, graph=preparation.graph)
+        check_same(explanations, explainer, preparation)
         index_, target_, contrast = (
             in_order(explanations, name).to(preparation.graph.device)
             for name in ("index", "target", "contrast")
@@ -182,20 +190,27 @@ class Rerun:
         """Where the graph lies."""
         return self.preparation.graph.device
 
+    @property
+    def num_layers(self) -> int:
+        """Number L of the model's message-passing steps."""
+        return self.preparation.wiring.num_layers
+
     def __len__(self) -> int:
         return len(self.instances)
 
     @contextmanager
-    def pieces(self, replacement: Replacement = "own") -> Iterator[Iterator[Piece]]:
+    def pieces(self, *, baselines: bool = True) -> Iterator[Iterator[Piece]]:
         """The predictions piece by piece, within the explainer's memory budget.
 
         The model is protected, and no gradients are kept, for the duration of the ``with`` block.
 
+        Args:
+            baselines: whether shut messages become what the method puts in their place, else zero.
+
         Raises:
-            HyperParameterError: for an unknown replacement.
+            ExplanationFileError: while they are read, if the model predicts something else than
+                when it was explained.
         """
-        if replacement not in get_args(Replacement):
-            raise HyperParameterError(f"replacement must be 'own' or 'zero'; got {replacement!r}")
         with protected(self.explainer.model), torch.no_grad(), warnings.catch_warnings():
             # Explaining has told of instances that cannot be cut out; the numbers are right anyhow.
             warnings.simplefilter("ignore", FallbackWarning)
@@ -206,56 +221,23 @@ class Rerun:
                 delay=1.0,
                 leave=False,
             ) as bar:
-                yield self._pieces(replacement, bar)
+                yield self._pieces(baselines, bar)
 
-    def _pieces(self, replacement: Replacement, bar: Any) -> Iterator[Piece]:
+    def _pieces(self, baselines: bool, bar: Any) -> Iterator[Piece]:
         preparation, explainer = self.preparation, self.explainer
+        explained = in_order(self.explanations, "prediction")
+        largest = float(explained.abs().max()) if explained.numel() else 0.0
         batches = preparation.batches(self.instances, self.targets.chosen, explainer.memory_budget)
         for position, batch in batches:
             batch.targets = self.targets.take(position)  # with what they are held against
+            check_same_predictions(batch, explained[position.cpu()], largest)
             yield Piece(
                 batch=batch,
                 position=position,
                 reach=near_messages(batch),
-                baselines=explainer.baselines(batch) if replacement == "own" else None,
+                baselines=explainer.baselines(batch) if baselines else None,
                 labels=find_labels(
                     preparation.graph, preparation.task, self.instances.take(position)
                 ),
             )
             bar.update(batch.num_instances)
-
-
-def item_noise(piece: Piece, num_rows: int, seed: int, stream: int, repeat: int) -> Tensor:
-    """A uniform number for each item, ``[R, e]``.
-
-    It depends on the seed, the instance, the endpoints of the edge and the row alone.
-    """
-    row = torch.arange(num_rows, device=piece.batch.device).view(-1, 1)
-    key, address = piece.batch.key[piece.instance], edge_address(piece.batch)
-    return random.uniform(seed, stream, repeat, key, address, row)
-
-
-def _check_same(explanations: Explanations, explainer: Explainer, preparation: Preparation) -> None:
-    """Refuse explanations of another method, level, data or model."""
-    if explanations.method != explainer.name or explanations.level != preparation.task.level:
-        raise ExplanationFileError(
-            f"the explanations are {explanations.method}'s of {explanations.level} predictions, "
-            f"the explainer is {explainer.name} with task {preparation.task.level!r}; give the "
-            "explainer that made them"
-        )
-    graph = explanations.provenance.get("graph", {})
-    sizes = {
-        "num_nodes": preparation.graph.num_nodes,
-        "num_edges": preparation.graph.num_edges,
-    }
-    for name, got in sizes.items():
-        if graph.get(name, got) != got:
-            raise ExplanationFileError(
-                f"the explanations are of data with {graph[name]} {name[4:]}, these have {got}; "
-                "give the data that were explained"
-            )
-    made = explanations.provenance.get("model_fingerprint")
-    if made is not None and made != fingerprint(explainer.model):
-        raise ExplanationFileError(
-            "the explanations are of a model with other weights; explain this one first"
-        )
