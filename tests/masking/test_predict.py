@@ -467,6 +467,31 @@ def test_nothing_says_what_is_kept() -> None:
         explainer.predict(data, explanations, "all", threshold=1, top_share=0.5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"threshold": "high"}, "threshold must be a number; got 'high'"),
+        ({"top_share": True}, "top_share must be a number; got True"),
+        ({"top_share": 2}, r"top_share must lie in \[0, 1\]"),
+        ({"top_share": 0.5, "seed": 0.5}, "seed must be an integer of 64 bits; got 0.5"),
+        ({"top_share": 0.5, "seed": 2**63}, "seed must be an integer"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], message: str) -> None:
+    data, explainer = fan(), sums()
+    with pytest.raises(HyperParameterError, match=message):
+        explainer.predict(data, explainer.explain(data, [0]), 0.5, **settings)
+
+
+def test_a_slice_that_turns_the_order_around() -> None:
+    data, explainer = random_data(), gg.Saliency(Net(), progress=False)
+    explanations = explainer.explain(data, [9, 2, 5])
+    forwards = explainer.predict(data, explanations, 0.5, top_share=0.4)
+    backwards = explainer.predict(data, explanations[::-1], 0.5, top_share=0.4)
+    torch.testing.assert_close(backwards.outputs, forwards.outputs.flip(0))
+    assert torch.equal(backwards.num_open, forwards.num_open.flip(0))
+
+
 def test_sets_are_joined_with_sets() -> None:
     with pytest.raises(TypeError):
         messages.ALL - 3  # type: ignore[operator]

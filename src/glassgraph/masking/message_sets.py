@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import torch
@@ -29,9 +30,22 @@ from glassgraph.results.messages import Messages
 
 #: Streams of random numbers.
 ORDER, ROUNDING = 1, 2
+_MOST = 2**63
 
 #: Which messages of a piece belong, ``[R, e]`` bool: R = L rows, or one that holds at every layer.
 Members: TypeAlias = "Callable[[Piece], Tensor]"
+
+
+def _number(name: str, value: Any) -> float | None:
+    """A number as a float, None as None."""
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str | bool):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise HyperParameterError(f"{name} must be a number; got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -70,10 +84,16 @@ class Scene:
             HyperParameterError: for arguments out of range.
             UnknownMetricError: if there are no scores, or some are not finite.
         """
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not -_MOST <= seed < _MOST:
+            raise HyperParameterError(f"seed must be an integer of 64 bits; got {seed!r}")
         return Scene(
             explanations=rerun.explanations,
             table=ScoreTable.read(rerun.explanations, ranking, rerun.device),
-            rule=Rule.find(rerun.explanations, threshold, top_share),
+            rule=Rule.find(
+                rerun.explanations,
+                _number("threshold", threshold),
+                _number("top_share", top_share),
+            ),
             graph=rerun.preparation.graph,
             num_layers=rerun.num_layers,
             seed=int(seed),
