@@ -10,6 +10,7 @@ from torch import Tensor
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.divergence import Divergence, divergence
 from glassgraph.inputs import task as tasks
+from glassgraph.inputs.rows import mean_rows, sum_rows
 from glassgraph.inputs.task import Targets, Task
 from glassgraph.masking.rerun import Piece
 
@@ -35,18 +36,20 @@ def effect(piece: Piece, output: Tensor, kind: Divergence) -> Tensor:
     """What changed with an output, ``[4, b]`` in float64 on the CPU, see `EFFECTS`.
 
     Whether another class is predicted; divergence from the model's own prediction; change of the
-    explained score; whether the label is predicted. NaN where it does not exist.
+    explained score; whether the label is predicted. NaN where it does not exist. Of an instance
+    with several rows it is the share of rows, the mean divergence, the change of the sum.
     """
-    batch = piece.batch
+    batch, rows = piece.batch, piece.batch.targets.rows
     nan = torch.full((piece.size,), float("nan"), dtype=torch.float64, device=batch.device)
     changed = accuracy = nan
     if batch.task.is_classification:
         after = predictions(batch.task, output, batch.targets)
         before = predictions(batch.task, batch.reference, batch.targets)
-        changed = (after != before).double()
+        changed = mean_rows(rows, (after != before).double())
         if piece.labels is not None and not is_multilabel(batch.task, output):
             labels = piece.labels.to(batch.device)
-            accuracy = torch.where(labels >= 0, (after == labels).double(), nan)
+            is_known = (labels >= 0).double()
+            accuracy = sum_rows(rows, (after == labels) * is_known) / sum_rows(rows, is_known)
     distance = divergence(batch.task, kind, output, batch.reference, batch.targets)
     score_change = tasks.score(batch.task, output, batch.targets) - tasks.score(
         batch.task, batch.reference, batch.targets
@@ -61,7 +64,7 @@ def is_multilabel(task: Task, output: Tensor) -> bool:
 
 
 def predictions(task: Task, output: Tensor, targets: Targets) -> Tensor:
-    """The predicted class ``[b]``; for multi-label outputs whether the explained one is chosen."""
+    """The predicted class ``[R]``; for multi-label outputs whether the explained one is chosen."""
     if is_multilabel(task, output):
         column = targets.chosen.view(-1, 1)
         return (tasks.probabilities(task, output).gather(1, column)[:, 0] > 0.5).long()

@@ -39,12 +39,13 @@ from glassgraph.diagnose.metric import BoundMetric, Metric
 from glassgraph.errors import InstanceError, TargetError, TaskError
 from glassgraph.explainers.base import Explainer
 from glassgraph.inputs import task as tasks
+from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import Target, Targets
 from glassgraph.masking.rerun import Piece, Rerun
 from glassgraph.metrics import Ranking
 from glassgraph.results.decisions import Rule, ScoreTable, count, rank
 from glassgraph.results.explanation import Explanations
-from glassgraph.results.instance_columns import in_order
+from glassgraph.results.instance_columns import rows_in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +152,7 @@ def hindsight(
         for run in (own, other)
     ]
     found = torch.zeros(2, len(_COLUMNS), len(own), dtype=torch.float64)
-    similarity = torch.zeros(len(own), dtype=torch.float64)
+    bias, similarity = torch.zeros(2, len(own), dtype=torch.float64)
     has_items = torch.zeros(len(own), dtype=torch.bool)
     bound = BoundMetric.of(metric, data, own.instances.index)
     if bound is not None:  # what it cannot measure is told before all runs
@@ -160,7 +161,7 @@ def hindsight(
     with own.pieces(baselines=takes_baselines(replacement)) as pieces:
         for piece in pieces:
             at = piece.position.cpu()
-            sets = []
+            sets, reached = [], []
             for answer, (table, rule, targets) in enumerate(decisions):
                 item, retained, _ = piece.decide(table, rule)
                 asked = targets.take(piece.position)
@@ -169,9 +170,12 @@ def hindsight(
                     outputs[answer].add(piece, output)
                 at_random = _as_many_at_random(piece, item, retained, int(seed))
                 found[answer][:, at] = _measure(piece, item, retained, asked, output, at_random)
+                reached.append(predictions(piece.batch.task, output, asked) == asked.chosen)
                 has_items[at] = (count(item, piece.instance, piece.size) > 0).cpu()
                 sets.append(retained)
             similarity[at] = _jaccard(piece, *sets)
+            both = (reached[0] & reached[1]).double()
+            bias[at] = mean_rows(piece.batch.targets.rows, both).cpu()
     if not bool(has_items.any()):
         raise InstanceError("no prediction has messages that reach it; there is nothing to explain")
     found = found[..., has_items]
@@ -181,7 +185,7 @@ def hindsight(
     return HindsightResult(
         method=explainer.name,
         table=rows,
-        bias=float(found[:, _COLUMNS.index("reached")].prod(dim=0).mean()),
+        bias=float(bias[has_items].mean()),
         similarity=float(similarity[has_items].mean()),
         own=own.explanations,
         opposite=other.explanations,
@@ -189,8 +193,8 @@ def hindsight(
 
 
 def _opposite(own: Rerun, opposite: int | Tensor | None) -> Tensor:
-    """The opposite class of each instance, ``[B]``."""
-    probability = in_order(own.explanations, "prediction")
+    """The opposite class of each row, ``[R]``."""
+    probability = rows_in_order(own.explanations, "prediction")
     answer = own.targets.chosen.cpu()
     task = own.preparation.task
     if probability.size(1) < 2 or (task.mode == "binary_classification" and _is_multilabel(own)):
@@ -201,16 +205,19 @@ def _opposite(own: Rerun, opposite: int | Tensor | None) -> Tensor:
     if opposite is None:
         return probability.scatter(1, answer.view(-1, 1), float("-inf")).argmax(dim=1)
     given = torch.as_tensor(opposite).cpu().view(-1)
-    if given.is_floating_point() or given.numel() not in (1, len(own)):
+    rows, size = own.targets.rows, answer.numel()
+    if rows is not None and given.numel() == len(own):
+        given = given[rows.instance.cpu()]
+    if given.is_floating_point() or given.numel() not in (1, size):
         raise TargetError(
             f"opposite is a class, or a tensor with one for each of {len(own)} predictions; got "
             f"{given.dtype} of shape {tuple(given.shape)}"
         )
-    found = given.long().expand(len(own))
+    found = given.long().expand(size)
     same = int((found == answer).sum())
     if same:
         raise TargetError(
-            f"the opposite answer equals the explained one in {same} of {len(own)} predictions; "
+            f"the opposite answer equals the explained one in {same} of {size} predictions; "
             "give another class there, or leave opposite out for the runner-up"
         )
     return found
@@ -241,10 +248,14 @@ def _measure(
     change = tasks.score(batch.task, output, asked) - tasks.score(
         batch.task, batch.reference, asked
     )
+    reached, at_random_reached = (
+        mean_rows(asked.rows, (predictions(batch.task, each, asked) == asked.chosen).double())
+        for each in (output, at_random)
+    )
     columns = [
         amount / total.clamp_min(1),
-        predictions(batch.task, output, asked) == asked.chosen,
-        predictions(batch.task, at_random, asked) == asked.chosen,
+        reached,
+        at_random_reached,
         change > 0,
         change,
     ]

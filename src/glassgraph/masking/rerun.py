@@ -28,9 +28,10 @@ from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.labels import find_labels
 from glassgraph.inputs.task import Target, Targets
 from glassgraph.masking.same_data import check_same, check_same_predictions
+from glassgraph.results.again import explained_again
 from glassgraph.results.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
-from glassgraph.results.instance_columns import in_order
+from glassgraph.results.instance_columns import in_order, rows_in_order
 
 
 class Runnable(Protocol):
@@ -60,7 +61,7 @@ class Piece:
         position: ``[b]`` which of all instances they are.
         reach: ``[L, e]`` which edges send a message at a layer that can reach the prediction.
         baselines: what shut messages become, for each site; None for zero.
-        labels: ``[b]``, or None.
+        labels: ``[R]``, of each row of the output, or None.
     """
 
     batch: InstanceBatch
@@ -82,7 +83,8 @@ class Piece:
     @property
     def row_instance(self) -> Tensor:
         """``[R]`` which of all instances a row of the model's output belongs to."""
-        return self.position
+        rows = self.batch.targets.rows
+        return self.position if rows is None else self.position[rows.instance]
 
     def locate(self, table: ScoreTable) -> tuple[Tensor, Tensor]:
         """``[e]`` the table's column of each edge, and whether it has one."""
@@ -173,17 +175,8 @@ class Rerun:
         if explanations.graph is None:  # read from a folder that holds none
             explanations = replace(explanations, graph=preparation.graph)
         check_same(explanations, explainer, preparation)
-        index_, target_, contrast = (
-            in_order(explanations, name).to(preparation.graph.device)
-            for name in ("index", "target", "contrast")
-        )
-        return Rerun(
-            explainer=explainer,
-            explanations=explanations,
-            preparation=preparation,
-            instances=preparation.instances(index_),
-            targets=Targets(target_, contrast if bool((contrast >= 0).any()) else None),
-        )
+        instances, targets = _asked(explanations, preparation)
+        return Rerun(explainer, explanations, preparation, instances, targets)
 
     @property
     def device(self) -> torch.device:
@@ -225,12 +218,12 @@ class Rerun:
 
     def _pieces(self, baselines: bool, bar: Any) -> Iterator[Piece]:
         preparation, explainer = self.preparation, self.explainer
-        explained = in_order(self.explanations, "prediction")
+        explained = rows_in_order(self.explanations, "prediction")
         largest = float(explained.abs().max()) if explained.numel() else 0.0
         batches = preparation.batches(self.instances, self.targets.chosen, explainer.memory_budget)
         for position, batch in batches:
             batch.targets = self.targets.take(position)  # with what they are held against
-            check_same_predictions(batch, explained[position.cpu()], largest)
+            check_same_predictions(batch, explained[self.targets.rows_of(position).cpu()], largest)
             yield Piece(
                 batch=batch,
                 position=position,
@@ -241,3 +234,16 @@ class Rerun:
                 ),
             )
             bar.update(batch.num_instances)
+
+
+def _asked(explanations: Explanations, preparation: Preparation) -> tuple[Instances, Targets]:
+    """The predictions, and the classes that were explained."""
+    if preparation.task.rows is not None:
+        locals_ = [explanations.local(place) for place in range(len(explanations))]
+        return explained_again(locals_, preparation)
+    index, target, contrast = (
+        in_order(explanations, name).to(preparation.graph.device)
+        for name in ("index", "target", "contrast")
+    )
+    has_contrast = bool((contrast >= 0).any())
+    return preparation.instances(index), Targets(target, contrast if has_contrast else None)

@@ -38,6 +38,12 @@ def check_same(explanations: Explanations, explainer: Named, preparation: Prepar
             f"the explainer is {explainer.name} with task {preparation.task.level!r}; give the "
             "explainer that made them"
         )
+    rows = explanations.provenance.get("task", {}).get("rows")
+    if rows != preparation.task.rows:
+        raise ExplanationFileError(
+            f"the explanations are of a task with rows={rows!r}, the explainer's has "
+            f"rows={preparation.task.rows!r}; give the explainer that made them"
+        )
     graph = explanations.provenance.get("graph", {})
     sizes = {
         "num_nodes": preparation.graph.num_nodes,
@@ -83,7 +89,7 @@ def check_same_predictions(batch: InstanceBatch, explained: Tensor, largest: flo
 
     Args:
         batch: some of the instances.
-        explained: ``[b, C]`` their predictions when they were explained.
+        explained: ``[R, C]`` their predictions when they were explained.
         largest: the largest absolute value among those of all instances.
 
     Raises:
@@ -96,9 +102,11 @@ def check_same_predictions(batch: InstanceBatch, explained: Tensor, largest: flo
     is_off = (found - explained).abs().amax(dim=1) > _ABSOLUTE + relative * largest
     if not bool(is_off.any()) or not torch.allclose(batch.output(), batch.output()):
         return
+    rows = batch.targets.rows
     first = int(is_off.nonzero()[0])
+    first = first if rows is None else int(rows.instance[first])
     raise ExplanationFileError(
         f"the explanations are of other data: the model predicts other values for "
-        f"{int(is_off.sum())} of {is_off.numel()} predictions than when they were explained (the "
+        f"{int(is_off.sum())} of {is_off.numel()} rows than when they were explained (the "
         f"first is that of index {int(batch.key[first])}); give the data that were explained"
     )
