@@ -104,14 +104,17 @@ def slopes(
     model: nn.Module,
     case: Case,
     data: Data,
-    row: int,
-    chosen: tuple[int, int | None],
+    chosen: dict[int, tuple[int, int | None]],
     gates: Tensor,
 ) -> Tensor:
-    """The gradient of the score at some gates, ``[1, E]`` for both layers or ``[2, E]``."""
+    """The gradient of the score at some gates, ``[1, E]`` for both layers or ``[2, E]``.
+
+    The score is the sum over the explained rows, of which ``chosen`` has the classes.
+    """
     leaf = gates.clone().requires_grad_()
     output = literal.gated(model, case, data, leaf.expand(2, -1))
-    return torch.autograd.grad(literal.score(case, output, row, chosen), leaf)[0]
+    scores = [literal.score(case, output, row, classes) for row, classes in chosen.items()]
+    return torch.autograd.grad(torch.stack(scores).sum(), leaf)[0]
 
 
 @pytest.mark.parametrize("layerwise", [False, True])
@@ -135,9 +138,9 @@ def test_signs_are_those_of_plain_autograd(case: Case, path: str, layerwise: boo
     for position in range(2):
         one, row = literal.one_graph(case, data, position)
         plain = literal.predict_one(model, case, one).detach()
-        slope = functools.partial(
-            slopes, model, case, one, row, literal.target(case, plain, one, row)
-        )
+        rows = [row] if case.rows is None else range(len(plain))
+        chosen = {each: literal.target(case, plain, one, each) for each in rows}
+        slope = functools.partial(slopes, model, case, one, chosen)
         start = torch.ones(2 if layerwise else 1, one.num_edges).double()
         gradient = slope(start)
         own = frame[frame.position == position]
