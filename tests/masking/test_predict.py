@@ -105,6 +105,30 @@ def test_the_messages_that_are_open_are_counted() -> None:
     assert found.num_messages.tolist() == [1, 4]
 
 
+def test_a_relation_that_no_explained_edge_has() -> None:
+    """Node 1 hears of kind 1 alone; shutting kind 2 changes nothing there."""
+    data, explainer = fan(), sums()
+    explanations = explainer.explain(data, [1])
+    found = explainer.predict(data, explanations, messages.ALL - messages.edges(kind=2))
+    assert found.outputs.item() == -1
+    with pytest.raises(HyperParameterError, match="no explained edge has kind 'two'; there are 1"):
+        explainer.predict(data, explanations, messages.edges(kind="two"))
+
+
+def test_as_many_pairs_as_edges() -> None:
+    """One score for each edge, and a set of single layers: pairs of both are counted."""
+    data, explainer = random_data(), gg.Saliency(Net(), progress=False)
+    explanations = explainer.explain(data, [3, 8])
+    some = messages.layer(0).as_many_as(messages.layer(1))
+    found = explainer.predict(data, explanations, some)
+    counted = explainer.predict(data, explanations, messages.layer(1))
+    assert torch.equal(found.num_open, counted.num_open)
+    mixed = messages.layer(0).as_many_as(messages.KEPT)
+    found = explainer.predict(data, explanations, mixed, top_share=0.2)
+    kept = explainer.predict(data, explanations, top_share=0.2)
+    assert torch.equal(found.num_open, kept.num_open)
+
+
 def test_layers_by_hand() -> None:
     """0 -> 1 -> 2 and 3 -> 1: node 2 hears 2 and 5 over two layers."""
     x = torch.tensor([[2.0], [0.0], [0.0], [5.0]])

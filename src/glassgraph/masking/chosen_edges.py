@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassgraph.errors import HyperParameterError
+from glassgraph.errors import GraphError, HyperParameterError
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.masking.mask_shapes import Dense, as_mask, holds_masks
 from glassgraph.masking.message_sets import Members, MessageSet, Scene
+from glassgraph.results.attributes import edge_attribute
 from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
 
@@ -52,8 +54,9 @@ class Columns(MessageSet):
         found = np.zeros(len(column), dtype=bool)
         for value in values:
             is_type = isinstance(value, tuple) and name == "edge_type"
-            is_equal = np.asarray(column == (words.get(value) if is_type else value))
-            if is_equal.shape != column.shape or not is_equal.any():
+            word = words.get(value) if is_type else value
+            is_equal = _equal(column, word)
+            if not is_equal.any() and not _is_in_data(scene.graph, name, word):
                 there = list(dict.fromkeys(map(repr, column.tolist())))
                 shown = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "")
                 raise HyperParameterError(
@@ -69,6 +72,23 @@ class Columns(MessageSet):
             for name, values in self.wanted
         )
         return f"edges({', '.join(said)})"
+
+
+def _equal(column: Any, value: Any) -> Any:
+    """Where a column has a value; nowhere if they cannot be compared."""
+    found = np.asarray(column == value)
+    return found if found.shape == column.shape else np.zeros(len(column), dtype=bool)
+
+
+def _is_in_data(graph: TypedGraph, name: str, value: Any) -> bool:
+    """Whether an edge that no explanation speaks of has the value."""
+    if graph.is_heterogeneous and name == "edge_type":
+        return value in edge_type_words(graph.edge_types)
+    try:
+        column = edge_attribute(graph, name)
+    except GraphError:
+        return False
+    return column is not None and bool(_equal(column, value).any())
 
 
 def _values(value: Any) -> tuple[Any, ...]:
