@@ -67,7 +67,7 @@ def test_variants_are_what_the_model_says_of_each(case: Case, budget: int) -> No
         place = int(asked.instance[base])
         one, row = literal.one_graph(case, case.data(), place)
         mine = batch.node_instance == place
-        start = int(batch.graph.by_graph[0].pointer[case.index[place]]) if row == 0 else 0
+        start = int(batch.graph.by_graph[0].pointer[case.index[place]]) if row in (0, None) else 0
         ids = batch.fields.node[mine] - (start if case.level == "graph" else 0)
         x = one.x.clone()
         x[ids] = asked.fill(base, base + 1)
@@ -75,8 +75,11 @@ def test_variants_are_what_the_model_says_of_each(case: Case, budget: int) -> No
             changed = x[batch.fields.node[asked.node[at]] - (start if case.level == "graph" else 0)]
             changed += at + 1
         with torch.no_grad():
-            expected = literal.predict_one(model, case, one, x)[row]
-        torch.testing.assert_close(output[number], expected, rtol=1e-9, atol=1e-10)
+            expected = literal.predict_one(model, case, one, x)
+        variants = batch.targets.take(asked.instance[asked.base])
+        found = output[variants.rows_of(torch.tensor([number]))]
+        expected = expected if row is None else expected[row : row + 1]
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
 
 
 def test_a_model_that_looks_across_gets_whole_copies() -> None:

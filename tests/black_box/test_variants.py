@@ -91,9 +91,14 @@ def test_variants_are_what_the_model_says_of_the_changed_graph(case: Case) -> No
         data = case.data()
         data = data[case.index[position]] if case.level == "graph" else data
         target = explanation.local.target
+        rows = explanation.local.rows
 
-        def score(changed: Any, target: Any = target, row: int = case.index[position]) -> Tensor:
+        def score(
+            changed: Any, target: Any = target, row: int = case.index[position], rows: Any = rows
+        ) -> Tensor:
             output = literal.predict(model, case, [changed] if case.level == "graph" else changed)
+            if rows is not None:
+                return output.gather(1, rows["target"].view(-1, 1)).sum().detach()
             output = output[0 if case.level == "graph" else row].view(1, -1)
             pair = (target, None) if isinstance(target, int) else target
             targets = gg.inputs.task.Targets(

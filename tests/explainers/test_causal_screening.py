@@ -29,13 +29,21 @@ def screen(model: Any, case: Case, data: Any, index: Any = None, **settings: Any
 
 
 def likelihood(
-    model: nn.Module, case: Case, data: Data, row: int, chosen: Any, full: Tensor, edges: list[int]
+    model: nn.Module, case: Case, data: Data, row: Any, chosen: Any, full: Tensor, edges: list[int]
 ) -> float:
     """What the prediction says with some edges alone, spelled out for every mode."""
     kept = torch.zeros(data.num_edges, dtype=torch.bool)
     kept[edges] = True
     with torch.no_grad():
         output = literal.predict_one(model, case, data.edge_subgraph(kept))
+    if row is None:
+        rows = [says(case, output, each, own, full) for each, own in enumerate(chosen)]
+        return sum(rows) / len(rows)
+    return says(case, output, row, chosen, full)
+
+
+def says(case: Case, output: Tensor, row: int, chosen: Any, full: Tensor) -> float:
+    """The likelihood of one row."""
     if case.mode == "regression":
         return -float((output[row, chosen[0]] - full[row, chosen[0]]) ** 2)
     one = literal.log_probability(case, output, row, chosen[0])

@@ -25,7 +25,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=str)
 class Question:
     """One prediction, and what the plain model says about it under gates ``[2, E]``."""
 
-    def __init__(self, case: Case, model: nn.Module, data: Data, row: int, keep: float | None):
+    def __init__(self, case: Case, model: nn.Module, data: Data, row: Any, keep: float | None):
         self.case, self.model, self.data, self.row = case, model, data, row
         ones = torch.ones(2, data.num_edges).double()
         plain, shut = self.output(ones), self.output(0 * ones)
@@ -41,8 +41,10 @@ class Question:
     def score(self, output: Tensor) -> float:
         return float(literal.score(self.case, output, self.row, self.chosen))
 
-    def decision(self, output: Tensor) -> bool:
-        """Whether the explained class is the predicted one."""
+    def decision(self, output: Tensor) -> bool | list[bool]:
+        """Whether the explained class is the predicted one, of several rows for each."""
+        if self.row is None:
+            return [int(own.argmax()) == a for own, (a, _) in zip(output, self.chosen, strict=True)]
         a, b = self.chosen
         if b is not None:
             return self.score(output) > 0
@@ -114,7 +116,8 @@ def test_the_optimum_is_that_of_all_subsets(case: Case, keep: float | None) -> N
     model, data = case.model(), small(case)
     one = data[0] if case.level == "graph" else data
     explanation = search(model, case, data, keep_effect=keep)
-    question = Question(case, model, one, 0, keep)
+    row = 0 if case.rows is None else None
+    question = Question(case, model, one, row, keep)
     expected = brute_force(question, [(slice(None), edge) for edge in range(7)])
     torch.testing.assert_close(explanation.edge_mask, expected[0])
 
@@ -183,7 +186,8 @@ def test_greedy_elimination_is_the_plain_loop(case: Case) -> None:
     model, data = case.model(), small(case, num_edges=13)
     one = data[0] if case.level == "graph" else data
     explanation = search(model, case, data, exact_up_to=0, keep_effect=0.5)
-    score, _ = greedy(Question(case, model, one, 0, 0.5))
+    row = 0 if case.rows is None else None
+    score, _ = greedy(Question(case, model, one, row, 0.5))
     assert score.any()
     torch.testing.assert_close(explanation.edge_mask, share_alike(case, one, score))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -129,9 +130,10 @@ def learn(
     return edge_mask, dense
 
 
-def prediction_loss(
-    case: Case, output: Tensor, plain: Tensor, row: int, chosen: tuple[int, int | None]
-) -> Tensor:
+def prediction_loss(case: Case, output: Tensor, plain: Tensor, row: Any, chosen: Any) -> Tensor:
+    if row is None:
+        rows = [prediction_loss(case, output, plain, *each) for each in enumerate(chosen)]
+        return torch.stack(rows).mean()
     if case.mode == "regression":
         return (output[row, chosen[0]] - plain[row, chosen[0]]) ** 2
     one = literal.log_probability(case, output, row, chosen[0])

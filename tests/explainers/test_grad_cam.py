@@ -62,7 +62,7 @@ def literal_run(model: Any, case: Case, data: Data, row: int) -> list[tuple[Tens
     def keep(name: str, value: Tensor) -> None:
         kept[name] = value
 
-    last = model.convs[1] if case.level == "node" else model.norm
+    last = model.convs[1] if case.level == "node" or case.rows else model.norm
     handles = [
         model.convs[1].register_forward_pre_hook(lambda _, args: keep("first", args[0])),
         last.register_forward_hook(lambda _, __, out: keep("last", out)),

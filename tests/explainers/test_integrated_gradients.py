@@ -61,7 +61,7 @@ def close(got: Tensor, expected: Tensor, rtol: float = 1e-9, atol: float = 1e-11
     torch.testing.assert_close(got, expected, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("case", CASES[::3], ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES[::3] if case.rows is None], ids=str)
 def test_a_few_gauss_points_do_what_many_riemann_points_do(case: Case) -> None:
     model, data = case.model(), case.data()
     explainer = gg.IntegratedGradients(model, case.task(), steps=16, progress=False)

@@ -31,8 +31,10 @@ def search(model: Any, case: Case, data: Any, index: Any = None, **settings: Any
     return explainer.explain(data, index=index, target=case.target)
 
 
-def chance(case: Case, output: Tensor, row: int, chosen: tuple[int, int | None]) -> float:
-    """The value of a prediction, spelled out for every mode."""
+def chance(case: Case, output: Tensor, row: Any, chosen: Any) -> float:
+    """The value of a prediction, spelled out for every mode; the mean over several rows."""
+    if row is None:
+        return sum(chance(case, output, *each) for each in enumerate(chosen)) / len(chosen)
     if case.mode == "regression":
         return float(output[row, chosen[0]])
     one = literal.log_probability(case, output, row, chosen[0]).exp()

@@ -43,15 +43,16 @@ def written_out(case: Case, explainer: Zorro, place: int) -> list[Kept]:
         instances = preparation.instances(case.index)
         ((_, batch),) = preparation.batches(instances, case.target, 1 << 30)
         mine = (batch.node_instance == place).nonzero().view(-1)
-        start = int(batch.graph.by_graph[0].pointer[case.index[place]] if row == 0 else 0)
+        start = int(batch.graph.by_graph[0].pointer[case.index[place]] if row in (0, None) else 0)
         ids = batch.fields.node[mine] - (start if case.level == "graph" else 0)
-        reference = literal.predict_one(model, case, one)[row].view(1, -1)
+        rows = slice(None) if row is None else slice(row, row + 1)
+        reference = literal.predict_one(model, case, one)[rows]
         targets = batch.targets.take(torch.tensor([place]))
 
         def says_same(x: Tensor) -> bool:
             everywhere = one.x.clone()
             everywhere[ids] = x
-            output = literal.predict_one(model, case, one, everywhere)[row].view(1, -1)
+            output = literal.predict_one(model, case, one, everywhere)[rows]
             return bool(stays(case.task(), output, targets, reference, 0.1))
 
         search = LiteralZorro(

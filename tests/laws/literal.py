@@ -71,15 +71,23 @@ def gated(
             handle.remove()
 
 
-def one_graph(case: Case, data: Any, position: int) -> tuple[Data, int]:
+#: The row of the model's output that is explained; None for all rows of a graph.
+Row = Any
+#: The explained class, and what it is held against; of several rows one such pair for each.
+Chosen = Any
+
+
+def one_graph(case: Case, data: Any, position: int) -> tuple[Data, Row]:
     """The graph of the case's n-th instance, and the row of the model's output that explains it."""
     if case.level == "graph":
-        return data[case.index[position]], 0
+        return data[case.index[position]], 0 if case.rows is None else None
     return data, case.index[position]
 
 
-def target(case: Case, output: Tensor, data: Data, row: int) -> tuple[int, int | None]:
+def target(case: Case, output: Tensor, data: Data, row: Row) -> Chosen:
     """The explained class, and what it is held against."""
+    if row is None:
+        return [target(case, output, data, each) for each in range(len(output))]
     if isinstance(case.target, tuple):
         return case.target
     if isinstance(case.target, int):
@@ -95,8 +103,10 @@ def target(case: Case, output: Tensor, data: Data, row: int) -> tuple[int, int |
     return int(output[row].argmax()), None
 
 
-def score(case: Case, output: Tensor, row: int, chosen: tuple[int, int | None]) -> Tensor:
-    """The explained scalar, spelled out for every mode."""
+def score(case: Case, output: Tensor, row: Row, chosen: Chosen) -> Tensor:
+    """The explained scalar, spelled out for every mode; the sum over several rows."""
+    if row is None:
+        return torch.stack([score(case, output, *each) for each in enumerate(chosen)]).sum()
 
     def of(number: int) -> Tensor:
         if case.mode != "binary_classification" or case.columns > 1 or number == 1:

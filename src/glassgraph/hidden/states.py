@@ -86,7 +86,7 @@ def layer_states(batch: InstanceBatch, layers: Sequence[int] | None = None) -> H
             several modules of the next layer read different states.
     """
     recorded = record_batch(batch, module=_last_module(batch))
-    position = None if batch.task.level == "node" else last_states(batch, recorded)
+    position = None if batch.task.is_about_nodes else last_states(batch, recorded)
     return HiddenStates(recorded.output, _choose(batch, recorded, position, layers))
 
 
@@ -103,7 +103,7 @@ class StateReader:
 
     def read(self, batch: InstanceBatch, layers: Sequence[int] | None = None) -> list[Tensor]:
         """The states after some layers, detached; see `layer_states`."""
-        if batch.task.level != "node" and self._known is None:
+        if not batch.task.is_about_nodes and self._known is None:
             return self._find(batch, layers)
         recorded = record_batch(batch, module=_last_module(batch), has_gradients=False)
         position = None
@@ -266,7 +266,7 @@ def _readable_layers(
             )
     last = batch.num_layers - 1
     states = None
-    if batch.task.level == "node":
+    if batch.task.is_about_nodes:
         states = recorded.module
     else:
         states = None if position is None else recorded.tail[position]
@@ -303,7 +303,7 @@ def _why_unreadable(
     elif any(not site.is_mapped for site in batch.wiring.sites):
         reason = f"none of its tensors has one row for each of {batch.num_nodes} nodes (a pooling"
         reason += " layer may have dropped some)"
-    elif batch.task.level == "node" and layer == batch.num_layers - 1:
+    elif batch.task.is_about_nodes and layer == batch.num_layers - 1:
         reason = f"{' and '.join(names)} have no module of their own that returns them"
     else:
         reason = f"no tensor with one row for each of {batch.num_nodes} nodes was seen there"

@@ -115,6 +115,11 @@ class Task:
         return self.mode != "regression"
 
     @property
+    def is_about_nodes(self) -> bool:
+        """Whether the model returns one row for each node."""
+        return self.level == "node" or self.rows is not None
+
+    @property
     def is_about_edges(self) -> bool:
         """Whether the model returns one row for each edge of the graph."""
         return self.level == "edge" and self.predicts == "edges"
