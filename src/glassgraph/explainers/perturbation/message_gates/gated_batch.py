@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.messages import SiteMessages, read_messages
+from glassgraph.core.messages import EndStates, SiteMessages, read_messages
 from glassgraph.core.reachability import near_messages
 from glassgraph.errors import GraphError
 from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup, find_groups
@@ -84,7 +84,7 @@ class GatedBatch:
     @property
     def num_bytes(self) -> int:
         """Memory that the inputs take."""
-        return sum(each.inputs.numel() * each.inputs.element_size() for each in self.inputs)
+        return sum(each.num_bytes for each in self.inputs)
 
     @property
     def edge(self) -> Tensor:
@@ -205,4 +205,5 @@ def _source(inputs: Sequence[Inputs], is_single: bool) -> Tensor | None:
 
 def _without_numbers(messages: SiteMessages) -> SiteMessages:
     empty = messages.message.new_empty((0, 0))
-    return replace(messages, sender=empty, receiver=empty, message=empty, matrix=None)
+    nobody = EndStates(empty, messages.edge[:0])
+    return replace(messages, senders=nobody, receivers=nobody, message=empty, matrix=None)
