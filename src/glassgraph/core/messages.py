@@ -85,6 +85,8 @@ class SiteMessages:
         row: ``[m]`` which of them the messages are; None if all.
         matrix: node states and entries of a dense adjacency matrix. There, messages are not
             written out: ``senders``, ``receivers`` and ``message`` have width 0.
+        edge_type: ``[m]`` integers, the type that the layer or the graph has for the edge of each
+            message; None where there is none.
     """
 
     site: int
@@ -98,6 +100,7 @@ class SiteMessages:
     num_rows: int
     row: Tensor | None
     matrix: MatrixMessages | None = None
+    edge_type: Tensor | None = None
 
     @property
     def sender(self) -> Tensor:
@@ -164,9 +167,30 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
                 row_dim=channel.row_dim,
                 num_rows=messages.size(0),
                 row=row,
+                edge_type=_edge_types(batch, each, edge, row),
             )
         )
     return found
+
+
+def _edge_types(
+    batch: InstanceBatch, recorded: RecordedMessages, edge: Tensor, row: Tensor | None
+) -> Tensor | None:
+    """What a relational layer is told of each edge, or else what the user's graph says of it."""
+    given = _as_types(recorded.arguments.get("edge_type"), recorded.edge_index.size(1))
+    if given is not None:
+        return _rows(given, row)
+    graph = batch.graph
+    if graph.is_heterogeneous:
+        return None
+    given = _as_types(graph.data.get("edge_type", None), graph.num_edges)
+    return None if given is None else given.index_select(0, batch.fields.edge[edge])
+
+
+def _as_types(value: Any, number: int) -> Tensor | None:
+    if not isinstance(value, Tensor) or value.dim() != 1 or value.size(0) != number:
+        return None
+    return None if value.is_floating_point() or value.is_complex() else value.detach()
 
 
 def _matrix_messages(

@@ -125,7 +125,8 @@ class SideBySide:
         if self.kind is not None:
             assert terms is not None
             tables.append(terms)
-        return self._sum @ torch.cat(tables)
+        below = torch.cat(tables)
+        return self._sum @ below if self.number else below[:0]
 
     @cached_property
     def _repeats(self) -> dict[int, int]:
@@ -193,7 +194,8 @@ def find_multiples(rows: Tensor, base: RepeatedRows) -> RepeatedRows | None:
     scale = torch.where(largest != 0, rows.gather(1, at) / largest, 0)
     off = torch.addcmul(rows, states, scale, value=-1).abs()
     bound = _ROUNDINGS * torch.finfo(rows.dtype).eps * rows.abs()
-    return replace(base, scale=scale) if bool((off <= bound).all()) else None
+    is_right = (off <= bound) & off.isfinite()
+    return replace(base, scale=scale) if bool(is_right.all()) else None
 
 
 def share_alike(rows: SideBySide, few: int = _FEW) -> tuple[SideBySide, Tensor] | None:

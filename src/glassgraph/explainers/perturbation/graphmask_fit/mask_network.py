@@ -47,8 +47,8 @@ class MaskNetwork(nn.Module):
         standard = self.location_scale * (raw - self.mean) / self.std
         location: Tensor = standard + self.offset
         if int(self.lowest) > 0:
-            return torch.where(gated.layer >= self.lowest, location, torch.inf)
-        return location
+            location = torch.where(gated.layer >= self.lowest, location, torch.inf)
+        return gated.open_unseen(location)
 
     def outputs(self, gated: GatedBatch, value: Tensor) -> Tensor:
         """The model's outputs ``[B, C]`` under gates ``[K]`` with the learned baselines."""

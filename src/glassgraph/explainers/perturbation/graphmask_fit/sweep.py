@@ -69,7 +69,7 @@ def _learn(
         raw = network.gates(gated)
         standard = F.layer_norm(raw, raw.shape, eps=_TINY)
         location = torch.add(network.offset, standard, alpha=fitting.settings.location_scale)
-        loss = fitting.divergence(gated, location, scale)
+        loss = fitting.divergence(gated, gated.open_unseen(location), scale)
         fitting.backward(optimizer, loss, gated)
     optimizer.step()
     return loss, raw.detach()

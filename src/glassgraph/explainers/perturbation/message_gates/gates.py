@@ -99,7 +99,7 @@ class MessageGates(nn.Module):
     def _not_finite(self, gated: GatedBatch) -> str | None:
         """The lowest layer with inputs, scores or baselines that are not finite, in words."""
         for group, each in reversed(list(zip(self.groups, gated.inputs, strict=True))):
-            site = gated.batch.wiring.sites[group.sites[0]].name
+            site = group.names[0]
             baseline = self.baselines.get(group.name, None)
             for what, is_finite in (
                 ("messages or states", each.is_finite()),

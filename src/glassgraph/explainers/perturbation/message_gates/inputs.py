@@ -7,13 +7,14 @@ their scorer reads the states of all nodes at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from glassgraph.core.messages import EndStates, MatrixMessages, SiteMessages
+from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup
 from glassgraph.learn.repeated_rows import (
     RepeatedRows,
     SideBySide,
@@ -75,7 +76,7 @@ class RowInputs:
 
     def messages(self) -> Tensor:
         """``[m, D]`` the messages."""
-        messages = self.rows.parts[-1].written_out()
+        messages = self.rows.parts[-1].written_out()[:, -self.total.numel() :]
         return messages if self.row is None else messages.index_select(0, self.row)
 
 
@@ -140,16 +141,22 @@ Inputs = RowInputs | MatrixInputs
 
 
 def read_inputs(
-    messages: Sequence[SiteMessages], dtype: torch.dtype, kept: Tensor, slot: Tensor
+    sites: Mapping[int, SiteMessages],
+    num_sites: int,
+    dtype: torch.dtype,
+    kept: Tensor,
+    slot: Tensor,
 ) -> Inputs:
     """What the scorer of a group reads.
 
     Args:
-        messages: those of each site of the group.
+        sites: the messages of those sites of the group that are there, by number.
+        num_sites: how many the group has.
         dtype: in which it computes.
         kept: which of them can be gated, over all sites.
         slot: ``[m]`` the gate on each that can.
     """
+    messages = list(sites.values())
     matrices = [each.matrix for each in messages if each.matrix is not None]
     if matrices:
         return _read_matrices(matrices, dtype, kept, slot)
@@ -157,14 +164,26 @@ def read_inputs(
     sender = _read_states([each.senders for each in messages], dtype, kept)
     receiver = _read_states([each.receivers for each in messages], dtype, kept)
     relation = None
-    if len(messages) > 1:
+    if num_sites > 1:
         size = torch.tensor([each.edge.numel() for each in messages], device=kept.device)
-        relation = _kept(torch.repeat_interleave(size), kept)
+        number = torch.tensor(list(sites), device=kept.device)
+        relation = _kept(number.repeat_interleave(size), kept)
     parts = sender, receiver, find_multiples(message, sender) or find_repeated(message)
-    rows = SideBySide(tuple(each for each in parts if each.width), relation, len(messages))
+    rows = SideBySide(tuple(each for each in parts if each.width), relation, num_sites)
     found = RowInputs(rows, slot, message.sum(dim=0))
     shared = share_alike(rows, _FEW)
     return found if shared is None else replace(found, rows=shared[0], row=shared[1])
+
+
+def no_inputs(group: MessageGroup, like: Tensor) -> RowInputs:
+    """What is read where a group has no messages; of the type and device of a tensor."""
+    nothing = torch.empty(0, dtype=torch.long, device=like.device)
+    rows = RepeatedRows(like.new_empty((0, sum(group.widths))))
+    return RowInputs(
+        SideBySide((rows,), nothing if len(group.sites) > 1 else None, len(group.sites)),
+        nothing,
+        like.new_zeros(group.widths[2]),
+    )
 
 
 def _kept(rows: Tensor, kept: Tensor) -> Tensor:
@@ -177,7 +196,9 @@ def _read_states(ends: Sequence[EndStates], dtype: torch.dtype, kept: Tensor) ->
     for each in ends:
         nodes.append(each.node + start)
         start += each.states.size(0)
-    return looked_up(torch.cat([each.states for each in ends]).to(dtype), _kept(torch.cat(nodes), kept))
+    return looked_up(
+        torch.cat([each.states for each in ends]).to(dtype), _kept(torch.cat(nodes), kept)
+    )
 
 
 def _read_matrices(
