@@ -16,8 +16,8 @@ from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.perturbation.message_gates import inputs as module
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
 from glassgraph.explainers.perturbation.message_gates.gates import MessageGates
-from glassgraph.explainers.perturbation.message_gates.inputs import RowInputs, share_rows
 from glassgraph.explainers.shared_batches import shared_batches
+from glassgraph.learn import repeated_rows
 
 #: The same batch with shared rows and without.
 Pair = tuple[GatedBatch, GatedBatch]
@@ -120,7 +120,10 @@ def test_messages_and_means_do_not_depend_on_sharing(both: Pair) -> None:
 def test_numbers_that_meet_by_chance_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are found by one number for each; if that says nothing, nothing is shared."""
     torch.manual_seed(1)
-    monkeypatch.setattr(module.torch, "rand", lambda *_, **__: torch.zeros(15, dtype=torch.float64))
-    inputs = torch.arange(45, dtype=torch.float64).view(3, 15)
-    found = RowInputs(inputs, None, torch.arange(3), inputs.sum(dim=0))
-    assert share_rows(found) is found
+    zeros = torch.zeros(15, dtype=torch.float64)
+    monkeypatch.setattr(repeated_rows.torch, "rand", lambda *_, **__: zeros)
+    rows = torch.arange(45, dtype=torch.float64).view(3, 15)
+    found = repeated_rows.find_repeated(rows)
+    assert found.table is rows
+    assert found.index is None
+    assert repeated_rows.share_alike(repeated_rows.SideBySide((found,))) is None

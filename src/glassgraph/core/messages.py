@@ -47,6 +47,28 @@ class MatrixMessages:
 
 
 @dataclass(frozen=True)
+class EndStates:
+    """States of the nodes at one end of m messages.
+
+    Attributes:
+        states: ``[n, S]``, S may be 0.
+        node: ``[m]`` whose state it is for each message.
+    """
+
+    states: Tensor
+    node: Tensor
+
+    @property
+    def width(self) -> int:
+        """Numbers S of a state."""
+        return self.states.size(1)
+
+    def rows(self) -> Tensor:
+        """``[m, S]`` the state for each message."""
+        return self.states.index_select(0, self.node)
+
+
+@dataclass(frozen=True)
 class SiteMessages:
     """What one site sent along the edges of a batch.
 
@@ -54,28 +76,41 @@ class SiteMessages:
         site: position of the site.
         layer: message-passing step it belongs to.
         edge: ``[m]`` the batch's edge behind each message.
-        sender: ``[m, S]`` state of the sending node, S may be 0.
-        receiver: ``[m, R]`` state of the receiving node, R may be 0.
+        senders: states of the sending nodes, of width S.
+        receivers: states of the receiving nodes, of width R.
         message: ``[m, D]`` the message, all heads side by side.
         shape: shape of one message in the layer, ``D`` numbers in all.
         row_dim: dimension of the layer's messages that runs over rows.
         num_rows: number M' of rows that the layer gets, those without a gate included.
         row: ``[m]`` which of them the messages are; None if all.
         matrix: node states and entries of a dense adjacency matrix. There, messages are not
-            written out: ``sender``, ``receiver`` and ``message`` have width 0.
+            written out: ``senders``, ``receivers`` and ``message`` have width 0.
+        edge_type: ``[m]`` integers, the type that the layer or the graph has for the edge of each
+            message; None where there is none.
     """
 
     site: int
     layer: int
     edge: Tensor
-    sender: Tensor
-    receiver: Tensor
+    senders: EndStates
+    receivers: EndStates
     message: Tensor
     shape: tuple[int, ...]
     row_dim: int
     num_rows: int
     row: Tensor | None
     matrix: MatrixMessages | None = None
+    edge_type: Tensor | None = None
+
+    @property
+    def sender(self) -> Tensor:
+        """``[m, S]`` state of the sending node of each message."""
+        return self.senders.rows()
+
+    @property
+    def receiver(self) -> Tensor:
+        """``[m, R]`` state of the receiving node of each message."""
+        return self.receivers.rows()
 
     @property
     def widths(self) -> tuple[int, int, int]:
@@ -83,7 +118,7 @@ class SiteMessages:
         if self.matrix is not None:
             width = self.matrix.states.size(1)
             return width, width, self.matrix.values.size(1)
-        return self.sender.size(1), self.receiver.size(1), self.message.size(1)
+        return self.senders.width, self.receivers.width, self.message.size(1)
 
     def baseline(self, value: Tensor) -> Tensor:
         """Shape ``[D]`` numbers, or ``[m, D]`` with one row per message, as the layer's messages.
@@ -119,22 +154,43 @@ def read_messages(batch: InstanceBatch) -> list[SiteMessages]:
             continue
         messages = at_least_single(each.messages.detach())
         flat = messages.reshape(messages.size(0), math.prod(messages.shape[1:]))
-        sender, receiver = _ends(channel, each, num_nodes)
+        senders, receivers = _ends(channel, each, num_nodes, row, flat.dtype)
         found.append(
             SiteMessages(
                 site=each.site,
                 layer=site.layer,
                 edge=edge,
-                sender=_rows(sender, row).to(flat.dtype),
-                receiver=_rows(receiver, row).to(flat.dtype),
+                senders=senders,
+                receivers=receivers,
                 message=_rows(flat, row),
                 shape=tuple(messages.shape[1:]),
                 row_dim=channel.row_dim,
                 num_rows=messages.size(0),
                 row=row,
+                edge_type=_edge_types(batch, each, edge, row),
             )
         )
     return found
+
+
+def _edge_types(
+    batch: InstanceBatch, recorded: RecordedMessages, edge: Tensor, row: Tensor | None
+) -> Tensor | None:
+    """What a relational layer is told of each edge, or else what the user's graph says of it."""
+    given = _as_types(recorded.arguments.get("edge_type"), recorded.edge_index.size(1))
+    if given is not None:
+        return _rows(given, row)
+    graph = batch.graph
+    if graph.is_heterogeneous:
+        return None
+    given = _as_types(graph.data.get("edge_type", None), graph.num_edges)
+    return None if given is None else given.index_select(0, batch.fields.edge[edge])
+
+
+def _as_types(value: Any, number: int) -> Tensor | None:
+    if not isinstance(value, Tensor) or value.dim() != 1 or value.size(0) != number:
+        return None
+    return None if value.is_floating_point() or value.is_complex() else value.detach()
 
 
 def _matrix_messages(
@@ -144,12 +200,13 @@ def _matrix_messages(
         at_least_single(recorded.arguments[name].detach()) for name in ("values", "x")
     )
     nothing = values.new_empty((edge.numel(), 0))
+    nobody = EndStates(nothing, torch.arange(edge.numel(), device=edge.device))
     return SiteMessages(
         site=recorded.site,
         layer=layer,
         edge=edge,
-        sender=nothing,
-        receiver=nothing,
+        senders=nobody,
+        receivers=nobody,
         message=nothing,
         shape=(values.size(1),),
         row_dim=0,
@@ -169,18 +226,23 @@ def _rows(value: Tensor, row: Tensor | None) -> Tensor:
 
 
 def _ends(
-    channel: Channel, recorded: RecordedMessages, num_nodes: int | None
-) -> tuple[Tensor, Tensor]:
-    """States ``[M', S]`` and ``[M', R]`` of the senders and receivers of all rows."""
+    channel: Channel,
+    recorded: RecordedMessages,
+    num_nodes: int | None,
+    row: Tensor | None,
+    dtype: torch.dtype,
+) -> list[EndStates]:
+    """States of senders and of receivers, of some of the site's rows or of all."""
     ends = []
     for end in (1 - channel.receiver, channel.receiver):
-        index = recorded.edge_index[end]
-        states = [
-            state.index_select(0, index) for state in _states(channel, recorded, end, num_nodes)
-        ]
-        empty = recorded.edge_index.new_empty((index.numel(), 0), dtype=torch.get_default_dtype())
-        ends.append(torch.cat(states, dim=1) if states else empty)
-    return ends[0], ends[1]
+        node = _rows(recorded.edge_index[end], row)
+        states = list(_states(channel, recorded, end, num_nodes))
+        if len({each.size(0) for each in states}) != 1:  # none, or tables that are no one's alone
+            states = [each.index_select(0, node) for each in states]
+            states.append(torch.empty((node.numel(), 0), dtype=dtype, device=node.device))
+            node = torch.arange(node.numel(), device=node.device)
+        ends.append(EndStates(torch.cat(states, dim=1).to(dtype), node))
+    return ends
 
 
 def _states(

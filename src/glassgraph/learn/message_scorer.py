@@ -5,6 +5,9 @@
 with ``r`` learned for each relation (zero where a layer has one). The input comes from the
 unmasked run: a gate reads its own message, never ahead at the others' gates.
 
+The product with ``W1`` is taken once for each node and for each message that differs, and added up
+along the edges.
+
 Schlichtkrull, De Cao and Titov, "Interpreting Graph Neural Networks for NLP With Differentiable
 Edge Masking" (ICLR 2021, https://arxiv.org/abs/2010.00577), equations 6 and 7.
 """
@@ -14,6 +17,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from glassgraph.learn.repeated_rows import RepeatedRows, SideBySide
 
 
 class MessageScorer(nn.Module):
@@ -34,10 +39,10 @@ class MessageScorer(nn.Module):
             nn.Parameter(torch.zeros(num_relations, hidden_channels)) if num_relations > 1 else None
         )
 
-    def forward(self, inputs: Tensor, relation: Tensor | None = None) -> Tensor:
-        """Scores ``[m]`` of inputs ``[m, in_channels]``; ``relation [m]`` numbers each one's."""
-        hidden: Tensor = self.inner(inputs)
-        if self.relation is not None and relation is not None:
-            hidden = hidden + self.relation[relation]
+    def forward(self, rows: SideBySide | Tensor) -> Tensor:
+        """Scores ``[m]`` of rows ``q [m, in_channels]``, with the relation of each as its kind."""
+        if isinstance(rows, Tensor):
+            rows = SideBySide((RepeatedRows(rows),))
+        hidden = rows.linear(self.inner.weight, self.inner.bias, self.relation)
         scores: Tensor = self.outer(F.relu(self.norm(hidden)))
         return scores.squeeze(1)

@@ -23,6 +23,10 @@ from glassgraph.explainers.perturbation.graphmask_fit.regularization_path import
 from glassgraph.explainers.perturbation.graphmask_fit.settings import Solver, SolverSettings
 from glassgraph.explainers.perturbation.graphmask_fit.sweep import follow_path
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch, GateReader
+from glassgraph.explainers.perturbation.message_gates.relations import (
+    warn_of_unseen,
+    with_learned,
+)
 from glassgraph.explainers.perturbation.message_gates.tolerance import (
     DEFAULT_TOLERANCE,
     UnmetConstraintWarning,
@@ -92,6 +96,8 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
     Warns:
         UnmetConstraintWarning: if nothing within the tolerance was found; the nearest is used.
         CollapsedWarning: if nothing sparser than all messages was found.
+        UnseenRelationWarning: if relations are explained that no message of the fit had: their
+            gates stay open.
 
     Example:
         >>> import torch
@@ -220,10 +226,11 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
         constraint = Constraint(self._divergence, self.max_changed, tolerance)
         first = train[0]
         torch.manual_seed(self.seed)  # noqa: TID251 - inside the protected random state
-        network = MaskNetwork(first.groups, self.hidden_channels)
+        groups = with_learned(first.groups, (gated.relations() for gated in train))
+        network = MaskNetwork(groups, self.hidden_channels)
         network = network.to(first.batch.device, first.batch.dtype)
         network.gates.start_baselines(train)
-        path = RegularizationPath(constraint, first.groups, self.hidden_channels)
+        path = RegularizationPath(constraint, groups, self.hidden_channels)
         solve = follow_path if self.solver == "path" else solve_lagrangian
         try:
             with self._bar(self.steps, is_fit=True) as bar:
@@ -338,6 +345,7 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
             with torch.no_grad():
                 gated = GatedBatch.read(batch, network.gates.groups)
                 location = network(gated)
+            warn_of_unseen(gated.relations(unseen=True), stacklevel=4)
         else:
             masks = self._free_masks(batch)
             gated, location = masks.gated, masks.location

@@ -24,6 +24,7 @@ from glassgraph.explainers.perturbation.bottleneck_fit.fit import (
 )
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch, GateReader
 from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup
+from glassgraph.explainers.perturbation.message_gates.relations import warn_of_unseen
 from glassgraph.explainers.perturbation.message_gates.tolerance import (
     UnmetConstraintWarning,
     resolve_tolerance,
@@ -243,6 +244,7 @@ class InformationBottleneck(AmortizedExplainer[GatedBatch]):
         with torch.no_grad():
             gated = GatedBatch.read(batch, network.gates.groups)
             location = network(gated)
+            warn_of_unseen(gated.relations(unseen=True), stacklevel=4)
             if self.score == "gate":
                 gate = gated.scores(torch.sigmoid(location))
                 edge = gate.amax(dim=0)

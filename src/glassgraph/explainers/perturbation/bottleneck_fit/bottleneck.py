@@ -47,7 +47,7 @@ class Bottleneck(nn.Module):
     def forward(self, gated: GatedBatch) -> Tensor:
         """Locations ``a``, ``[K]``, of the messages of a batch."""
         location: Tensor = self.gates(gated)
-        return location
+        return gated.open_unseen(location)
 
     def mean(self, group: MessageGroup) -> Tensor:
         """Mean message ``[D]``."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glassgraph.explainers.divergence import divergence
 from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
-from glassgraph.explainers.perturbation.graphmask_fit.points import Point, measure
+from glassgraph.explainers.perturbation.graphmask_fit.points import Constraint, Look, Point
 from glassgraph.explainers.perturbation.graphmask_fit.regularization_path import RegularizationPath
 from glassgraph.explainers.perturbation.graphmask_fit.settings import SolverSettings
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
@@ -19,7 +19,7 @@ from glassgraph.explainers.training_batches import TrainingBatches
 from glassgraph.learn import hard_concrete
 
 #: How often solutions are measured, over a whole fit.
-MEASUREMENTS = 60
+MEASUREMENTS = 40
 
 
 @dataclass
@@ -83,15 +83,25 @@ class Fitting:
     def is_measured(self, step: int) -> bool:
         """Whether to measure after this step."""
         steps = self.settings.steps
-        return step % max(1, steps // MEASUREMENTS) == 0 or step == steps - 1
+        return step % max(1, -(-steps // MEASUREMENTS)) == 0 or step == steps - 1
 
-    def measure(self, step: int, train_divergence: Tensor, **columns: Any) -> Point:
+    def look(self, step: int) -> Look:
+        """The gates as they are, to be measured."""
+        return Look(self.network, self._measured, self.path.constraint.divergence, step)
+
+    def measure(
+        self,
+        look: Look,
+        train_divergence: Tensor,
+        enough: Constraint | None = None,
+        **columns: Any,
+    ) -> Point:
         """Measure the hard decisions, and note them on the path and in the history."""
-        point = measure(self.network, self._measured, self.path.constraint.divergence, step)
+        point = look.measure(enough)
         self.path.add(self.network, point)
         self.history.append(
             {
-                "step": step,
+                "step": point.step,
                 **columns,
                 "train_divergence": float(train_divergence.detach()),
                 "divergence": point.divergence,

@@ -48,7 +48,7 @@ def solve_lagrangian(fitting: Fitting) -> None:
         fitting.bar.update(1)
         if fitting.is_measured(step):
             value = float(multiplier.value[0])
-            fitting.measure(step, distance, multiplier=value, lowest_layer=lowest)
+            fitting.measure(fitting.look(step), distance, multiplier=value, lowest_layer=lowest)
 
 
 def _expected_share(location: Tensor, gated: GatedBatch, lowest: int) -> Tensor:

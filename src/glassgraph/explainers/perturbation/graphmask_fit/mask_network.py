@@ -40,11 +40,15 @@ class MaskNetwork(nn.Module):
 
     def forward(self, gated: GatedBatch) -> Tensor:
         """Locations ``[K]`` of the gates of a batch."""
-        standard = self.location_scale * (self.gates(gated) - self.mean) / self.std
+        return self.location(gated, self.gates(gated))
+
+    def location(self, gated: GatedBatch, raw: Tensor) -> Tensor:
+        """Locations ``[K]`` for raw scores ``[K]``."""
+        standard = self.location_scale * (raw - self.mean) / self.std
         location: Tensor = standard + self.offset
         if int(self.lowest) > 0:
-            return torch.where(gated.layer >= self.lowest, location, torch.inf)
-        return location
+            location = torch.where(gated.layer >= self.lowest, location, torch.inf)
+        return gated.open_unseen(location)
 
     def outputs(self, gated: GatedBatch, value: Tensor) -> Tensor:
         """The model's outputs ``[B, C]`` under gates ``[K]`` with the learned baselines."""

@@ -33,6 +33,12 @@ class Constraint:
         """Whether a solution satisfies it."""
         return point.divergence <= self.tolerance and point.changed <= self.max_changed
 
+    def times(self, factor: float) -> Constraint:
+        """The same, so many times as loose."""
+        return replace(
+            self, max_changed=factor * self.max_changed, tolerance=factor * self.tolerance
+        )
+
     def excess(self, point: Point) -> float:
         """How far a solution is from satisfying it, 0 if it does."""
         over = (point.divergence - self.tolerance) / max(self.tolerance, 1e-6)
@@ -68,26 +74,63 @@ class Point:
         return all(b <= a for a, b in zip(mine, theirs, strict=True))
 
 
-def measure(
-    network: MaskNetwork, sets: Sequence[Iterable[GatedBatch]], kind: Divergence, step: int
-) -> Point:
-    """Hard decisions on one or several sets of batches; divergence and changes of the worst set."""
-    points = [_measure(network, each, kind, step) for each in sets]
-    return replace(
-        points[0],
-        divergence=max(point.divergence for point in points),
-        changed=max(point.changed for point in points),
-    )
+@dataclass
+class Look:
+    """Gates at one moment of a fit, measured on one or several sets of batches.
+
+    Decisions that differ in their offset alone are made of the same raw scores, which are computed
+    once.
+
+    Attributes:
+        network: the gates.
+        sets: batches; the first are the validation predictions.
+        kind: the divergence.
+        step: when it is.
+    """
+
+    network: MaskNetwork
+    sets: Sequence[Iterable[GatedBatch]]
+    kind: Divergence
+    step: int
+
+    def __post_init__(self) -> None:
+        self._raw: list[dict[int, Tensor]] = [{} for _ in self.sets]
+
+    def measure(self, enough: Constraint | None = None) -> Point:
+        """The hard decisions at the present offset; divergence and changes of the worst set.
+
+        Args:
+            enough: what misses this on the first set is not measured on the others.
+        """
+        point = self._measure(0)
+        if enough is not None and not enough.is_met(point):
+            return point
+        points = [point, *(self._measure(number) for number in range(1, len(self.sets)))]
+        return replace(
+            point,
+            divergence=max(each.divergence for each in points),
+            changed=max(each.changed for each in points),
+        )
+
+    def _measure(self, number: int) -> Point:
+        return _measure(self.network, self.sets[number], self._raw[number], self.kind, self.step)
 
 
 @torch.no_grad()
 def _measure(
-    network: MaskNetwork, batches: Iterable[GatedBatch], kind: Divergence, step: int
+    network: MaskNetwork,
+    batches: Iterable[GatedBatch],
+    raw: dict[int, Tensor],
+    kind: Divergence,
+    step: int,
 ) -> Point:
+    """Measure on a set; ``raw`` takes in the raw scores on each batch, or has them already."""
     distances, changes, kept, number = [], [], [], []
-    for gated in batches:
+    for position, gated in enumerate(batches):
         batch = gated.batch
-        decision = hard_concrete.hard(network(gated))
+        if position not in raw:
+            raw[position] = network.gates(gated)
+        decision = hard_concrete.hard(network.location(gated, raw[position]))
         output = network.outputs(gated, decision)
         distances.append(divergence(batch.task, kind, output, batch.reference, batch.targets))
         if batch.task.is_classification:

@@ -69,10 +69,7 @@ class RegularizationPath:
 
     def nearly(self, factor: float) -> Point:
         """The sparsest solution whose divergence is within ``factor`` tolerances, else the best."""
-        asked = self.constraint
-        loose = replace(
-            asked, max_changed=factor * asked.max_changed, tolerance=factor * asked.tolerance
-        )
+        loose = self.constraint.times(factor)
         met = [point for point in self.points if loose.is_met(point)]
         return min(met, key=lambda point: (point.kept, point.divergence)) if met else self.best()
 

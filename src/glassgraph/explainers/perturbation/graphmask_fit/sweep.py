@@ -69,7 +69,7 @@ def _learn(
         raw = network.gates(gated)
         standard = F.layer_norm(raw, raw.shape, eps=_TINY)
         location = torch.add(network.offset, standard, alpha=fitting.settings.location_scale)
-        loss = fitting.divergence(gated, location, scale)
+        loss = fitting.divergence(gated, gated.open_unseen(location), scale)
         fitting.backward(optimizer, loss, gated)
     optimizer.step()
     return loss, raw.detach()
@@ -83,12 +83,16 @@ def _follow_scores(network: MaskNetwork, raw: Tensor, weight: float) -> None:
 
 
 def _measure_ahead(fitting: Fitting, step: int, loss: Tensor) -> None:
-    """Measure here and, until decisions satisfy the constraint, at higher offsets."""
-    network = fitting.network
+    """Measure here and, until decisions satisfy the constraint, at higher offsets.
+
+    What is far from satisfying it is no candidate, and measured on validation predictions alone.
+    """
+    network, look = fitting.network, fitting.look(step)
+    enough = fitting.path.constraint.times(_NEARLY)
     offset = float(network.offset)
     for ahead in _AHEAD:
         network.offset.fill_(offset + ahead)
-        point = fitting.measure(step, loss, offset=offset + ahead)
+        point = fitting.measure(look, loss, enough, offset=offset + ahead)
         if fitting.path.constraint.is_met(point):
             break
     network.offset.fill_(offset)

@@ -7,18 +7,23 @@ the mean of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.messages import SiteMessages, read_messages
+from glassgraph.core.messages import EndStates, SiteMessages, read_messages
 from glassgraph.core.reachability import near_messages
 from glassgraph.errors import GraphError
 from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup, find_groups
-from glassgraph.explainers.perturbation.message_gates.inputs import Inputs, read_inputs
+from glassgraph.explainers.perturbation.message_gates.inputs import (
+    Inputs,
+    no_inputs,
+    read_inputs,
+)
+from glassgraph.explainers.perturbation.message_gates.relations import edge_types, is_unseen
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class GatedBatch:
         count: ``[K]`` how many messages it is on, None if one everywhere.
         groups: the groups of messages.
         inputs: what the scorer of each group reads; none where there is no gate.
+        is_unseen: ``[K]`` which gates are on a relation that was not learned from, None for none.
     """
 
     batch: InstanceBatch
@@ -41,7 +47,9 @@ class GatedBatch:
     groups: Sequence[MessageGroup]
     inputs: Sequence[Inputs]
     _messages: Sequence[SiteMessages]
+    _number: Mapping[int, int]  # for each site here, the one that a group knows it as
     _source: Tensor | None = None  # of `collect`
+    is_unseen: Tensor | None = None
 
     @staticmethod
     def read(batch: InstanceBatch, groups: Sequence[MessageGroup] | None = None) -> GatedBatch:
@@ -55,11 +63,15 @@ class GatedBatch:
             GraphError: if the messages have other widths than the gates were made for.
         """
         messages = read_messages(batch)
-        groups = groups or find_groups(messages)
+        names = [site.name for site in batch.wiring.sites]
+        groups = groups or find_groups(messages, names)
         has_message = near_messages(batch).reshape(-1)
         place = has_message.nonzero().view(-1)
         if not place.numel():
-            return GatedBatch(batch, place, place, None, groups, [], [])
+            return GatedBatch(batch, place, place, None, groups, [], [], {})
+        number = {
+            site: group.sites[at] for group in groups for site, at in group.numbers(names).items()
+        }
         inputs = _read_groups(batch, groups, messages, has_message)
         count = torch.zeros(place.numel(), dtype=torch.long, device=batch.device)
         for each in inputs:
@@ -73,7 +85,9 @@ class GatedBatch:
             groups=groups,
             inputs=inputs,
             _messages=[_without_numbers(each) for each in messages],
+            _number=number,
             _source=_source(inputs, is_single),
+            is_unseen=_unseen(batch, groups, messages, number, has_message),
         )
 
     @property
@@ -84,7 +98,7 @@ class GatedBatch:
     @property
     def num_bytes(self) -> int:
         """Memory that the inputs take."""
-        return sum(each.inputs.numel() * each.inputs.element_size() for each in self.inputs)
+        return sum(each.num_bytes for each in self.inputs)
 
     @property
     def edge(self) -> Tensor:
@@ -119,8 +133,29 @@ class GatedBatch:
         """Baselines as `InstanceBatch.output` takes them, from values of each site."""
         found: list[Tensor | None] = [None] * len(self.batch.wiring.sites)
         for each in self._messages:
-            if each.site in values:
-                found[each.site] = each.baseline(values[each.site])
+            number = self._number.get(each.site)
+            if number in values:
+                found[each.site] = each.baseline(values[number])
+        return found
+
+    def open_unseen(self, location: Tensor) -> Tensor:
+        """Locations ``[K]``, infinite on relations that were not learned from."""
+        if self.is_unseen is None:
+            return location
+        return torch.where(self.is_unseen, torch.inf, location)
+
+    def relations(self, *, unseen: bool = False) -> set[tuple[str, int]]:
+        """Sites and edge types of messages with a gate; of those that were not learned from."""
+        gate = self.place.new_full((self.batch.num_layers * self.batch.num_edges,), -1)
+        gate[self.place] = torch.arange(self.num_messages, device=gate.device)
+        found = set()
+        for each in self._messages:
+            slot = gate[each.layer * self.batch.num_edges + each.edge]
+            is_meant = slot >= 0
+            if unseen:
+                is_meant &= False if self.is_unseen is None else self.is_unseen[slot]
+            name = self.batch.wiring.sites[each.site].name
+            found |= {(name, kind) for kind in edge_types(each)[is_meant].unique().tolist()}
         return found
 
     def mean_messages(self) -> dict[str, Tensor]:
@@ -144,8 +179,12 @@ class GatedBatch:
             yield group, each.messages(), each.slot
 
     def site_edges(self) -> Iterable[tuple[int, Tensor]]:
-        """For each site, the batch's edge behind each of its messages."""
-        return ((each.site, each.edge) for each in self._messages)
+        """For each site of the groups, the batch's edge behind each of its messages."""
+        return (
+            (self._number[each.site], each.edge)
+            for each in self._messages
+            if each.site in self._number
+        )
 
 
 class GateReader:
@@ -168,21 +207,47 @@ def _read_groups(
     has_message: Tensor,
 ) -> list[Inputs]:
     """What the scorer of each group reads."""
-    by_site = {each.site: each for each in messages}
+    names = [site.name for site in batch.wiring.sites]
     slots = has_message.cumsum(0) - 1
     inputs: list[Inputs] = []
     for group in groups:
-        found = [by_site[site] for site in group.sites if site in by_site]
-        wrong = [each.widths for each in found if each.widths != group.widths]
-        if wrong or len(found) != len(group.sites):
+        number = group.numbers(names)
+        found = {number[each.site]: each for each in messages if each.site in number}
+        wrong = [each.widths for each in found.values() if each.widths != group.widths]
+        if wrong or (group.is_matrix and len(found) != len(group.sites)):
             raise GraphError(
                 f"the gates of layer {group.layer} were fitted on states and messages of widths "
                 f"{group.widths}; here they have {wrong[0] if wrong else 'none'}"
             )
-        place = group.layer * batch.num_edges + torch.cat([each.edge for each in found])
+        if not found:  # no edge of its relations is here
+            inputs.append(no_inputs(group, batch.reference))
+            continue
+        place = torch.cat([each.layer * batch.num_edges + each.edge for each in found.values()])
         kept = has_message[place]  # a site that cannot be trimmed sends messages of no use
-        inputs.append(read_inputs(found, batch.dtype, kept, slots[place[kept]]))
+        size = len(group.sites)
+        inputs.append(read_inputs(found, size, batch.dtype, kept, slots[place[kept]]))
     return inputs
+
+
+def _unseen(
+    batch: InstanceBatch,
+    groups: Sequence[MessageGroup],
+    messages: Sequence[SiteMessages],
+    number: Mapping[int, int],
+    has_message: Tensor,
+) -> Tensor | None:
+    """``[K]`` which gates are on a message of a relation that was not learned from."""
+    learned = {
+        site: group.learned[at] if group.learned is not None else None
+        for group in groups
+        for at, site in enumerate(group.sites)
+    }
+    found = torch.zeros_like(has_message)
+    for each in messages:
+        known = learned[number[each.site]] if each.site in number else ()
+        found[each.layer * batch.num_edges + each.edge[is_unseen(each, known)]] = True
+    found = found[has_message]
+    return found if bool(found.any()) else None
 
 
 def _source(inputs: Sequence[Inputs], is_single: bool) -> Tensor | None:
@@ -205,4 +270,5 @@ def _source(inputs: Sequence[Inputs], is_single: bool) -> Tensor | None:
 
 def _without_numbers(messages: SiteMessages) -> SiteMessages:
     empty = messages.message.new_empty((0, 0))
-    return replace(messages, sender=empty, receiver=empty, message=empty, matrix=None)
+    nobody = EndStates(empty, messages.edge[:0])
+    return replace(messages, senders=nobody, receivers=nobody, message=empty, matrix=None)

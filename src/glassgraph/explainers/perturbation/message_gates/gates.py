@@ -99,14 +99,14 @@ class MessageGates(nn.Module):
     def _not_finite(self, gated: GatedBatch) -> str | None:
         """The lowest layer with inputs, scores or baselines that are not finite, in words."""
         for group, each in reversed(list(zip(self.groups, gated.inputs, strict=True))):
-            site = gated.batch.wiring.sites[group.sites[0]].name
+            site = group.names[0]
             baseline = self.baselines.get(group.name, None)
-            for what, value in (
-                ("messages or states", each.inputs),
-                ("scores", each.scores(self.scorers[group.name])),
-                ("baseline", baseline),
+            for what, is_finite in (
+                ("messages or states", each.is_finite()),
+                ("scores", bool(each.scores(self.scorers[group.name]).isfinite().all())),
+                ("baseline", baseline is None or bool(baseline.isfinite().all())),
             ):
-                if value is not None and not bool(torch.isfinite(value).all()):
+                if not is_finite:
                     return f"layer {group.layer} ({site}), whose {what} are not finite,"
         return None
 

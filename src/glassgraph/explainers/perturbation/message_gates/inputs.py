@@ -1,18 +1,28 @@
 """What the scorer of one group reads on a batch: rows of messages, or states for whole matrices.
 
-Messages that are alike share a row. Messages that are entries of dense adjacency matrices are not
-written out; their scorer reads the states of all nodes at once.
+States of nodes and messages that are alike are kept once, and messages that are alike in all that a
+scorer reads share a row. Messages that are entries of dense adjacency matrices are not written out;
+their scorer reads the states of all nodes at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from glassgraph.core.messages import MatrixMessages, SiteMessages
+from glassgraph.core.messages import EndStates, MatrixMessages, SiteMessages
+from glassgraph.explainers.perturbation.message_gates.groups import MessageGroup
+from glassgraph.learn.repeated_rows import (
+    RepeatedRows,
+    SideBySide,
+    find_multiples,
+    find_repeated,
+    looked_up,
+    share_alike,
+)
 
 #: Rows are shared where there are this many times fewer than messages.
 _FEW = 2
@@ -23,15 +33,13 @@ class RowInputs:
     """Rows ``[h_u, h_v, m]``, for m messages of width D.
 
     Attributes:
-        inputs: ``[r, S]`` the rows.
-        relation: ``[r]`` the relation of each, None where there is one.
+        rows: ``[r, S + R + D]`` the rows, and the relation of each where there are several.
         slot: ``[m]`` which gate of the batch is on each message.
         total: ``[D]`` the sum of the messages.
         row: ``[m]`` the row of each message, None if each has its own.
     """
 
-    inputs: Tensor
-    relation: Tensor | None
+    rows: SideBySide
     slot: Tensor
     total: Tensor
     row: Tensor | None = None
@@ -44,22 +52,31 @@ class RowInputs:
     @property
     def num_scores(self) -> int:
         """How many numbers `scores` gives."""
-        return self.inputs.size(0)
+        return self.rows.number
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes."""
+        return self.rows.num_bytes
 
     def scores(self, scorer: nn.Module) -> Tensor:
         """One number for each row; that of a message stands at its `place`."""
-        found: Tensor = scorer(self.inputs, self.relation)
+        found: Tensor = scorer(self.rows)
         return found
+
+    def is_finite(self) -> bool:
+        """Whether states and messages are."""
+        return all(bool(table.isfinite().all()) for table in self.rows.tables)
 
     def place(self) -> Tensor:
         """``[m]`` where each message's score stands."""
         if self.row is not None:
             return self.row
-        return torch.arange(self.number, device=self.inputs.device)
+        return torch.arange(self.number, device=self.slot.device)
 
     def messages(self) -> Tensor:
         """``[m, D]`` the messages."""
-        messages = self.inputs[:, self.inputs.size(1) - self.total.numel() :]
+        messages = self.rows.parts[-1].written_out()[:, -self.total.numel() :]
         return messages if self.row is None else messages.index_select(0, self.row)
 
 
@@ -95,6 +112,15 @@ class MatrixInputs:
         """How many numbers `scores` gives."""
         return self.number
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes."""
+        return self.inputs.numel() * self.inputs.element_size()
+
+    def is_finite(self) -> bool:
+        """Whether states are."""
+        return bool(self.inputs.isfinite().all())
+
     def scores(self, scorer: nn.Module) -> Tensor:
         """One number for each entry."""
         found: Tensor = scorer(self.inputs)[self.relation, self.receiver, self.sender]
@@ -115,56 +141,64 @@ Inputs = RowInputs | MatrixInputs
 
 
 def read_inputs(
-    messages: Sequence[SiteMessages], dtype: torch.dtype, kept: Tensor, slot: Tensor
+    sites: Mapping[int, SiteMessages],
+    num_sites: int,
+    dtype: torch.dtype,
+    kept: Tensor,
+    slot: Tensor,
 ) -> Inputs:
     """What the scorer of a group reads.
 
     Args:
-        messages: those of each site of the group.
+        sites: the messages of those sites of the group that are there, by number.
+        num_sites: how many the group has.
         dtype: in which it computes.
         kept: which of them can be gated, over all sites.
         slot: ``[m]`` the gate on each that can.
     """
+    messages = list(sites.values())
     matrices = [each.matrix for each in messages if each.matrix is not None]
     if matrices:
         return _read_matrices(matrices, dtype, kept, slot)
-    inputs = torch.cat(
-        [torch.cat([each.sender, each.receiver, each.message], dim=1) for each in messages]
-    )
+    message = _kept(torch.cat([each.message for each in messages]), kept).to(dtype)
+    sender = _read_states([each.senders for each in messages], dtype, kept)
+    receiver = _read_states([each.receivers for each in messages], dtype, kept)
     relation = None
-    if len(messages) > 1:
-        size = torch.tensor([each.edge.numel() for each in messages], device=inputs.device)
-        relation = torch.repeat_interleave(size)
-    if not bool(kept.all()):
-        inputs, relation = inputs[kept], None if relation is None else relation[kept]
-    inputs = inputs.to(dtype)
-    total = inputs[:, inputs.size(1) - messages[0].widths[2] :].sum(dim=0)
-    return share_rows(RowInputs(inputs, relation, slot, total))
+    if num_sites > 1:
+        size = torch.tensor([each.edge.numel() for each in messages], device=kept.device)
+        number = torch.tensor(list(sites), device=kept.device)
+        relation = _kept(number.repeat_interleave(size), kept)
+    parts = sender, receiver, find_multiples(message, sender) or find_repeated(message)
+    rows = SideBySide(tuple(each for each in parts if each.width), relation, num_sites)
+    found = RowInputs(rows, slot, message.sum(dim=0))
+    shared = share_alike(rows, _FEW)
+    return found if shared is None else replace(found, rows=shared[0], row=shared[1])
 
 
-def share_rows(found: RowInputs) -> RowInputs:
-    """Messages that are alike share a row: what a scorer costs follows how many there are.
+def no_inputs(group: MessageGroup, like: Tensor) -> RowInputs:
+    """What is read where a group has no messages; of the type and device of a tensor."""
+    nothing = torch.empty(0, dtype=torch.long, device=like.device)
+    rows = RepeatedRows(like.new_empty((0, sum(group.widths))))
+    return RowInputs(
+        SideBySide((rows,), nothing if len(group.sites) > 1 else None, len(group.sites)),
+        nothing,
+        like.new_zeros(group.widths[2]),
+    )
 
-    Where features are few and discrete (atoms, a constant) there are far fewer than messages. They
-    are found by sorting one number for each; whether two are the same is then looked up, so that
-    numbers that meet by chance do no harm.
-    """
-    inputs, relation = found.inputs, found.relation
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.rand(inputs.size(1), generator=generator, dtype=torch.float64)
-    key = inputs.double() @ weight.to(inputs.device)
-    if relation is not None:
-        key = key + relation
-    key, row = torch.unique(key, return_inverse=True)
-    if _FEW * key.numel() > inputs.size(0):
-        return found
-    first = torch.empty_like(key, dtype=torch.long)
-    first[row] = torch.arange(row.numel(), device=row.device)
-    same = torch.equal(inputs[first][row], inputs)
-    if relation is not None:
-        same = same and torch.equal(relation[first][row], relation)
-        relation = relation[first]
-    return replace(found, inputs=inputs[first], relation=relation, row=row) if same else found
+
+def _kept(rows: Tensor, kept: Tensor) -> Tensor:
+    return rows if bool(kept.all()) else rows[kept]
+
+
+def _read_states(ends: Sequence[EndStates], dtype: torch.dtype, kept: Tensor) -> RepeatedRows:
+    """The states that the messages of all sites see at one end."""
+    start, nodes = 0, []
+    for each in ends:
+        nodes.append(each.node + start)
+        start += each.states.size(0)
+    return looked_up(
+        torch.cat([each.states for each in ends]).to(dtype), _kept(torch.cat(nodes), kept)
+    )
 
 
 def _read_matrices(

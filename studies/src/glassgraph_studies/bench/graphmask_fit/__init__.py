@@ -1,0 +1,1 @@
+"""Fitting GraphMask beside a version that is written out."""
