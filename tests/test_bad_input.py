@@ -473,7 +473,7 @@ def test_a_model_whose_output_is_not_finite() -> None:
         explain(make_data(), [0], model=Returns(lambda out: out / 0 * 0))
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("check", ["full", "local"])
 def test_an_output_that_is_not_finite_for_some_nodes_only(check: str) -> None:
     """The others are explained; whatever the check, no NaN passes for a score."""

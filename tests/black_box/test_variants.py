@@ -165,7 +165,7 @@ def test_a_model_that_looks_at_everything_is_explained_on_everything() -> None:
     def mixing(x: Tensor, edge_index: Tensor) -> Tensor:
         return deep(x, edge_index) + x.mean(dim=0)
 
-    with pytest.warns(gg.core.prepare.FallbackWarning):
+    with pytest.warns(gg.core.told.FallbackWarning):
         explanation = DropOne(mixing, progress=False).explain(data, [4])[0]
     changed = data.clone()
     changed.x[11] = -1

@@ -12,7 +12,7 @@ from torch_geometric.nn import GINConv, GraphNorm, SGConv, global_add_pool
 
 import glassgraph as gg
 from glassgraph.calling.protect import protected
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 
 FEATURES, NODES, EDGES = 3, 13, 29
 

@@ -14,7 +14,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GCNConv, GraphConv, global_mean_pool
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, UnstableModelWarning
+from glassgraph.core.told import FallbackWarning, UnstableModelWarning
 from glassgraph.errors import GraphError, ModelCallError, NoGradientError, UnsupportedModelError
 
 WIDTH, NODES, EDGES = 5, 13, 31

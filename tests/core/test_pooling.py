@@ -12,7 +12,7 @@ from glassgraph.testing.cases import Case
 from glassgraph.testing.networks import FEATURES
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::glassgraph.core.prepare.PooledMessagesWarning"  # see tests/situations/test_pooled.py
+    "ignore::glassgraph.core.told.PooledMessagesWarning"  # see tests/situations/test_pooled.py
 )
 
 

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.nn import GCNConv, GraphConv, HeteroConv, SAGEConv
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import (
     GraphError,
     InstanceError,

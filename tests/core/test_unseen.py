@@ -27,7 +27,7 @@ from torch_geometric.nn import (
 from torch_geometric.utils import degree, scatter, to_dense_adj
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, UnseenWarning
+from glassgraph.core.told import FallbackWarning, UnseenWarning
 from glassgraph.errors import UnseenMessagesError
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import fidelity
@@ -97,7 +97,7 @@ NODES: dict[str, Callable[..., Tensor]] = {
 
 @pytest.mark.parametrize("task", ["node", "graph"])
 @pytest.mark.parametrize("own", MESSAGES.values(), ids=MESSAGES)
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_messages_by_hand_are_refused_and_located(own: Callable[..., Tensor], task: str) -> None:
     model = of_task(Net(own), task)
     with pytest.raises(UnseenMessagesError) as caught:
@@ -231,7 +231,7 @@ class Pooled(nn.Module):
         return self.head(self.dense(coarse, links).mean(1))
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_a_meta_layer_is_located() -> None:
     with pytest.raises(UnseenMessagesError, match=r"in meta\.node_model \(_NodeModel\)"):
         gg.explain(Meta().eval(), graph(), "saliency")
@@ -242,7 +242,7 @@ def test_the_dense_part_of_a_pooling_is_seen() -> None:
         gg.explain(Pooled().eval(), [graph(1), graph(2)], "saliency", "graph")
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.filterwarnings("ignore:There exist node types")
 def test_messages_of_one_edge_type_by_hand() -> None:
     class Typed(nn.Module):
@@ -299,8 +299,8 @@ def test_known_messages_alone_raise_no_alarm(make: type[nn.Module]) -> None:
     gg.explain(make().eval(), graph(), "saliency")
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.PooledMessagesWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.PooledMessagesWarning")
 def test_what_is_seen_and_chosen_by_messages_raises_no_alarm() -> None:
     gg.explain(Chosen().eval(), [graph(1), graph(2)], "saliency", "graph")
 

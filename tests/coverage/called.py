@@ -13,7 +13,8 @@ from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.black_box.variants import Variants
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning, Preparation
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS, make_explainer

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning, Preparation, UnseenWarning
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.told import FallbackWarning, UnseenWarning
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.base import Explainer

@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from torch import Tensor, nn
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import HyperParameterError, InstanceError
 from glassgraph.testing.compare import expect_unchanged, snapshot
 from tests.diagnose.scenes import (

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning
 from glassgraph.core.reachability import near_messages
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import (
     ExplanationFileError,
     HyperParameterError,

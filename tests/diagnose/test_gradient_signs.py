@@ -207,7 +207,7 @@ def test_batches_are_irrelevant(path: str) -> None:
     assert alone == one.shares[1]
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("layerwise", [False, True])
 @pytest.mark.parametrize("path", PATHS)
 def test_a_model_that_cannot_be_cut(path: str, layerwise: bool) -> None:
@@ -242,7 +242,7 @@ def test_a_model_that_cannot_be_cut(path: str, layerwise: bool) -> None:
     assert one == other
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_predictions_that_cannot_be_cut_stand_where_they_were_asked_for() -> None:
     """Nodes with a positive feature look at all nodes; they are followed after the others."""
     case = Case("gin", "node")

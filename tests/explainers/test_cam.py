@@ -21,7 +21,7 @@ from torch_geometric.nn.aggr import AttentionalAggregation, MedianAggregation
 from torch_geometric.utils import to_dense_batch
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import TaskError, UnsupportedModelError
 from glassgraph.testing.cases import CASES, Case
 from glassgraph.testing.networks import FEATURES

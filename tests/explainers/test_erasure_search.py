@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, SimpleConv
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.perturbation.search import edge_subsets
 from glassgraph.testing.cases import CASES, Case
 from glassgraph.testing.networks import FEATURES

@@ -24,7 +24,7 @@ from torch_geometric.nn import (
 )
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.testing.cases import CASES, Case
@@ -379,7 +379,7 @@ def test_dense_adjacency_matrices() -> None:
     same(PooledDense(Dense(FEATURES), Dense(7)), 1, "acts.1", graphs, "graph")
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.PooledMessagesWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.PooledMessagesWarning")
 def test_a_pooling_layer_that_drops_nodes() -> None:
     class Coarse(nn.Module):
         def __init__(self) -> None:

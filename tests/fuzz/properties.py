@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, UnseenWarning
+from glassgraph.core.told import FallbackWarning, UnseenWarning
 from glassgraph.errors import FitError, LawBroken, UnsupportedModelError, WalkError
 from glassgraph.explainers.amortized import HindsightWarning
 from glassgraph.explainers.base import Explainer

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import LawBroken, WalkError
 from tests.fuzz.cases import DrawnCase, Shape
 from tests.fuzz.networks import Architecture

@@ -163,7 +163,7 @@ def data() -> HeteroData:
     return make_data()
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @each_method
 def test_every_method_gives_finite_masks_for_each_edge_type(name, method, data) -> None:
     model = make_model(name, data)
@@ -176,7 +176,7 @@ def test_every_method_gives_finite_masks_for_each_edge_type(name, method, data) 
         assert sum(float(explanation[kind].edge_mask.abs().sum()) for kind in data.edge_types) > 0
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("name", ["hetero_conv", "to_hetero", "hgt"])
 def test_shutting_an_edge_type_equals_deleting_it_where_sums_allow(name, data) -> None:
     """With zero messages a sum does not see the edge; attention and means keep their weights.
@@ -229,7 +229,7 @@ def literal_shut(model: nn.Module, data: HeteroData, kind: tuple[str, str, str])
     return out
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("name", MODELS)
 def test_edge_gradients_agree_with_finite_differences(name, data) -> None:
     model = make_model(name, data)
@@ -248,7 +248,7 @@ def test_edge_gradients_agree_with_finite_differences(name, data) -> None:
             torch.testing.assert_close(slope[0], score[edge], rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @each_method
 def test_many_at_once_equal_one_by_one(name, method, data) -> None:
     model = make_model(name, data)

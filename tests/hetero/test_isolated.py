@@ -9,7 +9,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HANConv
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 
 KIND = ("paper", "to", "paper")
 

@@ -12,7 +12,7 @@ from torch_geometric.nn import SimpleConv, global_add_pool
 
 import glassgraph as gg
 from glassgraph.calling.protect import protected
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.hidden import states
 from glassgraph.hidden.states import StateReader, layer_states
 

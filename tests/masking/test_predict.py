@@ -12,7 +12,7 @@ from torch_geometric.nn import SimpleConv
 
 import glassgraph as gg
 from glassgraph import messages
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import (
     ExplanationFileError,
     HyperParameterError,

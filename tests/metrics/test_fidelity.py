@@ -347,7 +347,7 @@ class WithGlobalMean(TwoLayers):
         return self.conv2(h, edge_index) + 0.3 * h.mean(dim=0)[:CLASSES]
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_a_model_that_cannot_be_cut_runs_on_the_full_graph() -> None:
     data, model = random_graph(), WithGlobalMean("gcn")
     explained = with_scores(model, data, [0, 4], uniform())

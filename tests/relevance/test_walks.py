@@ -173,7 +173,7 @@ class Pooled(nn.Module):
         return global_add_pool(self.two(h, edge_index), batch)
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.PooledMessagesWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.PooledMessagesWarning")
 @pytest.mark.parametrize(
     ("model", "level", "words"),
     [

@@ -19,7 +19,7 @@ from torch_geometric.nn import GraphConv, global_add_pool
 
 import glassgraph as gg
 from glassgraph.calling.packed_batch import PackedBatch, as_batch
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import GraphError, ModelCallError
 
 METHODS: dict[str, dict[str, Any]] = {

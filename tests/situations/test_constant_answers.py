@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.constant import ConstantScoresWarning
 
 FEATURES, HIDDEN, NEIGHBORS, STARS, CLASSES = 5, 13, 6, 67, 3

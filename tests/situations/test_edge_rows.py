@@ -43,7 +43,7 @@ REST = [
     for name, method in METHODS.items()
     if "edge" in method.scope.levels and name not in (*WHITE_BOXES, *DELETE_EDGES, "attention")
 ]
-pytestmark = pytest.mark.filterwarnings("error::glassgraph.core.prepare.FallbackWarning")
+pytestmark = pytest.mark.filterwarnings("error::glassgraph.core.told.FallbackWarning")
 
 
 def graph(seed: int = 0) -> Data:
@@ -267,7 +267,7 @@ class CenteredLinks(Centered, OfLinks):
     forward = OfLinks.forward
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("method", ["saliency", "occlusion", "gnn_explainer"])
 def test_a_classifier_that_needs_the_whole_graph(method: str) -> None:
     settings = {"task": "edge", "index": INDEX, "progress": False, **WHITE_BOXES[method]}

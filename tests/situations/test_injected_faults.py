@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.model_explainer import UnreachedClassWarning
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import fidelity

@@ -14,7 +14,7 @@ from torch_geometric.nn import GCNConv, RGCNConv
 
 import glassgraph as gg
 from glassgraph.core import tracing
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import InstanceError
 from glassgraph.metrics import fidelity
 from glassgraph.testing import check_explainer
@@ -31,7 +31,7 @@ METHODS = {
     "causal_screening": {},
     "subgraphx": {"rollouts": 2, "samples": 5},
 }
-pytestmark = pytest.mark.filterwarnings("error::glassgraph.core.prepare.FallbackWarning")
+pytestmark = pytest.mark.filterwarnings("error::glassgraph.core.told.FallbackWarning")
 
 
 def knowledge(links: int = LINKS, nodes: int = NODES, edges: int = EDGES, seed: int = 5) -> Data:

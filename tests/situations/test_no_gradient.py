@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GraphConv, global_mean_pool
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import GlassgraphError, NoGradientError
 from glassgraph.explainers.amortized import HindsightWarning
 from glassgraph.explainers.registry import METHODS, make_explainer

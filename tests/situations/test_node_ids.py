@@ -13,7 +13,7 @@ from torch_geometric.nn import LINKX, PMLP, GraphConv, GraphNorm, HeteroConv, Li
 
 import glassgraph as gg
 from glassgraph.black_box.variants import Variants
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.inputs.node_tables import NodeTables
 from glassgraph.metrics import fidelity
@@ -296,7 +296,7 @@ class Centered(Embeds):
         return self.two(h - h.mean(0), edge_index)
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_deletions_keep_nodes_that_a_black_box_looks_at() -> None:
     """On a small graph its reach cannot be told from a long one; unreached nodes were left out."""
     model, data = Centered(), graph()

@@ -16,7 +16,7 @@ from torch_geometric.nn import EdgeConv, GCNConv, global_mean_pool
 from torch_geometric.utils import coalesce, to_undirected
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, UnseenWarning
+from glassgraph.core.told import FallbackWarning, UnseenWarning
 from glassgraph.errors import GraphError, UnseenMessagesError, UnsupportedModelError
 from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.metrics import fidelity

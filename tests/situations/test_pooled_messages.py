@@ -22,7 +22,7 @@ from torch_geometric.nn import (
 )
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, PooledMessagesWarning
+from glassgraph.core.told import FallbackWarning, PooledMessagesWarning
 from glassgraph.errors import UnsupportedModelError, WalkError
 from glassgraph.explainers.registry import METHODS, find_method
 from glassgraph.metrics import fidelity

@@ -16,7 +16,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GCNConv, GINConv, GraphConv, global_mean_pool
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import ModelCallError, ModelOutputError
 from glassgraph.explainers.registry import METHODS, find_method
 from glassgraph.metrics import fidelity, mask_entropy, rdt_fidelity, sparsity
@@ -228,7 +228,7 @@ class HalfInside(Net):
         return self.two(self.one(x.bfloat16(), edge_index).relu().float(), edge_index)
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("method", SMOOTH)
 def test_a_layer_in_half_precision(method: str) -> None:
     settings = find_method(method).test_settings

@@ -38,8 +38,8 @@ def chosen() -> list[Case]:
 
 
 @pytest.mark.filterwarnings(
-    "ignore::glassgraph.core.prepare.FallbackWarning",
-    "ignore::glassgraph.core.prepare.PooledMessagesWarning",  # of what AttentiveFP reads out
+    "ignore::glassgraph.core.told.FallbackWarning",
+    "ignore::glassgraph.core.told.PooledMessagesWarning",  # of what AttentiveFP reads out
     "ignore::glassgraph.explainers.amortized.HindsightWarning",  # PyG's fit on what they explain
 )
 @pytest.mark.parametrize("case", [each for each in chosen() if not each.lacks], ids=str)

@@ -16,7 +16,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import DeepGCNLayer, GATConv, GraphConv, GroupAddRev
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import GlassgraphError, NoGradientError
 from glassgraph.explainers.registry import find_method
 
@@ -171,7 +171,7 @@ GRADIENT_METHODS = [name for name in METHODS if name not in ("occlusion", "pg_ex
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_a_reentrant_checkpoint_is_named_with_what_to_do(method: str) -> None:
     with pytest.raises(NoGradientError, match="use_reentrant=False"):
@@ -179,7 +179,7 @@ def test_a_reentrant_checkpoint_is_named_with_what_to_do(method: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_features_alone_meet_a_reentrant_checkpoint() -> None:
     with pytest.raises(NoGradientError, match="use_reentrant=False"):
         masks(Net(reentrant), "integrated_gradients", graph(), on="features")
@@ -227,7 +227,7 @@ class WithOwnFunction(Net):
         return self.three(OwnReversible.apply(self.block, edge_index, x), edge_index)
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("kind", [FrozenEncoder, WithOwnFunction])
 @pytest.mark.parametrize("method", ["edge_gradients", "saliency", "gnn_explainer", "lrp"])
 def test_layers_without_gradients_are_named(method: str, kind: type[Net]) -> None:
@@ -264,7 +264,7 @@ class ChoosesOnly(Net):
         return self.three(self.two(x, edge_index).tanh() * is_on, edge_index)
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("method", ["edge_gradients", "gnn_explainer", "integrated_gradients"])
 def test_a_part_that_is_detached_is_named(method: str) -> None:
     """Its scores were those of the other layers, and zero for its own."""
@@ -278,7 +278,7 @@ def test_a_part_that_is_detached_is_named(method: str) -> None:
         masks(Detaches(), method, graph())
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 def test_a_layer_that_only_chooses_has_no_gradient_rightly() -> None:
     found = masks(ChoosesOnly(), "edge_gradients", graph())
     assert bool(found[0].any())

@@ -16,7 +16,7 @@ from torch_geometric.nn import GCN, GCNConv, global_mean_pool
 
 import glassgraph as gg
 from glassgraph import errors
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.registry import find_method
 from glassgraph.results.resuming import ResumeWarning
 

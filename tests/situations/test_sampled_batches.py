@@ -15,7 +15,7 @@ from torch_geometric.nn import GCNConv, HeteroConv, SAGEConv
 from torch_geometric.utils import trim_to_layer
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import ModelOutputError, UnsupportedModelError
 from glassgraph.metrics import fidelity
 

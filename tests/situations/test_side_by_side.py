@@ -17,7 +17,7 @@ from torch_geometric.nn import GraphConv, GraphNorm, global_add_pool
 
 import glassgraph as gg
 from glassgraph.black_box.variants import Variants
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 
 WIDTH = 3
 

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, GraphConv, JumpingKnowledge, SAGEConv
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import MissingRuleError, UnsupportedModelError
 from glassgraph.explainers.registry import METHODS, find_method
 from glassgraph.metrics import fidelity

@@ -13,7 +13,7 @@ from torch_geometric.nn import GraphConv, global_add_pool
 
 import glassgraph as gg
 from glassgraph.calling.out_of_memory import is_out_of_memory
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.metrics import fidelity
 

@@ -27,7 +27,7 @@ from torch_geometric.nn import (
 )
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, UnseenWarning
+from glassgraph.core.told import FallbackWarning, UnseenWarning
 from glassgraph.errors import UnseenMessagesError
 
 WIDTH, NODES = 4, 11
@@ -81,7 +81,7 @@ def nothing(h: Tensor, edge_index: Tensor) -> Tensor:
     return h
 
 
-@pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_messages_behind_them_are_refused(layer: str) -> None:
     with pytest.raises(UnseenMessagesError, match="what other nodes send along edges"):

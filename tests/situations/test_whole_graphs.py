@@ -13,9 +13,9 @@ from torch_geometric.nn import GraphConv, global_mean_pool
 from torch_geometric.utils import to_dense_batch
 
 import glassgraph as gg
-from glassgraph.core.prepare import FallbackWarning, UnseenWarning
+from glassgraph.core.told import FallbackWarning, UnseenWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::glassgraph.core.prepare.UnseenWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::glassgraph.core.told.UnseenWarning")
 
 CLASSES = 3
 

@@ -9,7 +9,6 @@ a time, and the user is told once.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,7 +29,6 @@ from glassgraph.core.context import (
     full_context,
     graph_context,
     local_context,
-    own_data,
     predictions_in_graphs,
     rows_agree,
     run_on,
@@ -41,13 +39,20 @@ from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.costs import Costs
 from glassgraph.core.intercept import Intervention, naming_other_messages
 from glassgraph.core.output_rows import output_rows, select_rows
-from glassgraph.core.own_edges import own_edges
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.sites import Wiring
+from glassgraph.core.told import (
+    DIFFERENT,
+    MIXED,
+    POOLED,
+    UNCUT,
+    OnUnseen,
+    Told,
+    tell_of_pooling,
+)
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
-from glassgraph.core.unseen import find_unseen
-from glassgraph.errors import GraphError, ModelCallError, TargetError, UnseenMessagesError
+from glassgraph.errors import GraphError, ModelCallError, TargetError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
@@ -66,8 +71,6 @@ from glassgraph.inputs.task import Target, Targets, Task, resolve_targets
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
 #: the receptive fields (one hop more), or whichever is affordable.
 Check = Literal["auto", "full", "local"]
-#: What is done about messages that are sent beside the known ones.
-OnUnseen = Literal["raise", "warn", "ignore"]
 #: What was packed, and which of its predictions ``[B]`` are right.
 Packing = tuple[InstanceBatch, Tensor]
 
@@ -77,35 +80,6 @@ FULL_CHECK_EDGES = 50_000
 _COPIES = 6
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
-
-
-#: Why predictions fall back to the full graph.
-UNCUT = "the model could not run on receptive fields"
-DIFFERENT = "predictions on receptive fields differ from those on the full graph"
-MIXED = "predictions on receptive fields depend on what lies beside them"
-#: The same of graph tasks, whose graphs are not cut but lie side by side.
-_OF_GRAPHS = {
-    UNCUT: "the model could not run on several graphs at once",
-    MIXED: "predictions for several graphs at once depend on each other",
-    DIFFERENT: "predictions for several graphs at once differ from those on the full graph alone",
-}
-POOLED = "the nodes or edges that the model makes depend on all nodes of the graph"
-
-
-class FallbackWarning(UserWarning):
-    """Instances could not be cut out of their graph and are explained on the full graph."""
-
-
-class PooledMessagesWarning(UserWarning):
-    """Some messages run between other nodes than the user's; their gates stay open."""
-
-
-class UnstableModelWarning(UserWarning):
-    """The model gives other outputs for the same input."""
-
-
-class UnseenWarning(UserWarning):
-    """A part of the model is not among the messages that are scored."""
 
 
 @dataclass
@@ -135,22 +109,20 @@ class Preparation:
         graph: the user's graph(s).
         wiring: the model's sites.
         check: how packed predictions are checked.
-        on_unseen: what is done about messages beside the known ones, see `glassgraph.core.unseen`.
+        told: what the user has been told of the model.
     """
 
     model_call: ModelCall
     task: Task
     graph: TypedGraph
     wiring: Wiring
-    check: Check = "auto"
-    on_unseen: OnUnseen = "ignore"
-    _warned: set[str] = field(default_factory=set, repr=False)
+    check: Check
+    told: Told = field(repr=False)
+    _knows_tables: bool = field(default=False, repr=False)
     _spent: int = field(default=0, repr=False)
     _alone: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
     _is_mixed: bool | None = field(default=None, repr=False)
     _keeps_graphs: bool = field(default=False, repr=False)
-    _searched: set[bool] = field(default_factory=set, repr=False)
-    _reason: str = field(default="", repr=False)
 
     @staticmethod
     def read(
@@ -177,12 +149,12 @@ class Preparation:
 
         with _naming_missing_edges(graph):
             model_call, graph, (plain, wiring) = first_way(model_call, graph, task, trace)
-        preparation = Preparation(plain, task, graph, wiring, check, on_unseen)
+        told = Told(graph, task, on_unseen)
+        preparation = Preparation(plain, task, graph, wiring, check, told)
         if parts := compiled_parts(model):
-            check_compiled(
-                parts, model_call, plain, preparation._sample(), preparation._is_unstable
-            )
-        _tell_of_pooling(wiring)
+            sample = told.sample(plain)
+            check_compiled(parts, model_call, plain, sample, lambda: told.is_unstable(plain))
+        tell_of_pooling(wiring)
         if task.level != "graph":
             _ = graph.incoming
             if wiring.needs_both_directions or not preparation.checks_in_full():
@@ -216,7 +188,8 @@ class Preparation:
             model_call, graph, wiring = first_way(
                 model_call, graph, task, lambda way, form: find_wiring(way, form, task)
             )
-        return Preparation(model_call, task, graph, wiring, check)
+        told = Told(graph, task, "ignore")
+        return Preparation(model_call, task, graph, wiring, check, told)
 
     @property
     def costs(self) -> Costs:
@@ -290,7 +263,7 @@ class Preparation:
             if batch is not None and kept.numel():
                 if kept.numel() < position.numel():
                     batch = batch.take(kept)
-                self.search_unseen(batch)
+                self.told.search_unseen(batch)
                 yield position[kept], batch
             position, reason = position[~is_right], (why, error)
         for group in self._groups_of_graphs(instances, position, budget):
@@ -298,14 +271,14 @@ class Preparation:
             if batch is None:
                 break
             self._keeps_graphs = True
-            self.search_unseen(batch)
+            self.told.search_unseen(batch)
             yield group, batch
             position = position[group.numel() :]
         for number, one in enumerate(position.view(-1, 1)):
             whole = self.whole(instances.take(one), one, target)
             if number == 0:
-                self.search_unseen(whole)
-                self.tell(*(reason or (DIFFERENT, None)))
+                self.told.search_unseen(whole)
+                self.told.fall_back(self.model_call, *(reason or (DIFFERENT, None)))
             yield one, whole
 
     def _groups_of_graphs(
@@ -425,8 +398,8 @@ class Preparation:
     def _calls(self) -> Iterator[ModelCall]:
         """How the model may be called on fields."""
         yield self.model_call
-        if self.model_call.tables is None and "tables" not in self._warned:
-            self._warned.add("tables")
+        if self.model_call.tables is None and not self._knows_tables:
+            self._knows_tables = True
             tables = NodeTables.of(self.model_call.model, self.graph)
             if tables is not None:
                 yield self.model_call.with_tables(tables)
@@ -562,87 +535,6 @@ class Preparation:
             chosen.rows,
         )
 
-    def search_unseen(self, batch: InstanceBatch) -> None:
-        """Look once, cut and uncut, for what the known messages do not show.
-
-        Raises:
-            UnseenMessagesError: if there are other messages, unless that is to be a warning.
-        """
-        if self.on_unseen == "ignore" or batch.is_whole in self._searched or not batch.num_edges:
-            return
-        found = find_unseen(batch)
-        if found is not None and found.are_messages and self.on_unseen == "raise":
-            raise UnseenMessagesError(f"{found}; or pass on_unseen='warn' to score the known ones")
-        self._searched.add(batch.is_whole)
-        if found is None:
-            return
-        if batch.is_whole and not found.reads_edges:
-            self._reason = f"; {found}"  # for falling back, which is told of
-        elif "unseen" not in self._warned:
-            self._warned.add("unseen")
-            warnings.warn(str(found), UnseenWarning, stacklevel=2)
-
-    def tell_of_own_edges(self) -> None:
-        """Say what the model sends along edges that it builds itself, as the user wants it said.
-
-        Raises:
-            UnseenMessagesError: if scores would mislead, unless that is to be a warning.
-        """
-        found = None if self.on_unseen == "ignore" else own_edges(self.wiring)
-        if found is None:
-            return
-        what, is_misleading = found
-        if is_misleading and self.on_unseen == "raise":
-            raise UnseenMessagesError(f"{what}; or pass on_unseen='warn' to score the known ones")
-        warnings.warn(what, UnseenWarning, stacklevel=2)
-
-    def _tell_if_unstable(self) -> None:
-        """Say so, once, if the model gives another output for the same input."""
-        if "unstable" in self._warned:
-            return
-        data = self._sample()
-        with torch.no_grad():
-            one, other = (run_on(self.model_call, data) for _ in range(2))
-        if _is_same_output(one, other):
-            return
-        self._warned.add("unstable")
-        warnings.warn(
-            f"{type(self.model_call.model).__name__} gives other outputs when it is called again "
-            "on the same data (dropout or sampling that stays on in evaluation mode, or a state "
-            "kept between calls): every explanation is about one of these outputs, and none of "
-            "them is tested. Make forward repeatable first",
-            UnstableModelWarning,
-            stacklevel=2,
-        )
-
-    def _is_unstable(self) -> bool:
-        self._tell_if_unstable()
-        return "unstable" in self._warned
-
-    def _sample(self) -> Any:
-        """The user's data; of a graph task one graph."""
-        if self.task.level == "graph":
-            return single_graph(self.graph, 0, self.model_call, self.task)
-        return own_data(self.graph, self.task, self.model_call)
-
-    def tell(self, what: str, error: Exception | None = None) -> None:
-        """Warn of a fall-back, once; of a model that does not repeat itself nothing is promised."""
-        if what in self._warned:
-            return
-        self._warned.add(what)
-        what = _OF_GRAPHS.get(what, what) if self.task.level == "graph" else what
-        self._tell_if_unstable()
-        reason = "" if error is None else f" ({type(error).__name__}: {error})"
-        promise = "" if self._warned & {"unstable", "unseen"} else "the result is right, but "
-        tables = NodeTables.of(self.model_call.model, self.graph)
-        advice = "" if tables is None else f". {tables.advice}"
-        warnings.warn(
-            f"{what}{reason}; falling back to the full graph, one instance at a time: {promise}"
-            f"slower{self._reason}{advice}",
-            FallbackWarning,
-            stacklevel=2,
-        )
-
 
 @contextmanager
 def _naming_missing_edges(graph: TypedGraph) -> Iterator[None]:
@@ -657,25 +549,6 @@ def _naming_missing_edges(graph: TypedGraph) -> Iterator[None]:
         ) from error
 
 
-def _tell_of_pooling(wiring: Wiring) -> None:
-    is_mapped = any(site.is_mapped for site in wiring.sites)
-    names = [
-        site.name
-        for site in wiring.sites
-        if site.is_derived and (is_mapped or not site.builds_edges)
-    ]
-    if names:
-        warnings.warn(
-            f"the messages of {', '.join(names)} run between nodes or along edges that the model "
-            "makes itself (it pools, chooses neighbors by their states, or draws edges at random), "
-            "so none of them belongs to an edge of the graph: they have no gates, and no scores of "
-            "their own. What is scored are the messages along the graph's edges; their effect on "
-            "what the model makes counts",
-            PooledMessagesWarning,
-            stacklevel=2,
-        )
-
-
 def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGraph, Task]:
     """The user's graph, and the task with nothing left to guess."""
     graph = TypedGraph.read(data)
@@ -686,11 +559,3 @@ def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGrap
     if task.level == "graph":
         refuse_edges_between(graph)
     return graph, task
-
-
-def _is_same_output(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one.shape == other.shape and bool(torch.allclose(one, other, equal_nan=True))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return all(_is_same_output(one[name], other.get(name)) for name in one)
-    return True  # what is neither is refused elsewhere

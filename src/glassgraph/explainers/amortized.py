@@ -264,7 +264,7 @@ class AmortizedExplainer(Explainer, Generic[Kept]):
             with protected(self.model):
                 preparation = self._preparation_of(data)
             self._require_edges(preparation)
-            preparation.tell_of_own_edges()
+            preparation.told.own_edges(preparation.wiring)
             index = None
             if preparation.task.level == "node" and "input_id" in data:
                 index = list(range(int(data.batch_size)))

@@ -30,8 +30,9 @@ from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.own_edges import why_no_edges
-from glassgraph.core.prepare import Check, OnUnseen, Preparation
+from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.sites import find_channels
+from glassgraph.core.told import OnUnseen
 from glassgraph.errors import HyperParameterError, Interrupted, UnsupportedModelError
 from glassgraph.explainers.constant import remarks, tell
 from glassgraph.explainers.divergence import Divergence, resolve_divergence
@@ -218,7 +219,7 @@ class Explainer(Configured, ABC, kw_only=False):
         with protected(self.model):
             preparation = self._preparation_of(data)
         self._require_edges(preparation)
-        preparation.tell_of_own_edges()
+        preparation.told.own_edges(preparation.wiring)
         self._prepared = (data, key, preparation)
         return preparation
 

@@ -12,8 +12,9 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.calling.protect import protected
 from glassgraph.core.own_edges import INSTEAD
-from glassgraph.core.prepare import Preparation, UnseenWarning
+from glassgraph.core.prepare import Preparation
 from glassgraph.core.sites import find_channels
+from glassgraph.core.told import UnseenWarning
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.settings import setting
 

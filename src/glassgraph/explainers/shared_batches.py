@@ -19,7 +19,8 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
-from glassgraph.core.prepare import DIFFERENT, UNCUT, Packing, Preparation
+from glassgraph.core.prepare import Packing, Preparation
+from glassgraph.core.told import DIFFERENT, UNCUT
 from glassgraph.errors import ModelCallError, TargetError
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.receptive import receptive_fields
@@ -139,13 +140,13 @@ def _union(
             failures.append((UNCUT, error))
         else:
             if bool(is_right.all()):
-                preparation.search_unseen(batch)
+                preparation.told.search_unseen(batch)
                 return batch
             failures.append((DIFFERENT, None))
     whole = preparation.whole(chosen, position, target)
-    preparation.search_unseen(whole)
+    preparation.told.search_unseen(whole)
     for failure in failures:
-        preparation.tell(*failure)
+        preparation.told.fall_back(preparation.model_call, *failure)
     return whole
 
 

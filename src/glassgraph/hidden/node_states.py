@@ -17,6 +17,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.told import Told
 from glassgraph.hidden.states import StateReader, module_states
 from glassgraph.hidden.typed_states import typed_states
 from glassgraph.inputs.graph import TypedGraph
@@ -62,8 +63,9 @@ class NodeStates:
         node = batch.fields.node
         if batch.is_whole or batch.task.level == "graph":
             return StateTable(self._states(batch), torch.arange(node.numel(), device=node.device))
+        told = Told(batch.graph, batch.task, "ignore")
         preparation = Preparation(
-            batch.model_call, batch.task, batch.graph, batch.wiring, self._check
+            batch.model_call, batch.task, batch.graph, batch.wiring, self._check, told
         )
         seeds = node[batch.fields.seed]
         instances = Instances(batch.key, torch.zeros_like(batch.key), seeds)

@@ -21,8 +21,9 @@ from glassgraph.calling.protect import protected
 from glassgraph.core import random
 from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning, Preparation
+from glassgraph.core.prepare import Preparation
 from glassgraph.core.reachability import near_messages
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import HyperParameterError, InstanceError
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.labels import find_labels

@@ -43,7 +43,8 @@ from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import protected
 from glassgraph.core.own_edges import why_no_edges
-from glassgraph.core.prepare import FallbackWarning, OnUnseen, Preparation
+from glassgraph.core.prepare import Preparation
+from glassgraph.core.told import FallbackWarning, OnUnseen
 from glassgraph.errors import (
     ExplanationFileError,
     NoMessagePassingError,

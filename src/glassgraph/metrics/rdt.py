@@ -40,7 +40,7 @@ from glassgraph.black_box.variants import Copies, Variants
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import UnknownMetricError
 from glassgraph.inputs.task import Task, stays
 from glassgraph.metrics.fidelity import (

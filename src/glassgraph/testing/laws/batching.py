@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.results.explanation import Explanations, LocalExplanation
 from glassgraph.testing.cases import AnyCase, graph
 from glassgraph.testing.compare import EDGE_MASKS, expect, expect_same, scores

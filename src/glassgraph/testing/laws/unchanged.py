@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import FallbackWarning
 from glassgraph.core.sites import MessageTap
+from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import GlassgraphError
 from glassgraph.explainers.base import Explainer
 from glassgraph.results.explanation import Attribution
