@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCNConv, MessagePassing, global_add_pool
+from torch_geometric.nn import GCNConv, MessagePassing, SimpleConv, global_add_pool
 
 import glassgraph as gg
+from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.prepare import FallbackWarning
-from glassgraph.inputs.task import Task
+from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.task import Targets, Task
 
 FEATURES, NODES = 5, 3  # all nodes lie within a hop of node 2
 
@@ -140,6 +142,24 @@ def test_two_fields_that_are_the_whole_graph_do_not_hide_behind_a_relu(
             Ranks(1, "node"), data, method, task, index, on_unseen="ignore", progress=False
         )
     assert [float(each.edge_mask) for each in found] == [expected[number] for number in index]
+
+
+@pytest.mark.parametrize(("number", "is_apart"), [(0, False), (1, False), (2, True)])
+def test_a_single_prediction_is_asked_beside_a_copy_of_itself(number: int, is_apart: bool) -> None:
+    """Node 1 is not above the mean of itself, as it is not above that of the graph."""
+    model = Ranks(1, "node") if number < 2 else SimpleConv()
+    task, data = Task("node", mode="regression"), loops([1.0, 1.5, 0.5], 1.0)
+    preparation = gg.Occlusion(model, task, on_unseen="ignore", progress=False).prepare(data)
+    instances = preparation.instances([min(number, 1)])
+    batch = preparation.assemble(
+        instances,
+        receptive_fields(preparation.graph, instances.seeds, 1, False),
+        Targets(torch.zeros(1, dtype=torch.long)),
+        torch.zeros(1, 1).double(),
+        {},
+    )
+    batch.reference = batch.output().detach()
+    assert instances_are_apart(batch) == is_apart
 
 
 @pytest.mark.parametrize("budget", [1, 1 << 30])
