@@ -85,9 +85,12 @@ def is_true(told: warnings.WarningMessage, case: DrawnCase, found: Explanations)
 
 
 def _is_constant(explanation: Any) -> bool:
-    """Whether all scores of a kind are the same, but for zeros outside of the field."""
-    found = scores(explanation).values()
-    return any(value.round(decimals=9).unique().numel() <= 2 for value in found)
+    """Whether all scores of a kind are the same, but for zeros outside of the field.
+
+    Gates below 0.01 are shut, and the same.
+    """
+    found = [value.round(decimals=9) for value in scores(explanation).values()]
+    return any(value.unique().numel() <= 2 or bool((value.abs() < 0.01).all()) for value in found)
 
 
 def _expect_sound(found: Explanations, index: list[int], data: Any) -> None:
