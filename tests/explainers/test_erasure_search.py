@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCNConv, SimpleConv
+from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, MessagePassing, SimpleConv
 
 import glassgraph as gg
 from glassgraph.core.told import FallbackWarning
@@ -325,6 +325,64 @@ def test_ties_do_not_go_by_the_order_of_edges() -> None:
     order = torch.tensor([2, 0, 1])
     data.edge_index = data.edge_index[:, order]
     assert kept(data) == [first[place] for place in order.tolist()]
+
+
+class Sizes(MessagePassing):
+    """Messages go by the size of a weight, whatever its sign."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        return self.propagate(edge_index, x=x, edge_weight=edge_weight)
+
+    def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
+        return x_j * edge_weight.abs().view(-1, 1)
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 12])
+def test_ties_of_parallel_edges_go_by_attributes_and_not_by_their_order(exact_up_to: int) -> None:
+    """Two edges that can be told apart have the same effect, and each of them would do."""
+    data = star([[0, 2.0]])
+    data.edge_index = torch.tensor([[1, 1], [0, 0]])
+    data.edge_weight = torch.tensor([1.0, -1.0]).double()
+    first = kept(data, model=Sizes(), exact_up_to=exact_up_to)
+    assert first.count(1) == 1
+    data.edge_weight = -data.edge_weight
+    assert kept(data, model=Sizes(), exact_up_to=exact_up_to) == first[::-1]
+
+
+def test_attributes_that_a_model_does_not_read_tell_no_edges_apart() -> None:
+    data = star([[0, 2.0]])
+    data.edge_index, data.edge_attr = torch.tensor([[1, 1], [0, 0]]), torch.tensor([[5.0], [7.0]])
+    assert kept(data) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+@pytest.mark.parametrize("exact_up_to", [0, 12])
+@pytest.mark.parametrize("layer", [GATConv, GATv2Conv])
+def test_loops_that_share_a_message_share_their_score(
+    layer: Any, exact_up_to: int, layerwise: bool
+) -> None:
+    """The layer puts a loop of its own in their place, with the mean features of other edges."""
+    torch.manual_seed(4)
+    net = layer(FEATURES, 3, edge_dim=2).double()
+    data = Data(
+        x=torch.randn(3, FEATURES).double(),
+        edge_index=torch.tensor([[0, 1, 0, 2, 0], [0, 0, 0, 0, 0]]),
+        edge_attr=torch.randn(5, 2).double(),
+    )
+    explainer = gg.ErasureSearch(
+        net,
+        gg.Task("node", mode="regression"),
+        exact_up_to=exact_up_to,
+        keep_effect=0.8,
+        layerwise=layerwise,
+        progress=False,
+    )
+    found = explainer.explain(data, [0], target=1)[0].edge_mask
+    assert found[0] > 0
+    torch.testing.assert_close(found[[0, 2]], found[[2, 4]])
+    order = torch.tensor([4, 3, 2, 0, 1])
+    data.edge_index, data.edge_attr = data.edge_index[:, order], data.edge_attr[order]
+    torch.testing.assert_close(explainer.explain(data, [0], target=1)[0].edge_mask, found[order])
 
 
 # Many masks at once

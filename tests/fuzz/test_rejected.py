@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import LawBroken, WalkError
 from tests.fuzz.cases import DrawnCase, Shape
+from tests.fuzz.kinks import has_kink
 from tests.fuzz.networks import Architecture
 from tests.fuzz.properties import PROPERTIES, Watched, applies, ask, is_refused
 from tests.fuzz.strategies import cases
@@ -110,3 +112,35 @@ def test_refusals_are_those_that_are_documented() -> None:
     error = WalkError("walks are not defined")
     assert not is_refused("gnn_lrp", CASE, error)
     assert not is_refused("saliency", CASE, error)
+
+
+#: Both nodes of the second graph hear themselves and each other, so their states are equal.
+SYMMETRIC = DrawnCase(
+    network=Architecture(("gcn", "graphconv"), pooling="max"),
+    graphs=(Shape(1, ()), Shape(2, ((0, 1), (1, 0)))),
+    level="graph",
+    mode="regression",
+    return_type="raw",
+    target=None,
+    columns=1,
+    explained=(0, 1),
+)
+
+
+def test_equal_maxima_are_a_kink() -> None:
+    assert has_kink(SYMMETRIC)
+    for name in ("together_is_alone", "node_order_is_irrelevant"):
+        ask(Watched(gg.EdgeGradients), SYMMETRIC, name)
+    assert not has_kink(replace(SYMMETRIC, network=Architecture(("gcn",), pooling="mean")))
+    assert not has_kink(replace(SYMMETRIC, graphs=(Shape(3, ((0, 1), (1, 2))),)))
+
+
+def test_at_a_kink_other_promises_are_kept() -> None:
+    with pytest.raises(LawBroken):
+        ask(Watched(MovesGenerator), SYMMETRIC, "together_is_alone")
+
+
+@pytest.mark.parametrize("layer", ["gat", "gin", "sage-max"])
+def test_most_networks_have_no_kink(layer: str) -> None:
+    """Parallel edges bring the same message twice, to the last bit."""
+    assert not has_kink(replace(CASE, network=Architecture((layer,), activation="relu")))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
-from torch_geometric.nn import GraphConv, global_add_pool
+from torch_geometric.nn import GraphConv, MessagePassing, global_add_pool
 
 import glassgraph as gg
 from glassgraph.inputs.links import edge_attributes
@@ -50,6 +50,33 @@ def test_parallel_edges_stay_alike_alone_and_together(method: str) -> None:
         (alone,) = gg.explain(model, graphs, method, "graph", [number], progress=False)
         torch.testing.assert_close(alone.edge_mask, together[number].edge_mask)
     assert len(together[1].edge_mask.unique()) == 1
+
+
+class Sizes(MessagePassing):
+    """Messages go by the size of a weight, whatever its sign."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        return self.propagate(edge_index, x=x, edge_weight=edge_weight)
+
+    def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
+        return x_j * edge_weight.abs().view(-1, 1)
+
+
+@pytest.mark.parametrize("method", ["causal_screening", "erasure_search"])
+@pytest.mark.filterwarnings("ignore::glassgraph.explainers.constant.ConstantScoresWarning")
+def test_features_of_as_many_nodes_as_edges_decide_no_tie(method: str) -> None:
+    """Each loop of node 0 would do; side by side with another node there are two nodes and two."""
+    together, alone = [], []
+    for seed in range(8):  # what decides is a hash
+        data = Data(
+            x=torch.randn(3, 2, generator=torch.Generator().manual_seed(seed)),
+            edge_index=torch.zeros(2, 2, dtype=torch.long),
+            edge_weight=torch.tensor([1.0, -1.0]),
+        )
+        for index, found in (([1, 0], together), ([0], alone)):
+            explained = gg.explain(Sizes(), data, method, "node", index, target=0, progress=False)
+            found.append(explained[-1].edge_mask.tolist())
+    assert together == alone
 
 
 def test_graphs_with_one_edge_each_keep_their_own_numbers() -> None:

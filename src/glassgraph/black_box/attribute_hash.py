@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.inputs.links import link_keys
+from glassgraph.inputs.links import edge_attributes, link_keys
 
 #: Integers as wide as numbers of so many bytes.
 _AS_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -28,19 +28,24 @@ def node_hashes(batch: InstanceBatch, but: frozenset[str] = frozenset()) -> Tens
         batch: the instances.
         but: attributes that do not count.
     """
-    stores: list[Any] = [batch.packed.data]
-    if batch.graph.is_heterogeneous:
-        stores = [batch.packed.data[name] for name in batch.graph.node_types]
-    return _by_type(stores, batch.packed.node_position, batch.num_nodes, but)
+    graph = batch.graph
+    stores = graph.node_stores(batch.packed.data)
+    names = [
+        {key for key in own.keys() if own.is_node_attr(key)} - link_keys(own) - but  # noqa: SIM118
+        for own in graph.node_stores(graph.data)
+    ]
+    return _by_type(stores, names, batch.packed.node_position, batch.num_nodes)
 
 
 def edge_hashes(batch: InstanceBatch) -> Tensor:
     """``[e]`` a hash of each edge's type and attributes; equal for edges that look the same."""
-    stores: list[Any] = [batch.packed.data]
-    if batch.graph.is_heterogeneous:
-        stores = [batch.packed.data[name] for name in batch.graph.edge_types]
+    graph, data = batch.graph, batch.packed.data
+    stores, owns = [data], [graph.data]
+    if graph.is_heterogeneous:
+        stores, owns = ([each[name] for name in graph.edge_types] for each in (data, graph.data))
+    names = [set(edge_attributes(own)) for own in owns]
     positions = [view.position for view in batch.packed.views]
-    return _by_type(stores, positions, batch.num_edges, frozenset())
+    return _by_type(stores, names, positions, batch.num_edges)
 
 
 def attribute_hash(attributes: Mapping[str, Any], rows: Tensor, kind: int = 0) -> Tensor:
@@ -61,11 +66,16 @@ def attribute_hash(attributes: Mapping[str, Any], rows: Tensor, kind: int = 0) -
 
 
 def _by_type(
-    stores: list[Any], positions: list[Tensor], num_rows: int, but: frozenset[str]
+    stores: list[Any], names: list[set[str]], positions: list[Tensor], num_rows: int
 ) -> Tensor:
+    """Hashes of all types.
+
+    In packed data, what has as many rows as there are nodes or edges may have them by chance; so
+    names come from the user's data.
+    """
     found = positions[0].new_empty(num_rows)
-    for kind, (store, position) in enumerate(zip(stores, positions, strict=True)):
-        attributes = {name: value for name, value in store.items() if name not in but}
+    for kind, (store, own, position) in enumerate(zip(stores, names, positions, strict=True)):
+        attributes = {name: value for name, value in store.items() if name in own}
         found[position] = attribute_hash(attributes, position, kind)
     return found
 

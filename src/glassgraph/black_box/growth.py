@@ -12,7 +12,7 @@ from torch import Tensor
 from glassgraph.black_box.attribute_hash import LABELS, edge_hashes, node_hashes
 from glassgraph.black_box.variants import Variants
 from glassgraph.core import random
-from glassgraph.core.addresses import edge_address
+from glassgraph.core.addresses import edge_address, edge_kind
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.output_rows import OutputRows
@@ -172,8 +172,7 @@ def _items(batch: InstanceBatch, pairs: bool) -> Tensor:
     if not pairs or not batch.num_edges:
         return torch.stack([number, torch.full_like(number, -1)], dim=1)
     source, destination = batch.fields.source, batch.fields.destination
-    bounds = torch.tensor(batch.graph.edge_offset[1:], device=batch.device)
-    kind = torch.searchsorted(bounds, batch.fields.edge, right=True)
+    kind = edge_kind(batch)
     rank = parallel_rank(source, destination)
     end = torch.stack([source, destination]).sort(dim=0).values
     group = torch.unique(torch.stack([*end, kind, rank]), dim=1, return_inverse=True)[1]

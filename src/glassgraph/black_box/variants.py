@@ -19,13 +19,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassgraph.calling.call import attempted, refuse_chance
+from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, rows_agree
+from glassgraph.core.copies import are_apart
 from glassgraph.core.reachability import sees_all
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
-from glassgraph.inputs.node_features import exchanged, with_features
+from glassgraph.inputs.node_features import with_features
 from glassgraph.inputs.receptive import Fields, expand
 
 #: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
@@ -204,19 +205,16 @@ class Variants:
             fields = self.batch.fields.take(owner)
             if all(x is None for x in self.batch.features):
                 fields = _filtered(fields, fields.edge_instance % 2 == 0)
-            chosen = torch.arange(count, device=self.batch.device)
-            reference = self.batch.reference_of(chosen)
 
-            def are_apart() -> bool:
+            def asked() -> bool:
                 copies = self.batch.with_fields(fields, owner)
-                output = _disturbed_output(copies)[copies.targets.rows_of(2 * chosen)]
-                return bool(rows_agree(output, reference, self.batch.model_call).all())
+                return are_apart(copies, copies.reference)
 
             try:
-                self._is_apart = are_apart()
+                self._is_apart = asked()
             except Exception as error:  # noqa: BLE001 - a model for one at a time
                 let_through(error)
-                refuse_chance(are_apart, error)
+                refuse_chance(asked, error)
                 self._is_apart = False
         return self._is_apart
 
@@ -357,26 +355,6 @@ class _Keys:
     def rows(self, key: Tensor) -> Tensor:
         """Rows in the batch, from keys."""
         return self._pointer[self.instance[key // self.width]] + key % self.width
-
-
-def _disturbed_output(copies: InstanceBatch) -> Tensor:
-    """The model's output with other features in every second copy.
-
-    They become three times their opposite; integers, and what a model takes for integers, those of
-    other nodes.
-    """
-
-    def changed(x: Tensor, position: Tensor, is_moved: bool) -> Tensor:
-        other = -3 * x if is_moved and x.is_floating_point() else exchanged(x)
-        return torch.where((copies.node_instance[position] % 2 == 1).view(-1, 1), other, x)
-
-    def output(is_moved: bool) -> Tensor:
-        pairs = zip(copies.all_features, copies.packed.node_position, strict=True)
-        features = [None if x is None else changed(x, at, is_moved) for x, at in pairs]
-        return copies.output(features=features)
-
-    found = attempted(lambda: output(True))  # such features are ours; those of other nodes are not
-    return output(False) if found is None else found
 
 
 def _pointer(count: Tensor) -> Tensor:

@@ -16,18 +16,30 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
 
 
-def edge_address(batch: InstanceBatch) -> Tensor:
+def edge_address(batch: InstanceBatch, order: Tensor | None = None) -> Tensor:
     """``[e]`` a number for each edge that depends on its endpoints alone.
 
     Of parallel edges, each type has numbers of its own, and so has each copy within a type.
+
+    Args:
+        batch: the instances.
+        order: ``[e]`` in which order copies are counted; as they are listed if None.
     """
     fields = batch.fields
     source = _within_graph(batch, fields.node[fields.source])
     destination = _within_graph(batch, fields.node[fields.destination])
+    if order is None:
+        rank = parallel_rank(fields.source, fields.destination)
+    else:
+        rank = torch.empty_like(order)
+        rank[order] = parallel_rank(fields.source[order], fields.destination[order])
+    return random.hash64(0, source, destination, edge_kind(batch), rank)
+
+
+def edge_kind(batch: InstanceBatch) -> Tensor:
+    """``[e]`` the number of each edge's type."""
     bounds = torch.tensor(batch.graph.edge_offset[1:], device=batch.device)
-    kind = torch.searchsorted(bounds, fields.edge, right=True)
-    rank = parallel_rank(fields.source, fields.destination)
-    return random.hash64(0, source, destination, kind, rank)
+    return torch.searchsorted(bounds, batch.fields.edge, right=True)
 
 
 def node_address(batch: InstanceBatch) -> Tensor:

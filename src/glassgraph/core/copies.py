@@ -8,15 +8,15 @@ message-passing steps a node ``w`` is affected if
     steps(v -> w) + distance(w) <= K - 1.
 
 Whether the model can be shared like this is seen from the copies' own predictions with open gates,
-while the messages of every second copy are disturbed; if they differ (and always for graph tasks,
-whose readout needs every node) whole instances are copied, each copy taking its turn with several
-edges. If copies side by side are wrong even so, edges are shut one at a time.
+while messages and features of every second copy are disturbed; if they differ (and always for graph
+tasks, whose readout needs every node) whole instances are copied, each copy taking its turn with
+several edges. If copies side by side are wrong even so, edges are shut one at a time.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,8 +26,9 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
+from glassgraph.errors import ModelCallError
 from glassgraph.inputs.graph import CompressedIndex
-from glassgraph.inputs.node_features import replaced_in_every_second
+from glassgraph.inputs.node_features import with_others
 from glassgraph.inputs.receptive import Fields, expand
 
 #: Message rows per layer that one pass over copies works on, about a cache's worth.
@@ -36,6 +37,8 @@ _ROWS_AT_ONCE = 1 << 14
 _ROWS_WITH_MATRIX = 1 << 10
 #: Rounds that a group of whole copies serves: packing costs about as much as two passes.
 _ROUNDS = 12
+#: Nodes that may all lie where a ReLU is flat.
+_FEW_NODES = 64
 
 
 @dataclass(frozen=True)
@@ -138,14 +141,12 @@ def instances_are_apart(batch: InstanceBatch) -> bool:
     """Whether a model leaves instances alone that lie side by side.
 
     As they are they may give their predictions even to a model that mixes them: side by side they
-    can be the user's graph, or several of it, and have its mean. So every second one gets other
-    messages and other features.
+    can be the user's graph, or several of it, and have its mean. So every second one is disturbed;
+    a single one lies beside a copy of itself.
     """
-    disturbed = torch.arange(1, batch.num_instances, 2, device=batch.device)
-    features = replaced_in_every_second(
-        batch.features, batch.node_instance, batch.packed.node_position
-    )
-    return _are_calm(batch, disturbed, batch.reference, features)
+    if batch.num_instances == 1:
+        batch = batch.take(torch.zeros(2, dtype=torch.long, device=batch.device))
+    return are_apart(batch, batch.reference)
 
 
 def _if_right(make: Callable[[], Iterator[Turn]], batch: InstanceBatch) -> Iterator[Turn] | None:
@@ -171,25 +172,58 @@ def _if_right(make: Callable[[], Iterator[Turn]], batch: InstanceBatch) -> Itera
 
 
 @torch.no_grad()
-def _are_calm(
-    batch: InstanceBatch,
-    disturbed: Tensor,
-    reference: Tensor,
-    features: Sequence[Tensor | None] | None = None,
-) -> bool:
+def _are_calm(batch: InstanceBatch, disturbed: Tensor, reference: Tensor) -> bool:
     """Whether all instances but the disturbed ones give their predictions.
 
-    Open copies of one instance would give them even to a model that takes a mean over all; shut
-    ones beside them would leave it a maximum. Messages times 3 and -3 move both.
+    Of a few nodes all may lie where a ReLU is flat, so these are asked twice, with what lies beside
+    them moved to either side.
     """
-    is_open = torch.ones(batch.num_instances, dtype=torch.bool, device=batch.device)
-    is_open[disturbed] = False
+    is_calm = torch.ones(batch.num_instances, dtype=torch.bool, device=batch.device)
+    is_calm[disturbed] = False
+    is_few = int(is_calm[batch.node_instance].sum()) <= _FEW_NODES
+    rows = batch.targets.rows_of(is_calm.nonzero().view(-1))
+    for side in (1, -1) if is_few else (1,):
+        output = _disturbed_output(batch, ~is_calm, side)[rows]
+        if not bool(rows_agree(output, reference[rows], batch.model_call).all()):
+            return False
+    return True
+
+
+def _disturbed_output(batch: InstanceBatch, is_disturbed: Tensor, side: int) -> Tensor:
+    """The model's output with other messages and features in some instances.
+
+    Open copies of one instance would give their predictions even to a model that takes a mean over
+    all; shut ones beside them would leave it a maximum. Messages times 3 and -3 move both. To
+    either side go features: were messages to go as well, their product would stay. Without
+    features it is messages.
+
+    Args:
+        batch: the instances.
+        is_disturbed: ``[B]`` which.
+        side: 1 or -1, which are opposite to each other.
+    """
+    features = batch.all_features
     gates = torch.full_like(batch.ones(), 3)
     gates[1::2] = -3
-    gates[is_open[batch.edge_instance]] = 1
-    rows = batch.targets.rows_of(is_open.nonzero().view(-1))
-    output = batch.output(gates, features)[rows]
-    return bool(rows_agree(output, reference[rows], batch.model_call).all())
+    if all(x is None for x in features):
+        gates *= side
+    gates[~is_disturbed[batch.edge_instance]] = 1
+    nodes = is_disturbed[batch.node_instance]
+
+    def output(is_scaled: bool) -> Tensor:
+        position = batch.packed.node_position
+        return batch.output(
+            gates, with_others(features, nodes, position, side, is_scaled=is_scaled)
+        )
+
+    try:
+        return output(True)
+    except ModelCallError:
+        raise
+    except Exception as error:  # noqa: BLE001 - such features are ours, those of other nodes not
+        let_through(error)
+        refuse_chance(lambda: output(True), error)
+        return output(False)
 
 
 def _shared_copies(batch: InstanceBatch, most_rows: int) -> Iterator[Turn]:

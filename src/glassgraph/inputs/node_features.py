@@ -21,6 +21,8 @@ from glassgraph.inputs.graph import TypedGraph
 
 #: Where features are looked for, in this order.
 _ATTRIBUTES = ("x", "pos", "z")
+#: How many times the largest features those are that lie far off.
+_FAR = 10
 
 
 def feature_name(store: Any, reads: Callable[[str], bool]) -> str | None:
@@ -72,22 +74,36 @@ def why_no_floats(graph: TypedGraph, names: Sequence[str | None]) -> str:
     return f"its node features are no floating numbers ({'; '.join(found)})"
 
 
-def replaced_in_every_second(
-    features: Sequence[Tensor | None], node_instance: Tensor, position: Sequence[Tensor]
+def with_others(
+    features: Sequence[Tensor | None],
+    is_changed: Tensor,
+    position: Sequence[Tensor],
+    side: int,
+    *,
+    is_scaled: bool,
 ) -> list[Tensor | None]:
-    """Features in which all nodes of every second instance have those of the first node.
+    """Features in which some nodes have others.
 
-    Such features exist in the graph, so a model that looks numbers up takes them.
+    Scaled ones lie far off, those of side 1 and -1 opposite to each other, so that whatever is
+    computed of them comes to lie above and below what it was. Those that are not scaled, and
+    integers, are those of the first or the last node: a model that looks numbers up takes them.
 
     Args:
         features: for each node type ``[n_t, F_t]``.
-        node_instance: ``[n]`` whose a node is.
+        is_changed: ``[n]`` which nodes get others.
         position: for each node type ``[n_t]`` where its nodes stand among the n.
+        side: 1 or -1.
+        is_scaled: whether floating features are to lie far off.
     """
     found: list[Tensor | None] = []
     for x, own in zip(features, position, strict=True):
-        is_kept = (node_instance[own] % 2 == 0).view(-1, 1)
-        found.append(None if x is None else x.where(is_kept, x[:1]))
+        if x is None or not x.numel():
+            found.append(x)
+            continue
+        other = x[:1] if side > 0 else x[-1:]
+        if is_scaled and x.is_floating_point():
+            other = side * _FAR * x[x.abs().sum(dim=1).argmax()]
+        found.append(torch.where(is_changed[own].view(-1, 1), other, x))
     return found
 
 

@@ -35,8 +35,9 @@ class ErasureSearch(Explainer):
 
     Of several smallest sets the best is taken: the one with the highest explained score (where the
     score has to stay: with the nearest), then the one with the smallest hash of its endpoints.
-    Parallel edges that the model cannot tell apart share the mean of their scores. Where the
-    prediction stays without any edge, ``S*`` is empty and all scores are 0: no edge was needed.
+    Parallel edges that the model cannot tell apart (with equal attributes, or with one message for
+    all of them, as of loops that a layer replaces by its own) share the mean of their scores. Where
+    the prediction stays without any edge, ``S*`` is empty and all scores are 0: no edge was needed.
     Scores ``[E]`` (and ``[L, E]`` with ``layerwise``) lie in 0 to 1 and have no unit.
 
     *Exact*, up to ``exact_up_to`` edges: subsets in order of size, 1 for the edges of ``S*`` and 0

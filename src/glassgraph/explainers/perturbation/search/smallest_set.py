@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from glassgraph.core import random
-from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.perturbation.search.edge_subsets import Subsets
 from glassgraph.explainers.perturbation.search.kept_prediction import KeptPrediction
-from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins
+from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins, order_of_ties
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class SmallestSets:
         self.subsets = Subsets(batch, settings.layerwise, settings.budget)
         items = self.subsets.items
         layer = torch.arange(self.subsets.num_layers, device=items.device).view(-1, 1)
-        self.hash = self.subsets.pad(random.hash64(2, edge_address(batch), layer))
+        self.hash = self.subsets.pad(random.hash64(2, order_of_ties(batch), layer))
         self.kept = KeptPrediction(batch, self.subsets, settings.keep_effect)
         self.open = items & ~self.kept.needs_none.view(-1, 1)
         self.now = self.kept.full.clone()
