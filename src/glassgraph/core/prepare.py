@@ -322,7 +322,7 @@ class Preparation:
             output = batch.output(gates=batch.ones())
             if not bool(rows_agree(output, reference, self.model_call).all()):
                 return None
-            is_known = self._keeps_graphs or len(chosen) < 2
+            is_known = self._keeps_graphs
             return batch if is_known or instances_are_apart(batch) else None
 
         try:
@@ -369,7 +369,7 @@ class Preparation:
 
     def _mixes(self, batch: InstanceBatch) -> bool:
         """Whether the model's predictions depend on what lies beside them; asked once."""
-        if batch.num_instances < 2:
+        if batch.num_instances < 2 and self.task.level == "graph":
             return False
         if self._is_mixed is None:
             self._is_mixed = not instances_are_apart(batch)
