@@ -12,7 +12,7 @@ from torch_geometric.nn import GCNConv, MessagePassing, SimpleConv, global_add_p
 
 import glassgraph as gg
 from glassgraph.core.copies import instances_are_apart
-from glassgraph.core.prepare import FallbackWarning
+from glassgraph.core.told import FallbackWarning
 from glassgraph.inputs.receptive import receptive_fields
 from glassgraph.inputs.task import Targets, Task
 
