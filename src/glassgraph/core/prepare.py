@@ -369,8 +369,10 @@ class Preparation:
 
     def _mixes(self, batch: InstanceBatch) -> bool:
         """Whether the model's predictions depend on what lies beside them; asked once."""
-        if batch.num_instances < 2 and self.task.level == "graph":
-            return False
+        if batch.num_instances < 2:
+            has_all = batch.num_nodes == self.graph.num_nodes
+            if self.task.level == "graph" or (has_all and batch.num_edges == self.graph.num_edges):
+                return False  # nothing lies beside it, nor does anything lack
         if self._is_mixed is None:
             self._is_mixed = not instances_are_apart(batch)
         return self._is_mixed
