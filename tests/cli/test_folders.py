@@ -17,7 +17,7 @@ from click.testing import Result
 import glassgraph as gg
 from glassgraph.cli import console
 from glassgraph.explainers.gradient.saliency import Saliency
-from glassgraph.results.folder_lock import LOCK, locked
+from glassgraph.results.saved.folder_lock import LOCK, locked
 from tests.cli.helpers import explain, write_case
 
 

@@ -26,7 +26,7 @@ from glassgraph.explainers.registry import METHODS
 from glassgraph.explainers.scope import LEVELS
 from glassgraph.masking.rerun import Rerun
 from glassgraph.metrics import edge_scores
-from glassgraph.results.decisions import ScoreTable
+from glassgraph.results.aggregates.decisions import ScoreTable
 from glassgraph.testing.cases import Case
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
 from tests.laws.cases import within_scope

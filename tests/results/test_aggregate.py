@@ -16,7 +16,7 @@ from torch_geometric.nn import GCN
 
 import glassgraph as gg
 from glassgraph.errors import ExplanationFileError, GraphError, HyperParameterError
-from glassgraph.results.aggregate import Bootstrap
+from glassgraph.results.aggregates.aggregate import Bootstrap
 from glassgraph.testing.cases import Case
 from tests.results.known import known
 

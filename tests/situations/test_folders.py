@@ -29,8 +29,8 @@ from glassgraph import errors
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers import fitted_file
 from glassgraph.files import replacing
-from glassgraph.results import store, stored_generation
-from glassgraph.results.folder_lock import LOCK, AbandonedLockWarning, locked
+from glassgraph.results.saved import store, stored_generation
+from glassgraph.results.saved.folder_lock import LOCK, AbandonedLockWarning, locked
 from tests.results.test_model_explanation import explanation as generated
 
 INDEX = [4, 1, 7, 0, 8, 2, 6]

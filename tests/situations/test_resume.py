@@ -18,7 +18,7 @@ import glassgraph as gg
 from glassgraph import errors
 from glassgraph.core.told import FallbackWarning
 from glassgraph.explainers.registry import find_method
-from glassgraph.results.resuming import ResumeWarning
+from glassgraph.results.saved.resuming import ResumeWarning
 
 INDEX = [4, 1, 7, 0, 8, 2, 6, 3, 5, 9, 10, 11]
 #: With it the methods that look inside explain 1, 2, 5, 3 and 1 of them at once.

@@ -88,7 +88,7 @@ def run_job(job: Job) -> None:
     """
     with told_warnings():
         settings, task = _check(job)
-        from glassgraph.results.folder_lock import locked
+        from glassgraph.results.saved.folder_lock import locked
 
         with locked(job.out):
             _check_results(job)
@@ -163,8 +163,8 @@ def _check_results(job: Job) -> None:
     Raises:
         OutputError: if there are any.
     """
-    from glassgraph.results.result_folder import refuse_existing
-    from glassgraph.results.store import HEADER
+    from glassgraph.results.saved.result_folder import refuse_existing
+    from glassgraph.results.saved.store import HEADER
 
     remove_leftovers(job.out)
     if job.resume or job.overwrite:
@@ -230,8 +230,8 @@ def _explain_all(
     settings: dict[str, dict[str, Any]],
 ) -> Done:
     from glassgraph.explainers.registry import make_explainer
-    from glassgraph.results.result_folder import has_result
-    from glassgraph.results.store import HEADER
+    from glassgraph.results.saved.result_folder import has_result
+    from glassgraph.results.saved.store import HEADER
 
     done = Done()
     for method in job.methods:

@@ -39,7 +39,7 @@ from glassgraph.errors import (
 from glassgraph.explainers.base import Explainer
 from glassgraph.masking.rerun import Rerun
 from glassgraph.metrics import Ranking
-from glassgraph.results.decisions import Rule, ScoreTable
+from glassgraph.results.aggregates.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.instance_columns import in_order
 

@@ -40,7 +40,7 @@ from glassgraph.inputs.task import Target
 from glassgraph.masking.message_sets import ORDER, ROUNDING, Members, Scene
 from glassgraph.masking.rerun import Piece, Rerun
 from glassgraph.metrics import Ranking
-from glassgraph.results.decisions import UNRANKED, count, rank
+from glassgraph.results.aggregates.decisions import UNRANKED, count, rank
 from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:

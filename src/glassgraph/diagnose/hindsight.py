@@ -43,7 +43,7 @@ from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import Target, Targets
 from glassgraph.masking.rerun import Piece, Rerun
 from glassgraph.metrics import Ranking
-from glassgraph.results.decisions import Rule, ScoreTable, count, rank
+from glassgraph.results.aggregates.decisions import Rule, ScoreTable, count, rank
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.instance_columns import rows_in_order
 

@@ -40,7 +40,7 @@ from glassgraph.inputs.task import Target
 from glassgraph.masking.message_sets import Members, Scene
 from glassgraph.masking.rerun import Piece, Rerun
 from glassgraph.metrics import Ranking
-from glassgraph.results.aggregate import factorize
+from glassgraph.results.aggregates.aggregate import factorize
 from glassgraph.results.explanation import Explanations
 
 if TYPE_CHECKING:

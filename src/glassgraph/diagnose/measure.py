@@ -18,7 +18,7 @@ from glassgraph.diagnose.metric import BoundMetric
 from glassgraph.explainers.divergence import Divergence
 from glassgraph.masking.message_sets import Members, Scene
 from glassgraph.masking.rerun import Piece, Rerun
-from glassgraph.results.decisions import count
+from glassgraph.results.aggregates.decisions import count
 
 
 @dataclass(frozen=True)

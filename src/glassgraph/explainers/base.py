@@ -47,7 +47,7 @@ from glassgraph.inputs.task import Mode, ReturnType, Target, Task
 from glassgraph.masking.keep import predict
 from glassgraph.masking.message_sets import Scene
 from glassgraph.masking.rerun import Rerun
-from glassgraph.results.edge_scores import Ranking
+from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.explanation import Attribution, Explanations, Part
 from glassgraph.results.predictions import Predictions
 

@@ -28,7 +28,7 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.settings import Configured, check_value, settings_of
 from glassgraph.files import parse_json, replacing, writing
-from glassgraph.results.damage import READ_ERRORS
+from glassgraph.results.saved.damage import READ_ERRORS
 
 #: Changes whenever older files can no longer be read.
 FORMAT = 1

@@ -28,8 +28,8 @@ from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.task import Target
 from glassgraph.results.explanation import Explanations, Part
-from glassgraph.results.resuming import Asked, ResumeWarning
-from glassgraph.results.store import Writer
+from glassgraph.results.saved.resuming import Asked, ResumeWarning
+from glassgraph.results.saved.store import Writer
 
 
 class Saved(Protocol):

@@ -14,7 +14,7 @@ from glassgraph.errors import GraphError, HyperParameterError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.masking.mask_shapes import Dense, as_mask, holds_masks
 from glassgraph.masking.message_sets import Members, MessageSet, Scene
-from glassgraph.results.attributes import edge_attribute
+from glassgraph.results.aggregates.attributes import edge_attribute
 from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
 

@@ -13,7 +13,7 @@ from glassgraph.errors import HyperParameterError
 from glassgraph.masking.chosen_edges import Mask, Where
 from glassgraph.masking.message_sets import ALL, KEPT, NONE, MessageSet, Scene
 from glassgraph.masking.rerun import Piece, Rerun
-from glassgraph.results.decisions import count
+from glassgraph.results.aggregates.decisions import count
 from glassgraph.results.predictions import Predictions
 
 #: Sets of messages by name.

@@ -22,11 +22,11 @@ from glassgraph.core import random
 from glassgraph.errors import HyperParameterError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.masking.rerun import Piece, Rerun
-from glassgraph.results.columns import column
-from glassgraph.results.decisions import Rule, ScoreTable, count, rank
-from glassgraph.results.edge_scores import Ranking
+from glassgraph.results.aggregates.columns import column
+from glassgraph.results.aggregates.decisions import Rule, ScoreTable, count, rank
+from glassgraph.results.aggregates.edge_scores import Ranking
+from glassgraph.results.aggregates.messages import Messages
 from glassgraph.results.explanation import Explanations
-from glassgraph.results.messages import Messages
 
 #: Streams of random numbers.
 ORDER, ROUNDING = 1, 2

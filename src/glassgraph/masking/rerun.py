@@ -30,7 +30,7 @@ from glassgraph.inputs.labels import find_labels
 from glassgraph.inputs.task import Target, Targets
 from glassgraph.masking.same_data import check_same, check_same_predictions
 from glassgraph.results.again import explained_again
-from glassgraph.results.decisions import Rule, ScoreTable
+from glassgraph.results.aggregates.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.instance_columns import in_order, rows_in_order
 

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from glassgraph.errors import ExplanationFileError, UnknownMetricError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.edge_scores import Ranking as Ranking
-from glassgraph.results.edge_scores import one_per_edge
+from glassgraph.results.aggregates.edge_scores import Ranking as Ranking
+from glassgraph.results.aggregates.edge_scores import one_per_edge
 from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from glassgraph.core.edges import parallel_rank
 from glassgraph.errors import ExplanationFileError, InstanceError, UnknownMetricError
 from glassgraph.metrics.scores import edge_scores
-from glassgraph.results.edge_scores import edges_of_part
+from glassgraph.results.aggregates.edge_scores import edges_of_part
 from glassgraph.results.explanation import Explanation, Explanations, HeteroExplanation
 from glassgraph.results.instance_columns import in_order
 from glassgraph.results.records import LocalExplanation

@@ -18,21 +18,21 @@ import torch
 from torch import Tensor
 
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.aggregate import Bootstrap, aggregate_messages
+from glassgraph.results.aggregates.aggregate import Bootstrap, aggregate_messages
+from glassgraph.results.aggregates.edge_scores import Ranking
+from glassgraph.results.aggregates.kept_paths import inverse_table, paths_table
+from glassgraph.results.aggregates.messages import Messages
+from glassgraph.results.aggregates.node_sets import NodeSet
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.drawing import plot_explanation, write_report
-from glassgraph.results.edge_scores import Ranking
 from glassgraph.results.frames import edge_frame, table_frame, walk_frame
-from glassgraph.results.kept_paths import inverse_table, paths_table
 from glassgraph.results.masks import dense_explanation
-from glassgraph.results.messages import Messages
 from glassgraph.results.names import Names, given_names
-from glassgraph.results.node_sets import NodeSet
 from glassgraph.results.notebook import NUM_ROWS, html_table
 from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import Attribution, LocalExplanation, Part, Table
-from glassgraph.results.store import read, write
+from glassgraph.results.saved.store import read, write
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 
 from glassgraph.results.drawing import plot_generated, write_generation_report
 from glassgraph.results.generated_graph import GeneratedGraph, Step
-from glassgraph.results.stored_generation import read_generated, write_generated
+from glassgraph.results.saved.stored_generation import read_generated, write_generated
 
 if TYPE_CHECKING:
     import pandas as pd

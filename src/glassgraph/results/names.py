@@ -12,7 +12,7 @@ from typing import Any
 
 from glassgraph.errors import ExplanationFileError, GraphError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.attributes import edge_attribute, flat_values, node_attribute
+from glassgraph.results.aggregates.attributes import edge_attribute, flat_values, node_attribute
 from glassgraph.results.contents import Contents
 from glassgraph.results.type_names import edge_type_words
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.damage import Damage, check_number
+from glassgraph.results.saved.damage import Damage, check_number
 from glassgraph.results.type_names import stored_name, stored_names
 
 #: Ending of attributes that are words, kept as the bytes of their JSON.

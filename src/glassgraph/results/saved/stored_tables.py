@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.files import parse_json
-from glassgraph.results.damage import Damage
 from glassgraph.results.records import Part, Table
+from glassgraph.results.saved.damage import Damage
 
 if TYPE_CHECKING:
     import pandas as pd

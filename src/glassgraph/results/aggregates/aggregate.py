@@ -28,9 +28,9 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from glassgraph.errors import HyperParameterError
-from glassgraph.results.columns import Values, column
-from glassgraph.results.edge_scores import Ranking
-from glassgraph.results.messages import Messages, ScoredSet
+from glassgraph.results.aggregates.columns import Values, column
+from glassgraph.results.aggregates.edge_scores import Ranking
+from glassgraph.results.aggregates.messages import Messages, ScoredSet
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from torch_geometric.data import Data
 
 from glassgraph.errors import DamagedFileError, ExplanationFileError
 from glassgraph.files import replacing, writing
-from glassgraph.results.damage import READ_ERRORS, Damage, check_number
 from glassgraph.results.generated_graph import GeneratedGraph, Step
-from glassgraph.results.result_folder import ResultFolder, file_name, read_header
+from glassgraph.results.saved.damage import READ_ERRORS, Damage, check_number
+from glassgraph.results.saved.result_folder import ResultFolder, file_name, read_header
 
 if TYPE_CHECKING:
     import pandas as pd

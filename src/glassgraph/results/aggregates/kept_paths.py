@@ -19,9 +19,9 @@ from scipy.sparse import coo_array
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError
-from glassgraph.results.aggregate import Bootstrap
-from glassgraph.results.messages import Messages, ScoredSet
-from glassgraph.results.node_sets import NodeSet, find_nodes
+from glassgraph.results.aggregates.aggregate import Bootstrap
+from glassgraph.results.aggregates.messages import Messages, ScoredSet
+from glassgraph.results.aggregates.node_sets import NodeSet, find_nodes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError, UnknownMetricError
-from glassgraph.results.edge_scores import Ranking, edges_of_part
+from glassgraph.results.aggregates.edge_scores import Ranking, edges_of_part
 from glassgraph.results.records import Part
 
 #: Rank of what is not in the pool: never chosen.

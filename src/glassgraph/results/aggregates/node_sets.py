@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import ExplanationFileError, InstanceError
-from glassgraph.results.attributes import node_attribute
-from glassgraph.results.messages import ScoredSet
+from glassgraph.results.aggregates.attributes import node_attribute
+from glassgraph.results.aggregates.messages import ScoredSet
 from glassgraph.results.records import LocalExplanation
 
 #: Node ids (one, several, or a list for each instance), ids by node type, a mask over the nodes of

@@ -23,7 +23,8 @@ from glassgraph.errors import DamagedFileError, ExplanationFileError
 from glassgraph.files import replacing, writing
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.contents import Contents
-from glassgraph.results.damage import (
+from glassgraph.results.records import Part
+from glassgraph.results.saved.damage import (
     READ_ERRORS,
     Damage,
     Sizes,
@@ -31,11 +32,10 @@ from glassgraph.results.damage import (
     check_part,
     check_parts,
 )
-from glassgraph.results.records import Part
-from glassgraph.results.result_folder import ResultFolder, file_name, read_header
-from glassgraph.results.resuming import Asked, refuse_differences
-from glassgraph.results.stored_graph import graph_from_tensors, graph_tensors
-from glassgraph.results.stored_tables import part_tables, read_part
+from glassgraph.results.saved.result_folder import ResultFolder, file_name, read_header
+from glassgraph.results.saved.resuming import Asked, refuse_differences
+from glassgraph.results.saved.stored_graph import graph_from_tensors, graph_tensors
+from glassgraph.results.saved.stored_tables import part_tables, read_part
 
 FORMAT = "glassgraph-explanations"
 HEADER = "explanations.json"

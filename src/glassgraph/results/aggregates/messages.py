@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.decisions import Rule, Scored, ScoreTable
-from glassgraph.results.edge_scores import Ranking
+from glassgraph.results.aggregates.decisions import Rule, Scored, ScoreTable
+from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.records import LocalExplanation, Part
 
 

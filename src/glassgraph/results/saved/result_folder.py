@@ -17,8 +17,8 @@ from typing import Any
 
 from glassgraph.errors import DamagedFileError, ExistingResultError, ExplanationFileError
 from glassgraph.files import parse_json, remove_leftovers, replace_text, writing
-from glassgraph.results.folder_lock import FolderLock
-from glassgraph.results.resuming import as_word
+from glassgraph.results.saved.folder_lock import FolderLock
+from glassgraph.results.saved.resuming import as_word
 
 #: Version 2 says which ``run`` its files are named after; 1 is what version 0.1.0 wrote.
 FORMAT_VERSIONS = (1, 2)

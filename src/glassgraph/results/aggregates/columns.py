@@ -11,13 +11,13 @@ from torch import Tensor
 
 from glassgraph.errors import ExplanationFileError, GraphError, HyperParameterError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.attributes import (
+from glassgraph.results.aggregates.attributes import (
     attribute_names,
     edge_attribute,
     flat_values,
     node_attribute,
 )
-from glassgraph.results.messages import Messages, ScoredSet
+from glassgraph.results.aggregates.messages import Messages, ScoredSet
 from glassgraph.results.records import LocalExplanation, Part
 
 Values = np.ndarray[Any, Any]

@@ -1,0 +1,1 @@
+"""Tables over many explanations: what is kept, by layer, relation or class, and on which paths."""
