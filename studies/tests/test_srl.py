@@ -1,0 +1,284 @@
+"""Semantic role labeling: its sentences, its networks and its numbers, on real sentences."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import global_add_pool
+
+import glassgraph as gg
+from glassgraph_studies.reproduce.srl import training, weights
+from glassgraph_studies.reproduce.srl.models import RoleLabeler, Sizes, soft_gates
+from glassgraph_studies.reproduce.srl.propbank import (
+    AGAINST,
+    ALONG,
+    Corpus,
+    Vocabulary,
+    read_sentences,
+)
+from glassgraph_studies.reproduce.srl.training import Counts, Schedule, batches, pack
+
+MOST = {"train": 130, "val": 31, "test": 37}
+WIDTHS = {
+    "lstm": {"lstm": 7, "layers": 1, "hidden": 11, "learned": 5, "small": 3},
+    "gcn": {"lstm": 0, "layers": 2, "hidden": 11, "learned": 5, "small": 3},
+}
+#: "Dogs chase the old cats", where "chase" has two roles and "cats" is no argument of its own.
+TEXT = """\
+1\tDogs\tdog\tdog\tNNS\tNNS\t_\t_\t2\t2\tnsubj\tnsubj\t_\t_\tA0
+2\tchase\tchase\tchase\tVBP\tVBP\t_\t_\t0\t0\troot\troot\tY\tchase.01\t_
+3\tthe\tthe\tthe\tDT\tDT\t_\t_\t5\t5\tdet\tdet\t_\t_\t_
+4\told\told\told\tJJ\tJJ\t_\t_\t5\t5\tamod\tamod\t_\t_\t_
+5\tcats\tcat\tcat\tNNS\tNNS\t_\t_\t2\t2\tobj\tobj\t_\t_\tA1
+
+1\tYes\tyes\tyes\tUH\tUH\t_\t_\t0\t0\troot\troot\t_\t_
+"""
+
+
+@pytest.fixture(scope="module")
+def corpus(shared: Path) -> Corpus:
+    return Corpus.read(shared / "data", MOST)
+
+
+@pytest.fixture(scope="module")
+def graphs(corpus: Corpus) -> dict[str, list[Data]]:
+    return {part: corpus.graphs(part) for part in MOST}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.conll09"
+    path.write_text(TEXT)
+    return path
+
+
+def labeler(kind: str, corpus: Corpus, **changes: Any) -> RoleLabeler:
+    torch.manual_seed(3)
+    sizes = Sizes.of(corpus.vocabulary, **{**WIDTHS[kind], **changes})
+    model = RoleLabeler(sizes).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # also those that begin at zero
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    return model
+
+
+# Sentences
+
+
+def test_a_sentence_by_hand(written: Path) -> None:
+    first, second = read_sentences(written)
+    assert first.words == ("Dogs", "chase", "the", "old", "cats")
+    assert first.heads == (1, -1, 4, 4, 1)
+    assert second.predicates == ()
+    (predicate,) = first.predicates
+    assert (predicate.position, predicate.lemma) == (1, "chase")
+    assert predicate.roles == ("A0", "_", "_", "_", "A1")
+
+
+def test_the_graph_of_a_sentence_by_hand(written: Path) -> None:
+    sentences = list(read_sentences(written))
+    known = Vocabulary.of(sentences)
+    vectors = torch.tensor([[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]])
+    rows = {"dogs": 0, "old": 1}
+    corpus = Corpus({"val": sentences}, known, vectors, rows, {})
+    (graph,) = corpus.graphs("val")
+    assert graph.x.tolist() == [[1, 2], [0, 0], [0, 0], [3, 4], [0, 0]]
+    assert graph.edge_index.tolist() == [[1, 0, 4, 2, 4, 3, 1, 4], [0, 1, 2, 4, 3, 4, 4, 1]]
+    names = known.relation_names()
+    assert [names[kind] for kind in graph.edge_type.tolist()] == [
+        "nsubj", "nsubj", "det", "det", "amod", "amod", "obj", "obj",
+    ]  # fmt: skip
+    assert (graph.edge_type % 2).tolist() == [ALONG, AGAINST] * 4
+    assert [known.role_names()[role] for role in graph.y.tolist()] == ["A0", "_", "_", "_", "A1"]
+    assert graph.is_predicate.tolist() == [0, 1, 0, 0, 0]
+    assert graph.lemma.tolist() == [0] * 5  # "chase" stands there once: no lemma of its own
+
+
+def test_what_training_has_not_met_is_number_zero(written: Path) -> None:
+    first = next(read_sentences(written))
+    known = Vocabulary.of([first])
+    assert known.edge_type("xcomp", ALONG) == 0
+    assert known.edge_type("xcomp", AGAINST) == 1
+    strange = first.predicates[0].__class__(1, "chase", ("A7", "_", "_", "_", "A1"))
+    other = first.__class__(first.words, first.tags, first.heads, first.relations, (strange,))
+    corpus = Corpus({"val": [other]}, known, torch.zeros(1, 2), {}, {})
+    (graph,) = corpus.graphs("val")
+    assert graph.y.tolist() == [-1, 0, 0, 0, known.roles["A1"]]  # cannot be found, and is counted
+    assert Counts.of(torch.tensor([2, 0, 0, 0, 2]), graph.y) == Counts(right=1, found=2, there=2)
+
+
+@pytest.mark.parametrize(
+    "broken", [TEXT.replace("\tA0", ""), TEXT.replace("\t2\t2\tobj", "\t9\t2\tobj"), "words"]
+)
+def test_lines_of_another_form_are_named(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "broken.conll09"
+    path.write_text(broken)
+    with pytest.raises(gg.errors.DatasetError, match=r"broken\.conll09, line \d: \d+ columns"):
+        list(read_sentences(path))
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(gg.errors.DatasetError, match=r"cannot read .*ewt-propbank-train"):
+        Corpus.read(tmp_path)
+
+
+def test_real_sentences_are_trees_with_one_predicate_each(
+    corpus: Corpus, graphs: dict[str, list[Data]]
+) -> None:
+    for part, found in graphs.items():
+        sentences = corpus.sentences[part]
+        assert len(found) == sum(len(each.predicates) for each in sentences)
+        for graph in found:
+            assert int(graph.is_predicate.sum()) == 1
+            assert graph.num_edges == 2 * (graph.num_nodes - 1)
+            assert len(graph.words) == graph.num_nodes == len(graph.y)
+            back = graph.edge_index[:, graph.edge_type % 2 == AGAINST]
+            assert torch.equal(back, graph.edge_index[:, graph.edge_type % 2 == ALONG].flip(0))
+    assert corpus.vectors.size(1) == 50
+    assert sum(map(len, graphs.values())) > 300
+
+
+# Networks
+
+
+def literal_layer(layer: Any, x: torch.Tensor, graph: Data) -> torch.Tensor:
+    """The formula in loops."""
+    total = torch.sigmoid(layer.own_gate(x)) * layer.own(x)
+    for (u, v), kind in zip(graph.edge_index.t().tolist(), graph.edge_type.tolist(), strict=True):
+        d = kind % 2
+        gate = torch.sigmoid(x[u] @ layer.gate_by_direction[d] + layer.gate_by_type.weight[kind, 0])
+        value = layer.by_direction[d].weight @ x[u] + layer.by_type.weight[kind]
+        total[v] = total[v] + gate * value
+    return total.relu()
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_the_network_is_the_formula(kind: str, corpus: Corpus, graphs: Any) -> None:
+    model = labeler(kind, corpus).double()
+    graph = max(graphs["val"], key=lambda each: each.num_nodes)
+    given = {**pack([graph]), "x": graph.x.double()}
+    x = torch.cat(
+        [given["x"], model.word(graph.word), model.tag(graph.tag),
+         model.flag(graph.is_predicate), model.lemma(graph.lemma)], dim=1,
+    )  # fmt: skip
+    if kind == "lstm":
+        x = model.lstm(x.unsqueeze(0))[0].squeeze(0)
+    for layer in model.layers:
+        x = literal_layer(layer, x, graph)
+    torch.testing.assert_close(model(**given), model.out(x))
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_sentences_side_by_side_leave_each_other_alone(
+    kind: str, corpus: Corpus, graphs: Any
+) -> None:
+    model = labeler(kind, corpus).double()
+    some = [copy.copy(graph) for graph in graphs["train"][:13]]
+    for graph in some:
+        graph.x = graph.x.double()
+    together = model(**pack(some))
+    alone = [model(**pack([graph])) for graph in some]
+    torch.testing.assert_close(together, torch.cat(alone))
+    without_batch = {name: value for name, value in pack(some[:1]).items() if name != "batch"}
+    torch.testing.assert_close(model(**without_batch), alone[0])
+
+
+def test_packing_is_what_pyg_packs(graphs: Any) -> None:
+    some = graphs["val"][:7]
+    batch = Batch.from_data_list(some)
+    for name, value in pack(some).items():
+        assert torch.equal(value, batch[name]), name
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_the_library_sees_a_message_for_every_edge_and_layer(
+    kind: str, corpus: Corpus, graphs: Any
+) -> None:
+    model = labeler(kind, corpus)
+    graph = graphs["val"][0]
+    gates = soft_gates(model, pack([graph]))
+    assert [len(gate) for gate in gates] == [graph.num_edges] * WIDTHS[kind]["layers"]
+    assert all(bool(((gate > 0) & (gate < 1)).all()) for gate in gates)
+
+    def pooled(model: Any, data: Any) -> torch.Tensor:
+        given = {name: data[name] for name in (*training.NODE_INPUTS, "edge_index", "edge_type")}
+        return global_add_pool(model(**given, batch=data.batch), data.batch)
+
+    explainer = gg.EdgeGradients(model, "graph", call=pooled, progress=False)
+    explanation = explainer.explain(graphs["val"][:1])[0]
+    assert explanation.layer_edge_mask.shape == (WIDTHS[kind]["layers"], graph.num_edges)
+
+
+# Training
+
+
+def test_f1_against_hand_counts() -> None:
+    role = torch.tensor([1, 0, 2, 2, 0, -1])
+    predicted = torch.tensor([1, 3, 2, 1, 0, 0])
+    counts = Counts.of(predicted, role)
+    assert counts == Counts(right=2, found=4, there=4)
+    assert counts.f1 == pytest.approx(50)
+    assert (counts + Counts(1, 1, 1)).f1 == pytest.approx(60)
+    assert Counts().f1 == 0.0
+    scores = torch.nn.functional.one_hot(predicted, 4).float()
+    assert training.role_f1(scores, SimpleNamespace(y=role)) == pytest.approx(50)
+
+
+def test_batches_hold_every_graph_once_and_like_lengths(graphs: Any) -> None:
+    found = graphs["train"]
+    for generator in (None, torch.Generator().manual_seed(5)):
+        parts = list(batches(found, 211, generator))
+        assert sorted(number for part in parts for number in part) == list(range(len(found)))
+        sizes = [[found[number].num_nodes for number in part] for part in parts]
+        assert max(map(sum, sizes)) <= 211 + 60
+        assert sum(max(each) - min(each) for each in sizes) <= 3 * len(sizes) + 60
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_a_labeler_learns_and_comes_back_from_its_file(
+    kind: str, corpus: Corpus, graphs: Any, tmp_path: Path
+) -> None:
+    some = graphs["val"][:23]
+    wider = {"hidden": 32, "dropout": 0.0, **({"lstm": 16} if kind == "lstm" else {})}
+    sizes = Sizes.of(corpus.vocabulary, **{**WIDTHS[kind], **wider})
+    schedule = Schedule(epochs=40, learning_rate=0.02, tokens=150)
+    calls = []
+
+    def train() -> training.Trained:
+        calls.append(1)
+        return training.train_labeler(sizes, some, some, schedule, progress=False)
+
+    path = tmp_path / "new" / "labeler.safetensors"
+    trained = weights.trained_or_read(path, {"epochs": 12}, sizes, train)
+    assert len(trained.history) == 40
+    assert trained.history[-1] > 80
+    again = weights.trained_or_read(path, {"epochs": 12}, sizes, train)
+    assert len(calls) == 1
+    assert again.history == trained.history
+    given = pack(graphs["val"][:5])
+    assert torch.equal(again.model(**given), trained.model(**given))
+    with pytest.raises(gg.errors.WeightsError, match="holds another labeler"):
+        weights.trained_or_read(path, {"epochs": 13}, sizes, train)
+    path.write_text("nothing")
+    with pytest.raises(gg.errors.WeightsError, match="no readable safetensors file"):
+        weights.trained_or_read(path, {"epochs": 12}, sizes, train)
+
+
+def test_training_leaves_the_random_state_alone(corpus: Corpus, graphs: Any) -> None:
+    sizes = Sizes.of(corpus.vocabulary, **WIDTHS["gcn"])
+    before = torch.get_rng_state()
+    runs = [
+        training.train_labeler(
+            sizes, graphs["val"], graphs["val"], Schedule(epochs=1), progress=False
+        )
+        for _ in range(2)
+    ]
+    assert torch.equal(before, torch.get_rng_state())
+    for name, value in runs[0].model.state_dict().items():
+        assert torch.equal(value, runs[1].model.state_dict()[name]), name
