@@ -7,13 +7,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import networkx as nx
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import global_add_pool
+from torch_geometric.utils import to_networkx
 
 import glassgraph as gg
-from glassgraph_studies.reproduce.srl import training, weights
+from glassgraph_studies.reproduce.srl import paths, training, weights
+from glassgraph_studies.reproduce.srl.messages import (
+    EdgeTable,
+    best_as_many,
+    random_as_many,
+    random_part,
+    shares_by_relation,
+)
 from glassgraph_studies.reproduce.srl.models import RoleLabeler, Sizes, soft_gates
 from glassgraph_studies.reproduce.srl.propbank import (
     AGAINST,
@@ -22,7 +31,8 @@ from glassgraph_studies.reproduce.srl.propbank import (
     Vocabulary,
     read_sentences,
 )
-from glassgraph_studies.reproduce.srl.training import Counts, Schedule, batches, pack
+from glassgraph_studies.reproduce.srl.settings import Schedule
+from glassgraph_studies.reproduce.srl.training import Counts, batches, pack
 
 MOST = {"train": 130, "val": 31, "test": 37}
 WIDTHS = {
@@ -282,3 +292,84 @@ def test_training_leaves_the_random_state_alone(corpus: Corpus, graphs: Any) -> 
     assert torch.equal(before, torch.get_rng_state())
     for name, value in runs[0].model.state_dict().items():
         assert torch.equal(value, runs[1].model.state_dict()[name]), name
+
+
+# Messages
+
+
+def table_of(written: Path) -> tuple[EdgeTable, list[Data]]:
+    sentences = list(read_sentences(written))
+    known = Vocabulary.of(sentences)
+    corpus = Corpus({"val": sentences}, known, torch.zeros(1, 2), {}, {})
+    graphs = corpus.graphs("val") * 2
+    return EdgeTable.of(graphs, known), graphs
+
+
+def test_shares_by_relation_by_hand(written: Path) -> None:
+    table, _ = table_of(written)
+    assert list(table.kind) == ["verb", "verb"]
+    kept = torch.zeros(2, 16, dtype=torch.bool)
+    kept[0, 0] = kept[1, 0] = kept[1, 8] = True  # nsubj, along: 3 of 4
+    kept[0, 7] = True  # obj, against: 1 of 4
+    rows = list(shares_by_relation(table, kept))
+    assert sum(row["n"] for row in rows) == 32
+    found = {(row["relation"], row["direction"]): row for row in rows if row["kept"]}
+    assert set(found) == {("nsubj", "along"), ("obj", "against")}
+    subject = found["nsubj", "along"]
+    assert (subject["kind"], subject["n"], subject["kept"]) == ("verb", 4, 3)
+    assert (subject["of_type"], subject["of_kept"]) == (0.75, 0.75)
+
+
+def test_as_many_random_messages_of_each_graph() -> None:
+    generator = torch.Generator().manual_seed(2)
+    graph = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2])
+    kept = torch.tensor([[1, 0, 0, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]]).bool()
+    shut = random_as_many(~kept, kept, graph, generator)
+    assert not bool((shut & kept).any())
+    assert torch.bincount(graph.repeat(2)[shut.flatten()], minlength=3).tolist() == [2, 1, 0]
+    score = torch.arange(16.0).view(2, 8)
+    best = best_as_many(score, torch.ones_like(kept), kept, graph)
+    assert best.nonzero().tolist() == [[1, 1], [1, 2], [1, 4]]
+    half = random_part(kept | shut, 0.5, generator)
+    assert int(half.sum()) == 3
+    assert not bool((half & ~(kept | shut)).any())
+
+
+# Paths
+
+
+def test_the_way_along_the_tree_by_hand(written: Path) -> None:
+    _, graphs = table_of(written)
+    graphs = graphs[:1]
+    graphs[0].y = torch.tensor([1, 0, 1, 0, 1])  # Dogs, the, cats
+    kept = torch.zeros(1, 8, dtype=torch.bool)
+    kept[0, 3] = True  # from "the" to "cats"
+    found = list(paths.role_paths(graphs, kept))
+    assert [(path.length, path.kept, path.distance) for path in found] == [
+        (1, 0, 1),
+        (2, 1, 1),
+        (1, 0, 3),
+    ]
+    rows = {row["length"]: row for row in paths.by_length(found, ["verb"])}
+    assert (rows[1]["n"], rows[1]["kept_0"], rows[1]["kept_1"]) == (2, 2, 0)
+    assert (rows[2]["n"], rows[2]["kept_1"], rows[3]["n"]) == (1, 1, 0)
+    near = {row["distance"]: row for row in paths.by_distance(found, ["verb"])}
+    assert list(near) == ["1", "2", "3-4", "5-8", "9+"]
+    assert (near["1"]["n"], near["1"]["kept"], near["3-4"]["n"]) == (2, 1, 1)
+
+
+def test_paths_of_real_sentences_are_shortest_paths(graphs: Any) -> None:
+    some = graphs["val"]
+    kept = torch.ones(1, sum(graph.num_edges for graph in some), dtype=torch.bool)
+    found = list(paths.role_paths(some, kept))
+    assert len(found) > 80
+    for path in found:
+        assert path.kept == path.length
+    lengths = iter(found)
+    for graph in some:
+        tree = to_networkx(graph, to_undirected=True)
+        predicate = int(graph.is_predicate.argmax())
+        for token in (graph.y != 0).nonzero().squeeze(1).tolist():
+            if token != predicate:
+                expected = nx.shortest_path_length(tree, predicate, token)
+                assert next(lengths).length == expected

@@ -57,6 +57,7 @@ def save_labeler(path: Path, about: dict[str, Any], trained: Trained) -> None:
         "sizes": trained.model.sizes.as_dict(),
         "about": about,
         "seconds": trained.seconds,
+        "cpu_seconds": trained.cpu_seconds,
         "history": trained.history,
     }
     tensors = {name: value.contiguous() for name, value in trained.model.state_dict().items()}
@@ -91,4 +92,5 @@ def read_labeler(path: Path, about: dict[str, Any], sizes: Sizes) -> Trained:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"the weights in {path} do not fit: {error}") from error
-    return Trained(model.eval(), metadata["seconds"], metadata["history"])
+    seconds = metadata["seconds"], metadata["cpu_seconds"]
+    return Trained(model.eval(), *seconds, metadata["history"])
