@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from torch_geometric.utils import to_networkx
 
 import glassgraph as gg
 from glassgraph_studies.reproduce.srl import paths, training, weights
+from glassgraph_studies.reproduce.srl.bars import bars
 from glassgraph_studies.reproduce.srl.messages import (
     EdgeTable,
     best_as_many,
@@ -31,8 +33,9 @@ from glassgraph_studies.reproduce.srl.propbank import (
     Vocabulary,
     read_sentences,
 )
-from glassgraph_studies.reproduce.srl.settings import Schedule
+from glassgraph_studies.reproduce.srl.settings import LABELERS, Schedule
 from glassgraph_studies.reproduce.srl.training import Counts, batches, pack
+from tests.cli.helpers import run
 
 MOST = {"train": 130, "val": 31, "test": 37}
 WIDTHS = {
@@ -373,3 +376,124 @@ def test_paths_of_real_sentences_are_shortest_paths(graphs: Any) -> None:
             if token != predicate:
                 expected = nx.shortest_path_length(tree, predicate, token)
                 assert next(lengths).length == expected
+
+
+# The command
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_command_on_a_few_real_sentences(shared: Path, tmp_path: Path) -> None:
+    words = (
+        "reproduce", "srl", "--root", shared / "data", "--model", "gcn", "--seeds", 2, "--small",
+        "--cache", tmp_path / "cache", "--json", tmp_path / "rows.json",
+    )  # fmt: skip
+    result = run(*words, "--figure", tmp_path / "figure.png", "--html", tmp_path / "pages")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    check_rows(rows)
+    for title in ("Labelers", "Table 5", "Fleiss", "Figure 8", "Table 3", "Figure 4", "Whose kept"):
+        assert title in result.stdout
+    assert "83.1/74.4" not in result.stdout
+    assert {"74.4", "83.8"} <= set(result.stdout.split())  # published
+    assert ": gcn: F1 on test: " in result.stderr
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert [page.name for page in (tmp_path / "pages").iterdir()] == ["srl-gcn.html"]
+    assert (tmp_path / "cache" / "srl-gcn.safetensors").is_file()
+
+
+def check_rows(rows: list[dict[str, Any]]) -> None:
+    """What must hold between the numbers of any run."""
+    by_table: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_table.setdefault(row["table"], []).append(row)
+    (labeler,) = by_table["labeler"]
+    assert labeler["f1"] > 25
+    assert sum(row["is_chosen"] for row in by_table["tolerance"]) == 1
+    for row in by_table["graphmask"]:
+        assert row["before"] == labeler["f1"]
+        assert 0 < row["kept"] < 1
+        assert row["kept"] == pytest.approx(sum(row["by_layer"]) / 2)
+    for row in by_table["shares"]:
+        mask = by_table["graphmask"][row["seed"]]
+        if row["share"] == 1:
+            assert row["masked"] == pytest.approx(mask["f1"])
+            assert row["without_kept"] == row["without_shut"] == pytest.approx(labeler["f1"])
+    methods = {row["method"]: row for row in by_table["method"]}
+    share = methods["graphmask"]["kept"]
+    assert all(row["kept"] == share for name, row in methods.items() if not name.endswith("thing"))
+    assert methods["everything"]["f1_zero"] == methods["everything"]["f1_baseline"]
+    first = by_table["graphmask"][0]
+    kept = sum(row["kept"] for row in by_table["relation"])
+    number = sum(row["n"] for row in by_table["relation"])
+    assert kept / number == pytest.approx(first["kept"])
+    soft = {row["what"]: row for row in by_table["soft"]}
+    assert soft["as many as GraphMask"]["kept"] == soft["GraphMask"]["kept"] == first["kept"]
+    assert soft["GraphMask"]["f1_baseline"] == pytest.approx(first["f1"])
+
+
+def test_mistakes_are_one_line_before_anything_is_trained(tmp_path: Path) -> None:
+    for words, message in (
+        (["--root", tmp_path], "cannot read"),
+        (["--root", tmp_path, "--model", "bert"], "must be one of lstm, gcn"),
+        (["--model", "gcn"], "--root"),
+    ):
+        result = run("reproduce", "srl", *words)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+# Bars
+
+GOOD = [
+    {"table": "labeler", "f1": 80.0, "train_seconds": 700.0, "train_cpu_seconds": 600.0},
+    *({"table": "graphmask", "change": change, "kept": 0.15} for change in (-0.5, -1.5)),
+    *(
+        {"table": "shares", "share": share, "masked": masked, "without_shut": shut}
+        for share, masked, shut in ((1.0, 80.0, 81.0), (0.75, 74.0, 80.75), (0.5, 60.0, 81.25))
+    ),
+    {"table": "kappa", "layer": 0, "kappa": 0.75, "seeds": 5},
+    *(
+        {"table": "relation", "kind": "verb", "relation": name, "kept": kept}
+        for name, kept in (("obl", 9), ("obj", 5), ("obj", 3), ("nsubj", 7), ("det", 1))
+    ),
+]
+BROKEN = {
+    "F1 on test": ("labeler", {"f1": 79.9}),
+    "seconds of training": ("labeler", {"train_cpu_seconds": 601.0}),
+    "change of F1": ("graphmask", {"change": -1.6}),
+    "percent kept": ("graphmask", {"kept": 0.16}),
+    "a quarter of the kept": ("shares", {"masked": 75.0}),
+    "as many shut ones": ("shares", {"without_shut": 80.0}),
+    "kappa": ("kappa", {"kappa": 0.74}),
+    "dependency types of verbs": ("relation", {"kept": 8}),
+}
+
+
+def test_every_bar_is_reached_at_the_bar() -> None:
+    found = list(bars([{"model": "lstm", **row} for row in GOOD]))
+    assert [bar.name for bar in found if not bar.is_met] == []
+    assert len(found) == len(BROKEN)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_bar_is_missed_beyond_it(name: str) -> None:
+    table, change = BROKEN[name]
+    rows = [{"model": "lstm", **row} for row in GOOD]
+    last = [row for row in rows if row["table"] == table][-1 if name != "as many shut ones" else 1]
+    last.update(change)
+    if name == "a quarter of the kept":
+        rows = [row if row.get("share") != 0.75 else {**row, "masked": 74.1} for row in rows]
+    (missed,) = [bar for bar in bars(rows) if not bar.is_met]
+    assert name in missed.name
+
+
+def test_published_numbers_are_those_of_the_paper() -> None:
+    found = {name: each.published for name, each in LABELERS.items()}
+    assert {name: (p.f1, p.change, p.kept, p.kappa) for name, p in found.items()} == {
+        "lstm": (87.1, -0.62, 4, 0.79),
+        "gcn": (83.8, -0.79, 16, 0.74),
+    }
+    for published in found.values():
+        assert published.shares[0] == pytest.approx(published.f1 + published.change, abs=0.15)
+        assert all(sum(cells) == pytest.approx(1) for cells in published.paths.values())

@@ -26,29 +26,31 @@ class MaskedRuns:
     explainer: Explainer
     graphs: Sequence[Data]
 
-    def outputs(self, is_open: Tensor, *, baselines: bool = True) -> Tensor:
-        """Role scores ``[N, roles]`` of all tokens.
+    def outputs(self, masks: Sequence[Tensor], *, baselines: bool = True) -> list[Tensor]:
+        """Role scores ``[N, roles]`` of all tokens, for each mask.
 
         Args:
-            is_open: ``[L, E]`` which messages are open.
+            masks: ``[L, E]`` each, which messages are open.
             baselines: whether a shut message becomes the explainer's baseline; otherwise zero.
         """
         preparation = self.explainer.open(self.graphs)
-        instances = preparation.instances(None)
-        found: list[Tensor] = [torch.empty(0)] * len(self.graphs)
+        found: list[list[Tensor]] = [[torch.empty(0)] * len(self.graphs) for _ in masks]
         with protected(self.explainer.model), torch.no_grad():
             for position, batch in preparation.batches(
-                instances, None, self.explainer.memory_budget
+                preparation.instances(None), None, self.explainer.memory_budget
             ):
-                gates = is_open[:, batch.fields.edge].to(batch.dtype)
                 own = self.explainer.baselines(batch) if baselines else None
-                rows = batch.output(gates, baselines=own)
-                sizes = [len(self.graphs[number].y) for number in position.tolist()]
-                for number, part in zip(position.tolist(), rows.split(sizes), strict=True):
-                    found[number] = part
-        return torch.cat(found)
+                numbers = position.tolist()
+                sizes = [len(self.graphs[number].y) for number in numbers]
+                for mask, outputs in zip(masks, found, strict=True):
+                    gates = mask[:, batch.fields.edge].to(batch.dtype)
+                    rows = batch.output(gates, baselines=own).split(sizes)
+                    for number, part in zip(numbers, rows, strict=True):
+                        outputs[number] = part
+        return [torch.cat(outputs) for outputs in found]
 
-    def f1(self, is_open: Tensor, *, baselines: bool = True) -> float:
-        """F1 in percent."""
-        predicted = self.outputs(is_open, baselines=baselines).argmax(dim=1)
-        return Counts.of(predicted, torch.cat([graph.y for graph in self.graphs])).f1
+    def f1(self, masks: Sequence[Tensor], *, baselines: bool = True) -> list[float]:
+        """F1 in percent, for each mask."""
+        role = torch.cat([graph.y for graph in self.graphs])
+        outputs = self.outputs(masks, baselines=baselines)
+        return [Counts.of(each.argmax(dim=1), role).f1 for each in outputs]
