@@ -8,7 +8,7 @@ two labelers (`models`), in this order:
 ``labeler``
     F1 on the test part, and how long training took.
 ``tolerance``
-    GraphMask with each tolerance, seed 0, on predicates of the validation part. The largest
+    GraphMask with each tolerance, first seed, on predicates of the validation part. The largest
     tolerance is taken with which F1 falls by no more than the labeler's margin there; the
     smallest if it always falls by more.
 ``graphmask``
@@ -197,12 +197,14 @@ def run_srl(
 def _steps(scene: Scene, seeds: Sequence[int], *, progress: bool) -> Iterator[Outcome]:
     before = count_roles(scene.model, scene.parts.test).f1
     yield Outcome([_labeler_row(scene, before)], scene)
-    rows = list(tolerance_rows(scene, progress=progress))
+    rows, tolerance, first = choose_tolerance(scene, seeds[0], progress=progress)
     yield Outcome(rows, scene)
-    tolerance = next(row["tolerance"] for row in rows if row["is_chosen"])
     masks = []
     for place, seed in enumerate(seeds):
-        fitted = Fitted.of(scene, scene.parts.test, tolerance, seed, progress=progress)
+        if place == 0:
+            fitted = Fitted.on(first.explainer, scene.parts.test, first.seconds)
+        else:
+            fitted = Fitted.of(scene, scene.parts.test, tolerance, seed, progress=progress)
         masks.append(fitted.kept)
         about = {"table": "graphmask", "seed": seed, "tolerance": tolerance}
         yield Outcome([{**about, **fitted.as_row(before)}], scene, fitted.explanations)
@@ -231,18 +233,27 @@ def _labeler_row(scene: Scene, f1: float) -> dict[str, Any]:
     }
 
 
-def tolerance_rows(scene: Scene, *, progress: bool) -> Iterator[dict[str, Any]]:
-    """GraphMask on the validation part with each tolerance; one of them is chosen."""
+def choose_tolerance(
+    scene: Scene, seed: int, *, progress: bool
+) -> tuple[list[dict[str, Any]], float, Fitted]:
+    """GraphMask on the validation part, with one tolerance after the other.
+
+    Returns:
+        A row for each tolerance that was tried, the one that is chosen, and what was fitted with it.
+    """
     graphs = scene.parts.choosing
     before = count_roles(scene.model, graphs).f1
-    rows = []
+    rows: list[dict[str, Any]] = []
     for tolerance in sorted(scene.settings.tolerances, reverse=True):
-        fitted = Fitted.of(scene, graphs, tolerance, 0, progress=progress)
+        fitted = Fitted.of(scene, graphs, tolerance, seed, progress=progress)
         rows.append({"table": "tolerance", "tolerance": tolerance, **fitted.as_row(before)})
         if rows[-1]["change"] >= -scene.labeler.margin:
             break  # a smaller one keeps more
-    for row in rows:
-        yield {**row, "predicates": len(graphs), "is_chosen": row is rows[-1]}
+    rows = [
+        {**row, "predicates": len(graphs), "is_chosen": row["tolerance"] == tolerance}
+        for row in rows
+    ]
+    return rows, tolerance, fitted
 
 
 def share_rows(scene: Scene, fitted: Fitted, seed: int) -> Iterator[dict[str, Any]]:
