@@ -239,7 +239,7 @@ def choose_tolerance(
     """GraphMask on the validation part, with one tolerance after the other.
 
     Returns:
-        A row for each tolerance that was tried, the one that is chosen, and what was fitted with it.
+        A row for each tolerance that was tried, the one that is chosen, and its fit.
     """
     graphs = scene.parts.choosing
     before = count_roles(scene.model, graphs).f1
