@@ -104,9 +104,10 @@ def test_the_graph_of_a_sentence_by_hand(written: Path) -> None:
     assert graph.x.tolist() == [[1, 2], [0, 0], [0, 0], [3, 4], [0, 0]]
     assert graph.edge_index.tolist() == [[1, 0, 4, 2, 4, 3, 1, 4], [0, 1, 2, 4, 3, 4, 4, 1]]
     names = known.relation_names()
-    assert [names[kind] for kind in graph.edge_type.tolist()] == [
-        "nsubj", "nsubj", "det", "det", "amod", "amod", "obj", "obj",
-    ]  # fmt: skip
+    assert [names[kind] for kind in graph.edge_type.tolist()] == graph.relations
+    assert graph.relations == ["nsubj", "nsubj", "det", "det", "amod", "amod", "obj", "obj"]
+    assert graph.directions == ["along", "against"] * 4
+    assert graph.words == ["Dogs", "chase", "the", "old", "cats"]
     assert (graph.edge_type % 2).tolist() == [ALONG, AGAINST] * 4
     assert [known.role_names()[role] for role in graph.y.tolist()] == ["A0", "_", "_", "_", "A1"]
     assert graph.is_predicate.tolist() == [0, 1, 0, 0, 0]

@@ -13,7 +13,7 @@ with a type of its own (relation and direction). With N tokens and E edges a gra
   whether a token is the predicate, and the number of the predicate's lemma (0 elsewhere);
 - ``edge_index [2, E]``, ``edge_type [E]``: see `Vocabulary.edge_type`;
 - ``y [N]``: the role of each token for this predicate, 0 for none;
-- ``words``: the words, and ``number``: which sentence of its part it is.
+- ``words``, ``relations``, ``directions``: the words; the relation of each edge, and its direction.
 """
 
 from __future__ import annotations
@@ -217,13 +217,9 @@ class Corpus:
 
     def graphs(self, part: str) -> list[Data]:
         """A graph for each predicate, sentence after sentence."""
-        return [
-            graph
-            for number, sentence in enumerate(self.sentences[part])
-            for graph in self._graphs(number, sentence)
-        ]
+        return [graph for sentence in self.sentences[part] for graph in self._graphs(sentence)]
 
-    def _graphs(self, number: int, sentence: Sentence) -> Iterator[Data]:
+    def _graphs(self, sentence: Sentence) -> Iterator[Data]:
         """The graphs of a sentence share what does not depend on the predicate."""
         known, size = self.vocabulary, len(sentence.words)
         lower = [word.lower() for word in sentence.words]
@@ -233,7 +229,6 @@ class Corpus:
             "word": torch.tensor([known.words.get(word, 0) for word in lower]),
             "tag": torch.tensor([known.tags.get(tag, 0) for tag in sentence.tags]),
             "words": list(sentence.words),
-            "number": number,
             **_edges(sentence, known),
         }
         for predicate in sentence.predicates:
@@ -251,16 +246,21 @@ def _num_predicates(sentences: Sequence[Sentence]) -> int:
     return sum(len(sentence.predicates) for sentence in sentences)
 
 
-def _edges(sentence: Sentence, known: Vocabulary) -> dict[str, Tensor]:
+def _edges(sentence: Sentence, known: Vocabulary) -> dict[str, Tensor | list[str]]:
     """Both directions of every arc, side by side."""
-    ends, types = [], []
+    ends: list[tuple[int, int]] = []
+    types: list[int] = []
+    relations: list[str] = []
     for token, (head, relation) in enumerate(zip(sentence.heads, sentence.relations, strict=True)):
         if head >= 0:
             ends += [(head, token), (token, head)]
             types += [known.edge_type(relation, each) for each in (ALONG, AGAINST)]
+            relations += [relation] * len(DIRECTIONS)
     return {
         "edge_index": torch.tensor(ends, dtype=torch.long).view(-1, 2).t().contiguous(),
         "edge_type": torch.tensor(types, dtype=torch.long),
+        "relations": relations,
+        "directions": [DIRECTIONS[each % len(DIRECTIONS)] for each in types],
     }
 
 
