@@ -8,9 +8,9 @@ two labelers (`models`), in this order:
 ``labeler``
     F1 on the test part, and how long training took.
 ``tolerance``
-    GraphMask with each tolerance, first seed, on predicates of the validation part. The largest
-    tolerance is taken with which F1 falls by no more than the labeler's margin there; the
-    smallest if it always falls by more.
+    GraphMask is fitted once for each seed, which gives solutions for many tolerances. With the
+    first seed the largest is taken with which F1 falls by no more than the labeler's margin on
+    predicates of the validation part; the smallest if it always falls by more.
 ``graphmask``
     for each seed: F1 on the test part with the messages that GraphMask keeps, the others replaced
     by its baselines, and the share that is kept.
@@ -82,56 +82,29 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """GraphMask, fitted with one seed, and what it keeps of some graphs.
+class Masked:
+    """What a fitted GraphMask keeps of some graphs.
 
     Attributes:
-        explainer: fitted.
+        explainer: GraphMask.
         runs: the labeler on these graphs with messages shut.
         explanations: of these graphs.
         kept: ``[L, E]`` which messages are kept.
-        seconds: of fitting.
     """
 
     explainer: GraphMask
     runs: MaskedRuns
     explanations: Explanations
     kept: Tensor
-    seconds: float
 
     @staticmethod
-    def of(
-        scene: Scene, graphs: Sequence[Data], tolerance: float, seed: int, *, progress: bool
-    ) -> Fitted:
-        """Fit, and explain graphs."""
-        settings, parts = scene.settings, scene.parts
-        explainer = GraphMask(
-            scene.model,
-            TASK,
-            tolerance=tolerance,
-            steps=settings.steps,
-            batch_size=settings.batch_size,
-            seed=seed,
-            progress=progress,
-        )
-        start = time.perf_counter()
-        first = len(parts.fitted)
-        explainer.fit(
-            [*parts.fitted, *parts.held_back],
-            range(first),
-            validation=range(first, first + len(parts.held_back)),
-        )
-        seconds = time.perf_counter() - start
-        return Fitted.on(explainer, graphs, seconds)
-
-    @staticmethod
-    def on(explainer: GraphMask, graphs: Sequence[Data], seconds: float) -> Fitted:
-        """The same explainer on other graphs."""
+    def of(explainer: GraphMask, graphs: Sequence[Data]) -> Masked:
+        """Explain graphs."""
         explanations = explainer.explain(graphs)
         num_edges = sum(graph.num_edges for graph in graphs)
         score = layer_scores(explanations, num_edges, explanations.num_layers)
         kept = score > (explanations.threshold or 0.0)
-        return Fitted(explainer, MaskedRuns(explainer, graphs), explanations, kept, seconds)
+        return Masked(explainer, MaskedRuns(explainer, graphs), explanations, kept)
 
     @property
     def share(self) -> float:
@@ -147,8 +120,7 @@ class Fitted:
             "change": f1 - before,
             "kept": self.share,
             "by_layer": self.kept.double().mean(dim=1).tolist(),
-            "fit_seconds": self.seconds,
-            "tolerance_met": self.explainer.outcome["is_met"],
+            "divergence": self.explainer.outcome["divergence"],
         }
 
 
@@ -197,26 +169,47 @@ def run_srl(
 def _steps(scene: Scene, seeds: Sequence[int], *, progress: bool) -> Iterator[Outcome]:
     before = count_roles(scene.model, scene.parts.test).f1
     yield Outcome([_labeler_row(scene, before)], scene)
-    rows, tolerance, first = choose_tolerance(scene, seeds[0], progress=progress)
-    yield Outcome(rows, scene)
-    masks = []
+    tolerance, masks = None, []
     for place, seed in enumerate(seeds):
-        if place == 0:
-            fitted = Fitted.on(first.explainer, scene.parts.test, first.seconds)
-        else:
-            fitted = Fitted.of(scene, scene.parts.test, tolerance, seed, progress=progress)
-        masks.append(fitted.kept)
-        about = {"table": "graphmask", "seed": seed, "tolerance": tolerance}
-        yield Outcome([{**about, **fitted.as_row(before)}], scene, fitted.explanations)
+        explainer, seconds = fit(scene, seed, progress=progress)
+        if tolerance is None:
+            rows, tolerance = choose_tolerance(scene, explainer)
+            yield Outcome(rows, scene)
+        masked = Masked.of(explainer.choose(tolerance), scene.parts.test)
+        masks.append(masked.kept)
+        about = {"table": "graphmask", "seed": seed, "tolerance": tolerance, "seconds": seconds}
+        yield Outcome([{**about, **masked.as_row(before)}], scene, masked.explanations)
         if place < _SHOWN:
-            yield Outcome(list(share_rows(scene, fitted, seed)), scene)
+            yield Outcome(list(share_rows(scene, masked, seed)), scene)
         if place == 0:
-            yield Outcome(list(relation_rows(scene, fitted.kept)), scene)
-            yield Outcome(list(path_rows(scene, fitted.kept)), scene)
-            yield Outcome(list(soft_rows(scene, fitted, before)), scene)
-            yield Outcome(list(method_rows(scene, fitted, progress=progress)), scene)
+            yield Outcome(list(relation_rows(scene, masked.kept)), scene)
+            yield Outcome(list(path_rows(scene, masked.kept)), scene)
+            yield Outcome(list(soft_rows(scene, masked, before)), scene)
+            yield Outcome(list(method_rows(scene, masked, progress=progress)), scene)
     if len(masks) > 1:
         yield Outcome(list(kappa_rows(masks)), scene)
+
+
+def fit(scene: Scene, seed: int, *, progress: bool) -> tuple[GraphMask, float]:
+    """GraphMask, fitted on training predicates, and the seconds that took."""
+    settings, parts = scene.settings, scene.parts
+    explainer = GraphMask(
+        scene.model,
+        TASK,
+        tolerance=settings.fit_tolerance,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        seed=seed,
+        progress=progress,
+    )
+    start = time.perf_counter()
+    first = len(parts.fitted)
+    explainer.fit(
+        [*parts.fitted, *parts.held_back],
+        range(first),
+        validation=range(first, first + len(parts.held_back)),
+    )
+    return explainer, time.perf_counter() - start
 
 
 def _labeler_row(scene: Scene, f1: float) -> dict[str, Any]:
@@ -233,45 +226,43 @@ def _labeler_row(scene: Scene, f1: float) -> dict[str, Any]:
     }
 
 
-def choose_tolerance(
-    scene: Scene, seed: int, *, progress: bool
-) -> tuple[list[dict[str, Any]], float, Fitted]:
-    """GraphMask on the validation part, with one tolerance after the other.
+def choose_tolerance(scene: Scene, fitted: GraphMask) -> tuple[list[dict[str, Any]], float]:
+    """Which point of a fitted GraphMask's curve to take, chosen on the validation part.
 
     Returns:
-        A row for each tolerance that was tried, the one that is chosen, and its fit.
+        A row for each tolerance that was tried, and the one that is chosen.
     """
     graphs = scene.parts.choosing
     before = count_roles(scene.model, graphs).f1
     rows: list[dict[str, Any]] = []
     for tolerance in sorted(scene.settings.tolerances, reverse=True):
-        fitted = Fitted.of(scene, graphs, tolerance, seed, progress=progress)
-        rows.append({"table": "tolerance", "tolerance": tolerance, **fitted.as_row(before)})
-        if rows[-1]["change"] >= -scene.labeler.margin:
+        found = Masked.of(fitted.choose(tolerance), graphs).as_row(before)
+        rows.append({"table": "tolerance", "tolerance": tolerance, **found})
+        if found["change"] >= -scene.labeler.margin:
             break  # a smaller one keeps more
     rows = [
         {**row, "predicates": len(graphs), "is_chosen": row["tolerance"] == tolerance}
         for row in rows
     ]
-    return rows, tolerance, fitted
+    return rows, tolerance
 
 
-def share_rows(scene: Scene, fitted: Fitted, seed: int) -> Iterator[dict[str, Any]]:
+def share_rows(scene: Scene, masked: Masked, seed: int) -> Iterator[dict[str, Any]]:
     """Table 5: F1 with random shares of what is kept, and the original without as many."""
     generator = torch.Generator().manual_seed(seed)
     masks = []
     for share in SHARES:
-        left = random_part(fitted.kept, share, generator)
-        dropped = fitted.kept & ~left
-        shut = random_as_many(~fitted.kept, dropped, scene.table.graph, generator)
+        left = random_part(masked.kept, share, generator)
+        dropped = masked.kept & ~left
+        shut = random_as_many(~masked.kept, dropped, scene.table.graph, generator)
         masks += [left, ~dropped, ~shut]
-    found = iter(fitted.runs.f1(masks))
+    found = iter(masked.runs.f1(masks))
     for share in SHARES:
         yield {
             "table": "shares",
             "seed": seed,
             "share": share,
-            "open": share * fitted.share,
+            "open": share * masked.share,
             "masked": next(found),
             "without_kept": next(found),
             "without_shut": next(found),
@@ -307,19 +298,19 @@ def path_rows(scene: Scene, kept: Tensor) -> Iterator[dict[str, Any]]:
         yield {"table": "distance", **row}
 
 
-def soft_rows(scene: Scene, fitted: Fitted, before: float) -> Iterator[dict[str, Any]]:
+def soft_rows(scene: Scene, masked: Masked, before: float) -> Iterator[dict[str, Any]]:
     """The network's own gates as an explanation."""
     gates = _all_gates(scene)
     mean, std = float(gates.mean()), float(gates.std())
-    number = int(fitted.kept.sum())
+    number = int(masked.kept.sum())
     most_open = torch.zeros(gates.numel(), dtype=torch.bool)
     most_open[gates.flatten().argsort(descending=True)[:number]] = True
     masks = {
         "above mean - sd": gates >= mean - std,
         "as many as GraphMask": most_open.view_as(gates),
-        "GraphMask": fitted.kept,
+        "GraphMask": masked.kept,
     }
-    f1 = _both(fitted.runs, masks)
+    f1 = _both(masked.runs, masks)
     for name, mask in masks.items():
         yield {
             "table": "soft",
@@ -351,13 +342,13 @@ def _all_gates(scene: Scene) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-def method_rows(scene: Scene, fitted: Fitted, *, progress: bool) -> Iterator[dict[str, Any]]:
+def method_rows(scene: Scene, masked: Masked, *, progress: bool) -> Iterator[dict[str, Any]]:
     """Other methods at the share that GraphMask keeps, on some test predicates."""
     number = len(scene.parts.test)
     some = min(scene.settings.compared, number)
     chosen = torch.linspace(0, number - 1, some).round().long().unique().tolist()
     graphs = [scene.parts.test[each] for each in chosen]
-    own = Fitted.on(fitted.explainer, graphs, fitted.seconds)
+    own = Masked.of(masked.explainer, graphs)
     everything = torch.ones_like(own.kept)
     graph = torch.repeat_interleave(torch.tensor([each.num_edges for each in graphs]))
     kept, seconds = {"graphmask": own.kept}, {"graphmask": 0.0}

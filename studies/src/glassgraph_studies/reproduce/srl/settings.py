@@ -103,7 +103,7 @@ LABELERS: dict[str, Labeler] = {
         ),
         least_f1=80.0,
         most_lost=1.0,
-        margin=0.75,
+        margin=0.6,
     ),
     "gcn": Labeler(
         title="GCN only",
@@ -126,7 +126,7 @@ LABELERS: dict[str, Labeler] = {
         ),
         least_f1=78.5,
         most_lost=1.5,
-        margin=1.2,
+        margin=1.0,
     ),
 }
 
@@ -165,7 +165,8 @@ class Settings:
         fitted: training predicates that GraphMask learns from.
         held_back: validation predicates on which it chooses among its solutions.
         choosing: validation predicates on which the tolerance is chosen.
-        tolerances: mean divergence for each token, in nats; the candidates.
+        fit_tolerance: mean divergence of a token, in nats, for which GraphMask is fitted.
+        tolerances: those that are tried of its solutions.
         steps: of GraphMask.
         batch_size: sentences in one step.
         compared: test predicates on which methods are compared.
@@ -178,7 +179,8 @@ class Settings:
     fitted: int = 2000
     held_back: int = 400
     choosing: int = 1500
-    tolerances: Sequence[float] = (0.02, 0.015, 0.01)
+    fit_tolerance: float = 0.01
+    tolerances: Sequence[float] = (0.02, 0.015, 0.0125, 0.01, 0.0075, 0.005)
     steps: int = 1500
     batch_size: int = 32
     compared: int = 300
@@ -193,6 +195,7 @@ SMALL = Settings(
     fitted=41,
     held_back=17,
     choosing=23,
+    fit_tolerance=0.4,
     tolerances=(1.0, 0.4),
     steps=30,
     batch_size=8,

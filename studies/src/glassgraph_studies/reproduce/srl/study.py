@@ -34,11 +34,12 @@ def _lines(rows: Rows) -> Iterator[str]:
                 f"validation (training took {row['train_seconds']:.0f} s)"
             )
         elif row["table"] in ("tolerance", "graphmask"):
-            where = "validation" if row["table"] == "tolerance" else f"test, seed {row['seed']}"
+            is_test = row["table"] == "graphmask"
             yield (
-                f"{row['model']}: tolerance {row['tolerance']:.3g}, {where}: F1 "
-                f"{row['change']:+.2f} with {100 * row['kept']:.1f} % of the messages "
-                f"(fit {row['fit_seconds']:.0f} s)"
+                f"{row['model']}: tolerance {row['tolerance']:.3g}, "
+                f"{'test' if is_test else 'validation'}: F1 {row['change']:+.2f} with "
+                f"{100 * row['kept']:.1f} % of the messages"
+                + (f"  (seed {row['seed']}, fit {row['seconds']:.0f} s)" if is_test else "")
             )
 
 
@@ -167,7 +168,7 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
             number("F1 change", "change", "{:+.2f}"),
             _KEPT,
             Column("by layer", lambda row: "/".join(f"{100 * x:.1f}" for x in row["by_layer"])),
-            number("fit s", "fit_seconds", "{:.0f}"),
+            number("fit s", "seconds", "{:.0f}"),
         ),
         _rows_of("graphmask"),
     ),
