@@ -78,6 +78,4 @@ def save_page(outcome: Outcome, folder: Path) -> Path | None:
         return None
     position = example(outcome.scene.parts.test)
     path = folder / f"srl-{outcome.scene.name}.html"
-    names = outcome.scene.parts.corpus.vocabulary.role_names()
-    one = outcome.explanations[position : position + 1].named(class_names=names)
-    return one.to_html(path, layout="sentence")
+    return outcome.explanations[position : position + 1].to_html(path)

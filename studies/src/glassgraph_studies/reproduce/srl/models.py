@@ -65,7 +65,8 @@ class SyntacticGCN(MessagePassing):
         for direction, linear in enumerate(self.by_direction):
             row = (edge_type % len(DIRECTIONS) == direction).nonzero().squeeze(1)
             value = value.index_add(0, row, linear(x_j[row]))
-        return self.gate(x_j, edge_type).unsqueeze(1) * value
+        sent: Tensor = self.gate(x_j, edge_type).unsqueeze(1) * value
+        return sent
 
     def gate(self, x_j: Tensor, edge_type: Tensor) -> Tensor:
         """How far each edge is open, ``[E]`` in (0, 1)."""
