@@ -400,7 +400,19 @@ def test_the_command_on_a_few_real_sentences(shared: Path, tmp_path: Path) -> No
     assert ": gcn: F1 on test: " in result.stderr
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert [page.name for page in (tmp_path / "pages").iterdir()] == ["srl-gcn.html"]
-    assert (tmp_path / "cache" / "srl-gcn.safetensors").is_file()
+    learned = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert learned == {
+        "srl-gcn.safetensors", "srl-gcn-graphmask-0.safetensors", "srl-gcn-graphmask-1.safetensors",
+    }  # fmt: skip
+    again = run(*words, "--quiet")
+    assert again.exit_code == 0, again.output
+    for first, second in zip(rows, json.loads((tmp_path / "rows.json").read_text()), strict=True):
+        assert strip(first) == strip(second)  # nothing was learned anew
+
+
+def strip(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without times."""
+    return {name: value for name, value in row.items() if name != "seconds"}
 
 
 def check_rows(rows: list[dict[str, Any]]) -> None:

@@ -42,7 +42,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.diagnose import fleiss_kappa
-from glassgraph.errors import UnknownMethodError
+from glassgraph.errors import UnknownMethodError, WeightsError
 from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.results.explanation import Explanations
@@ -139,7 +139,7 @@ def run_srl(
         root: the folder that holds ``srl_ewt_propbank`` and ``glove_small``.
         models: names of `LABELERS`; all if None.
         seeds: of GraphMask.
-        cache: a folder for trained labelers, which are read where they are there.
+        cache: a folder for trained labelers and fitted GraphMasks, read where they are there.
         small: everything tiny, to see that it runs.
         settings: how large everything is, instead of `Settings` or `SMALL`.
         progress: show progress bars.
@@ -149,7 +149,7 @@ def run_srl(
 
     Raises:
         DatasetError: if a file is missing or malformed.
-        WeightsError: if the cache holds another labeler.
+        WeightsError: if the cache holds another labeler, or another fit.
         UnknownMethodError: if a model has no such name.
     """
     chosen = list(LABELERS) if models is None else list(models)
@@ -190,8 +190,13 @@ def _steps(scene: Scene, seeds: Sequence[int], *, progress: bool) -> Iterator[Ou
         yield Outcome(list(kappa_rows(masks)), scene)
 
 
-def fit(scene: Scene, seed: int, *, progress: bool) -> tuple[GraphMask, float]:
-    """GraphMask, fitted on training predicates, and the seconds that took."""
+def fit(scene: Scene, seed: int, *, progress: bool) -> tuple[GraphMask, float | None]:
+    """GraphMask, fitted on training predicates or read from the cache, and the seconds that took.
+
+    Raises:
+        WeightsError: if the cache holds one that was fitted with other settings.
+        ExplainerFileError: if it holds one of another labeler.
+    """
     settings, parts = scene.settings, scene.parts
     explainer = GraphMask(
         scene.model,
@@ -202,6 +207,15 @@ def fit(scene: Scene, seed: int, *, progress: bool) -> tuple[GraphMask, float]:
         seed=seed,
         progress=progress,
     )
+    path = scene.cached(f"graphmask-{seed}")
+    if path is not None and path.is_file():
+        found = GraphMask.load(path, scene.model, progress=progress)
+        if (found.hyper_parameters, found.seed) != (explainer.hyper_parameters, seed):
+            raise WeightsError(
+                f"{path} was fitted with {found.hyper_parameters}, which is not "
+                f"{explainer.hyper_parameters}; remove it, or give another folder"
+            )
+        return found, None
     start = time.perf_counter()
     first = len(parts.fitted)
     explainer.fit(
@@ -209,7 +223,10 @@ def fit(scene: Scene, seed: int, *, progress: bool) -> tuple[GraphMask, float]:
         range(first),
         validation=range(first, first + len(parts.held_back)),
     )
-    return explainer, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    if path is not None:
+        explainer.save(path)
+    return explainer, seconds
 
 
 def _labeler_row(scene: Scene, f1: float) -> dict[str, Any]:

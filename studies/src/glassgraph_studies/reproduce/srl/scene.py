@@ -74,6 +74,7 @@ class Scene:
         parts: the sentences.
         table: the edges of the test sentences.
         settings: how large everything is.
+        cache: a folder for what was learned; None for none.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Scene:
     parts: Parts
     table: EdgeTable
     settings: Settings
+    cache: Path | None
 
     @staticmethod
     def make(
@@ -98,16 +100,25 @@ class Scene:
         sizes = Sizes.of(known, lstm=lstm, layers=labeler.layers, **settings.widths)
         about: dict[str, Any] = {**asdict(settings.schedule), "predicates": len(parts.train)}
         trained = trained_or_read(
-            None if cache is None else cache / f"srl-{name}.safetensors",
+            _file(cache, name),
             about,
             sizes,
             lambda: train_labeler(
                 sizes, parts.train, parts.validation, settings.schedule, progress=progress
             ),
         )
-        return Scene(name, labeler, trained, parts, EdgeTable.of(parts.test, known), settings)
+        table = EdgeTable.of(parts.test, known)
+        return Scene(name, labeler, trained, parts, table, settings, cache)
 
     @property
     def model(self) -> RoleLabeler:
         """The network."""
         return self.trained.model
+
+    def cached(self, what: str) -> Path | None:
+        """The file of something that was learned about the labeler."""
+        return _file(self.cache, f"{self.name}-{what}")
+
+
+def _file(cache: Path | None, name: str) -> Path | None:
+    return None if cache is None else cache / f"srl-{name}.safetensors"

@@ -39,7 +39,11 @@ def _lines(rows: Rows) -> Iterator[str]:
                 f"{row['model']}: tolerance {row['tolerance']:.3g}, "
                 f"{'test' if is_test else 'validation'}: F1 {row['change']:+.2f} with "
                 f"{100 * row['kept']:.1f} % of the messages"
-                + (f"  (seed {row['seed']}, fit {row['seconds']:.0f} s)" if is_test else "")
+                + (
+                    f"  (seed {row['seed']}, fit {shown(row['seconds'], '{:.0f} s')})"
+                    if is_test
+                    else ""
+                )
             )
 
 
@@ -298,7 +302,7 @@ SRL = Study(
         folder("Folder of srl_ewt_propbank and glove_small.", is_required=True),
         several("model", "Network", "both", to="models", choices=tuple(LABELERS)),
         seeds(5, "GraphMask"),
-        Option("cache", Path, "Folder for trained networks, read where they are there."),
+        Option("cache", Path, "Folder for what was learned, read where it is there."),
         flag("small", "Few sentences and steps: see that it runs; the numbers say nothing."),
     ),
     tables=tables,
