@@ -33,6 +33,7 @@ from glassgraph_studies.reproduce.srl.propbank import (
     Vocabulary,
     read_sentences,
 )
+from glassgraph_studies.reproduce.srl.scene import TASK
 from glassgraph_studies.reproduce.srl.settings import LABELERS, Schedule
 from glassgraph_studies.reproduce.srl.training import Counts, batches, pack
 from tests.cli.helpers import run
@@ -310,18 +311,35 @@ def table_of(written: Path) -> tuple[EdgeTable, list[Data]]:
 
 
 def test_shares_by_relation_by_hand(written: Path) -> None:
-    table, _ = table_of(written)
+    table, graphs = table_of(written)
     assert list(table.kind) == ["verb", "verb"]
-    kept = torch.zeros(2, 16, dtype=torch.bool)
-    kept[0, 0] = kept[1, 0] = kept[1, 8] = True  # nsubj, along: 3 of 4
-    kept[0, 7] = True  # obj, against: 1 of 4
-    rows = list(shares_by_relation(table, kept))
+    assert table.graph.tolist() == [0] * 8 + [1] * 8
+
+    class Chosen(gg.Explainer):
+        """Scores what the test wants to be kept."""
+
+        name = "chosen"
+        traits = gg.Traits(family="baseline", scores=("edge", "layer edge"))
+        threshold = 0.5
+
+        def attribute(self, batch: Any) -> gg.Attribution:
+            kept = torch.zeros(2, 16)
+            kept[0, 0] = kept[1, 0] = kept[1, 8] = 1.0  # nsubj, along: 3 of 4
+            kept[0, 7] = 1.0  # obj, against: 1 of 4
+            score = kept[:, batch.fields.edge]
+            return gg.Attribution(edge=score.amax(dim=0), layer_edge=score)
+
+    torch.manual_seed(1)
+    model = RoleLabeler(Sizes(9, 9, 9, 20, 4, lstm=0, layers=2, hidden=5, given=2))
+    explanations = Chosen(model.eval(), TASK, progress=False).explain(graphs)
+    rows = list(shares_by_relation(table, explanations))
     assert sum(row["n"] for row in rows) == 32
     found = {(row["relation"], row["direction"]): row for row in rows if row["kept"]}
     assert set(found) == {("nsubj", "along"), ("obj", "against")}
     subject = found["nsubj", "along"]
     assert (subject["kind"], subject["n"], subject["kept"]) == ("verb", 4, 3)
     assert (subject["of_type"], subject["of_kept"]) == (0.75, 0.75)
+    assert subject["of_type_low"] <= 0.75 <= subject["of_type_high"]
 
 
 def test_as_many_random_messages_of_each_graph() -> None:

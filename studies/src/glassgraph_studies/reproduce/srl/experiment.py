@@ -182,7 +182,7 @@ def _steps(scene: Scene, seeds: Sequence[int], *, progress: bool) -> Iterator[Ou
         if place < _SHOWN:
             yield Outcome(list(share_rows(scene, masked, seed)), scene)
         if place == 0:
-            yield Outcome(list(relation_rows(scene, masked.kept)), scene)
+            yield Outcome(list(relation_rows(scene, masked.explanations)), scene)
             yield Outcome(list(path_rows(scene, masked.kept)), scene)
             yield Outcome(list(soft_rows(scene, masked, before)), scene)
             yield Outcome(list(method_rows(scene, masked, progress=progress)), scene)
@@ -300,9 +300,9 @@ def kappa_rows(masks: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
         }
 
 
-def relation_rows(scene: Scene, kept: Tensor) -> Iterator[dict[str, Any]]:
+def relation_rows(scene: Scene, explanations: Explanations) -> Iterator[dict[str, Any]]:
     """Figure 8."""
-    for row in shares_by_relation(scene.table, kept):
+    for row in shares_by_relation(scene.table, explanations):
         yield {"table": "relation", **row}
 
 

@@ -78,4 +78,6 @@ def save_page(outcome: Outcome, folder: Path) -> Path | None:
         return None
     position = example(outcome.scene.parts.test)
     path = folder / f"srl-{outcome.scene.name}.html"
-    return outcome.explanations[position : position + 1].to_html(path)
+    names = outcome.scene.parts.corpus.vocabulary.role_names()
+    one = outcome.explanations[position : position + 1].named(class_names=names)
+    return one.to_html(path, layout="sentence")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.results.explanation import Explanations
-from glassgraph_studies.reproduce.srl.propbank import DIRECTIONS, Vocabulary
+from glassgraph_studies.reproduce.srl.propbank import Vocabulary
 
 #: Kinds of predicates, by the first letter of their part of speech.
 KINDS = {"V": "verb", "N": "noun"}
@@ -28,15 +28,11 @@ class EdgeTable:
 
     Attributes:
         graph: ``[E]`` whose.
-        edge_type: ``[E]`` relation and direction.
         kind: of the predicate of each graph: ``"verb"``, ``"noun"`` or ``"other"``.
-        relations: the relation of each edge type.
     """
 
     graph: Tensor
-    edge_type: Tensor
     kind: Sequence[str]
-    relations: Sequence[str]
 
     @staticmethod
     def of(graphs: Sequence[Data], known: Vocabulary) -> EdgeTable:
@@ -45,19 +41,8 @@ class EdgeTable:
         sizes = torch.tensor([graph.num_edges for graph in graphs])
         return EdgeTable(
             graph=torch.repeat_interleave(sizes),
-            edge_type=torch.cat([graph.edge_type for graph in graphs]),
             kind=[KINDS.get(tags[int(_tag(graph))][0], OTHER) for graph in graphs],
-            relations=known.relation_names(),
         )
-
-    @property
-    def num_graphs(self) -> int:
-        """How many."""
-        return len(self.kind)
-
-    def of_kind(self, kind: str) -> Tensor:
-        """``[E]`` the edges of graphs with such a predicate."""
-        return torch.tensor([each == kind for each in self.kind])[self.graph]
 
 
 def _tag(graph: Data) -> Tensor:
@@ -111,27 +96,30 @@ def best_as_many(score: Tensor, pool: Tensor, like: Tensor, graph: Tensor) -> Te
     return part.view_as(pool)
 
 
-def shares_by_relation(table: EdgeTable, kept: Tensor) -> Iterator[dict[str, Any]]:
+def shares_by_relation(table: EdgeTable, explanations: Explanations) -> Iterator[dict[str, Any]]:
     """What is kept by dependency type, direction and kind of predicate, all layers together.
 
     Yields:
-        ``{kind, relation, direction, n, kept, of_type, of_kept}``: messages, kept ones, the share
-        of the type's messages that is kept, and of what is kept for such predicates.
+        ``{kind, relation, direction, n, kept, of_type, of_type_low, of_type_high, of_kept}``:
+        messages, kept ones, the share of the type's messages that is kept with its 95 % interval
+        over sentences, and the share of what is kept for such predicates.
     """
-    votes = kept.sum(dim=0)
-    for kind in (*KINDS.values(), OTHER):
-        mine = table.of_kind(kind)
-        number = len(kept) * torch.bincount(table.edge_type[mine], minlength=len(table.relations))
-        found = torch.bincount(
-            table.edge_type[mine], votes[mine].double(), minlength=len(table.relations)
-        )
-        for edge_type in number.nonzero().squeeze(1).tolist():
-            yield {
-                "kind": kind,
-                "relation": table.relations[edge_type],
-                "direction": DIRECTIONS[edge_type % len(DIRECTIONS)],
-                "n": int(number[edge_type]),
-                "kept": int(found[edge_type]),
-                "of_type": float(found[edge_type] / number[edge_type]),
-                "of_kept": float(found[edge_type] / found.sum().clamp_min(1)),
-            }
+    kinds = [table.kind[graph] for graph in table.graph.tolist()]
+    found = explanations.aggregate(
+        ["predicate", "relations", "directions"], columns={"predicate": kinds}
+    )
+    found["number"] = (found["kept"] * found["count"]).round().astype(int)
+    total = found.groupby("predicate")["number"].transform("sum").clip(lower=1)
+    found["of_kept"] = found["number"] / total
+    for row in found.to_dict("records"):
+        yield {
+            "kind": row["predicate"],
+            "relation": row["relations"],
+            "direction": row["directions"],
+            "n": int(row["count"]),
+            "kept": int(row["number"]),
+            "of_type": float(row["kept"]),
+            "of_type_low": float(row["kept_low"]),
+            "of_type_high": float(row["kept_high"]),
+            "of_kept": float(row["of_kept"]),
+        }

@@ -120,6 +120,11 @@ def _share_of_paths(kept: int) -> Column:
     return Column(f"{kept}{'+' if kept == 2 else ''}", cell)
 
 
+def _interval(row: Row) -> str:
+    ends = row["of_type_low"], row["of_type_high"]
+    return "-" if any(end != end for end in ends) else "-".join(f"{100 * end:.0f}" for end in ends)
+
+
 def _published_f1(row: Row) -> str:
     return f"{LABELERS[row['model']].published.f1:.1f}"
 
@@ -209,9 +214,10 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
             _MODEL,
             Column("predicate", lambda row: row["kind"], is_name=True),
             Column("type", lambda row: row["relation"], is_name=True),
-            Column("direction", lambda row: row["direction"], is_name=True),
+            Column("arc", lambda row: row["direction"], is_name=True),
             _N,
             number("of type", "of_type", _TENTH, 100),
+            Column("95 %", _interval),
             number("of kept", "of_kept", _TENTH, 100),
         ),
         _relations,
