@@ -104,7 +104,7 @@ class Masked:
         num_edges = sum(graph.num_edges for graph in graphs)
         score = layer_scores(explanations, num_edges, explanations.num_layers)
         kept = score > (explanations.threshold or 0.0)
-        return Masked(explainer, MaskedRuns(explainer, graphs), explanations, kept)
+        return Masked(explainer, MaskedRuns(explainer, graphs, explanations), explanations, kept)
 
     @property
     def share(self) -> float:
