@@ -73,11 +73,27 @@ def example(graphs: Sequence[Data]) -> int:
 
 
 def save_page(outcome: Outcome, folder: Path) -> Path | None:
-    """Write the page of a sentence with GraphMask's first explanations of a network."""
+    """Write the page of a sentence with GraphMask's first explanations of a network.
+
+    The predicate stands in brackets.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
     if outcome.explanations is None or outcome.rows[0]["seed"]:
         return None
-    position = example(outcome.scene.parts.test)
+    graphs = outcome.scene.parts.test
+    named = outcome.explanations.named(
+        node_names=[_words(graph) for graph in graphs],
+        class_names=outcome.scene.parts.corpus.vocabulary.role_names(),
+    )
+    position = example(graphs)
     path = folder / f"srl-{outcome.scene.name}.html"
-    names = outcome.scene.parts.corpus.vocabulary.role_names()
-    one = outcome.explanations[position : position + 1].named(class_names=names)
-    return one.to_html(path, layout="sentence")
+    return named[position : position + 1].to_html(path, layout="sentence")
+
+
+def _words(graph: Data) -> list[str]:
+    return [
+        f"[{word}]" if is_predicate else word
+        for word, is_predicate in zip(graph.words, graph.is_predicate.tolist(), strict=True)
+    ]

@@ -15,6 +15,7 @@ from glassgraph_studies.runner.tables import Column, Table, number, shown
 
 #: Dependency types that the table shows for each kind of predicate.
 _TYPES = 8
+_KINDS = ("verb", "noun", "other")
 _TENTH = "{:.1f}"
 
 
@@ -90,7 +91,8 @@ def _relations(rows: Rows) -> list[Row]:
     """The types that most of what is kept belongs to."""
     found = of_table(rows, "relation")
     best: list[Row] = []
-    for model, kind in dict.fromkeys((row["model"], row["kind"]) for row in found):
+    groups = dict.fromkeys((row["model"], row["kind"]) for row in found)
+    for model, kind in sorted(groups, key=lambda group: (*group[:1], _KINDS.index(group[1]))):
         mine = [row for row in found if (row["model"], row["kind"]) == (model, kind)]
         best += sorted(mine, key=lambda row: -row["kept"])[:_TYPES]
     return best
@@ -140,8 +142,8 @@ def _at_least(path: Row) -> str:
 
 _MODEL = Column("network", lambda row: LABELERS[row["model"]].title, is_name=True)
 _KEPT = number("kept %", "kept", _TENTH, 100)
-_ZERO = number("F1, zeros", "f1_zero", _TENTH)
-_BASELINE = number("F1, baselines", "f1_baseline", _TENTH)
+_ZERO = number("zeros", "f1_zero", _TENTH)
+_BASELINE = number("baselines", "f1_baseline", _TENTH)
 _N = number("n", "n")
 
 _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]] = (
@@ -224,7 +226,7 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
     ),
     (
         "Table 3: paths from predicate to role by length; share with so many kept arcs\n"
-        "(published in brackets: the same shares on CoNLL-2009)",
+        "(published: of CoNLL-2009)",
         (
             _MODEL,
             Column("predicate", lambda row: row["kind"], is_name=True),
@@ -260,14 +262,15 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
             Column("open", lambda row: row["what"], is_name=True),
             Column("gates", lambda row: f"{row['mean']:.2f}±{row['std']:.2f}"),
             _KEPT,
-            number("F1 before", "before", _TENTH),
+            number("before", "before", _TENTH),
             _ZERO,
             _BASELINE,
         ),
         _rows_of("soft"),
     ),
     (
-        "Whose kept messages hold F1? As many in each sentence as GraphMask keeps",
+        "Whose kept messages hold F1? As many in each sentence as GraphMask keeps; shut\n"
+        "messages become zeros, or GraphMask's baselines",
         (
             _MODEL,
             Column(
@@ -281,7 +284,7 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
             _KEPT,
             _ZERO,
             _BASELINE,
-            number("explain s", "seconds", "{:.0f}"),
+            number("s", "seconds", "{:.0f}"),
         ),
         _rows_of("method"),
     ),
