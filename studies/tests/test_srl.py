@@ -25,7 +25,7 @@ from glassgraph_studies.reproduce.srl.messages import (
     random_part,
     shares_by_relation,
 )
-from glassgraph_studies.reproduce.srl.models import RoleLabeler, Sizes, soft_gates
+from glassgraph_studies.reproduce.srl.models import RoleLabeler, Sizes
 from glassgraph_studies.reproduce.srl.propbank import (
     AGAINST,
     ALONG,
@@ -184,7 +184,9 @@ def test_the_network_is_the_formula(kind: str, corpus: Corpus, graphs: Any) -> N
     )  # fmt: skip
     if kind == "lstm":
         x = model.lstm(x.unsqueeze(0))[0].squeeze(0)
-    for layer in model.layers:
+    for layer, gates in zip(model.layers, model.soft_gates(**given), strict=True):
+        state = x[graph.edge_index[0]]
+        torch.testing.assert_close(gates, layer.gate(state, graph.edge_type))
         x = literal_layer(layer, x, graph)
     torch.testing.assert_close(model(**given), model.out(x))
 
@@ -217,9 +219,9 @@ def test_the_library_sees_a_message_for_every_edge_and_layer(
 ) -> None:
     model = labeler(kind, corpus)
     graph = graphs["val"][0]
-    gates = soft_gates(model, pack([graph]))
-    assert [len(gate) for gate in gates] == [graph.num_edges] * WIDTHS[kind]["layers"]
-    assert all(bool(((gate > 0) & (gate < 1)).all()) for gate in gates)
+    gates = model.soft_gates(**pack([graph]))
+    assert gates.shape == (WIDTHS[kind]["layers"], graph.num_edges)
+    assert bool(((gates > 0) & (gates < 1)).all())
 
     def pooled(model: Any, data: Any) -> torch.Tensor:
         given = {name: data[name] for name in (*training.NODE_INPUTS, "edge_index", "edge_type")}

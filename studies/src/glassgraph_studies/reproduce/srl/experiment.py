@@ -55,7 +55,6 @@ from glassgraph_studies.reproduce.srl.messages import (
     random_part,
     shares_by_relation,
 )
-from glassgraph_studies.reproduce.srl.models import soft_gates
 from glassgraph_studies.reproduce.srl.propbank import Corpus
 from glassgraph_studies.reproduce.srl.scene import TASK, Parts, Scene
 from glassgraph_studies.reproduce.srl.settings import LABELERS, METHODS, SHARES, SMALL, Settings
@@ -355,7 +354,7 @@ def _all_gates(scene: Scene) -> Tensor:
     found = []
     for first in range(0, len(scene.parts.test), 100):
         given = pack(scene.parts.test[first : first + 100])
-        found.append(torch.stack(soft_gates(scene.model, given)))
+        found.append(scene.model.soft_gates(**given))
     return torch.cat(found, dim=1)
 
 

@@ -152,14 +152,48 @@ class RoleLabeler(nn.Module):
         batch: Tensor | None = None,
     ) -> Tensor:
         """Role scores; see `glassgraph_studies.reproduce.srl.propbank` for the arguments."""
+        inputs = x, word, tag, is_predicate, lemma
+        scores: Tensor = self.out(self._states(inputs, edge_index, edge_type, batch)[-1])
+        return scores
+
+    @torch.no_grad()
+    def soft_gates(
+        self,
+        x: Tensor,
+        word: Tensor,
+        tag: Tensor,
+        is_predicate: Tensor,
+        lemma: Tensor,
+        edge_index: Tensor,
+        edge_type: Tensor,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """How far the network itself opens each message, ``[L, E]``; arguments as of `forward`."""
+        inputs = x, word, tag, is_predicate, lemma
+        states = self._states(inputs, edge_index, edge_type, batch)
+        found = [
+            layer.gate(state[edge_index[0]], edge_type)
+            for layer, state in zip(_layers(self), states, strict=False)
+        ]
+        return torch.stack(found)
+
+    def _states(
+        self,
+        inputs: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+        edge_index: Tensor,
+        edge_type: Tensor,
+        batch: Tensor | None,
+    ) -> list[Tensor]:
+        """States of all tokens below each layer, and above the last."""
+        x, word, tag, is_predicate, lemma = inputs
         found = [x, self.word(word), self.tag(tag), self.flag(is_predicate), self.lemma(lemma)]
         state = self._dropped(torch.cat(found, dim=1))
         if self.sizes.lstm:
             state = self._dropped(self._read(state, batch))
+        states = [state]
         for layer in self.layers:
-            state = self._dropped(layer(state, edge_index, edge_type))
-        scores: Tensor = self.out(state)
-        return scores
+            states.append(self._dropped(layer(states[-1], edge_index, edge_type)))
+        return states
 
     def _dropped(self, state: Tensor) -> Tensor:
         return F.dropout(state, self.sizes.dropout, self.training)
@@ -174,24 +208,6 @@ class RoleLabeler(nn.Module):
             self.lstm(packed)[0], batch_first=True, total_length=padded.size(1)
         )[0]
         return read[is_token]
-
-
-def soft_gates(model: RoleLabeler, data: dict[str, Tensor]) -> list[Tensor]:
-    """The gate of every edge, ``[E]`` for each layer, as the network itself sets it."""
-    seen: list[Tensor] = []
-
-    def keep(module: SyntacticGCN, given: tuple[Tensor, Tensor, Tensor]) -> None:
-        x, edge_index, edge_type = given
-        seen.append(module.gate(x[edge_index[0]], edge_type))
-
-    handles = [layer.register_forward_pre_hook(keep) for layer in _layers(model)]
-    try:
-        with torch.no_grad():
-            model(**data)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
 
 
 def _layers(model: RoleLabeler) -> Iterator[SyntacticGCN]:
