@@ -89,6 +89,13 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	$(BIN)/glassgraph reproduce xgnn --json $(OUT)/studies/xgnn.json \
 	  --figure $(OUT)/studies/xgnn.png --html $(OUT)/studies/xgnn \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
+	@if [ -d "$(DATA_ROOT)/srl_ewt_propbank" ]; then set -x; \
+	  $(BIN)/glassgraph reproduce srl --root "$(DATA_ROOT)" --threads 2 \
+	    --cache $(OUT)/studies/srl --json $(OUT)/studies/srl.json \
+	    --figure $(OUT)/studies/srl.png --html $(OUT)/studies/srl-pages; \
+	else \
+	  echo "semantic roles left out: no files in $(DATA_ROOT); name their folder with DATA_ROOT=..."; \
+	fi
 	$(BIN)/glassgraph bench speed --json $(OUT)/studies/speed.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 	$(BIN)/glassgraph bench walks --json $(OUT)/studies/walks.json

@@ -1,0 +1,1 @@
+"""Semantic role labeling on real sentences: the first study of the GraphMask paper."""
