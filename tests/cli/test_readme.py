@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN
 
 import glassgraph as gg
 from glassgraph.models import reference
@@ -15,6 +18,20 @@ from tests.cli.helpers import run
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def sentences(count: int) -> list[Data]:
+    """Words in a chain, which the README takes for granted."""
+    ends = torch.tensor([[0, 1, 2, 1, 2, 3], [1, 2, 3, 0, 1, 2]])
+    return [
+        Data(
+            x=torch.randn(4, 3),
+            edge_index=ends,
+            relation=["det", "nsubj", "obj"] * 2,
+            words=["the", "cat", "chases", "mice"],
+        )
+        for _ in range(count)
+    ]
 
 
 def blocks(language: str, page: str = README) -> list[str]:
@@ -28,7 +45,7 @@ def test_the_python_quick_start_runs(tmp_path: Path, monkeypatch: Any, capsys: A
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(reference, "_DEFAULTS", {"node": {"epochs": 20}})
     monkeypatch.setattr(reference, "ATTEMPTS", 1)
-    names: dict[str, Any] = {}
+    names = {"tagger": GCN(3, 8, 2, 3), "sentences": sentences(12), "new": sentences(4)}
     for code in blocks("python"):  # a reader goes from one to the next
         exec(compile(code, "README.md", "exec"), names)
     assert (tmp_path / "graphmask.safetensors").exists()
