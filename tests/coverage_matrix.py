@@ -61,7 +61,8 @@ On each of them `tests/coverage` checks, in float64,
 **Calls** are message calls of the whole model by message-passing step, **steps** is how many steps
 there are, **hops** how far a prediction looks. *Cut* means that predictions were explained on their
 receptive fields. On the *full graph* they were explained where the receptive field gives another
-prediction: the result is right, but slower, and a `FallbackWarning` says so.
+prediction: the result is right, but slower, and a `FallbackWarning` says so; where the data hold
+several graphs, each instance has a *copy* of its own instead, side by side.
 
 In the last columns, *no rule* names the function of torch that `lrp` has no rule for; where it is
 linear, homogeneous or elementwise, `glassgraph.rules.register` gives it one. `gnn_lrp` needs the
@@ -135,7 +136,7 @@ def _row(set_up: SetUp) -> str:
     wiring = made.preparation.wiring
     calls = Counter(site.layer for site in wiring.sites)
     by_step = " + ".join(str(calls[layer]) for layer in range(wiring.num_layers))
-    where = "full graph" if all(made.is_whole) else "cut"
+    where = "full graph" if all(made.is_whole) else "copies" if made.keeps_graphs else "cut"
     limits = [limit(name, set_up) for name in _SHOWN]
     cells = [set_up.name, by_step, wiring.num_layers, wiring.num_hops, where, "ok"]
     cells += ["ok" if each is None else each.cell for each in limits]

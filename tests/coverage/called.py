@@ -64,7 +64,7 @@ class Called:
     @property
     def is_whole(self) -> bool:
         """Whether predictions are explained on the full graph."""
-        return all(batch.is_whole for _, batch in self.batches)
+        return all(batch.is_whole or batch.keeps_graphs for _, batch in self.batches)
 
     def without_each_edge(self, every: int) -> list[tuple[int, int, Tensor]]:
         """Instance, edge and output ``[C]`` without the edge, for every k-th edge of the fields."""

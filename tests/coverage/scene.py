@@ -173,14 +173,19 @@ class Scene:
 
     @contextmanager
     def _only_fallbacks(self) -> Iterator[list[warnings.WarningMessage]]:
-        """Collects the fall-back's warnings; others must be of edges that are counted."""
+        """Collects what says that whole graphs are needed; others must be of counted edges."""
         fallbacks: list[warnings.WarningMessage] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", FallbackWarning)
             warnings.simplefilter("always", UnseenWarning)
             warnings.simplefilter("ignore", ConstantScoresWarning)  # a scene is small
             yield fallbacks
-        fallbacks += [each for each in caught if issubclass(each.category, FallbackWarning)]
+        fallbacks += [
+            each
+            for each in caught
+            if issubclass(each.category, FallbackWarning)
+            or (self.set_up.whole and "depends on other nodes in" in str(each.message))
+        ]
         others = [each for each in caught if each not in fallbacks]
         if self.set_up.counts:
             assert all(each.category is UnseenWarning for each in others)
@@ -237,6 +242,12 @@ class Scene:
         with protected(self.model):
             found = {int(i): batch.is_whole for at, batch in self.batches() for i in at}
         return [found[position] for position in range(len(self.index))]
+
+    @cached_property
+    def keeps_graphs(self) -> bool:
+        """Whether instances are explained side by side, each on a copy of its graph."""
+        with protected(self.model):
+            return all(batch.keeps_graphs for _, batch in self.batches())
 
     # The same by hand
 

@@ -14,6 +14,7 @@ from torch_geometric.utils import to_dense_batch
 
 import glassgraph as gg
 from glassgraph.core.told import FallbackWarning, UnseenWarning
+from glassgraph.explainers.registry import make_explainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::glassgraph.core.told.UnseenWarning")
 
@@ -123,6 +124,38 @@ def test_a_run_in_pieces_is_resumed_to_the_bit(tmp_path: Path) -> None:
     again = explainer.explain(SENTENCES, index=INDEX, save_to=tmp_path / "run", resume=True)
     for one, other in zip(whole, again, strict=True):
         assert torch.equal(one.edge_mask, other.edge_mask)
+
+
+METHODS = (
+    "causal_screening",
+    "edge_gradients",
+    "erasure_search",
+    "grad_cam",
+    "integrated_gradients",
+    "occlusion",
+    "pgm_explainer",
+    "saliency",
+)
+
+
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::glassgraph.explainers.constant.ConstantScoresWarning")
+@pytest.mark.parametrize("method", METHODS)
+def test_every_way_to_explain_is_that_of_the_graph_alone(method: str) -> None:
+    settings = {"tolerance": 1e9} if method == "integrated_gradients" else {}
+    explainer = make_explainer(method, Centers(per_graph=True), "node", progress=False, **settings)
+    found = explainer.explain(SENTENCES, index=[20, 3])
+    for explanation, number, node in ((found[0], 1, 11), (found[1], 0, 3)):
+        (alone,) = explainer.explain(SENTENCES[number], index=[node])
+        local, own = explanation.local, alone.local
+        assert local.node_id.tolist() == own.node_id.tolist()
+        if method == "pgm_explainer":  # its random numbers are those of other instances
+            continue
+        for name in ("edge_score", "node_score", "feature_score"):
+            one, other = getattr(local, name), getattr(own, name)
+            assert (one is None) == (other is None)
+            if one is not None:
+                torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
 
 
 def test_explaining_a_node_is_explaining_a_row_of_its_graph() -> None:

@@ -22,7 +22,7 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
-from glassgraph.core.reachability import hops_away
+from glassgraph.core.reachability import hops_away, sees_all
 from glassgraph.inputs.graph import CompressedIndex
 from glassgraph.inputs.node_features import exchanged
 from glassgraph.inputs.receptive import Fields, expand
@@ -196,7 +196,7 @@ class AlteredRows:
         """Whether shared nodes give the predictions of whole copies, on some changed rows."""
         batch = self.batch
         wiring = batch.wiring
-        if batch.is_whole or batch.task.level == "graph" or wiring.needs_both_directions:
+        if batch.is_whole or sees_all(batch) or wiring.needs_both_directions:
             return False
         if batch.task.is_about_edges:  # an explained edge has its row beside its receiver's others
             return False

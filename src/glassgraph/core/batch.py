@@ -84,6 +84,8 @@ class InstanceBatch:
         packed: the graph that the model is called on.
         model_call: how the model is called.
         intervention: what gates do at each site.
+        keeps_graphs: whether each instance has its whole graph, because the model looks farther
+            than its messages go.
         output_rows: which rows of the model's output are explained; None for all.
 
     Example:
@@ -116,6 +118,7 @@ class InstanceBatch:
     model_call: ModelCall = field(repr=False)
     intervention: Intervention = field(repr=False)
     output_rows: Tensor | OutputRows | None = field(repr=False)
+    keeps_graphs: bool = False
     _constants: Mapping[int, Constants] = field(default_factory=dict, repr=False)
 
     @property
@@ -315,6 +318,7 @@ class InstanceBatch:
             key=self.key[instances],
             model_call=self.model_call,
             constants=self._constants,
+            keeps_graphs=self.keeps_graphs,
         )
 
 
@@ -329,6 +333,7 @@ def assemble(
     key: Tensor,
     model_call: ModelCall,
     constants: Mapping[int, Constants],
+    keeps_graphs: bool = False,
 ) -> InstanceBatch:
     """Pack fields and plan what happens at each site.
 
@@ -351,5 +356,6 @@ def assemble(
         model_call=model_call,
         intervention=Intervention(wiring, plans),
         output_rows=output_rows(graph, fields, packed, task, targets.rows),
+        keeps_graphs=keeps_graphs,
         _constants=constants,
     )

@@ -72,7 +72,7 @@ def edge_copies(batch: InstanceBatch, budget: int) -> Iterator[Turn]:
     most_rows = rows_at_once(batch, budget)
     # An explained edge has its row among those of its receiver, which originals would share.
     can_share = batch.task.level != "graph" and not batch.task.is_about_edges
-    can_share = can_share and not batch.is_whole
+    can_share = can_share and not batch.is_whole and not batch.keeps_graphs
     if can_share and not batch.wiring.needs_both_directions:
         turns = _if_right(lambda: _shared_copies(batch, most_rows), batch)
         if turns is not None:

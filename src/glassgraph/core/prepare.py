@@ -318,7 +318,7 @@ class Preparation:
                 reference = full.output[position]
             targets = self.targets(chosen, position, target, reference)
             fields = whole_graphs(self.graph, chosen.graph, chosen.seeds)
-            batch = self.assemble(chosen, fields, targets, reference, {})
+            batch = self.assemble(chosen, fields, targets, reference, {}, keeps_graphs=True)
             output = batch.output(gates=batch.ones())
             if not bool(rows_agree(output, reference, self.model_call).all()):
                 return None
@@ -464,6 +464,8 @@ class Preparation:
         targets: Targets,
         reference: Tensor,
         constants: Mapping[int, Constants],
+        *,
+        keeps_graphs: bool = False,
     ) -> InstanceBatch:
         """Pack fields of some instances."""
         return assemble(
@@ -476,6 +478,7 @@ class Preparation:
             key=chosen.index,
             model_call=self.model_call,
             constants=constants,
+            keeps_graphs=keeps_graphs,
         )
 
     def whole(self, chosen: Instances, position: Tensor, target: Target | Targets) -> InstanceBatch:

@@ -14,15 +14,15 @@ from glassgraph.inputs.receptive import receptive_fields
 def reaching_messages(batch: InstanceBatch) -> Tensor:
     """``[L, e]`` whether an edge has a message at a layer that can reach the prediction.
 
-    A receptive field knows it by distances (`near_messages`). On the user's full graph
-    (the fall-back) nothing is known of distances, and a message counts if the explained score has a
+    A receptive field knows it by distances (`near_messages`). On whole graphs
+    nothing is known of distances, and a message counts if the explained score has a
     gradient with respect to it. Of a model that is only called, every edge counts that it sees.
     """
     if isinstance(batch.wiring, OpaqueWiring):
         is_seen = visible_edges(batch, batch.ones().bool())
         return is_seen.expand(batch.num_layers, -1)
     sent = near_messages(batch)
-    if not batch.is_whole or batch.task.level == "graph":
+    if batch.task.level == "graph" or not (batch.is_whole or batch.keeps_graphs):
         return sent
     gates = batch.ones(layerwise=True).requires_grad_()
     try:
@@ -83,7 +83,7 @@ def sees_all(batch: InstanceBatch) -> bool:
     """Whether a prediction sees all nodes and edges of its graph."""
     wiring = batch.wiring
     sees_everything = isinstance(wiring, OpaqueWiring) and wiring.sees_everything
-    return batch.task.level == "graph" or sees_everything
+    return batch.task.level == "graph" or batch.keeps_graphs or sees_everything
 
 
 def visible_edges(batch: InstanceBatch, is_there: Tensor) -> Tensor:

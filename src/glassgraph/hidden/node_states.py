@@ -61,7 +61,7 @@ class NodeStates:
                 heterogeneous graphs.
         """
         node = batch.fields.node
-        if batch.is_whole or batch.task.level == "graph":
+        if batch.is_whole or batch.keeps_graphs or batch.task.level == "graph":
             return StateTable(self._states(batch), torch.arange(node.numel(), device=node.device))
         told = Told(batch.graph, batch.task, "ignore")
         preparation = Preparation(

@@ -18,6 +18,7 @@ from torch import Tensor
 from glassgraph.calling.precision import half_rounding, in_single_precision, single_precision
 from glassgraph.core.batch import InstanceBatch, no_gradient
 from glassgraph.core.modified_backward import ModifiedBackward
+from glassgraph.core.output_rows import OutputRows
 from glassgraph.errors import GlassgraphError, WalkError
 from glassgraph.relevance.walk_cuts import CutRun, run_cut
 from glassgraph.relevance.walk_gradients import Between
@@ -171,11 +172,13 @@ class _Reader:
             raise TooLarge(num_bytes)
 
     def _ends(self, start: Tensor, layout: Any, blocks: list[Tensor]) -> Tensor:
-        """Nodes where a walk may end: the explained ones; of a graph task, all of them."""
+        """Nodes where a walk may end: the explained ones; of a pooled graph, all of them."""
         batch, num_nodes = self.batch, self.batch.num_nodes
         is_end = torch.zeros(num_nodes, dtype=torch.bool, device=start.device)
         if batch.fields.seed.numel():
             is_end[batch.fields.seed.view(-1)] = True
+        elif isinstance(batch.output_rows, OutputRows):
+            is_end[batch.output_rows.packed] = True
         elif not batch.is_whole:
             is_end[:] = True
         # A readout may look further (a mean over all nodes, say).

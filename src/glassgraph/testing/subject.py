@@ -17,6 +17,7 @@ from glassgraph.calling.protect import fingerprint
 from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import ConstantScoresWarning
+from glassgraph.explainers.perturbation.message_gates.relations import UnseenRelationWarning
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.explanation import Explanations
@@ -131,6 +132,7 @@ def _explain(
     chosen = case.index if index is None else index
     with warnings.catch_warnings():  # a law may hold of an answer that tells nothing apart
         warnings.simplefilter("ignore", ConstantScoresWarning)
+        warnings.simplefilter("ignore", UnseenRelationWarning)  # three predictions teach few
         return explainer.explain(data, index=chosen, target=case.target)
 
 

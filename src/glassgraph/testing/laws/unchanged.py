@@ -75,7 +75,7 @@ def unchanged_after_interrupt(subject: Subject, case: AnyCase) -> None:
 
 
 def _fail_everywhere(
-    subject: Subject, case: AnyCase, error: type[BaseException], last_call: int = 12
+    subject: Subject, case: AnyCase, error: type[BaseException], last_call: int = 16
 ) -> None:
     """Fail at the n-th call of the model, for every n, and at the end of `attribute`."""
     for fuse in range(1, last_call):

@@ -19,7 +19,7 @@ from glassgraph.explainers.surrogate.graphical_model.perturbation import (
     Perturbation,
     PerturbationMode,
 )
-from glassgraph.inputs.receptive import receptive_fields
+from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import probabilities
 
@@ -164,9 +164,34 @@ def _surroundings(batch: InstanceBatch, times: int) -> InstanceBatch:
         return batch
     seeds = torch.unique(batch.fields.node[batch.fields.seed]).view(1, -1)
     hops, both = times * batch.wiring.num_hops, batch.wiring.needs_both_directions
-    fields = receptive_fields(batch.graph, seeds, hops, both)
+    if batch.keeps_graphs:
+        fields = _whole_graphs_around(batch, seeds)
+    else:
+        fields = receptive_fields(batch.graph, seeds, hops, both)
     one = replace(fields, seed=fields.seed[:, :1].contiguous())
     return batch.with_fields(one, seeds.new_zeros(1))
+
+
+def _whole_graphs_around(batch: InstanceBatch, seeds: Tensor) -> Fields:
+    """The graphs of nodes ``[1, S]``, whole, as one field."""
+    owner = batch.graph.node_graph
+    assert owner is not None  # there are several graphs, or none would have been copied
+    fields = whole_graphs(batch.graph, torch.unique(owner[seeds]))
+    order = torch.argsort(fields.node)  # within a field nodes and edges ascend
+    place = torch.empty_like(order)
+    place[order] = torch.arange(order.numel(), device=order.device)
+    edges = torch.argsort(fields.edge)
+    return replace(
+        fields,
+        num_instances=1,
+        node_instance=torch.zeros_like(fields.node_instance),
+        node=fields.node[order],
+        edge_instance=torch.zeros_like(fields.edge_instance),
+        edge=fields.edge[edges],
+        source=place[fields.source[edges]],
+        destination=place[fields.destination[edges]],
+        seed=torch.searchsorted(fields.node[order], seeds),
+    )
 
 
 def _classes(batch: InstanceBatch, reference: Tensor) -> tuple[Tensor, Tensor]:
