@@ -11,6 +11,7 @@ from glassgraph_studies.reproduce.infection.study import INFECTION
 from glassgraph_studies.reproduce.invariance.study import INVARIANCE
 from glassgraph_studies.reproduce.motifs.study import MOTIFS
 from glassgraph_studies.reproduce.pgm.study import PGM
+from glassgraph_studies.reproduce.qa.study import QA
 from glassgraph_studies.reproduce.srl.study import SRL
 from glassgraph_studies.reproduce.star_graphs.study import STAR_GRAPHS
 from glassgraph_studies.reproduce.subgraphs.study import SUBGRAPHS
@@ -32,6 +33,7 @@ STUDIES = (
     GRAPH_LIME,
     XGNN,
     SRL,
+    QA,
 )
 #: The command.
 reproduce = make_group("Repeat experiments of papers.", STUDIES)
