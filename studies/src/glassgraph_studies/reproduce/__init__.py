@@ -3,6 +3,7 @@
 A folder for each: ``study.py`` declares the command, ``experiment.py`` measures.
 """
 
+from glassgraph_studies.reproduce.babi.study import BABI
 from glassgraph_studies.reproduce.benzene.study import BENZENE
 from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
 from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
@@ -34,6 +35,7 @@ STUDIES = (
     XGNN,
     SRL,
     QA,
+    BABI,
 )
 #: The command.
 reproduce = make_group("Repeat experiments of papers.", STUDIES)
