@@ -146,8 +146,8 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_supporting_facts_of_real_stories_are_heard(shared: Path, tmp_path: Path) -> None:
     result = run(
-        "reproduce", "babi", "--root", shared / "data", "--task", 15, "--epochs", 8, "--steps", 30,
-        "--questions", 600, "--quiet", "--json", tmp_path / "rows.json",
+        "reproduce", "babi", "--root", shared / "data", "--task", 15, "--epochs", 9, "--steps", 12,
+        "--questions", 480, "--quiet", "--json", tmp_path / "rows.json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     (row,) = json.loads((tmp_path / "rows.json").read_text())
