@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
-from torch_geometric.nn import GCNConv, SimpleConv, global_add_pool
+from torch_geometric.nn import GCNConv, MessagePassing, SimpleConv, global_add_pool
 
 import glassgraph as gg
 from glassgraph.calling.protect import protected
@@ -28,6 +30,7 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.amortized import HindsightWarning
 from glassgraph.explainers.perturbation.graphmask import CollapsedWarning
+from glassgraph.explainers.perturbation.graphmask_fit import pruning
 from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
 from glassgraph.explainers.perturbation.graphmask_fit.regularization_path import RegularizationPath
 from glassgraph.explainers.perturbation.message_gates.gated_batch import GatedBatch
@@ -588,3 +591,103 @@ def test_outputs_are_bitwise_the_same_after_fit_and_explain() -> None:
     assert torch.equal(before, model(data.x, data.edge_index))
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert model.training
+
+
+class TwoRelations(nn.Module):
+    """Two kinds of edges; what arrives along the second is added and read by nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = SimpleConv(aggr="sum"), SimpleConv(aggr="sum")
+        self.head = Sender(0)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_type: Tensor) -> Tensor:
+        heard = self.first(x, edge_index[:, edge_type == 0])
+        noise = self.second(x, edge_index[:, edge_type == 1])
+        return self.head(heard * torch.tensor([1.0, 0.0, 0.0]) + noise * 0.0, edge_index)
+
+
+class InOneSite(MessagePassing):
+    """The same in one call, which is told the type of each edge."""
+
+    def __init__(self) -> None:
+        super().__init__(aggr="sum")
+        self.head = Sender(0)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_type: Tensor) -> Tensor:
+        return self.head(self.propagate(edge_index, x=x, edge_type=edge_type), edge_index)
+
+    def message(self, x_j: Tensor, edge_type: Tensor) -> Tensor:
+        return x_j * torch.tensor([1.0, 0.0, 0.0]) * (edge_type == 0).view(-1, 1)
+
+
+def two_relations() -> Data:
+    """The scene, and twice as many edges that say nothing."""
+    data = scene()
+    silent = torch.cat([data.edge_index.flip(1), data.edge_index.roll(7, 1)], dim=1)
+    edge_type = torch.arange(3).clamp_max(1).repeat_interleave(data.num_edges)
+    edge_index = torch.cat([data.edge_index, silent], dim=1)
+    return Data(x=data.x, edge_index=edge_index, edge_type=edge_type)
+
+
+@pytest.mark.parametrize("model", [TwoRelations(), InOneSite()], ids=["sites", "edge types"])
+def test_a_relation_that_nobody_needs_is_shut_as_a_whole(model: nn.Module, tmp_path) -> None:
+    data, seen = two_relations(), list(range(SEEN))
+    kept = {}
+    for prune in (False, True):
+        explainer = graph_mask(model, steps=60, sweep=0.5, prune=prune).fit(data, seen)
+        assert explainer.outcome["is_met"]
+        found = explainer.explain(data, index=list(range(SEEN, NUM_NODES)))
+        (part,) = found.own_parts()
+        is_kept, is_silent = part.edge_score > 0.5, data.edge_type[part.edge] == 1
+        kept[prune] = int((is_kept & is_silent).sum())
+        assert bool((is_kept & ~is_silent).any())
+    assert kept[False] > 0  # else there is nothing to mend
+    assert kept[True] == 0
+    path = explainer.save(tmp_path / "gates.safetensors")
+    loaded = gg.GraphMask.load(path, explainer.model, progress=False)
+    assert torch.equal(loaded.explain(data, [85])[0].edge_mask, found[5].edge_mask)
+
+
+def test_a_relation_is_not_shut_that_predictions_need_where_all_else_is_open(monkeypatch) -> None:
+    network = MaskNetwork([], None)
+    network.register_buffer("shut", torch.zeros(3, dtype=torch.bool))
+    tried = []
+
+    class Path:
+        constraint = SimpleNamespace(is_met=lambda point: point)
+        best = staticmethod(lambda: SimpleNamespace(step=0, divergence=0.0, __bool__=True))
+        restart = staticmethod(lambda network, point: None)
+
+    def measure_alone() -> bool:
+        assert math.isinf(float(network.offset))
+        return network.shut.tolist() != [False, True, False]  # site 1 is needed
+
+    def measure(look, loss, shut) -> bool:
+        tried.append((shut, network.shut.tolist()))
+        return shut == 0
+
+    fitting = SimpleNamespace(
+        path=Path, network=network, measure=measure,
+        look=lambda step: SimpleNamespace(measure=measure_alone),
+    )  # fmt: skip
+    monkeypatch.setattr(pruning, "_by_number_kept", lambda fitting: [2, 1, 0])
+    pruning.shut_relations(fitting)
+    assert tried == [(2, [False, False, True]), (0, [True, False, False])]
+    assert network.shut.tolist() == [True, False, False]
+    assert float(network.offset) == 0.0
+
+
+def test_a_file_from_before_relations_were_shut_explains_the_same(
+    fitted: gg.GraphMask, tmp_path
+) -> None:
+    path = fitted.save(tmp_path / "gates.safetensors")
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        about = file.metadata()
+    older = {key: value for key, value in tensors.items() if not key.endswith(".shut")}
+    assert len(older) < len(tensors)
+    save_file(older, path, about)
+    loaded = gg.GraphMask.load(path, Sender(), progress=False)
+    expected = fitted.explain(scene(), index=[85])[0].edge_mask
+    assert torch.equal(loaded.explain(scene(), index=[85])[0].edge_mask, expected)

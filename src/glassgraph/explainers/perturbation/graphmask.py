@@ -19,6 +19,7 @@ from glassgraph.explainers.perturbation.graphmask_fit.free_masks import FreeMask
 from glassgraph.explainers.perturbation.graphmask_fit.lagrangian import solve_lagrangian
 from glassgraph.explainers.perturbation.graphmask_fit.mask_network import MaskNetwork
 from glassgraph.explainers.perturbation.graphmask_fit.points import Constraint, Point
+from glassgraph.explainers.perturbation.graphmask_fit.pruning import shut_relations
 from glassgraph.explainers.perturbation.graphmask_fit.regularization_path import RegularizationPath
 from glassgraph.explainers.perturbation.graphmask_fit.settings import Solver, SolverSettings
 from glassgraph.explainers.perturbation.graphmask_fit.sweep import follow_path
@@ -184,6 +185,11 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
         at_least=0,
         below=1,
     )
+    prune: bool = setting(
+        "at the end, shut whole relations of single layers that predictions hold without, as far "
+        "as the constraint allows (not with amortized=False)",
+        default=False,
+    )
     multiplier_learning_rate: float = setting(
         "of the Lagrangian: RMSProp on the multiplier", default=0.01, above=0
     )
@@ -234,11 +240,12 @@ class GraphMask(AmortizedExplainer[GatedBatch]):
         solve = follow_path if self.solver == "path" else solve_lagrangian
         try:
             with self._bar(self.steps, is_fit=True) as bar:
-                solve(
-                    Fitting(
-                        self._solver_settings(), network, train, validation, path, self._rows, bar
-                    )
+                fitting = Fitting(
+                    self._solver_settings(), network, train, validation, path, self._rows, bar
                 )
+                solve(fitting)
+                if self.prune:
+                    shut_relations(fitting)
         finally:
             if path.points:
                 self._path = path

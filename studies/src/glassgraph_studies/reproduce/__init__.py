@@ -3,6 +3,7 @@
 A folder for each: ``study.py`` declares the command, ``experiment.py`` measures.
 """
 
+from glassgraph_studies.reproduce.babi.study import BABI
 from glassgraph_studies.reproduce.benzene.study import BENZENE
 from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
 from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
@@ -11,6 +12,7 @@ from glassgraph_studies.reproduce.infection.study import INFECTION
 from glassgraph_studies.reproduce.invariance.study import INVARIANCE
 from glassgraph_studies.reproduce.motifs.study import MOTIFS
 from glassgraph_studies.reproduce.pgm.study import PGM
+from glassgraph_studies.reproduce.qa.study import QA
 from glassgraph_studies.reproduce.srl.study import SRL
 from glassgraph_studies.reproduce.star_graphs.study import STAR_GRAPHS
 from glassgraph_studies.reproduce.subgraphs.study import SUBGRAPHS
@@ -32,6 +34,8 @@ STUDIES = (
     GRAPH_LIME,
     XGNN,
     SRL,
+    QA,
+    BABI,
 )
 #: The command.
 reproduce = make_group("Repeat experiments of papers.", STUDIES)

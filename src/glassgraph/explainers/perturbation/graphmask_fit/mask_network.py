@@ -18,7 +18,7 @@ class MaskNetwork(nn.Module):
         location = location_scale (g - mean) / std + offset
 
     ``mean`` and ``std`` are running values over training batches. Layers below ``lowest`` have no
-    gates yet: everything is open there.
+    gates yet: everything is open there. Relations that are `shut` have no open gate.
 
     Args:
         groups: groups of messages.
@@ -30,6 +30,7 @@ class MaskNetwork(nn.Module):
     location_scale: Tensor
     offset: Tensor
     lowest: Tensor
+    shut: Tensor
 
     def __init__(self, groups: Sequence[MessageGroup], hidden_channels: int | None) -> None:
         super().__init__()
@@ -37,6 +38,13 @@ class MaskNetwork(nn.Module):
         for name, value in (("mean", 0.0), ("std", 1.0), ("location_scale", 1.0), ("offset", 0.0)):
             self.register_buffer(name, torch.tensor(value))
         self.register_buffer("lowest", torch.tensor(0))
+        self.relations = [
+            (name, kind)
+            for group in groups
+            for name, kinds in zip(group.names, group.learned or (), strict=False)
+            for kind in kinds
+        ]
+        self.register_buffer("shut", torch.zeros(len(self.relations), dtype=torch.bool))
 
     def forward(self, gated: GatedBatch) -> Tensor:
         """Locations ``[K]`` of the gates of a batch."""
@@ -48,6 +56,10 @@ class MaskNetwork(nn.Module):
         location: Tensor = standard + self.offset
         if int(self.lowest) > 0:
             location = torch.where(gated.layer >= self.lowest, location, torch.inf)
+        if bool(self.shut.any()):
+            relation = gated.relation(self.relations)
+            is_shut = (relation >= 0) & self.shut[relation.clamp_min(0)]
+            location = torch.where(is_shut, -torch.inf, location)
         return gated.open_unseen(location)
 
     def outputs(self, gated: GatedBatch, value: Tensor) -> Tensor:

@@ -88,7 +88,8 @@ class RegularizationPath:
         state = self._states[point.number]
         with torch.device("meta"):  # draws no random numbers
             network = MaskNetwork(self.groups, self.hidden_channels)
-        network.load_state_dict(copy.deepcopy(state), assign=True)
+        nothing = {"shut": torch.zeros(network.shut.shape, dtype=torch.bool)}  # of older files
+        network.load_state_dict(nothing | copy.deepcopy(state), assign=True)
         return network.requires_grad_(False)
 
     def rows(self) -> list[dict[str, Any]]:

@@ -105,6 +105,21 @@ class GatedBatch:
         """``[K]`` the batch's edge of each gate."""
         return self.place % max(1, self.batch.num_edges)
 
+    def relation(self, known: Sequence[tuple[str, int]]) -> Tensor:
+        """``[K]`` which of some relations each gate is on, -1 for none of them.
+
+        Where messages of several share a gate, the last counts.
+        """
+        num_edges = max(1, self.batch.num_edges)
+        found = self.place.new_full((self.batch.num_layers * num_edges,), -1)
+        for each in self._messages:
+            name = self.batch.wiring.sites[each.site].name
+            place, kinds = each.layer * num_edges + each.edge, edge_types(each)
+            for number, (site, kind) in enumerate(known):
+                if site == name:
+                    found[place[kinds == kind]] = number
+        return found[self.place]
+
     def collect(self, scores: Sequence[Tensor]) -> Tensor:
         """Values ``[K]`` from those of each group's rows; the mean where a gate has several."""
         flat = torch.cat(list(scores)) if len(scores) > 1 else scores[0]

@@ -1,0 +1,1 @@
+"""Stories whose supporting facts are known."""
