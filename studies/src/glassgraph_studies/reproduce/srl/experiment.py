@@ -169,24 +169,29 @@ def _steps(scene: Scene, seeds: Sequence[int], *, progress: bool) -> Iterator[Ou
     before = count_roles(scene.model, scene.parts.test).f1
     yield Outcome([_labeler_row(scene, before)], scene)
     tolerance, masks = None, []
-    for place, seed in enumerate(seeds):
+    shown: dict[int, Masked] = {}
+    for seed in seeds:
         explainer, times = fit(scene, seed, progress=progress)
         if tolerance is None:
             rows, tolerance = choose_tolerance(scene, explainer)
             yield Outcome(rows, scene)
         masked = Masked.of(explainer.choose(tolerance), scene.parts.test)
         masks.append(masked.kept)
+        if len(shown) < _SHOWN:
+            shown[seed] = masked
         about = {"table": "graphmask", "seed": seed, "tolerance": tolerance}
         yield Outcome([{**about, **times, **masked.as_row(before)}], scene, masked.explanations)
-        if place < _SHOWN:
-            yield Outcome(list(share_rows(scene, masked, seed)), scene)
+    if len(masks) > 1:
+        yield Outcome(list(kappa_rows(masks)), scene)
+    for place, (seed, masked) in enumerate(shown.items()):
         if place == 0:
             yield Outcome(list(relation_rows(scene, masked.explanations)), scene)
             yield Outcome(list(path_rows(scene, masked.kept, seed)), scene)
+            yield Outcome(list(share_rows(scene, masked, seed)), scene)
             yield Outcome(list(soft_rows(scene, masked, before)), scene)
             yield Outcome(list(method_rows(scene, masked, progress=progress)), scene)
-    if len(masks) > 1:
-        yield Outcome(list(kappa_rows(masks)), scene)
+        else:
+            yield Outcome(list(share_rows(scene, masked, seed)), scene)
 
 
 def fit(scene: Scene, seed: int, *, progress: bool) -> tuple[GraphMask, dict[str, float]]:
