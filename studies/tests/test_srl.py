@@ -342,6 +342,7 @@ def test_shares_by_relation_by_hand(written: Path) -> None:
     assert (subject["kind"], subject["n"], subject["kept"]) == ("verb", 4, 3)
     assert (subject["of_type"], subject["of_kept"]) == (0.75, 0.75)
     assert subject["of_type_low"] <= 0.75 <= subject["of_type_high"]
+    assert subject["of_all"] == 4 / 32
 
 
 def test_as_many_random_messages_of_each_graph() -> None:
@@ -434,7 +435,7 @@ def test_the_command_on_a_few_real_sentences(shared: Path, tmp_path: Path) -> No
 
 def strip(row: dict[str, Any]) -> dict[str, Any]:
     """A row without times."""
-    return {name: value for name, value in row.items() if name != "seconds"}
+    return {name: value for name, value in row.items() if name not in ("seconds", "cpu_seconds")}
 
 
 def check_rows(rows: list[dict[str, Any]]) -> None:
@@ -462,6 +463,10 @@ def check_rows(rows: list[dict[str, Any]]) -> None:
     kept = sum(row["kept"] for row in by_table["relation"])
     number = sum(row["n"] for row in by_table["relation"])
     assert kept / number == pytest.approx(first["kept"])
+    for row in by_table["path"]:
+        for cell in ("kept", "random_kept"):
+            assert sum(row[f"{cell}_{kept}"] for kept in range(3)) == row["n"]
+    assert all(row["random_kept"] <= row["n"] for row in by_table["distance"])
     soft = {row["what"]: row for row in by_table["soft"]}
     assert soft["as many as GraphMask"]["kept"] == soft["GraphMask"]["kept"] == first["kept"]
     assert soft["GraphMask"]["f1_baseline"] == pytest.approx(first["f1"])
@@ -482,7 +487,10 @@ def test_mistakes_are_one_line_before_anything_is_trained(tmp_path: Path) -> Non
 
 GOOD = [
     {"table": "labeler", "f1": 80.0, "train_seconds": 700.0, "train_cpu_seconds": 600.0},
-    *({"table": "graphmask", "change": change, "kept": 0.15} for change in (-0.5, -1.5)),
+    *(
+        {"table": "graphmask", "change": change, "kept": 0.15, "seconds": 95.0, "cpu_seconds": 90.0}
+        for change in (-0.5, -1.5)
+    ),
     *(
         {"table": "shares", "share": share, "masked": masked, "without_shut": shut}
         for share, masked, shut in ((1.0, 80.0, 81.0), (0.75, 74.0, 80.75), (0.5, 60.0, 81.25))
@@ -498,6 +506,7 @@ BROKEN = {
     "seconds of training": ("labeler", {"train_cpu_seconds": 601.0}),
     "change of F1": ("graphmask", {"change": -1.6}),
     "percent kept": ("graphmask", {"kept": 0.16}),
+    "seconds of a fit": ("graphmask", {"cpu_seconds": 91.0}),
     "a quarter of the kept": ("shares", {"masked": 75.0}),
     "as many shut ones": ("shares", {"without_shut": 80.0}),
     "kappa": ("kappa", {"kappa": 0.74}),

@@ -21,6 +21,9 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.divergence import divergence
 from glassgraph.inputs.task import Targets
+from glassgraph.masking.keep import predict_each
+from glassgraph.masking.message_sets import Scene
+from glassgraph.masking.rerun import Rerun
 from glassgraph.testing.compare import expect_unchanged, snapshot
 from tests.diagnose.scenes import (
     Chosen,
@@ -96,6 +99,19 @@ def test_sums_by_hand(keep: Any, expected: list[float]) -> None:
     assert found.reference.view(-1).tolist() == [17, -1]
     assert found.instance.tolist() == [0, 1]
     assert found.num_messages.tolist() == [4, 1]
+
+
+def test_several_choices_at_once_are_one_after_the_other() -> None:
+    data, explainer = random_data(), gg.Saliency(Net(), progress=False)
+    explanations = explainer.explain(data)
+    keeps = ["all", messages.layer(1), 0.5, lambda local: local.edge_score > 0, "none"]
+    rerun = Rerun.of(explainer, data, explanations=explanations)
+    found = predict_each(rerun, Scene.of(rerun, top_share=0.4), keeps, baselines=True)
+    for keep, each in zip(keeps, found, strict=True):
+        alone = explainer.predict(data, explanations, keep=keep, top_share=0.4)
+        assert torch.equal(each.outputs, alone.outputs)
+        assert torch.equal(each.num_open, alone.num_open)
+    assert not torch.equal(found[0].outputs, found[1].outputs)
 
 
 def test_the_messages_that_are_open_are_counted() -> None:

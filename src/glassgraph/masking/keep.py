@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -48,21 +49,35 @@ def as_message_set(keep: Any) -> MessageSet:
 
 def predict(rerun: Rerun, scene: Scene, keep: Any, *, baselines: bool) -> Predictions:
     """Run the model on some messages of each prediction; see `Explainer.predict`."""
-    members = as_message_set(keep).bind(scene)
-    found = []
+    return predict_each(rerun, scene, [keep], baselines=baselines)[0]
+
+
+def predict_each(
+    rerun: Rerun, scene: Scene, keeps: Sequence[Any], *, baselines: bool
+) -> list[Predictions]:
+    """`predict` for several choices of messages, which read the unmasked model only once."""
+    choices = [as_message_set(keep).bind(scene) for keep in keeps]
+    found: list[list[tuple[Tensor, ...]]] = [[] for _ in choices]
     with rerun.pieces(baselines=baselines) as pieces:
         for piece in pieces:
-            is_open = members(piece) | ~piece.locate(scene.table)[1]
-            found.append(
-                (
-                    piece.position,
-                    piece.row_instance,
-                    piece.output(is_open),
-                    piece.batch.reference,
-                    _counts(scene, piece, is_open),
+            has_no_say = ~piece.locate(scene.table)[1]
+            for members, parts in zip(choices, found, strict=True):
+                is_open = members(piece) | has_no_say
+                parts.append(
+                    (
+                        piece.position,
+                        piece.row_instance,
+                        piece.output(is_open),
+                        piece.batch.reference,
+                        _counts(scene, piece, is_open),
+                    )
                 )
-            )
-    position, instance, output, reference, counts = zip(*found, strict=True)
+    return [_in_order(parts) for parts in found]
+
+
+def _in_order(parts: Sequence[tuple[Tensor, ...]]) -> Predictions:
+    """The predictions of all pieces, in the order of the explanations."""
+    position, instance, output, reference, counts = zip(*parts, strict=True)
     by_row = torch.argsort(torch.cat(instance), stable=True)
     by_instance = torch.argsort(torch.cat(position))
     num_open, num_messages = torch.cat(counts, dim=1)[:, by_instance]

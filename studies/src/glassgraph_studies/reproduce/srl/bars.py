@@ -13,6 +13,8 @@ Row = Mapping[str, Any]
 
 #: Seconds of training, share of messages kept, and kappa of seeds.
 MOST_SECONDS, MOST_KEPT, LEAST_KAPPA = 600.0, 0.15, 0.75
+#: Seconds of a fit.
+MOST_FIT = 90.0
 #: F1 that a quarter of the kept messages carries at least, and as many shut ones at most.
 LEAST_BEND, MOST_SHUT = 6.0, 0.3
 #: Dependency types that are to be among the first of verbs.
@@ -84,6 +86,10 @@ def _graphmask(model: str, rows: Sequence[Row]) -> Iterator[Bar]:
         name = f"{model}: GraphMask, mean of {len(rows)} seeds"
         yield _at_least(f"{name}, change of F1", change, -LABELERS[model].most_lost)
         yield _at_most(f"{name}, percent kept", 100 * kept, 100 * MOST_KEPT)
+    seconds = [min(row["seconds"], row["cpu_seconds"]) for row in rows if "seconds" in row]
+    if seconds:
+        name = f"{model}: seconds of a fit, mean of {len(seconds)} seeds"
+        yield _at_most(name, statistics.fmean(seconds), MOST_FIT)
 
 
 def _shares(model: str, rows: Sequence[Row]) -> Iterator[Bar]:

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.explainers.base import Explainer
+from glassgraph.masking.keep import predict_each
+from glassgraph.masking.message_sets import Scene
+from glassgraph.masking.rerun import Rerun
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.reproduce.srl.training import Counts
 
@@ -36,10 +39,6 @@ class MaskedRuns:
             baselines: whether a shut message becomes the explainer's baseline; otherwise zero.
         """
         role = torch.cat([graph.y for graph in self.graphs])
-        found = []
-        for mask in masks:
-            predictions = self.explainer.predict(
-                self.graphs, self.explanations, keep=mask, baselines=baselines
-            )
-            found.append(Counts.of(predictions.outputs.argmax(dim=1), role).f1)
-        return found
+        rerun = Rerun.of(self.explainer, self.graphs, explanations=self.explanations)
+        found = predict_each(rerun, Scene.of(rerun), masks, baselines=baselines)
+        return [Counts.of(each.outputs.argmax(dim=1), role).f1 for each in found]

@@ -100,17 +100,19 @@ def shares_by_relation(table: EdgeTable, explanations: Explanations) -> Iterator
     """What is kept by dependency type, direction and kind of predicate, all layers together.
 
     Yields:
-        ``{kind, relation, direction, n, kept, of_type, of_type_low, of_type_high, of_kept}``:
-        messages, kept ones, the share of the type's messages that is kept with its 95 % interval
-        over sentences, and the share of what is kept for such predicates.
+        ``{kind, relation, direction, n, kept, of_type, of_type_low, of_type_high, of_kept,
+        of_all}``: messages, kept ones, the share of the type's messages that is kept with its 95 %
+        interval over sentences, the share of what is kept for such predicates, and what that
+        would be by chance: the type's share of all messages for such predicates.
     """
     kinds = [table.kind[graph] for graph in table.graph.tolist()]
     found = explanations.aggregate(
         ["predicate", "relations", "directions"], columns={"predicate": kinds}
     )
     found["number"] = (found["kept"] * found["count"]).round().astype(int)
-    total = found.groupby("predicate")["number"].transform("sum").clip(lower=1)
-    found["of_kept"] = found["number"] / total
+    total = found.groupby("predicate")[["number", "count"]].transform("sum").clip(lower=1)
+    found["of_kept"] = found["number"] / total["number"]
+    found["of_all"] = found["count"] / total["count"]
     for row in found.to_dict("records"):
         yield {
             "kind": row["predicate"],
@@ -122,4 +124,5 @@ def shares_by_relation(table: EdgeTable, explanations: Explanations) -> Iterator
             "of_type_low": float(row["kept_low"]),
             "of_type_high": float(row["kept_high"]),
             "of_kept": float(row["of_kept"]),
+            "of_all": float(row["of_all"]),
         }

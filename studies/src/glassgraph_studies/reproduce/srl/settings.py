@@ -126,7 +126,7 @@ LABELERS: dict[str, Labeler] = {
         ),
         least_f1=78.5,
         most_lost=1.5,
-        margin=1.0,
+        margin=0.75,
     ),
 }
 
@@ -180,7 +180,7 @@ class Settings:
     held_back: int = 400
     choosing: int = 1500
     fit_tolerance: float = 0.01
-    tolerances: Sequence[float] = (0.02, 0.015, 0.0125, 0.01, 0.0075, 0.005)
+    tolerances: Sequence[float] = (0.02, 0.0175, 0.015, 0.0125, 0.01, 0.0075, 0.005)
     steps: int = 1500
     batch_size: int = 32
     compared: int = 300

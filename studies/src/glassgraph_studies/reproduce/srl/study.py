@@ -15,6 +15,8 @@ from glassgraph_studies.runner.tables import Column, Table, number, shown
 
 #: Dependency types that the table shows for each kind of predicate.
 _TYPES = 8
+#: Messages of a type of which a share says something.
+_ENOUGH = 200
 _KINDS = ("verb", "noun", "other")
 _TENTH = "{:.1f}"
 
@@ -41,7 +43,7 @@ def _lines(rows: Rows) -> Iterator[str]:
                 f"{'test' if is_test else 'validation'}: F1 {row['change']:+.2f} with "
                 f"{100 * row['kept']:.1f} % of the messages"
                 + (
-                    f"  (seed {row['seed']}, fit {shown(row['seconds'], '{:.0f} s')})"
+                    f"  (seed {row['seed']}, fit {shown(row.get('seconds'), '{:.0f} s')})"
                     if is_test
                     else ""
                 )
@@ -87,15 +89,19 @@ def _shares(rows: Rows) -> list[dict[str, Any]]:
     ]
 
 
-def _relations(rows: Rows) -> list[Row]:
-    """The types that most of what is kept belongs to."""
-    found = of_table(rows, "relation")
-    best: list[Row] = []
-    groups = dict.fromkeys((row["model"], row["kind"]) for row in found)
-    for model, kind in sorted(groups, key=lambda group: (*group[:1], _KINDS.index(group[1]))):
-        mine = [row for row in found if (row["model"], row["kind"]) == (model, kind)]
-        best += sorted(mine, key=lambda row: -row["kept"])[:_TYPES]
-    return best
+def _relations(key: str, least: int) -> Callable[[Rows], list[Row]]:
+    """The first types by a share, of those that have so many messages."""
+
+    def first(rows: Rows) -> list[Row]:
+        found = [row for row in of_table(rows, "relation") if row["n"] >= least]
+        best: list[Row] = []
+        groups = dict.fromkeys((row["model"], row["kind"]) for row in found)
+        for model, kind in sorted(groups, key=lambda group: (*group[:1], _KINDS.index(group[1]))):
+            mine = [row for row in found if (row["model"], row["kind"]) == (model, kind)]
+            best += sorted(mine, key=lambda row: -row[key])[:_TYPES]
+        return best
+
+    return first
 
 
 def _paths(rows: Rows) -> list[dict[str, Any]]:
@@ -115,11 +121,19 @@ def _kappas(rows: Rows) -> list[dict[str, Any]]:
     ]
 
 
-def _share_of_paths(kept: int) -> Column:
-    def cell(row: Any) -> str:
-        return f"{row[f'kept_{kept}'] / row['n']:.2f}" if row["n"] else "-"
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.2f}" if whole else "-"
 
-    return Column(f"{kept}{'+' if kept == 2 else ''}", cell)
+
+def _paths_with(kept: int) -> Column:
+    return Column(
+        f"{kept}{'+' if kept == 2 else ''} (n)",
+        lambda row: f"{_share(row[f'kept_{kept}'], row['n'])} ({row[f'kept_{kept}']})",
+    )
+
+
+def _by_chance(row: Row) -> str:
+    return "/".join(_share(row[f"random_kept_{kept}"], row["n"]) for kept in range(3))
 
 
 def _interval(row: Row) -> str:
@@ -145,6 +159,15 @@ _KEPT = number("kept %", "kept", _TENTH, 100)
 _ZERO = number("zeros", "f1_zero", _TENTH)
 _BASELINE = number("baselines", "f1_baseline", _TENTH)
 _N = number("n", "n")
+_TYPE = (
+    _MODEL,
+    Column("predicate", lambda row: row["kind"], is_name=True),
+    Column("type", lambda row: row["relation"], is_name=True),
+    Column("arc", lambda row: row["direction"], is_name=True),
+    _N,
+)
+_OF_TYPE = number("of type", "of_type", _TENTH, 100)
+_OF_ALL = number("of all", "of_all", _TENTH, 100)
 
 _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]] = (
     (
@@ -180,6 +203,7 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
             _KEPT,
             Column("by layer", lambda row: "/".join(f"{100 * x:.1f}" for x in row["by_layer"])),
             number("fit s", "seconds", "{:.0f}"),
+            number("of CPU", "cpu_seconds", "{:.0f}"),
         ),
         _rows_of("graphmask"),
     ),
@@ -210,29 +234,27 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
         _kappas,
     ),
     (
-        "Figure 8: what is kept, by dependency type and direction; percent of the\n"
-        "type's n messages, and of all that is kept for such predicates",
-        (
-            _MODEL,
-            Column("predicate", lambda row: row["kind"], is_name=True),
-            Column("type", lambda row: row["relation"], is_name=True),
-            Column("arc", lambda row: row["direction"], is_name=True),
-            _N,
-            number("of type", "of_type", _TENTH, 100),
-            Column("95 %", _interval),
-            number("of kept", "of_kept", _TENTH, 100),
-        ),
-        _relations,
+        "Figure 8: what most of the kept is, by dependency type and direction; percent of\n"
+        "what is kept for such predicates, beside percent of all messages (chance)",
+        (*_TYPE, number("of kept", "of_kept", _TENTH, 100), _OF_ALL, _OF_TYPE),
+        _relations("of_kept", 1),
     ),
     (
-        "Table 3: paths from predicate to role by length; share with so many kept arcs\n"
-        "(published: of CoNLL-2009)",
+        f"Figure 8: of which types most is kept, of those with {_ENOUGH} messages or more;\n"
+        "percent of the type's messages",
+        (*_TYPE, _OF_TYPE, Column("95 %", _interval)),
+        _relations("of_type", _ENOUGH),
+    ),
+    (
+        "Table 3: paths from predicate to role by length; share with so many kept arcs,\n"
+        "and if as many messages were random (published: of CoNLL-2009)",
         (
             _MODEL,
             Column("predicate", lambda row: row["kind"], is_name=True),
             Column("arcs", _at_least),
             _N,
-            *map(_share_of_paths, range(3)),
+            *map(_paths_with, range(3)),
+            Column("chance", _by_chance),
             Column(
                 "published",
                 lambda row: "/".join(f"{x:.2f}" for x in row["published"] or ()) or "-",
@@ -241,16 +263,15 @@ _TABLES: Sequence[tuple[str, Sequence[Column], Callable[[Rows], Sequence[Any]]]]
         _paths,
     ),
     (
-        "Figure 4: paths from predicate to role by distance in tokens, percent with a\nkept arc",
+        "Figure 4: paths from predicate to role by distance in tokens; share with a kept\n"
+        "arc, and if as many messages were random",
         (
             _MODEL,
             Column("predicate", lambda row: row["kind"], is_name=True),
             Column("tokens", lambda row: row["distance"]),
             _N,
-            Column(
-                "with kept arc",
-                lambda row: shown(row["kept"] / row["n"] if row["n"] else None, _TENTH, 100),
-            ),
+            Column("kept (n)", lambda row: f"{_share(row['kept'], row['n'])} ({row['kept']})"),
+            Column("chance", lambda row: _share(row["random_kept"], row["n"])),
         ),
         _rows_of("distance"),
     ),
