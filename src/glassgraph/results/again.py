@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from glassgraph.core.prepare import Preparation
 from glassgraph.inputs.instances import Instances
@@ -26,9 +27,9 @@ def explained_again(
         InstanceError: if the data lack one of them.
     """
     instances = preparation.instances(_index(locals_))
-    pairs = [pair for local in locals_ for pair in _pairs(local)]
-    device = preparation.graph.device
-    chosen, contrast = torch.tensor(pairs, dtype=torch.long, device=device).view(-1, 2).t()
+    none = torch.empty((0, 2), dtype=torch.long)
+    pairs = torch.cat([none, *map(_pairs, locals_)]).to(preparation.graph.device)
+    chosen, contrast = pairs.t().contiguous()
     is_contrastive = bool((contrast >= 0).any())
     return instances, Targets(chosen, contrast if is_contrastive else None, instances.rows)
 
@@ -41,9 +42,9 @@ def _index(locals_: Sequence[LocalExplanation]) -> list[Any]:
     return [(local.index, row[0]) for local, row in zip(locals_, rows, strict=True) if row]
 
 
-def _pairs(local: LocalExplanation) -> list[list[int] | tuple[int, int]]:
-    """The class and its contrast (-1 for none) of each row."""
+def _pairs(local: LocalExplanation) -> Tensor:
+    """The class and its contrast (-1 for none) of each row, ``[rows, 2]``."""
     if local.rows is not None:
-        return torch.stack([local.rows["target"], local.rows["contrast"]], dim=1).tolist()
+        return torch.stack([local.rows["target"], local.rows["contrast"]], dim=1)
     assert local.target is not None
-    return [(local.target, -1) if isinstance(local.target, int) else local.target]
+    return torch.tensor([(local.target, -1) if isinstance(local.target, int) else local.target])
