@@ -236,6 +236,7 @@ def has_ties(case: DrawnCase) -> bool:
     """Whether two edges between different nodes have the same effect."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FallbackWarning)
+        warnings.simplefilter("ignore", ConstantScoresWarning)  # all edges then have no effect
         explainer = gg.Occlusion(case.model(), case.task(), progress=False)
         found = explainer.explain(case.data(), case.index, case.target)
     for explanation in found:
