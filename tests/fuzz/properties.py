@@ -79,6 +79,9 @@ def is_true(told: warnings.WarningMessage, case: DrawnCase, found: Explanations)
     if told.category is UnseenWarning:
         has_edges = any(shape.edges for shape in case.graphs)
         return case.network.norm == "graph" if has_edges else "have no edges" in str(told.message)
+    if "no edge moves the explained score" in str(told.message):  # an order without a reason
+        effect = found.table("steps").groupby("position").effect
+        return bool((effect.agg(lambda each: each.abs().max()) < 1e-9).any())
     if told.category in (ConstantPredictionWarning, ConstantScoresWarning):
         return any(_is_constant(each) for each in found)
     return told.category is CollapsedWarning  # after the few steps of a test
