@@ -238,8 +238,8 @@ GO_BY_NUMBERS = ("erasure_search",)
 def has_ties(case: DrawnCase) -> bool:
     """Whether two edges between different nodes have the same effect."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FallbackWarning)
-        warnings.simplefilter("ignore", ConstantScoresWarning)  # all edges then have no effect
+        for told in (FallbackWarning, UnseenWarning, ConstantScoresWarning):
+            warnings.simplefilter("ignore", told)
         explainer = gg.Occlusion(case.model(), case.task(), progress=False)
         found = explainer.explain(case.data(), case.index, case.target)
     for explanation in found:
