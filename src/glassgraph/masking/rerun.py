@@ -32,7 +32,7 @@ from glassgraph.masking.same_data import check_same, check_same_predictions
 from glassgraph.results.again import explained_again
 from glassgraph.results.aggregates.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
-from glassgraph.results.instance_columns import in_order, rows_in_order
+from glassgraph.results.instance_columns import rows_in_order
 
 
 class Runnable(Protocol):
@@ -176,7 +176,7 @@ class Rerun:
         if explanations.graph is None:  # read from a folder that holds none
             explanations = replace(explanations, graph=preparation.graph)
         check_same(explanations, explainer, preparation)
-        instances, targets = _asked(explanations, preparation)
+        instances, targets = explained_again(explanations, preparation)
         return Rerun(explainer, explanations, preparation, instances, targets)
 
     @property
@@ -235,16 +235,3 @@ class Rerun:
                 ),
             )
             bar.update(batch.num_instances)
-
-
-def _asked(explanations: Explanations, preparation: Preparation) -> tuple[Instances, Targets]:
-    """The predictions, and the classes that were explained."""
-    if preparation.task.rows is not None:
-        locals_ = [explanations.local(place) for place in range(len(explanations))]
-        return explained_again(locals_, preparation)
-    index, target, contrast = (
-        in_order(explanations, name).to(preparation.graph.device)
-        for name in ("index", "target", "contrast")
-    )
-    has_contrast = bool((contrast >= 0).any())
-    return preparation.instances(index), Targets(target, contrast if has_contrast else None)

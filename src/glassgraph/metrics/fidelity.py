@@ -222,8 +222,11 @@ def measure(
     graph = preparation.graph
     check_same_data(explanations, graph.num_nodes, graph.num_edges)
     every = [explanations.local(i) for i in range(len(explanations))]
+    with_edges = torch.tensor([bool(local.edge_id.numel()) for local in every], dtype=torch.bool)
     locals_ = [local for local in every if local.edge_id.numel()]
-    instances, targets = explained_again(locals_, preparation)
+    instances, targets = explained_again(explanations, preparation)
+    chosen = with_edges.nonzero().view(-1).to(graph.device)
+    instances, targets = instances.take(chosen), targets.take(chosen)
     selection = Selection.of(rank_edges(locals_, graph, ranking), levels)
     num_states = 2 * len(levels)
     drop = torch.zeros(num_states, len(locals_), dtype=torch.float64)

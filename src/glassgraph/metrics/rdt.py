@@ -132,7 +132,7 @@ def rdt_fidelity(
         graph = preparation.graph
         check_same_data(explanations, graph.num_nodes, graph.num_edges)
         every = [explanations.local(position) for position in range(len(explanations))]
-        instances, targets = explained_again(every, preparation)
+        instances, targets = explained_again(explanations, preparation)
         found = torch.zeros(len(every), dtype=torch.double)
         batches = preparation.batches(instances, targets.chosen, memory_budget)
         for position, batch in batches if every else ():
