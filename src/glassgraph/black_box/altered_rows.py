@@ -25,7 +25,7 @@ from glassgraph.core.context import rows_agree
 from glassgraph.core.reachability import hops_away, sees_all
 from glassgraph.inputs.graph import CompressedIndex
 from glassgraph.inputs.node_features import exchanged
-from glassgraph.inputs.receptive import Fields, expand
+from glassgraph.inputs.receptive import Fields, expand, pointer_of
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class AlteredRows:
     def _begins(self, instance: Tensor) -> Tensor:
         """Where the nodes of each of a list of instances begin, and the end."""
         count = self._count[instance]
-        return torch.cat([count.new_zeros(1), count.cumsum(0)])
+        return pointer_of(count)
 
     # What a model bears
 

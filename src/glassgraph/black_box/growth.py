@@ -17,7 +17,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
 from glassgraph.core.output_rows import OutputRows
 from glassgraph.core.reachability import visible_edges
-from glassgraph.inputs.receptive import expand
+from glassgraph.inputs.receptive import expand, pointer_of
 
 #: Edges of candidates' graphs that are listed at once.
 _EDGES_AT_ONCE = 1 << 20
@@ -148,7 +148,7 @@ class Growth:
     def _outputs(self, item: Tensor, selected: Tensor, count: Tensor) -> Tensor:
         """Outputs with each of some items."""
         instance, has_two = self.instance[item], self._has_two[item]
-        pointer = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        pointer = pointer_of(count)
         position, owner = expand(pointer, instance)
         size = count[instance] + 1 + has_two
         start = size.cumsum(0) - size

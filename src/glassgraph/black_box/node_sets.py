@@ -12,7 +12,7 @@ from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.inputs import task
-from glassgraph.inputs.receptive import expand
+from glassgraph.inputs.receptive import expand, pointer_of
 
 #: How a node goes: its features become zero, or its edges are deleted.
 Building = Literal["zero_filling", "split"]
@@ -51,7 +51,7 @@ class NodeSets:
         first = count.cumsum(0) - count
         self.place = torch.arange(batch.num_nodes, device=batch.device)
         self.place -= first[batch.node_instance]
-        self._edge_pointer = torch.cat([count.new_zeros(1), batch.edges_per_instance.cumsum(0)])
+        self._edge_pointer = pointer_of(batch.edges_per_instance)
         instance = torch.arange(batch.num_instances, device=batch.device).view(-1, 1)
         column = torch.arange(self.width, device=batch.device)
         #: [B, w] a set is known by the sum of its members' numbers.

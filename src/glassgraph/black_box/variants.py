@@ -27,7 +27,7 @@ from glassgraph.core.copies import are_apart
 from glassgraph.core.reachability import sees_all
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
 from glassgraph.inputs.node_features import with_features
-from glassgraph.inputs.receptive import Fields, expand
+from glassgraph.inputs.receptive import Fields, expand, pointer_of
 
 #: Rows, of edges and nodes together, that one pass should have, about a cache's worth.
 _ROWS_AT_ONCE = 1 << 14
@@ -59,7 +59,7 @@ class Copies:
     @property
     def node(self) -> list[Tensor]:
         """For each node type ``[n_t]`` its row in the features of the original batch."""
-        position, _ = expand(_pointer(self.original.nodes_per_instance), self.instance)
+        position, _ = expand(pointer_of(self.original.nodes_per_instance), self.instance)
         within = _positions_within_types(self.original)
         return [within[position[own]] for own in self._positions]
 
@@ -243,7 +243,7 @@ class Variants:
         return self._fields(key, nodes, variant, edge, source, destination, seed)
 
     def _keys(self, instance: Tensor) -> _Keys:
-        return _Keys(instance, _pointer(self.batch.nodes_per_instance))
+        return _Keys(instance, pointer_of(self.batch.nodes_per_instance))
 
     def _fields(
         self,
@@ -355,10 +355,6 @@ class _Keys:
     def rows(self, key: Tensor) -> Tensor:
         """Rows in the batch, from keys."""
         return self._pointer[self.instance[key // self.width]] + key % self.width
-
-
-def _pointer(count: Tensor) -> Tensor:
-    return torch.cat([count.new_zeros(1), count.cumsum(0)])
 
 
 def _keep_graphs(batch: InstanceBatch) -> None:

@@ -322,8 +322,7 @@ class Preparation:
             output = batch.output(gates=batch.ones())
             if not bool(rows_agree(output, reference, self.model_call).all()):
                 return None
-            is_known = self._keeps_graphs
-            return batch if is_known or instances_are_apart(batch) else None
+            return batch if self._keeps_graphs or instances_are_apart(batch) else None
 
         try:
             with torch.no_grad():

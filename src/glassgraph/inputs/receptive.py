@@ -74,6 +74,11 @@ def _take_groups(group: Tensor, num_groups: int, wanted: Tensor) -> tuple[Tensor
     return expand(pointer, wanted)
 
 
+def pointer_of(count: Tensor) -> Tensor:
+    """Where each of several groups begins, ``[B + 1]``, from their sizes ``[B]``."""
+    return torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
 def expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     """All positions ``pointer[g]:pointer[g + 1]`` for each g, and which of the g each came from."""
     start = pointer[group]

@@ -12,7 +12,7 @@ from torch import Tensor
 from glassgraph.errors import GraphError, InstanceError
 from glassgraph.inputs.graph import CompressedIndex, TypedGraph
 from glassgraph.inputs.index import as_numbers, as_pairs
-from glassgraph.inputs.receptive import expand
+from glassgraph.inputs.receptive import expand, pointer_of
 
 #: The graph ``[B]`` of each instance, and its rows.
 Chosen = tuple[Tensor, "Rows"]
@@ -75,11 +75,6 @@ class Rows:
     def all(self, value: Tensor) -> Tensor:
         """Whether something is true ``[R]`` of all rows of an instance, ``[B]``."""
         return self.sum(value.long()) == self.count
-
-
-def pointer_of(count: Tensor) -> Tensor:
-    """Where each of several groups begins, ``[B + 1]``, from their sizes ``[B]``."""
-    return torch.cat([count.new_zeros(1), count.cumsum(0)])
 
 
 def sum_rows(rows: Rows | None, value: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from glassgraph.explainers.perturbation.search.subgraph_tree import Rules, Subgr
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.inputs.receptive import expand
+from glassgraph.inputs.receptive import expand, pointer_of
 from glassgraph.results.records import Attribution, Reason, Table
 
 #: Random numbers for the orders of the nodes of many instances, at most.
@@ -229,7 +229,7 @@ class _Sets:
     def edges(self) -> tuple[Tensor, Tensor]:
         """Edges with both ends in a set and in sight, and which set that is."""
         fields, count = self.batch.fields, self.batch.edges_per_instance
-        pointer = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        pointer = pointer_of(count)
         edge, number = expand(pointer, self.instance)
         first = self._first[self.instance[number]]
         is_inside = visible_edges(self.batch, torch.ones_like(fields.edge, dtype=torch.bool))[edge]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import MissingExtraError
-from glassgraph.inputs.receptive import expand
+from glassgraph.inputs.receptive import expand, pointer_of
 from glassgraph.results.records import Table
 
 
@@ -23,7 +23,7 @@ def learn_networks(batch: InstanceBatch, code: Tensor, is_in: Tensor, rank: Tens
         rank: ``[n]`` place of each node in its instance by p.
     """
     count, is_node = batch.nodes_per_instance, batch.task.level == "node"
-    pointer = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    pointer = pointer_of(count)
     found = []
     for instance in range(batch.num_instances):
         own, _ = expand(pointer, torch.tensor([instance], device=batch.device))
