@@ -61,9 +61,11 @@ class AlteredRows:
 
     def __init__(self, batch: InstanceBatch, is_readable: Tensor, budget: int) -> None:
         self.batch, self._variants = batch, Variants(batch, budget)
-        distance = hops_away(batch)
-        self._distance = distance
-        self._farthest = int(distance[is_readable].max()) if bool(is_readable.any()) else 0
+        self._distance = hops_away(batch)
+        self._steps = batch.wiring.most_steps
+        at_limit = self._distance == batch.wiring.num_hops
+        if bool(at_limit.any()) and not bool((at_limit & is_readable).any()):
+            self._steps -= 1  # the last hop is for degrees alone
         self._first = torch.searchsorted(
             batch.node_instance, torch.arange(batch.num_instances, device=batch.device)
         )
@@ -239,11 +241,11 @@ class AlteredRows:
         frontier = torch.arange(num, device=self.batch.device)
         frontier = frontier * num + frontier
         seen = frontier
-        for hops in range(1, self._farthest + 1):
+        for hops in range(1, min(self._steps, num) + 1):
             origin, at = frontier // num, frontier % num
             place, of = expand(forward.pointer, at)
             after = fields.destination[forward.edge[place]]
-            is_in_time = hops + self._distance[after] <= self._farthest
+            is_in_time = hops + self._distance[after] <= self._steps
             reached = torch.unique((origin[of] * num + after)[is_in_time])
             frontier = reached[~torch.isin(reached, seen)]
             if not frontier.numel():

@@ -102,7 +102,11 @@ def find_reach(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWi
                 scene.is_right(model_call, task, fields)
                 for scene, fields in zip(scenes, found, strict=True)
             ):
-                return OpaqueWiring(reach=hops, looks_ahead=looks_ahead)
+                goes_on = any(
+                    scene.fields(hops + 1, looks_ahead).edge.numel() > fields.edge.numel()
+                    for scene, fields in zip(scenes, found, strict=True)
+                )
+                return OpaqueWiring(reach=hops, looks_ahead=looks_ahead, is_exact=goes_on)
             if all(not bool((fields.distance == hops).any()) for fields in found):
                 break  # there is nothing farther away
     return OpaqueWiring(reach=farthest, looks_ahead=True, sees_everything=True)
@@ -206,9 +210,11 @@ def _probes(graph: TypedGraph, task: Task) -> Instances:
     """Some of all predictions, from the first to the last."""
     everyone = resolve_instances(graph, task, None)
     # Without edges, fields side by side would be the whole graph: one of them is looked at.
-    count = min(_PROBES if graph.num_edges else 1, len(everyone))
+    if not graph.num_edges:
+        return everyone.take(torch.arange(min(1, len(everyone)), device=graph.device))
+    count = min(_PROBES, len(everyone))
     chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
-    return everyone.take(chosen)
+    return everyone.take(chosen if count > 1 else chosen.repeat(2))  # one lies beside a copy
 
 
 def _prediction(

@@ -279,7 +279,7 @@ class Variants:
         is_reached = torch.zeros(num_keys, dtype=torch.bool, device=seed.device)
         is_reached[seed.flatten()] = True
         kept = torch.zeros_like(source, dtype=torch.bool)
-        for _ in range(wiring.num_hops):
+        for _ in range(min(wiring.most_steps, num_keys)):
             now = is_reached[destination]
             if wiring.needs_both_directions:
                 now |= is_reached[source]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import NoGradientError
 from glassgraph.inputs.receptive import receptive_fields
@@ -16,14 +17,16 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
 
     A receptive field knows it by distances (`near_messages`). On whole graphs
     nothing is known of distances, and a message counts if the explained score has a
-    gradient with respect to it. Of a model that is only called, every edge counts that it sees.
+    gradient with respect to it; so it is in a field that is all of the graph, if the model mixes
+    nodes. Of a model that is only called, every edge counts that it sees.
     """
     if isinstance(batch.wiring, OpaqueWiring):
         is_seen = visible_edges(batch, batch.ones().bool())
         return is_seen.expand(batch.num_layers, -1)
-    sent = near_messages(batch)
-    if batch.task.level == "graph" or not (batch.is_whole or batch.keeps_graphs):
-        return sent
+    is_cut = not (batch.is_whole or batch.keeps_graphs)
+    if batch.task.level == "graph" or (is_cut and not _is_mixed_whole(batch)):
+        return near_messages(batch)
+    sent = near_messages(batch, torch.zeros_like(batch.fields.distance))
     gates = batch.ones(layerwise=True).requires_grad_()
     try:
         with torch.enable_grad():
@@ -33,9 +36,25 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
     return sent & (gradient != 0)
 
 
-def near_messages(batch: InstanceBatch) -> Tensor:
-    """``[L, e]`` whether an edge has a message at a layer that is near enough to the prediction."""
+def _is_mixed_whole(batch: InstanceBatch) -> bool:
+    """Whether a field holds a whole graph, and a model reads it that looks at all nodes at once.
+
+    Such fields are right as they are, since nothing is missing and nothing lies beside them.
+    """
+    graph = batch.graph
+    holds_all = batch.num_nodes == graph.num_nodes and batch.num_edges == graph.num_edges
+    return batch.num_instances == 1 and holds_all and not instances_are_apart(batch)
+
+
+def near_messages(batch: InstanceBatch, distance: Tensor | None = None) -> Tensor:
+    """``[L, e]`` whether an edge has a message at a layer that is near enough to the prediction.
+
+    Args:
+        batch: the instances.
+        distance: ``[n]`` hops from each node to the prediction; as the fields say if None.
+    """
     fields, wiring, num_edges = batch.fields, batch.wiring, batch.num_edges
+    distance = fields.distance if distance is None else distance
     found = torch.zeros((batch.num_layers, num_edges), dtype=torch.bool, device=batch.device)
     for site, plan in zip(wiring.sites, batch.intervention.plans, strict=True):
         if plan.row_edge is None:
@@ -46,7 +65,7 @@ def near_messages(batch: InstanceBatch) -> Tensor:
             is_sent[plan.shared.edge] = True
         is_reversed = site.is_flipped != (wiring.channels[site.channel].receiver == 0)
         receiver = fields.source if is_reversed else fields.destination
-        found[site.layer] |= is_sent[:-1] & (fields.distance[receiver] <= site.height)
+        found[site.layer] |= is_sent[:-1] & (distance[receiver] <= site.height)
     return found
 
 
@@ -102,7 +121,7 @@ def visible_edges(batch: InstanceBatch, is_there: Tensor) -> Tensor:
     source, destination = fields.source[edge], fields.destination[edge]
     is_near = torch.zeros(batch.num_nodes, dtype=torch.bool, device=batch.device)
     is_near[fields.seed.flatten()] = True
-    for _ in range(min(batch.wiring.num_hops - 1, edge.numel())):
+    for _ in range(min(batch.wiring.most_steps - 1, edge.numel())):
         before = is_near.clone()
         is_near[source[before[destination]]] = True
         if sees_behind:

@@ -7,6 +7,7 @@ model are its sites with their place among one another, see `glassgraph.core.wir
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -184,6 +185,11 @@ class Wiring:
         return 1 + max(site.height for site in self.sites)
 
     @property
+    def most_steps(self) -> int:
+        """How many edges a walk to the prediction can have, at most; it may go in circles."""
+        return self.num_hops
+
+    @property
     def needs_both_directions(self) -> bool:
         """Whether some site sends against the user's edges."""
         return any(
@@ -234,6 +240,8 @@ class OpaqueWiring(Wiring):
         reach: hops between a prediction and the farthest node that can change it.
         looks_ahead: whether nodes behind outgoing edges can change it, too.
         sees_everything: whether no part of the graph was found that gives the predictions.
+        is_exact: whether the graph goes on beyond the reach. Where it ends there, messages may
+            still go back and forth: two layers look no farther than one between two nodes.
     """
 
     channels: tuple[Channel, ...] = ()
@@ -241,6 +249,7 @@ class OpaqueWiring(Wiring):
     reach: int = 1
     looks_ahead: bool = False
     sees_everything: bool = False
+    is_exact: bool = True
 
     @property
     def num_layers(self) -> int:
@@ -251,6 +260,11 @@ class OpaqueWiring(Wiring):
     def num_hops(self) -> int:
         """How far away a node can be and still reach the prediction."""
         return self.reach
+
+    @property
+    def most_steps(self) -> int:
+        """The reach, or any number where the graph ends with it."""
+        return self.reach if self.is_exact else sys.maxsize
 
     @property
     def needs_both_directions(self) -> bool:
