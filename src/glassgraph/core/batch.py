@@ -166,12 +166,12 @@ class InstanceBatch:
         """Where the batch lies."""
         return self.fields.node.device
 
-    @property
+    @cached_property
     def edges_per_instance(self) -> Tensor:
         """``[B]`` number of edges."""
         return torch.bincount(self.edge_instance, minlength=self.num_instances)
 
-    @property
+    @cached_property
     def nodes_per_instance(self) -> Tensor:
         """``[B]`` number of nodes."""
         return torch.bincount(self.node_instance, minlength=self.num_instances)

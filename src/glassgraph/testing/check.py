@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch import nn
 
 from glassgraph.calling.call import Call
@@ -81,16 +84,35 @@ def check_explainer(
     subject = Subject(method, **(settings or {}))
     case = None if model is None else own_case(model, data, task, index, target, call)
     rows = []
-    for law, asked in _questions(subject, _chosen(laws), case, quick):
-        message = ""
-        try:
-            law.ask(subject, asked)
-        except LawBroken as broken:
-            if on_failure == "raise":
-                raise
-            message = str(broken)
-        rows.append((law.name, str(asked), not message, message))
+    with _sums_in_order(model):
+        for law, asked in _questions(subject, _chosen(laws), case, quick):
+            message = ""
+            try:
+                law.ask(subject, asked)
+            except LawBroken as broken:
+                if on_failure == "raise":
+                    raise
+                message = str(broken)
+            rows.append((law.name, str(asked), not message, message))
     return pd.DataFrame(rows, columns=["law", "case", "holds", "message"])
+
+
+@contextmanager
+def _sums_in_order(model: nn.Module | None) -> Iterator[None]:
+    """On a GPU, let sums have an order: some laws ask for the same bits twice."""
+    if model is None or all(each.device.type == "cpu" for each in model.parameters()):
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have a deterministic implementation")
+            warnings.filterwarnings("ignore", ".*Deterministic behavior was enabled")
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 def law_names() -> dict[str, str]:

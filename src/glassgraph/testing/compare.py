@@ -130,7 +130,7 @@ def _by(before: Any, after: Any) -> str:
 def equal(one: Any, other: Any) -> bool:
     """Equal to the last bit, tensors within dicts included."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
+        return one.dtype == other.dtype and torch.equal(one, other.to(one.device))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     return type(one) is type(other) and bool(one == other)

@@ -273,7 +273,7 @@ class PGExplainer(AmortizedExplainer[EdgeStates]):
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """The probability that an edge's gate is more open than shut."""
-        scorer = self._fitted()
+        scorer = self._fitted().to(batch.device)
         if not batch.num_edges:
             return Attribution(edge=batch.ones())
         with torch.no_grad():

@@ -107,7 +107,7 @@ def node_order_is_irrelevant(subject: Subject, case: AnyCase) -> None:
 
 def _with_nodes(data: Data, place: Tensor) -> Data:
     """The same graph, its nodes under other numbers."""
-    moved = data.clone()
+    moved, place = data.clone(), place.to(data.edge_index.device)
     moved.edge_index = place[data.edge_index]
     for name in data.node_attrs():
         if name in link_keys(data):  # there may be as many links as nodes

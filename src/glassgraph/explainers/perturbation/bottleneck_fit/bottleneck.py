@@ -94,10 +94,9 @@ class Bottleneck(nn.Module):
         values = {}
         for site, group, count in self._rows(gated):
             mean = self.mean(group)
-            drawn = torch.randn(
-                (count, mean.numel()), generator=generator, dtype=mean.dtype, device=mean.device
-            )
-            values[site] = mean + self.std(group) * drawn
+            # Drawn on the processor: the same numbers on any device.
+            drawn = torch.randn((count, mean.numel()), generator=generator, dtype=mean.dtype)
+            values[site] = mean + self.std(group) * drawn.to(mean.device)
         return gated.baselines(values)
 
     def mean_messages(self, gated: GatedBatch) -> list[Tensor | None]:

@@ -101,8 +101,7 @@ class Fit:
             network.parameters(), lr=settings.learning_rate, fused=True
         )
         of = next(network.parameters(), torch.zeros(()))
-        self._device = of.device
-        self._generator = torch.Generator(of.device).manual_seed(settings.seed)
+        self._generator = torch.Generator().manual_seed(settings.seed)
         self._multiplier = Multiplier(
             1, settings.multiplier_learning_rate, dtype=of.dtype, device=of.device
         )
@@ -164,7 +163,7 @@ class Fit:
     @torch.no_grad()
     def _measure(self) -> Measure:
         # The same noise each time: gates are compared, not draws.
-        generator = torch.Generator(self._device).manual_seed(self._settings.seed)
+        generator = torch.Generator().manual_seed(self._settings.seed)
         distances, gates, nats, number = [], [], 0.0, 0
         for gated in self._draws():
             distance, information, gate = self._evaluate(gated, generator)

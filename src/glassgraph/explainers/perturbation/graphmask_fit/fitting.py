@@ -47,8 +47,8 @@ class Fitting:
     _measured: list[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        # The same numbers for the same seed, whatever the user draws in between.
-        self._noise = torch.Generator(self.network.mean.device).manual_seed(self.settings.seed)
+        # The same numbers for the same seed on any device, whatever the user draws in between.
+        self._noise = torch.Generator().manual_seed(self.settings.seed)
         sample = _first(self.train, self.validation.num_predictions)
         self._measured = [self.validation, sample]
 
@@ -63,10 +63,10 @@ class Fitting:
     def divergence(self, gated: GatedBatch, location: Tensor, scale: float = 1.0) -> Tensor:
         """Mean divergence under sampled gates; ``scale`` shrinks the noise."""
         batch = gated.batch
-        noise = torch.rand(
-            location.shape, generator=self._noise, dtype=location.dtype, device=location.device
+        noise = torch.rand(location.shape, generator=self._noise, dtype=location.dtype)
+        output = self.network.outputs(
+            gated, hard_concrete.sample(location, noise.to(location.device), scale)
         )
-        output = self.network.outputs(gated, hard_concrete.sample(location, noise, scale))
         kind = self.path.constraint.divergence
         return divergence(batch.task, kind, output, batch.reference, batch.targets).mean()
 

@@ -94,7 +94,7 @@ class Subsets:
     def _fits(self, need: Tensor, have: Tensor) -> bool:
         """Whether copies serve, and are not many more than needed."""
         is_enough = bool((need <= have).all())
-        return is_enough and 2 * int(need @ self.rows) >= int(have @ self.rows)
+        return is_enough and 2 * int((need * self.rows).sum()) >= int((have * self.rows).sum())
 
     def _pack(self, need: Tensor) -> tuple[InstanceBatch | None, Tensor]:
         """Make copies; None where they do not give the predictions they should."""
