@@ -12,11 +12,12 @@ BENZENE_ROOT ?= ../shared/data/graph_attribution_molecules/benzene
 CORA_ROOT ?= ../shared/data/planetoid
 TRUST_ROOT ?= ../shared/data/bitcoin_trust
 DATA_ROOT ?= ../shared/data
+GPU_CHECK_SECONDS ?= 300
 DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick fuzz pyg-cases demo studies coverage-docs clean
+.PHONY: help setup lint test quick fuzz pyg-cases gpu-check demo studies coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +50,20 @@ pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make t
 
 fuzz: $(STAMP)  ## 20,000 random networks and graphs, other ones each time; prints what fails
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --hypothesis-profile=fuzz tests/fuzz
+
+gpu-check: $(STAMP)  ## everything on a GPU held against the CPU, and its speed; runs on the CPU without one
+	@status=0; set -x; \
+	$(BIN)/python -m tests.gpu.check --limit $(GPU_CHECK_SECONDS) --json $(OUT)/gpu/check.json \
+	  || status=1; \
+	if ! $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  echo "speed left out: this machine has no GPU"; exit $$status; \
+	fi; \
+	$(BIN)/glassgraph bench nodes-per-second --device cuda \
+	  --json $(OUT)/gpu/nodes-per-second.json || status=1; \
+	$(BIN)/glassgraph bench speed --peer pyg --device cuda --instances 30 --repeats 3 \
+	  --method saliency,edge_gradients,gnn_explainer --dataset tree-cycles --dataset ba-shapes \
+	  --json $(OUT)/gpu/speed.json || status=1; \
+	exit $$status
 
 demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
 	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes

@@ -26,7 +26,7 @@ from glassgraph_studies.reference.searches import SEARCHES, SETTINGS
 COLUMNS = {
     "dataset", "method", "peer", "model", "instances", "ours_s_per_instance",
     "peer_s_per_instance", "ratio", "ours_auc", "peer_auc", "max_difference", "repeats", "threads",
-    "saliency_auc", "prepare_s", "test_accuracy",
+    "saliency_auc", "device", "prepare_s", "test_accuracy",
 }  # fmt: skip
 WALK_COLUMNS = {"num_walks", "literal_walks_timed", "plain_s_per_instance"}
 

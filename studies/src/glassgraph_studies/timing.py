@@ -18,10 +18,17 @@ def seconds(run: Callable[[], object], repeats: int, *, warm_up: int = 1) -> flo
         run()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = now()
         run()
-        times.append(time.perf_counter() - start)
+        times.append(now() - start)
     return statistics.median(times)
+
+
+def now() -> float:
+    """Seconds on a clock, read when a GPU in use has done all that it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def peak_megabytes() -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from glassgraph_studies.reference.pgm import pgm_explainer
 from glassgraph_studies.reference.pyg import PYG_METHODS, PyGPeer
 from glassgraph_studies.reference.relex import LiteralRelEx
 from glassgraph_studies.reference.searches import SEARCHES
+from glassgraph_studies.timing import now
 
 #: Our methods, and what each is measured beside.
 PEERS: dict[str, str] = {
@@ -86,11 +86,11 @@ def time_peer(
         torch.manual_seed(seed + position)  # noqa: TID251 - the peer draws globally
         if position == 0:
             peer(*instance, local.index)  # warm up
-        start = time.perf_counter()
+        start = now()
         scores = peer(*instance, local.index)
         if position < _TIMED_CALLS:
-            times.append(time.perf_counter() - start)
-        found.append(scores)
+            times.append(now() - start)
+        found.append(Scores(**{k: _here(v) for k, v in vars(scores).items()}))
     differences = [
         _difference(method, local, scores) for local, scores in zip(ours, found, strict=True)
     ]
@@ -106,14 +106,19 @@ def time_peer(
     return Timed(statistics.median(times), edges or None, max(known) if known else None, columns)
 
 
+def _here(scores: Tensor | None) -> Tensor | None:
+    """Scores on the CPU, where ours are."""
+    return None if scores is None else scores.cpu()
+
+
 def _median_s(model: GNN, instances: Sequence[Instance], seed: int) -> float:
     """What the loop of PGM-Explainer takes for an instance."""
     times = []
     torch.manual_seed(seed)  # noqa: TID251 - the loop draws globally
     for graph, node in instances:
-        start = time.perf_counter()
+        start = now()
         pgm_explainer(model, graph, node)
-        times.append(time.perf_counter() - start)
+        times.append(now() - start)
     return statistics.median(times)
 
 
@@ -203,7 +208,7 @@ def _passes(
     """Relevance of walks, and the seconds that each took."""
     found, times = [], []
     for walk in walks:
-        start = time.perf_counter()
+        start = now()
         found.append(walk_relevance(model, graph, node, walk, gammas))
-        times.append(time.perf_counter() - start)
+        times.append(now() - start)
     return found, times

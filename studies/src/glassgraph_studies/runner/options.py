@@ -136,6 +136,7 @@ def switch(name: str, text: str, *, to: str = "") -> Option:
 
 
 SEED = count("seed", 0, "Seed of everything random.", least=0)
+DEVICE = Option("device", str, "Where models and data are: cpu, cuda, cuda:1.", "cpu")
 DATASETS = several("dataset", "Data set", to="datasets")
 ROWS = several("row", "Row of the table, as in the JSON", to="rows")
 CORA = folder("Folder of Cora's files, ind.cora.x and its kind.", is_required=True)

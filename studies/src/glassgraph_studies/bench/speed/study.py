@@ -7,7 +7,7 @@ from typing import Any
 
 from glassgraph.cli.parse import parse_names
 from glassgraph.errors import CommandError
-from glassgraph_studies.runner.options import DATASETS, MUTAG, SEED, Option, count, repeats
+from glassgraph_studies.runner.options import DATASETS, DEVICE, MUTAG, SEED, Option, count, repeats
 from glassgraph_studies.runner.study import Found, Row, Rows, Study, spelled
 from glassgraph_studies.runner.tables import Column, Table, name, number, shown
 
@@ -106,6 +106,7 @@ SPEED = Study(
         repeats(5),
         SEED,
         MUTAG,
+        DEVICE,
     ),
     tables=tables,
 )
