@@ -8,7 +8,9 @@ Ground truth lives on the graphs themselves, aligned with `edge_index` (E direct
 - `true_edges [N, K]`: in the place of motifs, where the truths of nodes overlap: the numbers of the
   edges that explain each node, filled up with -1;
 - `node_truth [N, K]`: the nodes that explain a graph, in up to K alternatives any of which is
-  right; columns without a true node are no alternatives.
+  right; columns without a true node are no alternatives;
+- `node_truth_parts [N, P]`: in the place of `node_truth`, substructures any union of which is right
+  (`datasets.alternatives`).
 
 The truth about a node is the edges of *its own* motif (Ying et al., "GNNExplainer", 2019, score the
 motif of the explained node and count those of its neighbors as wrong); the truth about a graph is
@@ -155,6 +157,7 @@ def check_graph(graph: Data, where: str) -> None:
         ("node_motif", num_nodes),
         ("true_edges", num_nodes),
         ("node_truth", num_nodes),
+        ("node_truth_parts", num_nodes),
         ("edge_motif", num_edges),
         ("ground_truth_edge_mask", num_edges),
         ("edge_attr", num_edges),

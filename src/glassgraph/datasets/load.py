@@ -9,7 +9,9 @@ from glassgraph.datasets.infection import infection
 from glassgraph.datasets.is_acyclic import is_acyclic
 from glassgraph.datasets.molecules import mutag, mutagenicity
 from glassgraph.datasets.motifs import ba_2motifs, ba_community, ba_shapes, tree_cycles, tree_grid
+from glassgraph.datasets.negative_evidence import negative_evidence
 from glassgraph.datasets.star_graphs import star_graphs
+from glassgraph.datasets.zinc_molecules import logic7, logic8
 from glassgraph.errors import DatasetError
 
 GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
@@ -20,19 +22,25 @@ GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
     "ba-2motifs": ba_2motifs,
     "star-graphs": star_graphs,
     "infection": infection,
+    "negative-evidence": negative_evidence,
     "is-acyclic": is_acyclic,
 }
 #: Why there is nothing to perturb.
 WITHOUT_PERTURBATION = {
     "star-graphs": "a star has no other edges",
     "infection": "its edges are random already",
+    "negative-evidence": "its edges are random already",
     "is-acyclic": "another edge would close a cycle",
 }
 FROM_FILES: dict[str, Callable[..., ExplanationDataset]] = {
     "mutag": mutag,
     "mutagenicity": mutagenicity,
     "benzene": benzene,
+    "logic7": logic7,
+    "logic8": logic8,
 }
+#: What PyG can fetch.
+DOWNLOADED = ("mutag", "mutagenicity")
 
 DATASETS: tuple[str, ...] = (*GENERATED, *FROM_FILES)
 """The names that `load_dataset` knows."""
@@ -67,10 +75,13 @@ def load_dataset(
             raise DatasetError(f"{key} is generated: it takes no root and no download")
         if perturbation is not None and key in WITHOUT_PERTURBATION:
             raise DatasetError(f"{key} takes no perturbation: {WITHOUT_PERTURBATION[key]}")
-        options = {} if perturbation is None else {"perturbation": perturbation}
-        return GENERATED[key](seed=seed, **options)
+        own = {} if perturbation is None else {"perturbation": perturbation}
+        return GENERATED[key](seed=seed, **own)
     if key in FROM_FILES:
         if perturbation is not None:
             raise DatasetError(f"{key} is read from files: it takes no perturbation")
-        return FROM_FILES[key](root=root, seed=seed, download=download)
+        if download and key not in DOWNLOADED:
+            raise DatasetError(f"{key} cannot be downloaded; pass the folder of its files as root")
+        options = {"download": download} if key in DOWNLOADED else {}
+        return FROM_FILES[key](root=root, seed=seed, **options)
     raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")

@@ -6,7 +6,8 @@ node, filled up with -1) and ``ground_truth_edge_mask [E]``. For a node the trut
 ``true_edges``, or else the edges of its *own* motif; for a graph or a link it is the mask.
 
 ``node_truth [N, K]`` says which nodes are the truth about a graph, in up to K alternatives any of
-which is right; columns without a true node are no alternatives.
+which is right; columns without a true node are no alternatives. ``node_truth_parts [N, P]`` says
+the same by substructures, any union of which is right (`glassgraph.datasets.alternatives`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glassgraph.datasets.alternatives import unions
 from glassgraph.inputs.graph import TypedGraph
 
 
@@ -61,7 +63,11 @@ def node_truth(graph: TypedGraph, level: str, node: Tensor) -> Tensor | None:
         ``[n, K]`` booleans, one column for each alternative that has a true node among these; None
         where the data hold no node truth.
     """
-    if graph.is_heterogeneous or level != "graph" or "node_truth" not in graph.data:
+    if graph.is_heterogeneous or level != "graph":
+        return None
+    if "node_truth_parts" in graph.data:
+        return unions(graph.data["node_truth_parts"][node])
+    if "node_truth" not in graph.data:
         return None
     found: Tensor = graph.data["node_truth"][node].to(torch.bool)
     if found.dim() == 1:
