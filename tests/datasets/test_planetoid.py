@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from glassgraph.datasets import load_dataset
 from glassgraph.datasets import planetoid as module
 from glassgraph.datasets.planetoid import planetoid
 from glassgraph.errors import DatasetError
@@ -46,6 +47,11 @@ def write(folder: Path, name: str = "cora", **changes: Any) -> Path:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_VALIDATION", 4)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, few: None) -> None:
+    monkeypatch.setattr(module, "_VALIDATION", 500)
 
 
 def test_every_node_has_its_words_and_class(tmp_path: Path) -> None:
@@ -84,3 +90,27 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "ind.cora.ty").write_bytes(b"\x80\x02")
     with pytest.raises(DatasetError, match=r"ind\.cora\.ty is damaged"):
         planetoid("cora", tmp_path)
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("cora", (2708, 2 * 5278, 1433, 7)), ("citeseer", (3327, 2 * 4552, 3703, 6))],
+)
+def test_the_graphs_themselves(shared: Path, name: str, sizes: tuple[int, ...]) -> None:
+    for root in (shared / "data", shared / "data" / "planetoid"):
+        data = load_dataset(name, root)
+        graph = data.graphs[0]
+        assert (graph.num_nodes, graph.num_edges, data.num_features, data.num_classes) == sizes
+        parts = [len(data.split[part]) for part in ("train", "val", "test")]
+        assert parts == [20 * data.num_classes, 500, 1000]
+        assert data.graphs[0].y[data.split["train"]].bincount().tolist() == [20] * sizes[3]
+
+
+def test_by_name_without_its_files(tmp_path: Path) -> None:
+    write(tmp_path)
+    with pytest.raises(DatasetError, match=r"ind\.citeseer\.x.*nor in .*github\.com/kimiyoung"):
+        load_dataset("citeseer", tmp_path)
+    (tmp_path / "ind.cora.ty").unlink()
+    with pytest.raises(DatasetError, match=r"lacks ind\.cora\.ty"):
+        load_dataset("Cora", tmp_path)

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import glassgraph as gg
+from glassgraph.datasets import load_dataset
 from glassgraph.datasets.sentiment_trees import (
     FILES,
     coverage,
@@ -160,3 +162,62 @@ def test_the_treebank_itself(shared: Path) -> None:
         assert graph.num_edges == 2 * (graph.num_nodes - 1)
     first = dataset.graphs[0]
     assert phrase(first, 0).startswith("The Rock is destined to be the 21st Century 's new")
+
+
+def arrays(folder: Path, **changes: Any) -> Path:
+    whole = {"words": np.array(list(VECTORS)), "vectors": np.array(list(VECTORS.values()))}
+    folder.mkdir(exist_ok=True)
+    kept = {name: value for name, value in (whole | changes).items() if value is not None}
+    np.savez(folder / "glove.6B.50d.subset.npz", **kept)
+    return folder
+
+
+@pytest.mark.parametrize("root", ["", "sst_trees", "beside"])
+def test_sst_by_name(tmp_path: Path, root: str) -> None:
+    trees = tmp_path / "sst_trees"
+    trees.mkdir()
+    write(trees)
+    arrays(trees if root == "beside" else tmp_path / "glove_small")
+    data = load_dataset("sst", trees if root == "beside" else tmp_path / root)
+    graph = data.graphs[0]
+    assert data.name == "sst"
+    assert graph.node_names == [
+        "A Lovely film !", "A", "Lovely film !", "Lovely film", "Lovely", "film", "!",
+    ]  # fmt: skip
+    assert graph.x.equal(tree_graph(SENTENCE, VECTORS).x)
+    assert [int(each.y) for each in data.graphs] == [1, 0, 0, 1, 1]
+
+
+def test_sst_without_its_files(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"train\.txt, dev\.txt, test\.txt.*nlp\.stanford"):
+        load_dataset("sst", tmp_path)
+    with pytest.raises(DatasetError, match="pass its folder as root"):
+        load_dataset("sst")
+    write(tmp_path)
+    with pytest.raises(DatasetError, match=r"glove\.6B\.50d\.subset\.npz.*PDDL"):
+        load_dataset("sst", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"words": None}, "cannot read word vectors"),
+        ({"words": np.array(["one"])}, "'words' .V. and 'vectors' .V, F. are expected"),
+        ({"vectors": np.zeros(3)}, "finite numbers"),
+        ({"vectors": np.full((3, 2), np.nan)}, "finite numbers"),
+        ({"words": np.array([1, 2, 3])}, "are expected, got int64"),
+    ],
+)
+def test_damaged_vectors(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        load_dataset("sst", arrays(write(tmp_path), **changes))
+
+
+def test_sst_itself(shared: Path) -> None:
+    data = load_dataset("sst", shared / "data")
+    assert [len(data.split[part]) for part in ("train", "val", "test")] == [6920, 872, 1821]
+    assert data.num_features == 51
+    assert round(coverage(data), 3) == 0.927
+    graph = data.graphs[0]
+    assert graph.node_names[0] == " ".join(graph.words)
+    assert len(graph.node_names) == graph.num_nodes

@@ -10,6 +10,9 @@ from glassgraph.datasets.is_acyclic import is_acyclic
 from glassgraph.datasets.molecules import mutag, mutagenicity
 from glassgraph.datasets.motifs import ba_2motifs, ba_community, ba_shapes, tree_cycles, tree_grid
 from glassgraph.datasets.negative_evidence import negative_evidence
+from glassgraph.datasets.planetoid import citeseer, cora
+from glassgraph.datasets.reddit_binary import reddit_binary
+from glassgraph.datasets.sentiment_trees import sst
 from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.datasets.zinc_molecules import logic7, logic8
 from glassgraph.errors import DatasetError
@@ -38,7 +41,13 @@ FROM_FILES: dict[str, Callable[..., ExplanationDataset]] = {
     "benzene": benzene,
     "logic7": logic7,
     "logic8": logic8,
+    "reddit-binary": reddit_binary,
+    "sst": sst,
+    "cora": cora,
+    "citeseer": citeseer,
 }
+#: Their split is that of the files, so that no seed counts.
+WITH_OWN_SPLIT = ("sst", "cora", "citeseer")
 #: What PyG can fetch.
 DOWNLOADED = ("mutag", "mutagenicity")
 
@@ -58,9 +67,10 @@ def load_dataset(
 
     Args:
         name: One of `DATASETS`; upper case and underscores are accepted.
-        root: The folder of the raw files of "mutag" and "mutagenicity" (see `datasets.molecules`),
-            or of the file of "benzene" (see `datasets.benzene`).
-        seed: Seed of a generated graph and of the split.
+        root: The folder of the raw files, or one above it that holds it under its usual name (see
+            `glassgraph datasets`), so that one folder serves for all.
+        seed: Seed of a generated graph and of the split; "sst", "cora" and "citeseer" come with
+            their split.
         perturbation: Random extra edges of a motif graph, as a share of its edges; None takes the
             published value (0.01, and 0 for "ba-2motifs"); the other generated ones take none.
         download: Let PyG fetch missing raw files of "mutag" or "mutagenicity".
@@ -82,6 +92,8 @@ def load_dataset(
             raise DatasetError(f"{key} is read from files: it takes no perturbation")
         if download and key not in DOWNLOADED:
             raise DatasetError(f"{key} cannot be downloaded; pass the folder of its files as root")
-        options = {"download": download} if key in DOWNLOADED else {}
-        return FROM_FILES[key](root=root, seed=seed, **options)
+        options: dict[str, int] = {} if key in WITH_OWN_SPLIT else {"seed": seed}
+        if key in DOWNLOADED:
+            options["download"] = download
+        return FROM_FILES[key](root=root, **options)
     raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")

@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import coalesce, remove_self_loops
 
 from glassgraph.datasets.base import ExplanationDataset
+from glassgraph.datasets.locate import Files
 from glassgraph.datasets.pyg import from_pyg
 from glassgraph.errors import DatasetError
 
@@ -84,6 +85,36 @@ def planetoid(name: str, root: str | Path) -> ExplanationDataset:
         license="MIT (files)",
         source="Yang, Cohen and Salakhutdinov 2016, arXiv:1603.08861",
     )
+
+
+def cora(root: str | Path | None = None) -> ExplanationDataset:
+    """Cora with its public split: 140 papers for training, 500 for validation, 1,000 for test.
+
+    Args:
+        root: The folder of the files ``ind.cora.*``, or one above it.
+
+    Raises:
+        DatasetError: if a file is missing or damaged.
+    """
+    return planetoid("cora", files("cora").find("cora", root))
+
+
+def citeseer(root: str | Path | None = None) -> ExplanationDataset:
+    """Citeseer with its public split: 120, 500 and 1,000 papers; as `cora`.
+
+    Args:
+        root: The folder of the files ``ind.citeseer.*``, or one above it.
+
+    Raises:
+        DatasetError: if a file is missing or damaged.
+    """
+    return planetoid("citeseer", files("citeseer").find("citeseer", root))
+
+
+def files(name: str) -> Files:
+    """The files of a citation graph."""
+    names = tuple(f"ind.{name}.{part}" for part in (*_PARTS, "test.index"))
+    return Files(names, "planetoid", "https://github.com/kimiyoung/planetoid (data/)")
 
 
 class _Reader(pickle.Unpickler):

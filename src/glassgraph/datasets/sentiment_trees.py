@@ -17,6 +17,8 @@ directions. The label is that of the whole sentence; no other sentiment is a fea
 - `sentiment [N]`: what the file says about each phrase;
 - `is_known [S]`: whether a word has a vector.
 
+`sst` is the binary task by name, with the words of each phrase as the names of nodes.
+
 He, Rafiey, Mishne and Wang, "Explaining GNN Explanations with Edge Gradients" (KDD 2025), use
 Graph-SST2 of Yuan, Yu, Gui and Ji, "Explainability in Graph Neural Networks: A Taxonomic Survey"
 (TPAMI 2022, https://arxiv.org/abs/2012.15445) instead: dependency trees of 70,042 phrases with
@@ -25,21 +27,26 @@ contextual vectors of 768 numbers.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
 from glassgraph.datasets.base import SPLITS, ExplanationDataset
+from glassgraph.datasets.locate import Files
+from glassgraph.datasets.word_vectors import GLOVE, Vectors, WordVectors
 from glassgraph.errors import DatasetError
 
 FILES = {"train": "train.txt", "val": "dev.txt", "test": "test.txt"}
+TREES = Files(
+    tuple(FILES.values()),
+    "sst_trees",
+    "https://nlp.stanford.edu/sentiment (trainDevTestTrees_PTB.zip, the folder trees)",
+)
 #: How the treebank writes brackets and slashes within words.
 _WRITTEN = {"-LRB-": "(", "-RRB-": ")", "\\/": "/", "\\*": "*"}
 _NEUTRAL, _MOST = 2, 4
@@ -49,15 +56,15 @@ _TOKEN = re.compile(r"[()]|[^ \t\r\n()]+")
 
 def sentiment_trees(
     root: str | Path,
-    vectors: str | Path | Mapping[str, Sequence[float]],
+    vectors: Vectors,
     num_classes: Literal[2, 5] = 2,
 ) -> ExplanationDataset:
     """The Stanford Sentiment Treebank as graphs, with its own split.
 
     Args:
         root: The folder of `train.txt`, `dev.txt` and `test.txt`.
-        vectors: A vector for each word in lower case: a mapping, or a JSON file that holds one.
-            Other words have zeros.
+        vectors: A vector for each word in lower case: a mapping, a JSON file that holds one, or an
+            .npz file of `words [V]` and `vectors [V, F]`. Other words have zeros.
         num_classes: 5, or 2: negative (0 and 1) against positive (3 and 4), without the neutral
             sentences; 6,920 / 872 / 1,821 of them.
 
@@ -71,26 +78,51 @@ def sentiment_trees(
     if num_classes not in (2, 5):
         raise DatasetError(f"num_classes must be 2 or 5, got {num_classes}")
     folder = Path(root)
-    table, known = _table(vectors)
+    known = WordVectors.read(vectors)
     graphs: list[Data] = []
     split = {}
     for part in SPLITS:
         first = len(graphs)
         for tree in _read(folder / FILES[part]):
             if num_classes == 5 or tree.sentiment[0] != _NEUTRAL:
-                graphs.append(_graph(tree, table, known, num_classes))
+                graphs.append(_graph(tree, known, num_classes))
         split[part] = torch.arange(first, len(graphs))
     return ExplanationDataset(
         name=f"sentiment-trees-{num_classes}",
         level="graph",
         graphs=graphs,
         num_classes=num_classes,
-        num_features=table.size(1) + 1,
+        num_features=known.table.size(1) + 1,
         explained=split["test"],
         split=split,
         license="none stated",
         source="Stanford Sentiment Treebank, Socher et al. 2013",
     )
+
+
+def sst(root: str | Path | None = None, vectors: Vectors | None = None) -> ExplanationDataset:
+    """Binary sentiment of sentences (SST-2) as graphs of words and phrases.
+
+    As `sentiment_trees`, and `node_names` of every graph holds the words of each phrase, which
+    results and reports show. There is no ground truth: nobody says which words make a sentence
+    positive, the sentiment of phrases (`sentiment [N]`) comes nearest.
+
+    Args:
+        root: The folder of `train.txt`, `dev.txt` and `test.txt`, or one above it.
+        vectors: See `sentiment_trees`; None takes `glove.6B.50d.subset.npz` in the same folder, or
+            in `glove_small` in `root` or beside it.
+
+    Raises:
+        DatasetError: if a file is missing or malformed.
+    """
+    folder = TREES.find("sst", root)
+    if vectors is None:
+        beside = [folder, folder.parent / GLOVE.folder]
+        vectors = GLOVE.find("sst", root, beside) / GLOVE.names[0]
+    data = sentiment_trees(folder, vectors)
+    for graph in data.graphs:
+        graph.node_names = [phrase(graph, node) for node in range(graph.num_nodes)]
+    return replace(data, name="sst")
 
 
 def coverage(dataset: ExplanationDataset) -> float:
@@ -119,8 +151,8 @@ def tree_graph(text: str, vectors: Mapping[str, Sequence[float]]) -> Data:
     Raises:
         DatasetError: if the tree is malformed, or vectors differ in length.
     """
-    table, known = _table(vectors)
-    return _graph(parse_tree(text, "the tree"), table, known, 5)
+    known = WordVectors.read(vectors)
+    return _graph(parse_tree(text, "the tree"), known, 5)
 
 
 @dataclass
@@ -213,39 +245,13 @@ def _read(path: Path) -> Iterable[Tree]:
             yield parse_tree(line, f"{path}, line {number}")
 
 
-def _table(
-    vectors: str | Path | Mapping[str, Sequence[float]],
-) -> tuple[Tensor, dict[str, int]]:
-    """Vectors ``[V + 1, F]``, the last one zero, and the row of each word."""
-    if not isinstance(vectors, Mapping):
-        path = Path(vectors)
-        try:
-            vectors = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(
-                f"cannot read word vectors from {path}; a JSON object from words to lists of "
-                f"numbers is expected: {error}"
-            ) from error
-    if not isinstance(vectors, Mapping) or not vectors:
-        raise DatasetError("word vectors must map words to lists of numbers")
-    try:
-        table = torch.tensor(list(vectors.values()), dtype=torch.float)
-    except (TypeError, ValueError) as error:
-        raise DatasetError(f"word vectors must be equally long lists of numbers: {error}") from None
-    if table.dim() != 2:
-        raise DatasetError(f"word vectors must be lists of numbers, got shape {list(table.shape)}")
-    return torch.cat([table, table.new_zeros(1, table.size(1))]), {
-        word: row for row, word in enumerate(vectors)
-    }
-
-
-def _graph(tree: Tree, table: Tensor, known: Mapping[str, int], num_classes: int) -> Data:
-    row = torch.tensor([known.get(word.lower(), len(known)) for word in tree.words])
+def _graph(tree: Tree, known: WordVectors, num_classes: int) -> Data:
+    row, unknown = known.rows(tree.words), len(known.row)
     parent, span = torch.tensor(tree.parent), torch.tensor(tree.span)
     num_nodes = len(tree.parent)
     is_inner = torch.zeros(num_nodes, dtype=torch.bool)
     is_inner[parent[1:]] = True
-    vector = table[torch.where(is_inner, len(known), row[span[:, 0]])]
+    vector = known.table[torch.where(is_inner, unknown, row[span[:, 0]])]
     up = torch.stack([torch.arange(1, num_nodes), parent[1:]])
     both = torch.cat([up, up.flip(0)], dim=1)
     label = tree.sentiment[0]
@@ -256,5 +262,5 @@ def _graph(tree: Tree, table: Tensor, known: Mapping[str, int], num_classes: int
         words=tree.words,
         span=span,
         sentiment=torch.tensor(tree.sentiment),
-        is_known=row < len(known),
+        is_known=row < unknown,
     )
