@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from glassgraph.explainers.registry import registered, unregister
 from tests.quick import is_left_out
 
+_numbers = itertools.count()
 # One thread: the same sums in the same order, and no contention between test processes.
 torch.set_num_threads(1)
 
@@ -36,6 +38,13 @@ def _methods() -> Iterator[None]:
     yield
     for name in registered() - before:
         unregister(name)
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep trained models of one test from others, and out of the user's home."""
+    own = tmp_path_factory.getbasetemp() / "glassgraph-cache" / str(next(_numbers))
+    monkeypatch.setenv("GLASSGRAPH_CACHE", str(own))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,75 @@ def test_options_that_do_not_fit_the_data_set(tmp_path: Path) -> None:
         assert message in result.stderr
     result = run("explain", "--dataset", "nothing", "--method", "random", "--out", tmp_path / "o")
     assert "unknown data set 'nothing'" in result.stderr
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("model", [(), ("--model", "gin")])
+def test_no_command_trains_twice(tmp_path: Path, model: tuple[str, ...]) -> None:
+    folder = tmp_path / "cache"
+    options = ("--index", "300", "--cache", folder, *model)
+    first = run(*words(tmp_path / "a", *options))
+    again = run(*words(tmp_path / "b", *options))
+    assert "model: trained in" in first.stderr + first.stdout
+    (file,) = folder.iterdir()
+    told = "".join((again.stderr + again.stdout).split())
+    assert f"model:readfrom{file}" in told
+    saved = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert saved[0] == saved[1]
+    without = run(*words(tmp_path / "c", "--index", "300", "--no-cache", *model))
+    assert "not kept" in without.stderr + without.stdout
+    assert not Path(os.environ["GLASSGRAPH_CACHE"]).exists()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_cache_is_where_the_environment_says(tmp_path: Path) -> None:
+    assert run(*words(tmp_path / "out", "--index", "300")).exit_code == 0
+    assert len(list(Path(os.environ["GLASSGRAPH_CACHE"]).iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    both = run(*words(tmp_path, "--cache", tmp_path, "--no-cache"))
+    assert (both.exit_code, "--cache DIR or --no-cache" in both.stderr) == (2, True)
+    taken = run(*words(tmp_path, "--cache", file))
+    assert (taken.exit_code, "--cache:" in taken.stderr) == (2, True)
+    monkeypatch.setenv("GLASSGRAPH_CACHE", str(file))
+    taken = run(*words(tmp_path))
+    assert (taken.exit_code, "GLASSGRAPH_CACHE:" in taken.stderr) == (2, True)
+
+
+def test_datasets_lists_every_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("datasets", "--json", tmp_path / "datasets.json")
+    assert result.exit_code == 0
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
+    rows = json.loads((tmp_path / "datasets.json").read_text())
+    assert [row["name"] for row in rows] == list(gg.datasets.DATASETS)
+    for row in rows:
+        assert row["name"] in result.stdout
+        assert f"{row['edges']:,}" in result.stdout, "no digit is cut"
+        assert row["license"]
+        assert (row["how_to_get"] == "generated") == row["generated"]
+        assert row["generated"] or all(part in row["how_to_get"] for part in row["files"])
+
+
+def test_one_data_set(tmp_path: Path) -> None:
+    result = run("datasets", "Mutagenicity", "--json", tmp_path / "one.json")
+    assert "Mutagenicity_edge_gt.txt" in result.stdout
+    assert "PGExplainer" in result.stdout
+    assert "1,015 explained by default" in result.stdout
+    (row,) = json.loads((tmp_path / "one.json").read_text())
+    assert row["truth"] == "edges"
+    unknown = run("datasets", "pubmed")
+    assert (unknown.exit_code, "known are ba-shapes" in unknown.stderr) == (2, True)
+
+
+def test_files_that_are_not_there_have_an_origin(tmp_path: Path) -> None:
+    for name in ("cora", "mutag"):
+        result = run(
+            "explain", "--dataset", name, "--root", tmp_path, "--method", "random",
+            "--out", tmp_path / "out",
+        )  # fmt: skip
+        assert result.exit_code == 2
+        assert "github.com/kimiyoung" in result.stderr or "TUDataset" in result.stderr

@@ -11,6 +11,7 @@ from glassgraph.datasets import ExplanationDataset, load_dataset
 from glassgraph.datasets.benzene import ATOMS, BONDS, FILE
 from glassgraph.errors import DatasetError
 from tests.datasets.benzene_file import write
+from tests.datasets.card import check_card
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,7 @@ def test_counts(real: ExplanationDataset) -> None:
     assert real.split["test"].tolist() == list(range(10_000, 12_000))
     assert len(real.explained) == 999
     assert labels[real.explained].eq(1).all()
+    check_card(real)
     assert abs(float(labels[real.split["val"]].float().mean()) - 0.5) < 0.01
 
 

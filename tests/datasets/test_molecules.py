@@ -8,6 +8,7 @@ import torch
 from glassgraph.datasets import load_dataset
 from glassgraph.datasets.molecules import MUTAG_ATOMS, MUTAGENICITY_ATOMS
 from glassgraph.errors import DatasetError
+from tests.datasets.card import check_card
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,7 @@ def test_mutag_counts(mutag):
     assert sum(g.num_edges for g in mutag.graphs) == 7442
     assert sum(int(g.y) for g in mutag.graphs) == 125
     assert mutag.graphs[0].edge_attr.shape[1] == 4
+    check_card(mutag)
     assert [len(mutag.split[part]) for part in ("train", "val", "test")] == [150, 18, 20]
 
 
@@ -64,6 +66,7 @@ def test_mutagenicity_counts(mutagenicity):
     assert sum(int(g.ground_truth_edge_mask.sum()) for g in graphs) == 7352
     assert sum(bool(g.ground_truth_edge_mask.any()) for g in graphs) == 1356
     assert len(mutagenicity.explained) == 1015
+    check_card(mutagenicity)
     assert all(int(graphs[i].y) == 0 for i in mutagenicity.explained.tolist())
 
 

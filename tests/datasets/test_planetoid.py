@@ -15,6 +15,7 @@ from glassgraph.datasets import load_dataset
 from glassgraph.datasets import planetoid as module
 from glassgraph.datasets.planetoid import planetoid
 from glassgraph.errors import DatasetError
+from tests.datasets.card import check_card
 
 #: 3 for training, 4 more that are labeled, tests 7, 9 and 10 in another order; 8 is left out.
 LABELS = [0, 1, 2, 0, 1, 2, 0, 2, 0, 1, 1]
@@ -102,6 +103,7 @@ def test_the_graphs_themselves(shared: Path, name: str, sizes: tuple[int, ...]) 
         data = load_dataset(name, root)
         graph = data.graphs[0]
         assert (graph.num_nodes, graph.num_edges, data.num_features, data.num_classes) == sizes
+        check_card(data)
         parts = [len(data.split[part]) for part in ("train", "val", "test")]
         assert parts == [20 * data.num_classes, 500, 1000]
         assert data.graphs[0].y[data.split["train"]].bincount().tolist() == [20] * sizes[3]

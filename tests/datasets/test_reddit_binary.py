@@ -11,6 +11,7 @@ import torch
 from glassgraph.datasets import load_dataset
 from glassgraph.datasets.reddit_binary import reddit_binary
 from glassgraph.errors import DatasetError
+from tests.datasets.card import check_card
 
 #: A triangle with a tail, a pair, and two nodes apart.
 TEXT = "3\n4 2\n0 2 1 2\n0 2 0 2\n0 3 0 1 3\n0 1 2\n2 0\n0 1 1\n0 1 0\n2 2\n0 0\n0 0\n"
@@ -43,6 +44,7 @@ def test_the_file_itself(shared: Path) -> None:
     labels = torch.cat([graph.y for graph in data.graphs])
     assert labels.bincount().tolist() == [1000, 1000]
     assert max(nodes) == 3782
+    check_card(data)
     assert round(sum(nodes) / 2000, 1) == 429.6
     assert round(sum(edges) / 4000, 1) == 497.8
     assert [len(data.split[part]) for part in ("train", "val", "test")] == [1600, 200, 200]

@@ -21,6 +21,7 @@ from glassgraph.datasets.sentiment_trees import (
     tree_graph,
 )
 from glassgraph.errors import DatasetError
+from tests.datasets.card import check_card
 
 VECTORS = {"lovely": [1.0, 2.0, 3.0], "film": [4.0, 5.0, 6.0], "(": [7.0, 8.0, 9.0]}
 SENTENCE = "(4 (2 A) (4 (3 (2 Lovely) (2 film)) (1 !)))"
@@ -218,6 +219,7 @@ def test_sst_itself(shared: Path) -> None:
     assert [len(data.split[part]) for part in ("train", "val", "test")] == [6920, 872, 1821]
     assert data.num_features == 51
     assert round(coverage(data), 3) == 0.927
+    check_card(data)
     graph = data.graphs[0]
     assert graph.node_names[0] == " ".join(graph.words)
     assert len(graph.node_names) == graph.num_nodes

@@ -15,6 +15,7 @@ from glassgraph.errors import DatasetError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.truth import node_truth
 from tests.datasets.benzene_file import arrays
+from tests.datasets.card import check_card
 
 FOLDER = Path("data", "graph_attribution_molecules")
 #: Molecules, those of label 1, and the official parts.
@@ -32,6 +33,7 @@ def test_counts(real: ExplanationDataset) -> None:
     train, val, test = (len(real.split[part]) for part in ("train", "val", "test"))
     assert (len(labels), int(labels.sum()), train + val, test) == SIZES[real.name]
     assert labels[real.explained].eq(1).all()
+    check_card(real)
     for graph in real.graphs:
         assert bool(graph.node_truth_parts.any()) == bool(graph.y), "there is truth for label 1"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from glassgraph.cli.compare import compare
+from glassgraph.cli.datasets import datasets
 from glassgraph.cli.explain import explain
 from glassgraph.cli.methods import methods
 from glassgraph.cli.plugins import add_plugins
@@ -19,7 +20,7 @@ def make_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_show_locals=False,
     )
-    for command in (explain, compare, methods):
+    for command in (explain, compare, methods, datasets):
         app.command(command.__name__)(command)
     add_plugins(app)
     return app

@@ -10,7 +10,7 @@ import typer
 
 from glassgraph.cli.console import friendly
 from glassgraph.cli.job import Job, run_job
-from glassgraph.cli.parse import parse_memory, parse_names, parse_shares, parse_target
+from glassgraph.cli.parse import parse_cache, parse_memory, parse_names, parse_shares, parse_target
 
 
 class Level(str, Enum):
@@ -74,6 +74,16 @@ def explain(
     weights: Annotated[
         Path | None, typer.Option(help="Weights (.safetensors or .pt) instead of training.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of trained models, where one that was trained before is read. "
+            "[default: $GLASSGRAPH_CACHE, or glassgraph in the user's folder for caches]"
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Train, whatever was trained before, and keep none.")
+    ] = False,
     task: Annotated[
         Level | None, typer.Option(help="Level of a prediction. [default: the data set's]")
     ] = None,
@@ -130,8 +140,8 @@ def explain(
         typer.Option(
             "--resume",
             help="Go on with what an earlier run with the same options left in OUT. A model that "
-            "was trained is trained again, a method that was fitted is fitted again; other numbers "
-            "than before are refused.",
+            "was trained is read from the cache or trained again, a method that was fitted is "
+            "fitted again; other numbers than before are refused.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -158,6 +168,7 @@ def explain(
             root=root,
             model=model,
             weights=weights,
+            cache=parse_cache(cache, no_cache=no_cache),
             level=None if task is None else task.value,
             mode=None if mode is None else mode.value,
             return_type=None if return_type is None else return_type.value,

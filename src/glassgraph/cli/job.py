@@ -54,6 +54,7 @@ class Job:
     root: Path | None
     model: str | None
     weights: Path | None
+    cache: Path | None
     level: str | None
     mode: str | None
     return_type: str | None
@@ -185,8 +186,15 @@ def _prepare_model(job: Job, source: Input) -> ChosenModel:
     from glassgraph.models import GNN, save_model
 
     chosen = choose_model(
-        job.model, job.weights, source.dataset, seed=job.seed, progress=not job.quiet
+        job.model,
+        job.weights,
+        source.dataset,
+        seed=job.seed,
+        progress=not job.quiet,
+        cache=job.cache,
     )
+    if chosen.came_about is not None:
+        job.tell(chosen.came_about)
     if chosen.accuracy is not None:
         shares = ", ".join(f"{part} {share:.3f}" for part, share in chosen.accuracy.items())
         job.tell(f"accuracy of the model: {shares}")

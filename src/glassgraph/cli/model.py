@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from glassgraph.datasets import ExplanationDataset
+    from glassgraph.models import TrainedModel
 
 KINDS = ("gcn", "gin", "gat", "rgcn", "sage")
 _SHOWN_KEYS = 4
@@ -32,6 +33,7 @@ class ChosenModel:
         accuracy: shares of correct classes in each part of the data set's split.
         required: test accuracy that the data set asks for.
         reached: whether it was reached; None where nothing is asked for.
+        came_about: whether it was trained or read from the folder of trained models, in words.
     """
 
     model: nn.Module
@@ -39,6 +41,7 @@ class ChosenModel:
     accuracy: dict[str, float] | None = None
     required: float | None = None
     reached: bool | None = None
+    came_about: str | None = None
 
     def record(self) -> dict[str, object]:
         """For metrics.json."""
@@ -79,8 +82,9 @@ def choose_model(
     *,
     seed: int,
     progress: bool,
+    cache: Path | None = None,
 ) -> ChosenModel:
-    """Build, load or train the model.
+    """Build, load or train the model; or read it where it was trained before.
 
     Raises:
         ModelFileError: if the user's file does not build a module.
@@ -101,7 +105,7 @@ def choose_model(
         return _judged(ChosenModel(saved, "weights"), dataset)
     if dataset is None:
         raise CommandError("there is nothing to train on")
-    return _trained(choice, dataset, seed, progress)
+    return _trained(choice, dataset, seed, progress, cache)
 
 
 def _judged(chosen: ChosenModel, dataset: ExplanationDataset | None) -> ChosenModel:
@@ -121,17 +125,31 @@ def _judged(chosen: ChosenModel, dataset: ExplanationDataset | None) -> ChosenMo
 
 
 def _trained(
-    kind: str | None, dataset: ExplanationDataset, seed: int, progress: bool
+    kind: str | None, dataset: ExplanationDataset, seed: int, progress: bool, cache: Path | None
 ) -> ChosenModel:
     from glassgraph.cli.training import train_kind
     from glassgraph.models import reference_model
 
     if kind is not None:
-        model, shares = train_kind(kind, dataset, seed, progress)
-        return ChosenModel(model, "trained", shares)
-    trained = reference_model(dataset, seed=seed, progress=progress)
+        trained = train_kind(kind, dataset, seed, progress, cache)
+    else:
+        trained = reference_model(dataset, seed=seed, progress=progress, cache=cache)
     reached = None if trained.required is None else trained.reached
-    return ChosenModel(trained.model, "trained", trained.accuracy, trained.required, reached)
+    return ChosenModel(
+        trained.model,
+        "trained",
+        trained.accuracy,
+        trained.required,
+        reached,
+        _came_about(trained, cache),
+    )
+
+
+def _came_about(trained: TrainedModel, cache: Path | None) -> str:
+    if trained.file is not None:
+        return f"model: read from {trained.file} (trained in {trained.seconds:.1f} s)"
+    kept = "not kept" if cache is None else f"for another time see {cache}"
+    return f"model: trained in {trained.seconds:.1f} s, {kept}"
 
 
 # The user's own file

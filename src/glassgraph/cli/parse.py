@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from glassgraph.errors import CommandError
@@ -102,6 +103,25 @@ def parse_memory(text: str) -> int:
     if match is None or unit not in _UNITS or float(match[1]) <= 0:
         raise CommandError(f"--memory takes a size such as 1GB or 512MiB; got {text!r}")
     return max(1, int(float(match[1]) * _UNITS[unit]))
+
+
+def parse_cache(folder: Path | None, *, no_cache: bool) -> Path | None:
+    """The folder of trained models; None for none.
+
+    Raises:
+        CommandError: if both options are given, or the folder is a file.
+    """
+    if no_cache:
+        if folder is not None:
+            raise CommandError("give --cache DIR or --no-cache, not both")
+        return None
+    from glassgraph.models.cache import VARIABLE, default_cache
+
+    chosen = default_cache() if folder is None else folder
+    if chosen.exists() and not chosen.is_dir():
+        named = VARIABLE if folder is None else "--cache"
+        raise CommandError(f"{named}: {chosen} is a file; trained models are kept in a folder")
+    return chosen
 
 
 def parse_shares(text: str) -> list[float]:

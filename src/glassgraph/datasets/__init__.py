@@ -8,13 +8,17 @@
 """
 
 from glassgraph.datasets.base import ExplanationDataset
+from glassgraph.datasets.cards import CARDS, DatasetCard
 from glassgraph.datasets.files import load_graphs, save_graphs
-from glassgraph.datasets.load import DATASETS, load_dataset
+from glassgraph.datasets.load import DATASETS, dataset_card, load_dataset
 from glassgraph.datasets.pyg import from_pyg
 
 __all__ = [
+    "CARDS",
     "DATASETS",
+    "DatasetCard",
     "ExplanationDataset",
+    "dataset_card",
     "from_pyg",
     "load_dataset",
     "load_graphs",

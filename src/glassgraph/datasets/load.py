@@ -5,6 +5,7 @@ from pathlib import Path
 
 from glassgraph.datasets.base import ExplanationDataset
 from glassgraph.datasets.benzene import benzene
+from glassgraph.datasets.cards import CARDS, DatasetCard
 from glassgraph.datasets.infection import infection
 from glassgraph.datasets.is_acyclic import is_acyclic
 from glassgraph.datasets.molecules import mutag, mutagenicity
@@ -96,4 +97,23 @@ def load_dataset(
         if key in DOWNLOADED:
             options["download"] = download
         return FROM_FILES[key](root=root, **options)
+    raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
+
+
+def dataset_card(name: str) -> DatasetCard:
+    """What there is to know about a data set without loading it.
+
+    Args:
+        name: One of `DATASETS`; upper case and underscores are accepted.
+
+    Raises:
+        DatasetError: if the name is unknown.
+
+    >>> dataset_card("Tree_Cycles").nodes
+    871
+    """
+    key = name.lower().replace("_", "-")
+    for card in CARDS:
+        if card.name == key:
+            return card
     raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")

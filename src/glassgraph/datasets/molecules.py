@@ -1,9 +1,9 @@
 """MUTAG and Mutagenicity: molecules whose mutagenic class is tied to NO2 and NH2 groups.
 
 Raw text files of the TUDataset collection (Morris et al., "TUDataset", 2020,
-https://arxiv.org/abs/2007.08663), read from a folder that either holds them itself or has PyG's
-layout `root/NAME/raw`. Every graph gets `x` (one-hot atom), `edge_attr` (one-hot bond), `edge_type`
-(bond number) and `y`.
+https://arxiv.org/abs/2007.08663), read from a folder that holds them itself or in `mutag_tud` and
+`mutagenicity_tud`, or has PyG's layout `root/NAME/raw`. Every graph gets `x` (one-hot atom),
+`edge_attr` (one-hot bond), `edge_type` (bond number) and `y`.
 
 - MUTAG (Debnath et al. 1991): 188 graphs, class 1 mutagenic. The truth is *nominal*: the N-O bonds
   of nitro groups, which every graph of both classes has, and hydrogens (so NH2) are left out of
@@ -34,6 +34,8 @@ from glassgraph.datasets.base import (
 from glassgraph.errors import DatasetError
 
 LICENSE = "none stated"
+TRUTH_ORIGIN = "https://github.com/flyingdoog/PGExplainer (dataset/Mutagenicity.zip)"
+ORIGIN = "https://chrsmrrs.github.io/datasets (TUDataset)"
 MUTAG_ATOMS = ("C", "N", "O", "F", "I", "Cl", "Br")
 MUTAG_BONDS = ("aromatic", "single", "double", "triple")
 MUTAGENICITY_ATOMS = ("C", "O", "Cl", "H", "N", "F", "Br", "S", "P", "I", "Na", "K", "Li", "Ca")
@@ -48,7 +50,8 @@ def mutag(
     """MUTAG with the N-O bonds of nitro groups as nominal truth.
 
     Args:
-        root: The folder with the raw files, or PyG's root above `MUTAG/raw`; None takes PyG's home.
+        root: The folder with the raw files, or one above `mutag_tud` or PyG's `MUTAG/raw`; None
+            takes PyG's home.
         seed: Seed of the split.
         download: Let PyG's `TUDataset` fetch the files if they are missing.
 
@@ -68,8 +71,9 @@ def mutagenicity(
     """Mutagenicity with the NO2 and NH2 groups of `Mutagenicity_edge_gt.txt` as truth.
 
     Args:
-        root: The folder with the raw files, or PyG's root above `Mutagenicity/raw`; None takes
-            PyG's home. `Mutagenicity_edge_gt.txt` is not part of TUDataset and never downloaded.
+        root: The folder with the raw files, or one above `mutagenicity_tud` or PyG's
+            `Mutagenicity/raw`; None takes PyG's home. `Mutagenicity_edge_gt.txt` is not part of
+            TUDataset and never downloaded.
         seed: Seed of the split.
         download: Let PyG's `TUDataset` fetch its files if they are missing.
 
@@ -107,7 +111,9 @@ def _folder(root: str | Path | None, prefix: str, files: tuple[str, ...], downlo
     """Where the raw files lie; downloaded first, if asked and needed."""
     base = Path(torch_geometric.get_home_dir()) / "TUDataset" if root is None else Path(root)
     layout = base / prefix / "raw"
-    if download and not (base / f"{prefix}_A.txt").is_file() and not layout.is_dir():
+    own = (base, base / usual_folder(prefix))
+    has_files = any((folder / f"{prefix}_A.txt").is_file() for folder in own)
+    if download and not has_files and not layout.is_dir():
         try:
             TUDataset(str(base), prefix)
         except (OSError, RuntimeError) as error:
@@ -115,7 +121,8 @@ def _folder(root: str | Path | None, prefix: str, files: tuple[str, ...], downlo
                 f"PyG could not download {prefix} to {base}: {error}; "
                 "fetch the raw files elsewhere and pass their folder as root"
             ) from error
-    folder = base if (base / f"{prefix}_A.txt").is_file() else layout
+    folders = [*(folder for folder in own if (folder / f"{prefix}_A.txt").is_file()), layout]
+    folder = folders[0]
     missing = [f"{prefix}_{f}.txt" for f in files if not (folder / f"{prefix}_{f}.txt").is_file()]
     if not missing:
         return folder
@@ -124,14 +131,16 @@ def _folder(root: str | Path | None, prefix: str, files: tuple[str, ...], downlo
             "" if download else ", or download=True to let PyG fetch what TUDataset has"
         )
         raise DatasetError(
-            f"{prefix}: none of {', '.join(missing)} in {base} nor in {layout}; {advice}"
+            f"{prefix}: none of {', '.join(missing)} in {base}, {own[1]} nor in {layout}; "
+            f"{advice}. The files are from {ORIGIN}"
         )
-    advice = (
-        "; it comes with https://github.com/flyingdoog/PGExplainer (dataset/Mutagenicity.zip)"
-        if missing == [f"{prefix}_edge_gt.txt"]
-        else ""
-    )
+    advice = f"; it comes with {TRUTH_ORIGIN}" if missing == [f"{prefix}_edge_gt.txt"] else ""
     raise DatasetError(f"{prefix}: {folder} lacks {', '.join(missing)}{advice}")
+
+
+def usual_folder(prefix: str) -> str:
+    """The folder's name below one of many data sets, ``"mutag_tud"`` of MUTAG."""
+    return f"{prefix.lower()}_tud"
 
 
 def _read(folder: Path, prefix: str, num_atoms: int, num_bonds: int) -> list[Data]:

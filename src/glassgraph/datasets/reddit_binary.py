@@ -212,7 +212,8 @@ def _two_classes(labels: Tensor) -> Tensor:
     found, classes = labels.unique(return_inverse=True)
     if len(found) != 2:
         raise ValueError(f"there must be two labels, got {found.tolist()}")
-    return classes
+    numbered: Tensor = classes
+    return numbered
 
 
 def _features(graph: Data, features: Features) -> Tensor:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +77,13 @@ def sentiment_trees(
     """
     if num_classes not in (2, 5):
         raise DatasetError(f"num_classes must be 2 or 5, got {num_classes}")
-    folder = Path(root)
+    name = f"sentiment-trees-{num_classes}"
+    return _treebank(Path(root), vectors, num_classes, name, with_names=False)
+
+
+def _treebank(
+    folder: Path, vectors: Vectors, num_classes: int, name: str, *, with_names: bool
+) -> ExplanationDataset:
     known = WordVectors.read(vectors)
     graphs: list[Data] = []
     split = {}
@@ -86,9 +92,11 @@ def sentiment_trees(
         for tree in _read(folder / FILES[part]):
             if num_classes == 5 or tree.sentiment[0] != _NEUTRAL:
                 graphs.append(_graph(tree, known, num_classes))
+                if with_names:
+                    graphs[-1].node_names = [" ".join(tree.words[a:b]) for a, b in tree.span]
         split[part] = torch.arange(first, len(graphs))
     return ExplanationDataset(
-        name=f"sentiment-trees-{num_classes}",
+        name=name,
         level="graph",
         graphs=graphs,
         num_classes=num_classes,
@@ -119,10 +127,7 @@ def sst(root: str | Path | None = None, vectors: Vectors | None = None) -> Expla
     if vectors is None:
         beside = [folder, folder.parent / GLOVE.folder]
         vectors = GLOVE.find("sst", root, beside) / GLOVE.names[0]
-    data = sentiment_trees(folder, vectors)
-    for graph in data.graphs:
-        graph.node_names = [phrase(graph, node) for node in range(graph.num_nodes)]
-    return replace(data, name="sst")
+    return _treebank(folder, vectors, 2, "sst", with_names=True)
 
 
 def coverage(dataset: ExplanationDataset) -> float:

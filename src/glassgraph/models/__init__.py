@@ -1,5 +1,6 @@
 """Reference graph neural networks, a trainer, weight files, and trained reference models."""
 
+from glassgraph.models.cache import ModelCacheWarning, default_cache
 from glassgraph.models.gnn import GAT, GCN, GIN, GNN, MODELS, RGCN, SAGE, Body
 from glassgraph.models.reference import TrainedModel, reference_model
 from glassgraph.models.star_gnn import ColorConv, StarGNN
@@ -17,12 +18,14 @@ __all__ = [
     "SAGE",
     "Body",
     "ColorConv",
+    "ModelCacheWarning",
     "StarGNN",
     "TrainedModel",
     "TrainedStarGNN",
     "Training",
     "accuracy",
     "build_model",
+    "default_cache",
     "load_model",
     "reference_model",
     "save_model",

@@ -1,26 +1,7 @@
 """Trained reference models: one recipe per data set, weights chosen without test labels.
 
-An explanation can only be held against the planted motif where the model has learned the motif, so
-each such data set has a bar of test accuracy: 0.95, 0.90 for ba-community, 0.99 for star-graphs and
-infection, 0.978 (as published) for is-acyclic, 0.95 for benzene.
-
-- ba-shapes, tree-cycles, tree-grid: the papers' node model, three layers of 20 channels that sum
-  over the neighbors, L2-normalized and concatenated (Ying et al., "GNNExplainer", 2019).
-- ba-community: a GIN of the same shape. The papers' layer leaves out the node itself, and with
-  features that tell the classes apart it stayed between 0.84 and 0.94; a GIN reaches 0.95 and more.
-- ba-2motifs, mutag: the published graph model, the same layer, not normalized, with the mean and
-  the maximum over the nodes. mutag has no bar: about 0.8 is usual, with 20 test graphs.
-- infection: four GraphSAGE layers of 20 channels with sums, as in He et al., "Explaining GNN
-  Explanations with Edge Gradients", 2025. They train 100 epochs of four graphs, one step each; here
-  the graphs are one, so there are as many steps of all. Gradients are clipped.
-- star-graphs: one R-GCN layer that sums instead of averaging, since the label compares two counts,
-  and a sum over the nodes. Colors weighted by the question are enough; no more layers are needed.
-- benzene: three R-GCN layers with sums, averaged over the atoms and read out linearly. A GIN, which
-  does not see the kinds of bonds, stayed around 0.9 on validation molecules.
-- is-acyclic: a GIN that sums over the nodes. Whether a graph has a cycle is a sum, and the paper's
-  GCN with a mean over the nodes stayed between 0.92 and 1 on validation graphs. Gradients are
-  clipped, as sums over many nodes are large at first.
-- mutagenicity: a GIN with sum and maximum; no bar.
+The recipes, and why they are what they are, stand in `models.recipes`. With a folder for trained
+models nothing is trained twice, see `models.cache`.
 
 An attempt is good enough with the bar's validation accuracy and a training accuracy halfway between
 the bar and 1 (a small validation part alone lets an underfitted model pass); otherwise the next
@@ -28,12 +9,19 @@ initialization is tried, three in all, and the best one is taken. Test labels ar
 report.
 """
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from glassgraph.errors import HyperParameterError
+from glassgraph.models.cache import Asked, Made, cached
 from glassgraph.models.gnn import GNN
+from glassgraph.models.recipes import OTHER as _OTHER
+from glassgraph.models.recipes import RECIPES as _RECIPES
+from glassgraph.models.recipes import Recipe, with_layers
 from glassgraph.models.training import Trainable, Training, accuracy, train
 from glassgraph.models.weights import build_model
 
@@ -62,6 +50,8 @@ class TrainedModel:
         required: The test accuracy that the data set asks for; None where there is no bar.
         reached: Whether the test accuracy is at least `required`; true where there is no bar.
         training: How the chosen attempt went.
+        seconds: What the training took, all attempts together.
+        file: The file that the model was read from; None if it was trained by this call.
     """
 
     model: GNN
@@ -69,101 +59,23 @@ class TrainedModel:
     required: float | None
     reached: bool
     training: Training
+    seconds: float = 0.0
+    file: Path | None = None
 
 
-@dataclass(frozen=True)
-class _Recipe:
-    architecture: dict[str, object]
-    required: float | None = None
-    training: dict[str, float] = field(default_factory=dict)
-
-
-_PAPER = {
-    "kind": "gcn",
-    "hidden_channels": 20,
-    "normalize": False,
-    "body": {"l2_normalize": True},
-}
-_PUBLISHED_GRAPH = {
-    "kind": "gcn",
-    "hidden_channels": 20,
-    "normalize": False,
-    "body": {"concat": False, "pool": ("mean", "max")},
-}
-_GRAPH = {
-    "kind": "gin",
-    "hidden_channels": 32,
-    "body": {"concat": True, "pool": ("add", "max")},
-}
-_RECIPES = {
-    "ba-shapes": _Recipe(_PAPER, 0.95),
-    "tree-cycles": _Recipe(_PAPER, 0.95),
-    "tree-grid": _Recipe(_PAPER, 0.95),
-    "ba-community": _Recipe(
-        {
-            "kind": "gin",
-            "hidden_channels": 20,
-            "body": {"l2_normalize": True, "dropout": 0.1},
-        },
-        0.90,
-        {"epochs": 600, "learning_rate": 0.005, "weight_decay": 0.001},
-    ),
-    "ba-2motifs": _Recipe(_PUBLISHED_GRAPH, 0.95, {"epochs": 100, "patience": 30}),
-    "star-graphs": _Recipe(
-        {
-            "kind": "rgcn",
-            "hidden_channels": 32,
-            "aggr": "add",
-            "body": {"num_layers": 1, "pool": ("add",)},
-        },
-        0.99,
-        {"epochs": 15, "patience": 5, "batch_size": 256},
-    ),
-    "infection": _Recipe(
-        {
-            "kind": "sage",
-            "hidden_channels": 20,
-            "aggr": "add",
-            "body": {"num_layers": 4, "concat": False},
-        },
-        0.99,
-        {"epochs": 400, "learning_rate": 0.005, "weight_decay": 0.0003, "clip": 2.0},
-    ),
-    "benzene": _Recipe(
-        {
-            "kind": "rgcn",
-            "hidden_channels": 32,
-            "aggr": "add",
-            "body": {"num_layers": 3, "concat": False, "pool": ("mean",), "activate_last": True},
-        },
-        0.95,
-        {"epochs": 15, "patience": 5, "learning_rate": 0.005},
-    ),
-    "is-acyclic": _Recipe(
-        {"kind": "gin", "hidden_channels": 32, "body": {"pool": ("add",)}},
-        0.978,
-        {
-            "epochs": 150,
-            "patience": 150,
-            "learning_rate": 0.005,
-            "batch_size": 32,
-            "clip": 1.0,
-        },
-    ),
-    "mutag": _Recipe(
-        _PUBLISHED_GRAPH, None, {"epochs": 300, "patience": 100, "learning_rate": 0.003}
-    ),
-    "mutagenicity": _Recipe(_GRAPH, None, {"epochs": 30, "patience": 10, "batch_size": 128}),
-}
-_OTHER = {
-    "node": _Recipe({"kind": "gcn", "hidden_channels": 32}, None, {"weight_decay": 0.0005}),
-    "graph": _Recipe(_GRAPH, None, {"epochs": 100, "patience": 30}),
-}
 _DEFAULTS = {"node": {"epochs": 2000, "patience": 1000}, "graph": {}}
 
 
-def reference_model(dataset: Classified, seed: int = 0, progress: bool = True) -> TrainedModel:
-    """Train the reference model of a data set.
+def reference_model(
+    dataset: Classified,
+    seed: int = 0,
+    progress: bool = True,
+    *,
+    architecture: str | None = None,
+    cache: str | Path | None = None,
+    epochs: int | None = None,
+) -> TrainedModel:
+    """Train the reference model of a data set, or read it where it was trained before.
 
     Args:
         dataset: What `glassgraph.datasets.load_dataset` gives; any other data set with the same
@@ -171,32 +83,76 @@ def reference_model(dataset: Classified, seed: int = 0, progress: bool = True) -
         seed: Seed of initialization, dropout and shuffling; the caller's random state is not
             touched.
         progress: Show a progress bar.
+        architecture: Layers of another kind, `"gcn"`, `"gin"`, `"gat"`, `"sage"` or `"rgcn"`, in
+            the place of the recipe's, to ask whether explanations depend on them. The bar is that
+            of the data set, and not every kind can reach it.
+        cache: Folder of trained models (`models.default_cache()` is that of the commands); None
+            keeps and reads none.
+        epochs: The most epochs of each attempt, for a model that is not meant to be good.
 
     Returns:
         The model and its accuracies. A missed bar is reported in `reached`, not raised.
 
     Raises:
-        HyperParameterError: if the split has no train or no validation part.
+        HyperParameterError: if the split has no train or no validation part, the architecture is
+            unknown, or it needs edge types that the data lack.
+        OutputError: if `cache` is a file.
+
+    Warns:
+        ModelCacheWarning: if a file of the cache is damaged (the model is trained again), or cannot
+            be written.
     """
     recipe = _RECIPES.get(dataset.name, _OTHER[dataset.level])
+    recipe = with_layers(recipe, dataset.name, architecture)
+    options = {**_DEFAULTS[dataset.level], **recipe.training}
+    if epochs is not None:
+        options["epochs"] = epochs
+    description = _architecture(dataset, recipe)
+
+    def make() -> Made:
+        return _train(dataset, recipe.required, description, options, seed, progress)
+
+    if cache is None:
+        made, file = make(), None
+    else:
+        whole = {
+            **description,
+            "training": options,
+            "required": recipe.required,
+            "attempts": ATTEMPTS,
+        }
+        made, file = cached(cache, Asked(whole, dataset, seed), make)
+    return TrainedModel(
+        model=made.model,
+        accuracy=made.accuracy,
+        required=recipe.required,
+        reached=recipe.required is None or made.accuracy["test"] >= recipe.required,
+        training=made.training,
+        seconds=made.seconds,
+        file=file,
+    )
+
+
+def _train(
+    dataset: Classified,
+    required: float | None,
+    architecture: dict[str, object],
+    options: dict[str, float],
+    seed: int,
+    progress: bool,
+) -> Made:
+    """The best of some attempts."""
+    begin = time.perf_counter()
     attempts = []
     for attempt in range(ATTEMPTS):
         attempt_seed = ATTEMPTS * seed + attempt
-        model = _initialize(dataset, recipe, attempt_seed)
-        options = {**_DEFAULTS[dataset.level], **recipe.training}
+        model = _initialize(architecture, attempt_seed)
         training = train(model, dataset, seed=attempt_seed, progress=progress, **options)  # type: ignore[arg-type]
-        attempts.append((_rank(training, recipe.required), model, training))
-        if _is_enough(training, recipe.required):
+        attempts.append((_rank(training, required), model, training))
+        if _is_enough(training, required):
             break
     _, model, training = max(attempts, key=lambda entry: entry[0])
-    shares = accuracy(model, dataset)
-    return TrainedModel(
-        model=model,
-        accuracy=shares,
-        required=recipe.required,
-        reached=recipe.required is None or shares["test"] >= recipe.required,
-        training=training,
-    )
+    return Made(model, accuracy(model, dataset), training, time.perf_counter() - begin)
 
 
 def _is_enough(training: Training, required: float | None) -> bool:
@@ -210,19 +166,24 @@ def _rank(training: Training, required: float | None) -> tuple[float, ...]:
     return enough, training.val_accuracy, training.train_accuracy, -training.val_loss
 
 
-def _initialize(dataset: Classified, recipe: _Recipe, seed: int) -> GNN:
+def _architecture(dataset: Classified, recipe: Recipe) -> dict[str, object]:
+    """What `build_model` takes, with the sizes of the data set."""
     relations: dict[str, object] = {}
     if recipe.architecture["kind"] == "rgcn":
+        if not all("edge_type" in graph for graph in dataset.graphs):
+            raise HyperParameterError(f"an rgcn needs edge types, which {dataset.name} lacks")
         highest = max(int(graph.edge_type.max()) for graph in dataset.graphs if graph.num_edges)
         relations["num_relations"] = 1 + highest
+    return {
+        **recipe.architecture,
+        **relations,
+        "level": dataset.level,
+        "in_channels": dataset.num_features,
+        "out_channels": dataset.num_classes,
+    }
+
+
+def _initialize(architecture: dict[str, object], seed: int) -> GNN:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
-        return build_model(
-            {
-                **recipe.architecture,
-                **relations,
-                "level": dataset.level,
-                "in_channels": dataset.num_features,
-                "out_channels": dataset.num_classes,
-            }
-        )
+        return build_model(architecture)

@@ -41,12 +41,13 @@ def build_model(architecture: Mapping[str, object]) -> GNN:
     return model
 
 
-def save_model(model: GNN, path: str | Path) -> Path:
+def save_model(model: GNN, path: str | Path, metadata: Mapping[str, str] | None = None) -> Path:
     """Write a model's weights and architecture.
 
     Args:
         model: Any model of this package, on any device.
         path: Where to write; ".safetensors" by custom.
+        metadata: Further entries of the file's metadata.
 
     Returns:
         The path.
@@ -58,9 +59,10 @@ def save_model(model: GNN, path: str | Path) -> Path:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
+    entries = {**(metadata or {}), METADATA_KEY: json.dumps(model.architecture)}
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(model.architecture)})
+            save_file(tensors, temporary, metadata=entries)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot write {path}: {error}") from error
     return path
