@@ -38,7 +38,7 @@ def test_the_files_lie_where_the_card_says(card: DatasetCard, shared: Path) -> N
 @ALL
 def test_the_page_says_it_too(card: DatasetCard) -> None:
     rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
-    (sizes,) = [row for row in rows if row.startswith(f"| `{card.name}` | {card.level}")]
+    (sizes,) = [row for row in rows if row.startswith(f"| `{card.name}` | {card.level} |")]
     for size in (card.graphs, card.nodes, card.edges, card.classes, card.features):
         assert f" {size:,} |" in sizes
     assert f"| {card.truth}: {card.truth_about} |" in sizes
