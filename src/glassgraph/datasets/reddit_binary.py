@@ -7,8 +7,8 @@ AskReddit in one numbering and of the discussion forums in the other; the files 
 
 Users have no features. `features` gives them some:
 
-- ``"degree"`` (default): one-hot, how often 1 + degree can be halved, `x [N, 12]`: 0 for no neighbor,
-  1 for one or two, 2 for three to six, and so on. A GIN learns from these in a dozen epochs what
+- ``"degree"`` (default): one-hot, how often 1 + degree can be halved, `x [N, 12]`: 0 for no
+  neighbor, 1 for one or two, 2 for three to six, and so on. A GIN learns from these in a dozen epochs what
   takes it hundreds from constants. They are computed once, from the whole thread: a method that
   shuts an edge does not change them.
 - ``"constant"``: 1 for all, `x [N, 1]`, as in Xu et al., "How Powerful are Graph Neural Networks?"
@@ -74,8 +74,8 @@ def reddit_binary(
 ) -> ExplanationDataset:
     """Threads of Reddit and what they are.
 
-    Each graph has `x [N, 12]` (constant: `[N, 1]`) and `y`. There is no ground truth. Explained by default: the test
-    part.
+    Each graph has `x [N, 12]` (constant: `[N, 1]`) and `y`. There is no ground truth. Explained by
+    default: the test part.
 
     Args:
         root: The folder of the files, or one above it.
