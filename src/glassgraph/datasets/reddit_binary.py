@@ -8,9 +8,9 @@ AskReddit in one numbering and of the discussion forums in the other; the files 
 Users have no features. `features` gives them some:
 
 - ``"degree"`` (default): one-hot, how often 1 + degree can be halved, `x [N, 12]`: 0 for no
-  neighbor, 1 for one or two, 2 for three to six, and so on. A GIN learns from these in a dozen epochs what
-  takes it hundreds from constants. They are computed once, from the whole thread: a method that
-  shuts an edge does not change them.
+  neighbor, 1 for one or two, 2 for three to six, and so on. A GIN learns from these in a dozen
+  epochs. They are computed once, from the whole thread: a method that shuts an edge does not change
+  them.
 - ``"constant"``: 1 for all, `x [N, 1]`, as in Xu et al., "How Powerful are Graph Neural Networks?"
   (ICLR 2019), for the data sets from Reddit. Then all that a network knows comes by messages.
 
