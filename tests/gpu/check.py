@@ -63,7 +63,7 @@ def run(device: str, limit: float, workers: int, only: str = "") -> list[dict[st
             done, _ = wait(waiting, timeout=min(5.0, left), return_when=FIRST_COMPLETED)
             for future in done:
                 number = waiting.pop(future)
-                error = future.exception()
+                error = future.exception()  # a worker that was killed
                 if error is None:
                     found.append(future.result())
                 else:
