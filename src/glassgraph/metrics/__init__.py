@@ -11,21 +11,27 @@ one flat row for each method. `node_truth_accuracy` holds scores against true no
 from glassgraph.metrics.compare import MEASURES, Comparison, compare
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
+from glassgraph.metrics.measured import Estimate, Measured
 from glassgraph.metrics.node_truth import NodeTruthResult, node_truth_accuracy
 from glassgraph.metrics.rdt import RDTFidelityResult, rdt_fidelity
-from glassgraph.metrics.removal import Removal
+from glassgraph.metrics.removal import Of, Removal
+from glassgraph.metrics.robust import robust_fidelity
 from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
 from glassgraph.metrics.similarity import Similarity, compare_all, similarities
 from glassgraph.metrics.sparsity import MaskEntropyResult, SparsityResult, mask_entropy, sparsity
+from glassgraph.metrics.subgraphs import necessity, sufficiency
 from glassgraph.metrics.truth import GroundTruthResult, ground_truth_accuracy
 
 __all__ = [
     "MEASURES",
     "Comparison",
+    "Estimate",
     "FidelityResult",
     "GroundTruthResult",
     "MaskEntropyResult",
+    "Measured",
     "NodeTruthResult",
+    "Of",
     "RDTFidelityResult",
     "Ranking",
     "Removal",
@@ -38,9 +44,12 @@ __all__ = [
     "fidelity",
     "ground_truth_accuracy",
     "mask_entropy",
+    "necessity",
     "node_scores",
     "node_truth_accuracy",
     "rdt_fidelity",
+    "robust_fidelity",
     "similarities",
     "sparsity",
+    "sufficiency",
 ]
