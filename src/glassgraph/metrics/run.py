@@ -168,7 +168,8 @@ def _has_some(local: LocalExplanation, of: Of, instances: Instances, number: int
     if of == "edge":
         return bool(local.edge_id.numel())
     if of == "node":
-        return local.node_id.numel() > staying_nodes(instances, number).unique().numel()
+        staying = set(staying_nodes(instances, number).tolist())
+        return local.node_id.numel() > len(staying)
     return bool(local.node_id.numel())
 
 

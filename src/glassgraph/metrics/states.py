@@ -216,7 +216,8 @@ class StateBatch:
     def _features(
         self, copies: InstanceBatch, states: States, state: Tensor
     ) -> list[Tensor | None]:
-        fields, replaced = copies.fields, []
+        fields = copies.fields
+        replaced: list[Tensor | None] = []
         for x, base, position in zip(
             copies.features, self._baseline(), copies.packed.node_position, strict=True
         ):
