@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCNConv, global_max_pool, global_mean_pool
 
 import glassgraph as gg
@@ -16,8 +16,15 @@ from glassgraph.core import random
 from glassgraph.core.addresses import pair_address
 from glassgraph.errors import TaskError, UnknownMetricError, UnsupportedModelError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.metrics import fidelity, necessity, robust_fidelity, sufficiency
+from glassgraph.metrics import (
+    fidelity,
+    greedy_scores,
+    necessity,
+    robust_fidelity,
+    sufficiency,
+)
 from tests.metrics.scenes import CLASSES, FEATURES, TwoLayers, random_graph, uniform, with_scores
+from tests.metrics.test_fidelity import Links, TwoRelations
 
 KINDS = (1, 3, 5)
 
@@ -368,3 +375,97 @@ def test_batching_changes_nothing(of: Any, removal: Any) -> None:
         alone = fidelity(explained[i : i + 1], model, data, memory_budget=5_000, **asked)
         assert torch.allclose(alone.plus_prob[:, 0], many.plus_prob[:, i], atol=1e-12)
         assert torch.allclose(alone.minus_prob[:, 0], many.minus_prob[:, i], atol=1e-12)
+
+
+# Several types, rows, links
+
+
+def typed() -> HeteroData:
+    generator = torch.Generator().manual_seed(6)
+    data = HeteroData()
+    data["author"].x = torch.randn(5, 2, generator=generator).double()
+    data["paper"].x = torch.randn(3, 3, generator=generator).double()
+    data["author", "writes", "paper"].edge_index = torch.tensor([[0, 1, 2, 4], [0, 0, 1, 0]])
+    data["author", "reads", "paper"].edge_index = torch.tensor([[3, 2, 0], [0, 0, 2]])
+    data["paper"].y = torch.tensor([0, 1, 2])
+    return data
+
+
+@torch.no_grad()
+def test_nodes_of_several_types_are_found_by_their_type() -> None:
+    data, model = typed(), TwoRelations()
+    explained = with_nodes(model, data, [0])
+    local = explained.local(0)
+    assert set(local.node_type or []) == {"author", "paper"}
+    names = zip(local.node_type or [], local.node_id.tolist(), local.node_score, strict=True)
+    best = max((s, n) for t, n, s in names if t == "author")[1]
+    for removal in ("delete", "shut", "zero"):
+        found = fidelity(explained, model, data, of="node", removal=removal, top_k=1)  # type: ignore[arg-type]
+        x = dict(data.x_dict)
+        edges = dict(data.edge_index_dict)
+        if removal == "zero":
+            x["author"] = x["author"] * (torch.arange(5) != best).view(-1, 1)
+        else:
+            edges = {key: ends[:, ends[0] != best] for key, ends in edges.items()}
+        before = model(data.x_dict, data.edge_index_dict)[0].softmax(-1)[local.target]
+        after = model(x, edges)[0].softmax(-1)[local.target]
+        assert float(found.plus_prob) == pytest.approx(float(before - after), abs=1e-10)
+        assert abs(float(found.plus_prob)) > 1e-6
+
+
+@pytest.mark.parametrize("removal", ["shut", "delete"])
+def test_edges_of_several_types_are_drawn_and_searched(removal: Any) -> None:
+    data, model = typed(), TwoRelations()
+    explained = with_scores(model, data, [0, 2], uniform())
+    plain = fidelity(explained, model, data, removal=removal, top_k=2)
+    asked = {"removal": removal, "top_k": 2}
+    found = robust_fidelity(explained, model, data, alpha_plus=1, alpha_minus=0, **asked)
+    assert torch.equal(found[0].values, plain.plus_prob[0])
+    search = greedy_scores(explained, model, data, "fidelity_plus", removal=removal)
+    best = fidelity(search, model, data, removal=removal, top_k=1).plus_prob[0, 0]
+    ones = [
+        with_scores(model, data, [0], lambda local, e=e: torch.arange(5) == e) for e in range(5)
+    ]
+    every = [fidelity(one, model, data, removal=removal, top_k=1).plus_prob for one in ones]
+    assert float(best) == pytest.approx(float(torch.stack(every).max()), abs=1e-12)
+
+
+@torch.no_grad()
+def test_links_keep_their_ends() -> None:
+    data, model = random_graph(), Links()
+    data.edge_label_index = torch.tensor([[0, 3, 7], [9, 2, 1]])
+    task = gg.Task("edge", mode="binary_classification")
+    made = gg.Random(model, task).explain(data, index=[2])
+    explained = replace(
+        made, parts=[replace(part, edge_score=None) for part in made.parts], _where=[], _bounds={}
+    )
+    found = fidelity(explained, model, data, of="node", removal="delete", top_k=99)
+    local = explained.local(0)
+    sign = 1 if local.target == 1 else -1
+
+    def f(nodes: Tensor) -> float:
+        inside = data.edge_index[:, torch.isin(data.edge_index, nodes).all(dim=0)]
+        return float((sign * model(data.x, inside, data.edge_label_index[:, [2]])).sigmoid())
+
+    before = f(torch.arange(data.num_nodes))
+    assert float(found.plus_prob) == pytest.approx(
+        before - f(torch.cat([local.seeds, outside(local)])), abs=1e-10
+    )
+    assert float(found.minus_prob) == pytest.approx(before - f(local.node_id), abs=1e-10)
+
+
+def outside(local: gg.LocalExplanation) -> Tensor:
+    """Nodes beyond the receptive field, which count for degrees alone."""
+    return torch.tensor([n for n in range(13) if n not in local.node_id.tolist()]).long()
+
+
+def test_many_states_share_a_few_passes() -> None:
+    """50 draws at three levels, twice: 300 states of each of 3 graphs."""
+    data, model = graphs(), Pooled()
+    explained = with_scores(model, data, [0, 1, 2], uniform(), task="graph")
+    for removal in ("shut", "delete_isolated"):
+        calls: list[int] = []
+        handle = model.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        robust_fidelity(explained, model, data, removal=removal)  # type: ignore[arg-type]
+        handle.remove()
+        assert len(calls) < 40

@@ -242,7 +242,8 @@ class _Search:
 
         found = batch.ask(States(instance.repeat(objective.num_states), is_present))
         found = Answers(found.value.view(-1, size), found.decision.view(-1, size))
-        return objective.value(found).double().nan_to_num(float("-inf"))
+        value: Tensor = objective.value(found)
+        return value.double().nan_to_num(float("-inf"))
 
 
 def _by_value(instance: Tensor, value: Tensor) -> Tensor:
@@ -253,7 +254,7 @@ def _by_value(instance: Tensor, value: Tensor) -> Tensor:
 
 def _place_within(instance: Tensor) -> Tensor:
     """``[C]`` the how-manieth entry of its instance each is; equal instances lie together."""
-    _, count = torch.unique_consecutive(instance, return_counts=True)
+    count: Tensor = torch.unique_consecutive(instance, return_counts=True)[1]
     start = (count.cumsum(0) - count).repeat_interleave(count)
     return torch.arange(instance.numel(), device=instance.device) - start
 

@@ -61,7 +61,7 @@ def in_place_of(
     """
     scored = ("edge_score", "layer_edge_score", "node_score", "feature_score")
     nothing = dict.fromkeys((*scored, "total", "walk_instance", "walk", "walk_score"))
-    told = {"method": method, "hyper_parameters": {}, "threshold": None}
+    told: dict[str, Any] = {"method": method, "hyper_parameters": {}, "threshold": None}
 
     def replaced(part: Part) -> Part:
         rows = {name: table for name, table in part.tables.items() if name == ROWS}
