@@ -459,6 +459,24 @@ def outside(local: gg.LocalExplanation) -> Tensor:
     return torch.tensor([n for n in range(13) if n not in local.node_id.tolist()]).long()
 
 
+@pytest.mark.parametrize("removal", ["delete", "shut", "zero"])
+def test_a_row_keeps_its_own_node_and_no_other(removal: Any) -> None:
+    """Two rows of one graph: what stays of the one is not what stays of the other."""
+    data, model = [undirected(1, 7, 9)], TwoLayers("gin")
+    task = gg.Task("graph", rows="nodes")
+    made = gg.Random(model, task).explain(data, index=[(0, 2), (0, 5)])
+    explained = replace(
+        made, parts=[replace(part, edge_score=None) for part in made.parts], _where=[], _bounds={}
+    )
+    many = fidelity(explained, model, data, of="node", removal=removal, top_k=[4, 6])
+    for i in range(2):
+        alone = fidelity(
+            explained[i : i + 1], model, data, of="node", removal=removal, top_k=[4, 6]
+        )
+        assert torch.allclose(alone.plus_prob[:, 0], many.plus_prob[:, i], atol=1e-12)
+        assert torch.allclose(alone.minus_prob[1], torch.zeros(1).double(), atol=1e-12)
+
+
 def test_many_states_share_a_few_passes() -> None:
     """50 draws at three levels, twice: 300 states of each of 3 graphs."""
     data, model = graphs(), Pooled()

@@ -209,7 +209,8 @@ class StateBatch:
         if self._shared.of == "edge":
             present = _present(states, state[fields.edge_instance], fields.edge)
         else:
-            nodes = self._nodes_present(states, state[fields.node_instance], fields)
+            nodes = _present(states, state[fields.node_instance], fields.node)
+            nodes |= self._stays(fields, self._owner(copies))
             present = nodes[fields.source] & nodes[fields.destination]
         return copies.output(gates=present.to(copies.dtype))
 
@@ -226,7 +227,7 @@ class StateBatch:
                 continue
             number, node = state[fields.node_instance[position]], fields.node[position]
             if self._shared.of == "node":
-                stays = self._stays(fields)[position]
+                stays = self._stays(fields, self._owner(copies))[position]
                 present = (_present(states, number, node) | stays).view(-1, 1)
             else:
                 item = node.view(-1, 1) * feature_width(self._shared.preparation) + _columns(x)
@@ -270,23 +271,34 @@ class StateBatch:
             yield number, output
 
     def _reduced(self, states: States, number: Tensor, fields: Fields) -> Fields:
+        stays = self._stays(fields, states.instance[number])
         if self._shared.of == "node":
-            present = self._nodes_present(states, number[fields.node_instance], fields)
-            return without_nodes(fields, present)
+            present = _present(states, number[fields.node_instance], fields.node)
+            return without_nodes(fields, present | stays)
         kept = without_edges(fields, _present(states, number[fields.edge_instance], fields.edge))
         if self._shared.removal == "delete":
             return kept
-        return without_nodes(kept, ~newly_isolated(fields, kept) | self._stays(fields))
+        return without_nodes(kept, ~newly_isolated(fields, kept) | stays)
 
-    def _nodes_present(self, states: States, state: Tensor, fields: Fields) -> Tensor:
-        return _present(states, state, fields.node) | self._stays(fields)
+    def _owner(self, copies: InstanceBatch) -> Tensor:
+        """The instance of each copy."""
+        return self.position.repeat(copies.num_instances // self._batch.num_instances)
 
-    def _stays(self, fields: Fields) -> Tensor:
-        """``[n]`` whether a prediction is about a node, so that it cannot be taken away."""
+    def _stays(self, fields: Fields, instance: Tensor) -> Tensor:
+        """``[n]`` whether a prediction is about a node, so that it cannot be taken away.
+
+        Args:
+            fields: of some instances, which may come several times.
+            instance: which instance each is.
+        """
         found = torch.zeros(fields.node.numel(), dtype=torch.bool, device=fields.node.device)
         found[fields.seed.flatten()] = True
         rows = self._shared.instances.rows
-        return found if rows is None else found | torch.isin(fields.node, rows.node)
+        if rows is None:
+            return found
+        span = max(1, self._shared.preparation.graph.num_nodes)
+        own = instance[fields.node_instance] * span + fields.node
+        return found | torch.isin(own, rows.instance * span + rows.node)
 
     def _cut(self) -> list[_Piece]:
         """Fields on which edges can be deleted: together where that is right, else alone."""
