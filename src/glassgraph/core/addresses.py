@@ -14,6 +14,7 @@ from torch import Tensor
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
+from glassgraph.inputs.graph import TypedGraph
 
 
 def edge_address(batch: InstanceBatch, order: Tensor | None = None) -> Tensor:
@@ -26,8 +27,8 @@ def edge_address(batch: InstanceBatch, order: Tensor | None = None) -> Tensor:
         order: ``[e]`` in which order copies are counted; as they are listed if None.
     """
     fields = batch.fields
-    source = _within_graph(batch, fields.node[fields.source])
-    destination = _within_graph(batch, fields.node[fields.destination])
+    source = within_graph(batch.graph, fields.node[fields.source])
+    destination = within_graph(batch.graph, fields.node[fields.destination])
     if order is None:
         rank = parallel_rank(fields.source, fields.destination)
     else:
@@ -44,12 +45,20 @@ def edge_kind(batch: InstanceBatch) -> Tensor:
 
 def node_address(batch: InstanceBatch) -> Tensor:
     """``[n]`` a number for each node, as `edge_address` for edges."""
-    return random.hash64(1, _within_graph(batch, batch.fields.node))
+    return random.hash64(1, within_graph(batch.graph, batch.fields.node))
 
 
-def _within_graph(batch: InstanceBatch, node: Tensor) -> Tensor:
+def pair_address(graph: TypedGraph) -> Tensor:
+    """``[E]`` a number for each of the user's edges that depends on its two nodes alone.
+
+    It is the same for all edges between them, in either direction.
+    """
+    ends = torch.stack([within_graph(graph, end) for end in (graph.source, graph.destination)])
+    return random.hash64(2, ends.min(dim=0).values, ends.max(dim=0).values)
+
+
+def within_graph(graph: TypedGraph, node: Tensor) -> Tensor:
     """Flat nodes as numbers within their own graph, where the user gave several."""
-    graph = batch.graph
     if graph.node_graph is None or graph.is_heterogeneous:
         return node
     return node - graph.by_graph[0].pointer[graph.node_graph[node]]

@@ -11,8 +11,9 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.calling.call import Call
 from glassgraph.calling.protect import protected
 from glassgraph.inputs.task import Task
-from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET, measure, prepare
+from glassgraph.metrics.fidelity import measure
 from glassgraph.metrics.removal import Removal, check_removal
+from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET, prepare
 from glassgraph.metrics.scores import Ranking, read_levels
 from glassgraph.metrics.truth import ground_truth_accuracy
 from glassgraph.results.explanation import Explanations

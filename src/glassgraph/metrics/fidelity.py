@@ -30,7 +30,6 @@ https://arxiv.org/abs/2206.09677).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,28 +38,16 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.black_box.callable_module import as_module
-from glassgraph.black_box.probing import prepare_black_box
-from glassgraph.calling.call import Call, ModelCall
+from glassgraph.calling.call import Call
 from glassgraph.calling.protect import protected
-from glassgraph.core.own_edges import why_no_edges
 from glassgraph.core.prepare import Preparation
-from glassgraph.core.told import FallbackWarning, OnUnseen
-from glassgraph.errors import (
-    ExplanationFileError,
-    NoMessagePassingError,
-    SparseAdjacencyError,
-    TaskError,
-    UnsupportedModelError,
-)
-from glassgraph.inputs.rows import mean_rows
-from glassgraph.inputs.task import Task, decision, explained_probability
-from glassgraph.metrics.removal import Removal, Selection, check_removal, delete, shut
-from glassgraph.metrics.scores import Level, Ranking, rank_edges, read_levels
-from glassgraph.results.again import explained_again
+from glassgraph.inputs.task import Task
+from glassgraph.metrics.measured import Better, Measured
+from glassgraph.metrics.removal import Of, Removal, check_removal
+from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET, Run, prepare
+from glassgraph.metrics.scores import Level, Ranking, read_levels
+from glassgraph.metrics.states import States
 from glassgraph.results.explanation import Explanations
-
-#: Memory that one batch of instances may take, in bytes.
-DEFAULT_MEMORY_BUDGET = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,9 @@ class FidelityResult:
         plus_acc: ``[K, B]`` Fid+ in accuracy, of -1, 0 and 1; NaN for a regression.
         minus_acc: ``[K, B]`` Fid- in accuracy.
         sparsity: ``[K, B]`` the share of edges that was really left out of the selection.
-        num_without_edges: instances without edges, which are left out of all of the above.
+        num_without_edges: instances without edges (nodes, features) to remove, which are left out
+            of all of the above.
+        of: what is removed.
     """
 
     method: str
@@ -91,6 +80,21 @@ class FidelityResult:
     minus_acc: Tensor
     sparsity: Tensor
     num_without_edges: int
+    of: Of = "edge"
+
+    def measured(self) -> list[Measured]:
+        """The four fidelities at each level, with intervals over instances."""
+        ways: list[tuple[str, Tensor, Better]] = [
+            ("fidelity_plus", self.plus_prob, "higher"),
+            ("fidelity_minus", self.minus_prob, "lower"),
+            ("fidelity_plus_acc", self.plus_acc, "higher"),
+            ("fidelity_minus_acc", self.minus_acc, "lower"),
+        ]
+        return [
+            Measured.of(name, self.method, values[k], level=level, better=better)
+            for k, level in enumerate(self.levels)
+            for name, values, better in ways
+        ]
 
     def means(self) -> list[dict[str, object]]:
         """The averages over instances: one row for each level; None where there is none."""
@@ -113,7 +117,8 @@ def fidelity(
     data: Any,
     *,
     task: str | Task | None = None,
-    removal: Removal = "shut",
+    of: Of = "edge",
+    removal: Removal | None = None,
     sparsity: float | Sequence[float] = (0.5, 0.7, 0.9),
     top_k: int | Sequence[int] | None = None,
     ranking: Ranking = "signed",
@@ -130,84 +135,32 @@ def fidelity(
         data: the explained graph(s).
         task: the task; as recorded in the explanations if None. A word ("node") takes mode and
             return type from the record.
-        removal: ``"shut"`` to replace an edge's messages by zero (degrees stay), ``"delete"`` to
-            take the edge out of the graph.
-        sparsity: shares of the receptive field's edges that are *not* selected.
-        top_k: numbers of selected edges, instead of sparsities.
+        of: what is selected and removed: ``"edge"``, ``"node"`` (but for those that the prediction
+            is about) or ``"feature"``, which needs scores of features.
+        removal: of edges and nodes ``"shut"`` (the default) to replace messages by zero (degrees
+            stay), ``"delete"`` to take them out of the graph, of edges ``"delete_isolated"`` to
+            take nodes without edges along; of nodes and features ``"zero"`` (the default of
+            features) or ``"mean"``. See `glassgraph.metrics.removal`.
+        sparsity: shares of the receptive field's edges (nodes, features) that are *not* selected.
+        top_k: numbers of selected ones, instead of sparsities.
         ranking: ``"signed"`` or ``"absolute"`` scores.
         call: how to call the model.
         memory_budget: bytes that one batch may take.
 
     Raises:
-        UnknownMetricError: for an unknown removal or ranking, levels out of range, or explanations
-            without scores.
+        UnknownMetricError: for an unknown removal or ranking, levels out of range, explanations
+            without scores, or without scores of features where these are asked for.
         UnsupportedModelError: if messages are to be shut of a model that is only called, or the
-            model builds its edges itself.
+            model builds its edges itself; if features are replaced that are integers.
         ExplanationFileError: if the explanations are of other data.
         TaskError: if the task has another level than the explanations.
     """
     levels = read_levels(sparsity, top_k)
-    check_removal(removal)
+    removal = check_removal(removal, of)
     module = as_module(model)
     with protected(module):
-        preparation = prepare(explanations, module, data, task, call, removal)
-        return measure(explanations, preparation, levels, removal, ranking, memory_budget)
-
-
-def prepare(
-    explanations: Explanations,
-    model: nn.Module,
-    data: Any,
-    task: str | Task | None,
-    call: Call | None,
-    removal: Removal,
-) -> Preparation:
-    """Ready model and data once, for any number of metrics; call it inside ``protected``.
-
-    Raises:
-        UnsupportedModelError: if messages are to be shut of a model that is only called, or the
-            model builds its edges itself.
-    """
-    model_call, task = ModelCall(model, call), recorded_task(explanations, task)
-    preparation = _open(model, model_call, task, data, removal)
-    reason = why_no_edges(preparation.graph, preparation.wiring)
-    if reason is not None:
-        raise UnsupportedModelError(f"fidelity removes edges: {reason}")
-    return preparation
-
-
-def _open(
-    model: nn.Module, model_call: ModelCall, task: Task, data: Any, removal: Removal
-) -> Preparation:
-    """Look into the model, or only call it where that is all that can be done."""
-    try:
-        # Where edges are deleted, whatever is sent along them goes.
-        on_unseen: OnUnseen = "warn" if removal == "shut" else "ignore"
-        return Preparation.read(model, model_call, task, data, on_unseen=on_unseen)
-    except (NoMessagePassingError, SparseAdjacencyError) as error:
-        if removal == "shut":
-            raise UnsupportedModelError(
-                "removal='shut' replaces messages inside of the model, where this one cannot be "
-                f"looked into ({error}); use removal='delete', which only calls it"
-            ) from error
-    return prepare_black_box(model_call, task, data, "auto", None)
-
-
-def recorded_task(explanations: Explanations, task: str | Task | None) -> Task:
-    """The task of explanations, with what the user says about it.
-
-    Raises:
-        TaskError: if the level is another.
-    """
-    if not isinstance(task, Task):
-        record = dict(explanations.provenance.get("task", {}))
-        record.pop("level", None)
-        task = Task.of(explanations.level if task is None else task, **record)
-    if task.level != explanations.level:
-        raise TaskError(
-            f"the explanations are of {explanations.level} predictions; got a {task.level} task"
-        )
-    return task
+        preparation = prepare(explanations, module, data, task, call, removal, of)
+        return measure(explanations, preparation, levels, removal, ranking, memory_budget, of)
 
 
 def measure(
@@ -217,66 +170,40 @@ def measure(
     removal: Removal,
     ranking: Ranking,
     memory_budget: int,
+    of: Of = "edge",
 ) -> FidelityResult:
     """`fidelity` on what is prepared; call it inside ``protected``."""
-    graph = preparation.graph
-    check_same_data(explanations, graph.num_nodes, graph.num_edges)
-    every = [explanations.local(i) for i in range(len(explanations))]
-    with_edges = torch.tensor([bool(local.edge_id.numel()) for local in every], dtype=torch.bool)
-    locals_ = [local for local in every if local.edge_id.numel()]
-    instances, targets = explained_again(explanations, preparation)
-    chosen = with_edges.nonzero().view(-1).to(graph.device)
-    instances, targets = instances.take(chosen), targets.take(chosen)
-    selection = Selection.of(rank_edges(locals_, graph, ranking), levels)
-    num_states = 2 * len(levels)
-    drop = torch.zeros(num_states, len(locals_), dtype=torch.float64)
-    lost = torch.full((num_states, len(locals_)), float("nan"), dtype=torch.float64)
-    with warnings.catch_warnings(), torch.no_grad():
-        # Explaining has told of instances that cannot be cut out; the numbers are right anyhow.
-        warnings.simplefilter("ignore", FallbackWarning)
-        batches = preparation.batches(instances, targets.chosen, memory_budget)
-        for position, batch in batches if locals_ else ():
-            if removal == "shut":
-                outputs = shut(batch, position, selection)
-            else:
-                outputs = delete(preparation, instances, batch, position, selection, memory_budget)
-            asked, at = targets.take(position), position.cpu()
-            before = explained_probability(batch.task, batch.reference, asked)
-            after = [explained_probability(batch.task, output, asked) for output in outputs]
-            drop[:, at] = torch.stack([before - value for value in after]).double().cpu()
-            if batch.task.is_classification:
-                right, *still = [
-                    mean_rows(asked.rows, decision(batch.task, output, asked).double())
-                    for output in (batch.reference, *outputs)
-                ]
-                lost[:, at] = torch.stack([right - value for value in still]).double().cpu()
-    half, count = len(levels), selection.ranked.count.cpu()
+    run = Run.of_explanations(explanations, preparation, of, removal, memory_budget)
+    ranked = run.ranked(ranking)
+    kept, half = ranked.num_kept(levels), len(levels)
+
+    def is_present(state: Tensor, instance: Tensor, item: Tensor) -> Tensor:
+        selected = ranked.find(instance, item) < kept[state % half, instance]
+        return selected == (state >= half)  # first all of "without S", then all of "S alone"
+
+    drop = torch.full((2 * half, len(run)), float("nan"), dtype=torch.float64)
+    lost = drop.clone()
+    for batch in run.batches():
+        after = batch.ask(States.of_each(batch.position, 2 * half, is_present))
+        at = batch.position.cpu()
+        drop[:, at] = (batch.before.value - after.value.view(2 * half, -1)).double().cpu()
+        lost[:, at] = (batch.before.decision - after.decision.view(2 * half, -1)).cpu()
+    count = ranked.count.cpu().double()
     return FidelityResult(
         method=explanations.method,
         removal=removal,
         levels=tuple(str(level) for level in levels),
-        index=instances.index.cpu(),
+        index=run.instances.index.cpu(),
         plus_prob=drop[:half],
         minus_prob=drop[half:],
         plus_acc=lost[:half],
         minus_acc=lost[half:],
-        sparsity=1 - selection.num_kept.cpu().double() / count,
-        num_without_edges=len(every) - len(locals_),
+        sparsity=1 - kept.cpu().double() / count,
+        num_without_edges=len(explanations) - len(run),
+        of=of,
     )
 
 
-def check_same_data(explanations: Explanations, num_nodes: int, num_edges: int) -> None:
-    """Refuse data of other sizes than those that were explained."""
-    graph = explanations.provenance.get("graph", {})
-    for name, got in (("num_nodes", num_nodes), ("num_edges", num_edges)):
-        if graph.get(name, got) != got:
-            raise ExplanationFileError(
-                f"the explanations are of data with {graph[name]} {name[4:]}, these have {got}; "
-                "give the data that were explained"
-            )
-
-
 def _mean(value: Tensor) -> float | None:
-    if value.numel() == 0 or bool(value.isnan().any()):
-        return None
-    return float(value.mean())
+    known = value[~value.isnan()]  # a graph that lost its last node has no number
+    return float(known.mean()) if known.numel() else None

@@ -43,11 +43,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import UnknownMetricError
 from glassgraph.inputs.task import Task, stays
-from glassgraph.metrics.fidelity import (
-    DEFAULT_MEMORY_BUDGET,
-    check_same_data,
-    recorded_task,
-)
+from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET, check_same_data, recorded_task
 from glassgraph.metrics.scores import node_scores
 from glassgraph.results.again import explained_again
 from glassgraph.results.explanation import Explanations

@@ -1,4 +1,4 @@
-"""What "without these edges" means, and the model's answer to it.
+"""What "without these edges, nodes or features" means.
 
 For an explanation's best edges ``S`` of a graph ``G`` two states are asked for: ``G without S`` and
 ``S alone`` (every node stays in both, and so do self-loops that a layer adds by itself).
@@ -9,164 +9,70 @@ For an explanation's best edges ``S`` of a graph ``G`` two states are asked for:
 * ``"delete"``: the edge is taken out of the user's graph and the model runs on what is left.
   Degrees, softmaxes and means change with it. It is what a user gets who removes the edge. An edge
   that is itself explained (one row per edge) stays: without it there is no prediction.
+* ``"delete_isolated"``: as ``"delete"``, and a node goes with the last of its edges (a loop is an
+  edge). Nodes that had no edge to begin with stay. It is what graph-level benchmarks do (Kosan et
+  al., "GNNX-BENCH", ICLR 2024), since a pooling would count what nothing is known of.
 
-On a layer that normalizes by degree the two differ, and neither is wrong; a number without the name
-of its removal says little.
+On a layer that normalizes by degree they differ, and none is wrong; a number without the name of
+its removal says little.
 
-``shut`` costs one forward pass for each state over a batch of receptive fields. ``delete`` cuts one
-hop more than the receptive field, so that the degrees at its rim are the graph's own, and runs on
-the reduced fields side by side; where the uncut prediction does not come out there (global
-operations), the instance runs on the full graph, alone.
+A missing *node* sends and receives nothing (``"shut"``: the messages along all of its edges are
+replaced, while its own state stays and is pooled), is not in the graph (``"delete"``), or has other
+features (``"zero"``, ``"mean"``). Nodes that a prediction is about always stay. A missing *feature*
+is 0 (``"zero"``), or the mean of this feature over all nodes of the data, of the same type
+(``"mean"``).
+
+A graph that loses its last node has no prediction: such states have no number (NaN).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from glassgraph.calling.call import refuse_chance
-from glassgraph.calling.out_of_memory import let_through
-from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.context import rows_agree
-from glassgraph.core.output_rows import output_rows, select_rows
-from glassgraph.core.prepare import Preparation
 from glassgraph.errors import UnknownMetricError
-from glassgraph.inputs.instances import Instances
-from glassgraph.inputs.pack import CannotPack, everything, pack
-from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.metrics.scores import Level, RankedEdges
+from glassgraph.inputs.receptive import Fields
 
-#: What removing an edge means; see the module's docstring.
-Removal = Literal["shut", "delete"]
+#: What removing means; see the module's docstring.
+Removal = Literal["shut", "delete", "delete_isolated", "zero", "mean"]
+#: What is removed.
+Of = Literal["edge", "node", "feature"]
 
-
-@dataclass(frozen=True)
-class Selection:
-    """The best edges of B instances at K levels.
-
-    Attributes:
-        ranked: the edges by rank.
-        num_kept: ``[K, B]`` how many are selected.
-    """
-
-    ranked: RankedEdges
-    num_kept: Tensor
-
-    @staticmethod
-    def of(ranked: RankedEdges, levels: Sequence[Level]) -> Selection:
-        """Select at each level."""
-        return Selection(ranked, torch.stack([level.num_kept(ranked.count) for level in levels]))
-
-    def states(self, position: Tensor, fields: Fields) -> list[Tensor]:
-        """Which of a batch's edges are there, ``[e]`` bool: all K of "without S", then "S alone".
-
-        Args:
-            position: ``[b]`` which instance each of the batch is.
-            fields: the batch's edges.
-        """
-        instance = position[fields.edge_instance]
-        rank = self.ranked.find(instance, fields.edge)
-        chosen = [rank < kept[instance] for kept in self.num_kept]
-        return [~selected for selected in chosen] + chosen
+#: Which meanings there are of removing something; the first is the default.
+MEANINGS: dict[str, tuple[Removal, ...]] = {
+    "edge": ("shut", "delete", "delete_isolated"),
+    "node": ("shut", "delete", "zero", "mean"),
+    "feature": ("zero", "mean"),
+}
+#: Those that change the graph.
+DELETIONS = ("delete", "delete_isolated")
 
 
-def check_removal(removal: str) -> None:
-    """Refuse an unknown kind of removal.
+def check_removal(removal: str | None, of: str = "edge") -> Removal:
+    """The meaning of removal, the default where none is given.
 
     Raises:
-        UnknownMetricError: if it is neither of the two.
+        UnknownMetricError: if it is unknown, or not one of what is removed.
     """
-    if removal not in get_args(Removal):
-        raise UnknownMetricError(f"removal must be 'shut' or 'delete'; got {removal!r}")
+    if of not in get_args(Of):
+        raise UnknownMetricError(f"of must be 'edge', 'node' or 'feature'; got {of!r}")
+    meanings = MEANINGS[of]
+    if removal is None:
+        return meanings[0]
+    for meaning in meanings:
+        if meaning == removal:
+            return meaning
+    *others, last = (repr(each) for each in (*meanings[2:], *meanings[:2]))
+    raise UnknownMetricError(
+        f"removal must be {', '.join(others)} or {last}; got {removal!r} (of={of!r})"
+    )
 
 
-def shut(batch: InstanceBatch, position: Tensor, selection: Selection) -> Tensor:
-    """Outputs ``[2K, b, C]`` of a batch with messages shut, in the order of `Selection.states`."""
-    states = selection.states(position, batch.fields)
-    return torch.stack([batch.output(gates=present.to(batch.dtype)) for present in states])
-
-
-def delete(
-    preparation: Preparation,
-    instances: Instances,
-    batch: InstanceBatch,
-    position: Tensor,
-    selection: Selection,
-    budget: int,
-) -> Tensor:
-    """Outputs ``[2K, R, C]`` of the model on graphs without the missing edges.
-
-    Args:
-        preparation: model and graph.
-        instances: all instances.
-        batch: some of them.
-        position: ``[b]`` which ones.
-        selection: the edges.
-        budget: bytes that the reduced graphs may take at once.
-
-    Raises:
-        UnknownMetricError: if the graph cannot be rebuilt without an edge.
-    """
-    found = batch.reference.new_empty(2 * selection.num_kept.size(0), *batch.reference.shape)
-    done = torch.zeros(position.numel(), dtype=torch.bool, device=position.device)
-    if not batch.is_whole:
-        for rows, fields in _surroundings(preparation, instances, position, budget):
-            chosen = instances.take(position[rows])
-            if not _is_reproduced(preparation, fields, chosen, batch.reference_of(rows)):
-                continue
-            at = batch.targets.rows_of(rows)
-            for state, present in enumerate(selection.states(position[rows], fields)):
-                found[state, at] = _run(preparation, _keep(fields, present), chosen)
-            done[rows] = True
-    for row in (~done).nonzero().view(-1):
-        rows = row.view(1)
-        chosen = instances.take(position[rows])
-        fields = _full(preparation, chosen)
-        if not _is_reproduced(preparation, fields, chosen, batch.reference_of(rows)):
-            raise UnknownMetricError(
-                "removal='delete' cannot rebuild the graph for this model (it reads something that "
-                "does not follow edge_index); use removal='shut'"
-            )
-        at = batch.targets.rows_of(rows)
-        for state, present in enumerate(selection.states(position[rows], fields)):
-            found[state, at] = _run(preparation, _keep(fields, present), chosen)
-    return found
-
-
-def _surroundings(
-    preparation: Preparation, instances: Instances, position: Tensor, budget: int
-) -> Iterator[tuple[Tensor, Fields]]:
-    """Receptive fields with one hop more, in pieces within the budget; rows number the position."""
-    graph, wiring = preparation.graph, preparation.wiring
-    pieces = [torch.arange(position.numel(), device=position.device)]
-    while pieces:
-        rows = pieces.pop()
-        chosen = instances.take(position[rows])
-        if preparation.task.level == "graph":
-            fields = whole_graphs(graph, chosen.graph)
-        else:
-            hops = wiring.num_hops + 1
-            fields = receptive_fields(graph, chosen.seeds, hops, wiring.needs_both_directions)
-        num_bytes = 8 * (fields.edge.numel() + fields.node.numel()) * (wiring.width + 8)
-        if num_bytes > budget and rows.numel() > 1:
-            half = rows.numel() // 2
-            pieces += [rows[half:], rows[:half]]
-        else:
-            yield rows, fields
-
-
-def _full(preparation: Preparation, chosen: Instances) -> Fields:
-    if preparation.task.level == "graph":
-        return whole_graphs(preparation.graph, chosen.graph)
-    return everything(preparation.graph, chosen.seeds)
-
-
-def _keep(fields: Fields, present: Tensor) -> Fields:
-    """The same nodes with some of the edges."""
+def without_edges(fields: Fields, present: Tensor) -> Fields:
+    """The same nodes with some of the edges, ``present [e]`` bool."""
     return replace(
         fields,
         edge_instance=fields.edge_instance[present],
@@ -176,24 +82,28 @@ def _keep(fields: Fields, present: Tensor) -> Fields:
     )
 
 
-def _run(preparation: Preparation, fields: Fields, chosen: Instances) -> Tensor:
-    """The model's plain output ``[R, C]`` on fields as they are."""
-    graph, task = preparation.graph, preparation.task
-    packed = pack(graph, fields, preparation.model_call, task, chosen.index)
-    result = preparation.model_call(packed.data)
-    rows = output_rows(graph, fields, packed, task, chosen.rows)
-    return select_rows(task, result, rows, fields.num_instances)
+def without_nodes(fields: Fields, present: Tensor) -> Fields:
+    """Some of the nodes, ``present [n]`` bool, with the edges between them; seeds have to stay."""
+    fields = without_edges(fields, present[fields.source] & present[fields.destination])
+    place = present.cumsum(0) - 1
+    return replace(
+        fields,
+        node_instance=fields.node_instance[present],
+        node=fields.node[present],
+        distance=fields.distance[present],
+        source=place[fields.source],
+        destination=place[fields.destination],
+        seed=place[fields.seed],
+    )
 
 
-def _is_reproduced(
-    preparation: Preparation, fields: Fields, chosen: Instances, reference: Tensor
-) -> bool:
-    """Whether fields with all their edges give the predictions of the user's own graph."""
-    try:
-        output = _run(preparation, fields, chosen)
-    except (CannotPack, RuntimeError, IndexError, ValueError) as error:
-        let_through(error)
-        # The cut graph is ours: what fails there may still run on the full graph.
-        refuse_chance(lambda: _run(preparation, fields, chosen), error)
-        return False
-    return bool(rows_agree(output, reference, preparation.model_call).all())
+def newly_isolated(before: Fields, after: Fields) -> Tensor:
+    """``[n]`` which nodes had edges before and have none after."""
+
+    def has_edges(fields: Fields) -> Tensor:
+        found = torch.zeros(before.node.numel(), dtype=torch.bool, device=before.node.device)
+        found[fields.source] = True
+        found[fields.destination] = True
+        return found
+
+    return has_edges(before) & ~has_edges(after)

@@ -10,9 +10,6 @@ scores something else is read as follows:
 
 Where truth is about nodes (`node_scores`), it is the other way round: a node counts as its score,
 the sum of its features, or the sum of the absolute scores of the edges that begin or end at it.
-
-Edges are ranked within their instance's receptive field, the highest score first. Ties go to the
-edge that the user's ``edge_index`` lists first, so the same scores always select the same edges.
 """
 
 from __future__ import annotations
@@ -25,15 +22,10 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from glassgraph.errors import ExplanationFileError, UnknownMetricError
-from glassgraph.inputs.graph import TypedGraph
+from glassgraph.errors import UnknownMetricError
 from glassgraph.results.aggregates.edge_scores import Ranking as Ranking
 from glassgraph.results.aggregates.edge_scores import one_per_edge
 from glassgraph.results.records import LocalExplanation
-from glassgraph.results.type_names import edge_type_words
-
-#: Rank of an edge that an explanation says nothing about: never selected.
-UNRANKED = torch.iinfo(torch.int64).max
 
 
 def edge_scores(local: LocalExplanation, ranking: Ranking = "signed") -> Tensor:
@@ -111,89 +103,6 @@ def _one_per_edge(local: LocalExplanation) -> Tensor:
     if score is None:
         raise UnknownMetricError(f"instance {local.index} has no scores to measure")
     return score
-
-
-@dataclass(frozen=True)
-class RankedEdges:
-    """The edges of B explanations, ranked.
-
-    Attributes:
-        count: ``[B]`` number of edges in each receptive field.
-        key: ``[e]`` ascending ``instance * E + edge`` with the edge's flat number.
-        rank: ``[e]`` place of the edge in its instance, 0 for the highest score.
-        num_edges: number E of the user's edges.
-    """
-
-    count: Tensor
-    key: Tensor
-    rank: Tensor
-    num_edges: int
-
-    def find(self, instance: Tensor, edge: Tensor) -> Tensor:
-        """The ranks of edges of instances; `UNRANKED` where the explanation lacks the edge."""
-        if self.key.numel() == 0:
-            return torch.full_like(edge, UNRANKED)
-        wanted = instance * self.num_edges + edge
-        position = torch.searchsorted(self.key, wanted).clamp_max(self.key.numel() - 1)
-        return torch.where(self.key[position] == wanted, self.rank[position], UNRANKED)
-
-
-def rank_edges(
-    explanations: Sequence[LocalExplanation], graph: TypedGraph, ranking: Ranking
-) -> RankedEdges:
-    """Rank the edges of every explanation.
-
-    Raises:
-        UnknownMetricError: see `edge_scores`.
-        ExplanationFileError: if the edges are not those of the graph.
-    """
-    keys, ranks, counts = [], [], []
-    num_edges = max(graph.num_edges, 1)
-    for instance, local in enumerate(explanations):
-        edge = _flat_edges(local, graph)
-        if edge.numel() and (int(edge.min()) < 0 or int(edge.max()) >= graph.num_edges):
-            raise ExplanationFileError(
-                f"instance {local.index} explains edge {int(edge.max())}, but the data have "
-                f"{graph.num_edges} edges; give the data that were explained"
-            )
-        order = torch.argsort(edge)
-        score = edge_scores(local, ranking)[order]
-        rank = torch.empty_like(order)
-        rank[torch.argsort(-score, stable=True)] = torch.arange(order.numel())
-        keys.append(instance * num_edges + edge[order])
-        ranks.append(rank)
-        counts.append(order.numel())
-    empty = torch.empty(0, dtype=torch.long)
-    return RankedEdges(
-        count=torch.tensor(counts, dtype=torch.long, device=graph.device),
-        key=torch.cat([empty, *keys]).to(graph.device),
-        rank=torch.cat([empty, *ranks]).to(graph.device),
-        num_edges=num_edges,
-    )
-
-
-def _flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
-    """The flat numbers of an explanation's edges in the whole input."""
-    if local.edge_type is not None:
-        words = edge_type_words(graph.edge_types)
-        offset = dict(zip(words, graph.edge_offset, strict=False))
-        missing = set(local.edge_type) - set(offset)
-        if missing:
-            raise ExplanationFileError(
-                f"instance {local.index} has edges of type {sorted(missing)[0]!r}, which the data "
-                "lack; give the data that were explained"
-            )
-        if graph.is_split:
-            earlier = [starts[local.graph] for starts in graph.typed_starts[1]]
-            offset = {
-                name: start + before
-                for (name, start), before in zip(offset.items(), earlier, strict=True)
-            }
-        starts = torch.tensor([offset[name] for name in local.edge_type], dtype=torch.long)
-        return local.edge_id + starts
-    if not graph.is_split:
-        return local.edge_id
-    return local.edge_id + int(graph.by_graph[1].pointer[local.graph])
 
 
 @dataclass(frozen=True)
