@@ -5,9 +5,10 @@
 few edges an explanation needs, and `mask_entropy` how far it is spread over nodes and features;
 `ground_truth_accuracy` holds scores against planted edges; `evaluate` puts what is about edges into
 one flat row for each method. `node_truth_accuracy` holds scores against true nodes. `compare` and
-`compare_all` hold explanations against each other.
+`compare_all` hold explanations against each other, `agreement` several beside chance.
 """
 
+from glassgraph.metrics.agreement import agreement
 from glassgraph.metrics.compare import MEASURES, Comparison, compare
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
@@ -31,6 +32,7 @@ __all__ = [
     "Removal",
     "Similarity",
     "SparsityResult",
+    "agreement",
     "compare",
     "compare_all",
     "edge_scores",
