@@ -18,7 +18,9 @@ from glassgraph.metrics.removal import Removal
 from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
 from glassgraph.metrics.similarity import Similarity, compare_all, similarities
 from glassgraph.metrics.sparsity import MaskEntropyResult, SparsityResult, mask_entropy, sparsity
+from glassgraph.metrics.spread import spread
 from glassgraph.metrics.truth import GroundTruthResult, ground_truth_accuracy
+from glassgraph.metrics.truth_metrics import gea, truth_metrics
 
 __all__ = [
     "MEASURES",
@@ -38,6 +40,7 @@ __all__ = [
     "edge_scores",
     "evaluate",
     "fidelity",
+    "gea",
     "ground_truth_accuracy",
     "mask_entropy",
     "node_scores",
@@ -45,4 +48,6 @@ __all__ = [
     "rdt_fidelity",
     "similarities",
     "sparsity",
+    "spread",
+    "truth_metrics",
 ]
