@@ -9,8 +9,15 @@ one flat row for each method. `node_truth_accuracy` holds scores against true no
 """
 
 from glassgraph.metrics.agreement import agreement
+from glassgraph.metrics.characterization import (
+    characterization,
+    characterization_score,
+    fidelity_curve_auc,
+    groundtruth_metrics,
+)
 from glassgraph.metrics.compare import MEASURES, Comparison, compare
 from glassgraph.metrics.evaluate import evaluate
+from glassgraph.metrics.faithfulness import gef, soft_fidelity, unfaithfulness
 from glassgraph.metrics.fidelity import FidelityResult, fidelity
 from glassgraph.metrics.node_truth import NodeTruthResult, node_truth_accuracy
 from glassgraph.metrics.rdt import RDTFidelityResult, rdt_fidelity
@@ -35,19 +42,26 @@ __all__ = [
     "Similarity",
     "SparsityResult",
     "agreement",
+    "characterization",
+    "characterization_score",
     "compare",
     "compare_all",
     "edge_scores",
     "evaluate",
     "fidelity",
+    "fidelity_curve_auc",
     "gea",
+    "gef",
     "ground_truth_accuracy",
+    "groundtruth_metrics",
     "mask_entropy",
     "node_scores",
     "node_truth_accuracy",
     "rdt_fidelity",
     "similarities",
+    "soft_fidelity",
     "sparsity",
     "spread",
     "truth_metrics",
+    "unfaithfulness",
 ]

@@ -150,7 +150,7 @@ def rank_edges(
     keys, ranks, counts = [], [], []
     num_edges = max(graph.num_edges, 1)
     for instance, local in enumerate(explanations):
-        edge = _flat_edges(local, graph)
+        edge = flat_edges(local, graph)
         if edge.numel() and (int(edge.min()) < 0 or int(edge.max()) >= graph.num_edges):
             raise ExplanationFileError(
                 f"instance {local.index} explains edge {int(edge.max())}, but the data have "
@@ -172,7 +172,7 @@ def rank_edges(
     )
 
 
-def _flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
+def flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
     """The flat numbers of an explanation's edges in the whole input."""
     if local.edge_type is not None:
         words = edge_type_words(graph.edge_types)
