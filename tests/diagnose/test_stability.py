@@ -15,6 +15,7 @@ from glassgraph.diagnose.perturbed import added_edges
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.metrics import agreement
 from tests.diagnose.scenes import Chosen, Net, Votes, random_data, star
+from tests.metrics.scenes import Sum
 
 BOTH = ("edges", "noise")
 
@@ -225,3 +226,41 @@ def test_noise_needs_features_that_are_numbers() -> None:
     explainer = gg.Random(Embedded().eval(), "node", progress=False)
     with pytest.raises(UnsupportedModelError, match="floating numbers"):
         gg.stability(explainer, data, [0], under="noise")
+
+
+@pytest.mark.parametrize("under", ["edges", "noise", "seeds"])
+def test_nothing_to_explain_and_nothing_to_add(under: Any) -> None:
+    explainer = gg.Random(Net(), "node", progress=False)
+    found = gg.stability(explainer, random_data(), [], under=under)
+    assert all(each.estimate.n == 0 for each in found)
+    ends = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    complete = Data(x=torch.rand(4, 5).double(), edge_index=ends[ends[:, 0] != ends[:, 1]].t())
+    edges = gg.stability(explainer, complete, [0], under="edges", edges=1)
+    assert [each.estimate.n for each in edges] == [0, 0, 0, 1]  # and none was rejected
+    assert edges[-1].estimate.value == 0
+
+
+@pytest.mark.parametrize("under", BOTH)
+@pytest.mark.parametrize("target", ["label", (0, 1)])
+def test_the_class_that_was_asked_for_is_explained_again(under: Any, target: Any) -> None:
+    explainer = gg.Saliency(Net(), progress=False)
+    settings: dict[str, Any] = {"under": under, "edges": 1, "draws": 1}
+    found = gg.stability(explainer, random_data(), [0, 3], target, **settings)
+    assert found[1].estimate.value > 0.8
+
+
+def test_a_function_is_explained_again_too() -> None:
+    net = Net()
+    explainer = gg.CausalScreening(lambda x, edge_index: net(x, edge_index), progress=False)
+    found = gg.stability(explainer, random_data(), [0], under="noise", draws=1, radius=1e-6)
+    assert found[1].estimate.value == pytest.approx(1)
+
+
+def test_a_regression_stays_within_a_share_of_its_value() -> None:
+    ends = torch.tensor([[1, 2, 3, 4, 0], [0, 0, 0, 1, 2]])
+    data = Data(x=torch.tensor([[1.0], [2], [3], [4], [5]]), edge_index=ends)
+    explainer = gg.Occlusion(Sum(), gg.Task("node", mode="regression"), progress=False)
+    near = gg.stability(explainer, data, [0], under="noise", radius=0.01, delta=0.5, draws=1)
+    assert (near[0].estimate.n, near[3].estimate.value) == (1, 0)
+    far = gg.stability(explainer, data, [0], under="noise", radius=0.5, delta=1e-9, draws=1)
+    assert (far[0].estimate.n, far[3].estimate.value) == (0, 20)

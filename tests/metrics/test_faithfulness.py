@@ -23,7 +23,7 @@ from glassgraph.metrics import (
 )
 from glassgraph.metrics.masked import Masks, masked_answers
 from glassgraph.results.aggregates.aggregate import Bootstrap
-from tests.diagnose.scenes import Votes, star
+from tests.diagnose.scenes import Net, Votes, random_data, star
 from tests.metrics.scenes import Sum, TwoLayers, random_graph, uniform, with_scores
 
 
@@ -177,3 +177,14 @@ def test_one_edge_and_constant_scores() -> None:
     assert found.estimate.value == pytest.approx(0)
     assert math.isnan(found.estimate.low)
     assert unfaithfulness(run, Votes(), data)[0].estimate.value == pytest.approx(0)
+
+
+@pytest.mark.parametrize("level", ["graph", "edge"])
+def test_tasks_of_graphs_and_links_and_of_nothing(level: str) -> None:
+    data, model = random_data(level), Net(level)
+    run = gg.Saliency(model, level, progress=False).explain(data)
+    for metric in (gef, unfaithfulness, soft_fidelity):
+        for found in metric(run, model, data):
+            assert found.estimate.n == 3
+            assert 0 <= found.estimate.value <= 1
+        assert metric(run[:0], model, data)[0].estimate.n == 0

@@ -231,9 +231,9 @@ class _Entries:
             segment=torch.cat([torch.empty(0, dtype=torch.long), *segments]),
             value=torch.cat([nothing, *values], dim=1),
             has=torch.cat([nothing.bool(), *present], dim=1),
-            there=torch.tensor([[each is not None for each in run] for run in runs]).view(
-                len(runs), count
-            ),
+            there=torch.tensor(
+                [[each is not None for each in run] for run in runs], dtype=torch.bool
+            ).view(len(runs), count),
         )
 
     def dealt(self, generator: torch.Generator) -> Tensor:

@@ -202,7 +202,7 @@ def soft_fidelity(
     changed = torch.tensor(
         [[_is_changed(each, state) for each in answers] for state in range(len(states))],
         dtype=torch.float64,
-    ).view(-1, 2, len(answers))
+    ).view(1 + CHANCE_DRAWS, 2, len(answers))
     names: tuple[tuple[str, Better], ...] = (("plus", "higher"), ("minus", "lower"))
     return [
         _beside_chance(f"fidelity_{name}_acc", explanations, changed[:, row], "soft", better)
