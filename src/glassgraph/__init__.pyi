@@ -9,6 +9,7 @@ from . import testing as testing
 from ._version import __version__ as __version__
 from .core.adjacency import AdjacencyTap as AdjacencyTap
 from .core.sites import MessageTap as MessageTap
+from .diagnose.stability import stability as stability
 from .explainers.amortized import AmortizedExplainer as AmortizedExplainer
 from .explainers.base import Explainer as Explainer
 from .explainers.black_box import BlackBoxExplainer as BlackBoxExplainer

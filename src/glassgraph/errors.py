@@ -89,6 +89,10 @@ class UnknownMetricError(GlassgraphError, ValueError):
     """A metric was asked for that does not exist or does not apply here."""
 
 
+class NoTruthError(UnknownMetricError):
+    """A metric needs ground truth, and the data hold none about what was explained."""
+
+
 class MetricError(GlassgraphError, ValueError):
     """A user's metric failed, or returned something else than one number."""
 

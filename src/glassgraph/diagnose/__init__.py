@@ -8,6 +8,7 @@ an explanation testable, with hard decisions: a message is retained, or it is sh
 * `hindsight`: would the method explain the opposite answer just as happily?
 * `gradient_signs`: does an edge gradient keep its sign on the way to a shut message?
 * `seed_agreement` and `fleiss_kappa`: does another seed tell another story?
+* `stability`: does the explanation stay under added edges, noise, seeds, other models?
 
 ``docs/diagnostics.md`` says how to read them.
 """
@@ -19,6 +20,7 @@ from glassgraph.diagnose.gradient_signs import GradientPath, GradientSigns, grad
 from glassgraph.diagnose.hindsight import HindsightResult, hindsight
 from glassgraph.diagnose.layer_knockout import layer_knockout
 from glassgraph.diagnose.metric import Metric
+from glassgraph.diagnose.stability import stability
 
 __all__ = [
     "GradientPath",
@@ -33,4 +35,5 @@ __all__ = [
     "hindsight",
     "layer_knockout",
     "seed_agreement",
+    "stability",
 ]

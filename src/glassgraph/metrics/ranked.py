@@ -85,7 +85,7 @@ def rank_edges(
     """
     pieces = []
     for local in explanations:
-        edge = _flat_edges(local, graph)
+        edge = flat_edges(local, graph)
         if edge.numel() and (int(edge.min()) < 0 or int(edge.max()) >= graph.num_edges):
             raise ExplanationFileError(
                 f"instance {local.index} explains edge {int(edge.max())}, but the data have "
@@ -208,7 +208,7 @@ def _joined(
     )
 
 
-def _flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
+def flat_edges(local: LocalExplanation, graph: TypedGraph) -> Tensor:
     """The flat numbers of an explanation's edges in the whole input."""
     return _flat(local, local.edge_id, local.edge_type, graph, is_node=False)
 

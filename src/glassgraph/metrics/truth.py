@@ -93,7 +93,7 @@ def ground_truth_accuracy(
         instance_auc[i] = float(roc_auc_score(truth.numpy(), score.numpy()))
         aucs.append(float(instance_auc[i]))
         precisions.append(float(average_precision_score(truth.numpy(), score.numpy())))
-        hits.append(_precision_and_recall(score, truth, k))
+        hits.append(precision_and_recall(score, truth, k))
         scores.append(score)
         truths.append(truth)
     pooled: tuple[float | None, float | None] = (None, None)
@@ -118,7 +118,7 @@ def ground_truth_accuracy(
     )
 
 
-def _precision_and_recall(score: Tensor, truth: Tensor, k: int | None) -> tuple[float, float]:
+def precision_and_recall(score: Tensor, truth: Tensor, k: int | None) -> tuple[float, float]:
     """Expected values where ties at rank k are broken at random."""
     num_true = int(truth.sum())
     size = min(num_true if k is None else k, score.numel())
