@@ -32,9 +32,10 @@ from torch import Tensor, nn
 from glassgraph.calling.call import Call
 from glassgraph.errors import UnknownMetricError
 from glassgraph.inputs.task import Task
-from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET, fidelity
+from glassgraph.metrics.fidelity import fidelity
 from glassgraph.metrics.measured import Estimate, Measured
 from glassgraph.metrics.removal import Removal
+from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET
 from glassgraph.metrics.scores import Ranking
 from glassgraph.results.aggregates.aggregate import Bootstrap
 from glassgraph.results.explanation import Explanations

@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from glassgraph.calling.call import Call
 from glassgraph.errors import UnknownMetricError
 from glassgraph.inputs.task import Task, decision, probabilities
-from glassgraph.metrics.fidelity import DEFAULT_MEMORY_BUDGET
 from glassgraph.metrics.masked import Answers, Masks, masked_answers
 from glassgraph.metrics.measured import Better, Measured
+from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET
 from glassgraph.metrics.scores import Level, Ranking, edge_scores, node_scores
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.records import LocalExplanation

@@ -23,8 +23,8 @@ from glassgraph.core.told import FallbackWarning
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.task import Targets, Task
-from glassgraph.metrics.fidelity import check_same_data, prepare
 from glassgraph.metrics.ranked import flat_edges
+from glassgraph.metrics.run import check_same_data, prepare
 from glassgraph.results.again import explained_again
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.records import LocalExplanation
