@@ -21,12 +21,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.black_box.variants import on_a_part
-from glassgraph.calling.call import refuse_chance
-from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.context import rows_agree
-from glassgraph.core.copies import repeat_instances, rows_at_once
-from glassgraph.core.output_rows import output_rows, select_rows
+from glassgraph.core.copies import repeat_instances
 from glassgraph.core.prepare import Preparation
 from glassgraph.errors import UnknownMetricError, UnsupportedModelError
 from glassgraph.inputs.instances import Instances
@@ -36,10 +32,10 @@ from glassgraph.inputs.node_features import (
     float_features,
     why_no_floats,
 )
-from glassgraph.inputs.pack import CannotPack, everything, pack
-from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
+from glassgraph.inputs.receptive import Fields
 from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import Targets, decision, explained_probability
+from glassgraph.metrics.reduced_graphs import Asker, Piece, full, is_reproduced, run, surroundings
 from glassgraph.metrics.removal import (
     DELETIONS,
     Of,
@@ -97,18 +93,6 @@ class Answers:
     decision: Tensor
 
 
-@dataclass(frozen=True)
-class _Asker:
-    """What all batches of states share."""
-
-    preparation: Preparation
-    instances: Instances
-    targets: Targets
-    of: Of
-    removal: Removal
-    budget: int
-
-
 def state_batches(
     preparation: Preparation,
     instances: Instances,
@@ -129,7 +113,7 @@ def state_batches(
     """
     if not len(instances):
         return
-    shared = _Asker(preparation, instances, targets, of, removal, budget)
+    shared = Asker(preparation, instances, targets, of, removal, budget)
     for position, batch in preparation.batches(instances, targets.chosen, budget):
         yield StateBatch(shared, position, batch)
 
@@ -143,12 +127,12 @@ class StateBatch:
         before: the answers ``[b]`` in the state where nothing is missing.
     """
 
-    _shared: _Asker = field(repr=False)
+    _shared: Asker = field(repr=False)
     position: Tensor
     _batch: InstanceBatch = field(repr=False)
     before: Answers = field(init=False)
     _copies: dict[int, tuple[InstanceBatch, int]] = field(default_factory=dict, repr=False)
-    _fields: list[_Piece] | None = field(default=None, repr=False)
+    _fields: list[Piece] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.before = self._answers(self._batch.reference, self.position)
@@ -256,7 +240,7 @@ class StateBatch:
                 yield from self._deleted_together(states, piece, number, place[local[number]])
 
     def _deleted_together(
-        self, states: States, piece: _Piece, number: Tensor, owner: Tensor
+        self, states: States, piece: Piece, number: Tensor, owner: Tensor
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The states ``number``, of the instances ``owner`` of a piece, in one pass."""
         fields = self._reduced(states, number, piece.fields.take(owner))
@@ -267,7 +251,7 @@ class StateBatch:
                 fields, number = fields.take(left), number[left]
         if number.numel():
             with on_a_part():
-                output = _run(self._shared, fields, states.instance[number])
+                output = run(self._shared, fields, states.instance[number])
             yield number, output
 
     def _reduced(self, states: States, number: Tensor, fields: Fields) -> Fields:
@@ -300,61 +284,25 @@ class StateBatch:
         own = instance[fields.node_instance] * span + fields.node
         return found | torch.isin(own, rows.instance * span + rows.node)
 
-    def _cut(self) -> list[_Piece]:
+    def _cut(self) -> list[Piece]:
         """Fields on which edges can be deleted: together where that is right, else alone."""
         shared, batch = self._shared, self._batch
         done = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
         found = []
         if not batch.is_whole:
-            for rows, fields in _surroundings(shared, self.position):
-                if _is_reproduced(shared, fields, self.position[rows], batch.reference_of(rows)):
-                    found.append(_Piece(rows, fields, is_alone=False))
+            for rows, fields in surroundings(shared, self.position):
+                if is_reproduced(shared, fields, self.position[rows], batch.reference_of(rows)):
+                    found.append(Piece(rows, fields, is_alone=False))
                     done[rows] = True
         for rows in (~done).nonzero():
-            fields = _full(shared, self.position[rows])
-            if not _is_reproduced(shared, fields, self.position[rows], batch.reference_of(rows)):
+            fields = full(shared, self.position[rows])
+            if not is_reproduced(shared, fields, self.position[rows], batch.reference_of(rows)):
                 raise UnknownMetricError(
                     f"removal={shared.removal!r} cannot rebuild the graph for this model (it reads "
                     "something that does not follow edge_index); use removal='shut'"
                 )
-            found.append(_Piece(rows, fields, is_alone=True))
+            found.append(Piece(rows, fields, is_alone=True))
         return found
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Instances whose graphs may be reduced side by side.
-
-    Attributes:
-        rows: ``[r]`` which of a batch.
-        fields: what can be deleted, and its surroundings.
-        is_alone: whether the model gets one state at a time.
-    """
-
-    rows: Tensor
-    fields: Fields
-    is_alone: bool
-
-    def parts(
-        self, number: Tensor, owner: Tensor, batch: InstanceBatch, budget: int
-    ) -> Iterator[Tensor]:
-        """States ``[m]`` of the instances ``owner`` ``[m]``, in parts for one pass each."""
-        if self.is_alone:
-            yield from number.split(1)
-            return
-        count = self.rows.numel()
-        rows = torch.bincount(self.fields.node_instance, minlength=count)
-        rows = rows + torch.bincount(self.fields.edge_instance, minlength=count)
-        # The piece itself is within the budget.
-        most = max(rows_at_once(batch, budget), int(rows.sum()))
-        filled = rows[owner].cumsum(0)
-        first = 0
-        while first < number.numel():
-            before = int(filled[first - 1]) if first else 0
-            last = int(torch.searchsorted(filled, before + most, right=True))
-            last = max(first + 1, last)
-            yield number[first:last]
-            first = last
 
 
 def feature_width(preparation: Preparation) -> int:
@@ -397,52 +345,3 @@ def _number_within(group: Tensor) -> Tensor:
 
 def _columns(x: Tensor) -> Tensor:
     return torch.arange(x.size(1), device=x.device)
-
-
-def _surroundings(shared: _Asker, position: Tensor) -> Iterator[tuple[Tensor, Fields]]:
-    """Receptive fields with one hop more, in pieces within the budget; rows number the position."""
-    graph, wiring = shared.preparation.graph, shared.preparation.wiring
-    pieces = [torch.arange(position.numel(), device=position.device)]
-    while pieces:
-        rows = pieces.pop()
-        chosen = shared.instances.take(position[rows])
-        if shared.preparation.task.level == "graph":
-            fields = whole_graphs(graph, chosen.graph)
-        else:
-            hops = wiring.num_hops + 1
-            fields = receptive_fields(graph, chosen.seeds, hops, wiring.needs_both_directions)
-        num_bytes = 8 * (fields.edge.numel() + fields.node.numel()) * (wiring.width + 8)
-        if num_bytes > shared.budget and rows.numel() > 1:
-            half = rows.numel() // 2
-            pieces += [rows[half:], rows[:half]]
-        else:
-            yield rows, fields
-
-
-def _full(shared: _Asker, position: Tensor) -> Fields:
-    graph, chosen = shared.preparation.graph, shared.instances.take(position)
-    if shared.preparation.task.level == "graph":
-        return whole_graphs(graph, chosen.graph)
-    return everything(graph, chosen.seeds)
-
-
-def _run(shared: _Asker, fields: Fields, position: Tensor) -> Tensor:
-    """The model's plain output ``[R, C]`` on fields as they are."""
-    preparation, chosen = shared.preparation, shared.instances.take(position)
-    graph, task = preparation.graph, preparation.task
-    packed = pack(graph, fields, preparation.model_call, task, chosen.index)
-    result = preparation.model_call(packed.data)
-    rows = output_rows(graph, fields, packed, task, chosen.rows)
-    return select_rows(task, result, rows, fields.num_instances)
-
-
-def _is_reproduced(shared: _Asker, fields: Fields, position: Tensor, reference: Tensor) -> bool:
-    """Whether fields with all their edges give the predictions of the user's own graph."""
-    try:
-        output = _run(shared, fields, position)
-    except (CannotPack, RuntimeError, IndexError, ValueError) as error:
-        let_through(error)
-        # The cut graph is ours: what fails there may still run on the full graph.
-        refuse_chance(lambda: _run(shared, fields, position), error)
-        return False
-    return bool(rows_agree(output, reference, shared.preparation.model_call).all())
