@@ -7,6 +7,8 @@ from . import messages as messages
 from . import rules as rules
 from . import testing as testing
 from ._version import __version__ as __version__
+from .benchmarks.own_model import benchmark as benchmark
+from .benchmarks.result import BenchmarkResult as BenchmarkResult
 from .core.adjacency import AdjacencyTap as AdjacencyTap
 from .core.sites import MessageTap as MessageTap
 from .diagnose.stability import stability as stability

@@ -109,6 +109,18 @@ class WeightsError(GlassgraphError, ValueError):
     """A weights file is damaged or does not fit the model."""
 
 
+class SuiteError(GlassgraphError, ValueError):
+    """A benchmark's suite names something unknown, or a value does not fit."""
+
+
+class LeakError(GlassgraphError, ValueError):
+    """A method would learn from what it explains, or be tuned on what is measured."""
+
+
+class UnsupportedSystemError(GlassgraphError, RuntimeError):
+    """The operating system lacks what is asked for."""
+
+
 class OutputError(GlassgraphError, OSError):
     """An output folder or file cannot be written."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from glassgraph.cli.benchmark import benchmark
 from glassgraph.cli.compare import compare
 from glassgraph.cli.datasets import datasets
 from glassgraph.cli.explain import explain
@@ -20,7 +21,7 @@ def make_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_show_locals=False,
     )
-    for command in (explain, compare, methods, datasets):
+    for command in (explain, compare, benchmark, methods, datasets):
         app.command(command.__name__)(command)
     add_plugins(app)
     return app

@@ -1,0 +1,289 @@
+"""Metrics by name, as suites and `gg.benchmark` ask for them.
+
+A *group* is a function that measures several metrics at once (``fidelity`` runs the model for
+``fidelity_plus`` and ``fidelity_minus`` together); a suite may name either. Whatever it is asked
+about, a function of a group reads one `Case` and returns one `Measured` for each level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from glassgraph.benchmarks.words import nearest
+from glassgraph.errors import SuiteError, UnknownMetricError
+from glassgraph.metrics.accuracy import accuracy, node_accuracy
+from glassgraph.metrics.fidelity import fidelity
+from glassgraph.metrics.measured import Better, Measured
+from glassgraph.metrics.scores import Ranking, edge_scores, read_levels
+from glassgraph.results.explanation import Explanations
+
+if TYPE_CHECKING:
+    from glassgraph.benchmarks.subjects import Subject
+    from glassgraph.explainers.base import Explainer
+
+#: Sparsities of metrics that have levels, unless a suite says otherwise.
+SPARSITY = (0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one metric is measured on.
+
+    Attributes:
+        explanations: what is measured.
+        subject: the model, the data, and which predictions are explained.
+        explainer: what made the explanations, fitted.
+        make: the same method for another model and seed, fitted on the same predictions.
+        ranking: ``"signed"`` or ``"absolute"`` scores.
+        seed: of everything that a metric draws.
+    """
+
+    explanations: Explanations
+    subject: Subject
+    explainer: Explainer
+    make: Callable[[Any, int], Explainer]
+    ranking: Ranking = "signed"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Metrics of one group, and how they are measured.
+
+    Attributes:
+        group: name of the group.
+        names: the metrics that are wanted of it.
+        sparsity: shares of edges that are left out; empty where ``top_k`` counts.
+        top_k: numbers of edges instead.
+        options: further arguments of the metric.
+    """
+
+    group: str
+    names: tuple[str, ...]
+    sparsity: tuple[float, ...] = ()
+    top_k: tuple[int, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether it asks the data what is true."""
+        return GROUPS[self.group].needs_truth
+
+    @property
+    def levels(self) -> dict[str, Any]:
+        """As the functions of `glassgraph.metrics` take them."""
+        if self.top_k:
+            return {"top_k": self.top_k}
+        return {"sparsity": self.sparsity} if self.sparsity else {}
+
+
+Measure = Callable[[Case, Asked], "list[Measured]"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Metrics that are measured together.
+
+    Attributes:
+        metrics: their names, and which way each is good.
+        measure: measures them.
+        ceiling: the same on what a search for each metric finds; None where there is no search.
+        needs_truth: whether the data have to say what is true.
+        has_levels: whether it is measured at sparsities or numbers of edges.
+        default_levels: those that count if a suite names none.
+        options: further arguments, and their types.
+    """
+
+    metrics: Mapping[str, Better]
+    measure: Measure
+    ceiling: Measure | None = None
+    needs_truth: bool = False
+    has_levels: bool = False
+    default_levels: Mapping[str, tuple[Any, ...]] = field(
+        default_factory=lambda: {"sparsity": SPARSITY}
+    )
+    options: Mapping[str, type] = field(default_factory=dict)
+
+
+def measure(asked: Asked, case: Case) -> list[Measured]:
+    """Measure what is asked for.
+
+    Raises:
+        GlassgraphError: of the metric.
+    """
+    found = GROUPS[asked.group].measure(case, asked)
+    return [each for each in found if each.metric in asked.names]
+
+
+def ceiling(asked: Asked, case: Case) -> list[Measured]:
+    """What a search for these very metrics gets; nothing where there is no search.
+
+    Raises:
+        GlassgraphError: of the search.
+    """
+    search = GROUPS[asked.group].ceiling
+    found = [] if search is None else search(case, asked)
+    return [each for each in found if each.metric in asked.names]
+
+
+def metric_names() -> tuple[str, ...]:
+    """All metrics and groups."""
+    names = [name for group in GROUPS.values() for name in group.metrics]
+    return tuple(dict.fromkeys([*GROUPS, *names]))
+
+
+def better(metric: str) -> str:
+    """Which way a metric is good."""
+    return next(group.metrics[metric] for group in GROUPS.values() if metric in group.metrics)
+
+
+def ask(
+    name: str,
+    *,
+    sparsity: tuple[float, ...] | None = None,
+    top_k: tuple[int, ...] | None = None,
+    options: Mapping[str, Any] | None = None,
+    where: str = "metrics",
+) -> Asked:
+    """What a name and its levels ask for.
+
+    Args:
+        name: of a metric, or of a group for all of its metrics.
+        sparsity: shares of edges that are left out.
+        top_k: numbers of edges instead.
+        options: further arguments of the metric.
+        where: the beginning of errors.
+
+    Raises:
+        SuiteError: for a name or option that is not known, or levels out of range.
+
+    Example:
+        >>> ask("fidelity_plus", sparsity=(0.7,)).names
+        ('fidelity_plus',)
+    """
+    group, names = _find(name, where)
+    about = GROUPS[group]
+    if (sparsity is not None or top_k is not None) and not about.has_levels:
+        raise SuiteError(f"{where}: {name} has no levels: leave sparsity and top_k out")
+    if sparsity is not None and top_k is not None:
+        raise SuiteError(f"{where}: {name}: give sparsity or top_k, not both")
+    levels: Mapping[str, tuple[Any, ...]] = about.default_levels if about.has_levels else {}
+    if sparsity is not None or top_k is not None:
+        levels = {"sparsity": sparsity} if sparsity is not None else {"top_k": top_k or ()}
+        try:
+            read_levels(sparsity or (), top_k)
+        except UnknownMetricError as error:
+            raise SuiteError(f"{where}: {name}: {error}") from error
+    given = dict(options or {})
+    for key, value in given.items():
+        if key not in about.options:
+            raise SuiteError(f"{where}: {name} has no option {key!r}{nearest(key, about.options)}")
+        kind = about.options[key]
+        is_number = kind is float and isinstance(value, int) and not isinstance(value, bool)
+        if type(value) is not kind and not is_number:
+            raise SuiteError(
+                f"{where}: {name}: {key} must be of type {kind.__name__}; got {value!r}"
+            )
+    return Asked(group, names, **levels, options=given)
+
+
+def _find(name: str, where: str) -> tuple[str, tuple[str, ...]]:
+    key = name.lower().replace("-", "_")
+    if key in GROUPS:
+        return key, tuple(GROUPS[key].metrics)
+    for group, about in GROUPS.items():
+        if key in about.metrics:
+            return group, (key,)
+    raise SuiteError(f"{where}: there is no metric {name!r}{nearest(name, metric_names())}")
+
+
+def register_metric(group: str, about: Group) -> None:
+    """Make metrics of your own known by name, for this process.
+
+    Raises:
+        UnknownMetricError: if a name is taken.
+    """
+    taken = set(metric_names()) - set(GROUPS[group].metrics if group in _own else ()) - {group}
+    shared = taken & {group, *about.metrics}
+    if shared or (group in GROUPS and group not in _own):
+        raise UnknownMetricError(f"there is a metric {sorted(shared) or group} already")
+    GROUPS[group] = about
+    _own.add(group)
+
+
+_own: set[str] = set()
+
+
+# What each group calls
+
+
+def _fidelity(case: Case, asked: Asked) -> list[Measured]:
+    subject = case.subject
+    found = fidelity(
+        case.explanations,
+        subject.model,
+        subject.data,
+        task=subject.task,
+        ranking=case.ranking,
+        call=subject.call,
+        **asked.levels,
+    )
+    columns = {
+        "fidelity_plus": found.plus_prob,
+        "fidelity_minus": found.minus_prob,
+        "fidelity_plus_acc": found.plus_acc,
+        "fidelity_minus_acc": found.minus_acc,
+    }
+    method = case.explanations.method
+    return [
+        Measured.of(name, method, values[k], level=level, better=GROUPS["fidelity"].metrics[name])
+        for name, values in columns.items()
+        for k, level in enumerate(found.levels)
+    ]
+
+
+def _accuracy(case: Case, _: Asked) -> list[Measured]:
+    return accuracy(case.explanations, ranking=case.ranking, seed=case.seed)
+
+
+def _node_accuracy(case: Case, _: Asked) -> list[Measured]:
+    return node_accuracy(case.explanations, ranking=case.ranking)
+
+
+def _sparsity(case: Case, _: Asked) -> list[Measured]:
+    """The share of edges that score at most half as much as the best one of their prediction.
+
+    Of masks in [0, 1] that select something this is the survey's sparsity at the threshold 0.5;
+    scores of other methods have no scale to put a threshold on, so it goes by the best score.
+    """
+    shares = []
+    for i in range(len(case.explanations)):
+        score = edge_scores(case.explanations.local(i), "absolute")
+        best = score.max() if score.numel() else score.new_tensor(0.0)
+        shares.append(float((score <= best / 2).double().mean()) if best > 0 else float("nan"))
+    values = torch.tensor(shares, dtype=torch.float64)
+    return [Measured.of("sparsity", case.explanations.method, values)]
+
+
+#: Groups by name; a metric belongs to one.
+GROUPS: dict[str, Group] = {
+    "fidelity": Group(
+        {
+            "fidelity_plus": "higher",
+            "fidelity_minus": "lower",
+            "fidelity_plus_acc": "higher",
+            "fidelity_minus_acc": "lower",
+        },
+        _fidelity,
+        has_levels=True,
+    ),
+    "sparsity": Group({"sparsity": "higher"}, _sparsity),
+    "accuracy": Group(
+        {"auc": "higher", "average_precision": "higher"}, _accuracy, needs_truth=True
+    ),
+    "node_accuracy": Group({"node_auc": "higher"}, _node_accuracy, needs_truth=True),
+}

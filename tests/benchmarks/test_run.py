@@ -1,0 +1,283 @@
+"""Cells: each shown for what it is, none silently absent, none repeated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from glassgraph.benchmarks import SCHEMA, STATUSES, Run, Subject, parse_suite, read_rows
+from glassgraph.benchmarks.specs import DatasetSpec
+from glassgraph.benchmarks.subjects import trimmed
+from glassgraph.errors import (
+    DamagedFileError,
+    DatasetError,
+    FolderInUseError,
+    LeakError,
+    OutputError,
+    ResumeError,
+)
+from glassgraph.results.saved.folder_lock import locked
+from tests.benchmarks.stars import EXPLAINED, known, stars
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def registered() -> Iterator[None]:
+    with known():
+        yield
+
+
+def suite(methods: list[str], **changes: Any) -> Any:
+    table = {
+        "name": "tiny",
+        "instances": EXPLAINED,
+        "datasets": ["stars"],
+        "methods": methods,
+        "metrics": ["accuracy", {"name": "fidelity", "top_k": [2]}],
+        "time_limit": 30,
+        **changes,
+    }
+    return parse_suite(table, "tiny.toml")
+
+
+def run(out: Path, asked: Any, **more: Any) -> pd.DataFrame:
+    Run(asked, asked, out, **more).go()
+    return read_rows(out)
+
+
+def number(frame: pd.DataFrame, method: str, metric: str) -> pd.Series:
+    found = frame[(frame["method"] == method) & (frame["metric"] == metric)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_truth_inverse_and_random_are_shown_for_what_they_are(tmp_path: Path) -> None:
+    frame = run(tmp_path, suite(["truth", "inverse", "random", "saliency"]))
+    assert number(frame, "truth", "auc")["value"] == 1.0
+    assert number(frame, "inverse", "auc")["value"] == 0.0
+    order = frame[frame["metric"] == "auc"].sort_values("value")["method"].tolist()
+    assert (order[0], order[-1]) == ("inverse", "truth")
+    # Without the two senders the sum is 0, and the logits are (-3, 3) instead of (3, -3).
+    drop = 2 / (1 + np.exp(-6.0)) - 1
+    assert number(frame, "truth", "fidelity_plus")["value"] == pytest.approx(drop)
+    assert number(frame, "inverse", "fidelity_plus")["value"] == pytest.approx(0.0)
+    for _, row in frame[frame["method"] == "random"].iterrows():
+        assert row["low"] <= row["floor_high"], row["metric"]
+        assert row["floor_low"] <= row["high"], row["metric"]
+    assert (frame["n"] == EXPLAINED).all()
+    assert (frame["model_accuracy"] == 1.0).all()
+
+
+def test_every_row_fits_the_schema(tmp_path: Path) -> None:
+    run(tmp_path, suite(["truth", "cam"]))
+    (file,) = (tmp_path / "rows").glob("*truth*")
+    assert pq.read_schema(file).equals(SCHEMA)
+    frame = read_rows(tmp_path)
+    assert list(frame.columns) == SCHEMA.names
+    assert set(frame["status"]) <= set(STATUSES)
+    assert frame["command"].iloc[0].startswith("glassgraph benchmark --suite tiny --datasets stars")
+
+
+def test_what_does_not_apply_fails_or_dies_has_a_row_with_the_reason(tmp_path: Path) -> None:
+    frame = run(tmp_path, suite(["cam", "crashes", "dies", "attention"]))
+    found = {row["method"]: (row["status"], row["reason"]) for _, row in frame.iterrows()}
+    assert found["cam"] == ("not_applicable", "cam explains graph predictions, not nodes")
+    assert found["crashes"][0] == "failed"
+    assert "KeyError: 'no such thing'" in found["crashes"][1]
+    assert found["dies"][0] == "failed"
+    assert "signal 9" in found["dies"][1]
+    assert found["attention"][0] == "not_applicable"
+    assert "attention" in found["attention"][1]
+    assert len(frame) == 4
+
+
+def test_a_method_that_hangs_is_ended_and_said_to_be(tmp_path: Path) -> None:
+    frame = run(tmp_path, suite(["hangs", "truth"], time_limit=1.5), workers=2)
+    row = frame[frame["method"] == "hangs"].iloc[0]
+    assert (row["status"], row["reason"]) == ("timeout", "the time limit of 1.5 s")
+    assert number(frame, "truth", "auc")["value"] == 1.0
+
+
+def test_metrics_without_truth_say_so(tmp_path: Path) -> None:
+    def without(seed: int) -> Subject:
+        subject = stars(seed)
+        del subject.data.edge_motif, subject.data.node_motif, subject.data.ground_truth_edge_mask
+        return subject
+
+    with known(without):
+        frame = run(tmp_path, suite(["truth"], metrics=["auc", "node_auc", "fidelity_plus"]))
+    found = frame.groupby("metric")["status"].first().to_dict()
+    assert found == {"auc": "no_truth", "node_auc": "no_truth", "fidelity_plus": "measured"}
+    assert number(frame, "truth", "auc")["reason"] == "stars does not say which edges are true"
+
+
+def test_learned_methods_learn_from_what_is_never_explained(tmp_path: Path) -> None:
+    asked = suite(["information_bottleneck"], settings={"information_bottleneck": {"steps": 2}})
+    frame = run(tmp_path, asked)
+    assert (frame["status"] == "measured").all()
+    assert (frame["fit_seconds"] > 0).all()
+
+
+def test_a_leaky_protocol_is_refused(tmp_path: Path) -> None:
+    def leaky(seed: int) -> Subject:
+        subject = stars(seed)
+        return Subject(**{**vars(subject), "fit_index": [*subject.fit_index, EXPLAINED - 1, 3]})
+
+    with known(leaky), pytest.raises(LeakError, match="3, 30 are explained and learned from"):
+        run(tmp_path, suite(["pg_explainer"]))
+    assert not list((tmp_path / "rows").glob("*"))
+
+
+def test_fewer_instances_are_spread_over_all() -> None:
+    found = trimmed(stars(), DatasetSpec("stars", instances=5, fit_instances=4), 0)
+    assert found.index == [0, 6, 12, 18, 24]
+    assert len(found.fit_index) == 4
+    assert not set(found.index) & set(found.fit_index)
+
+
+# The folder
+
+
+def test_a_folder_of_another_suite_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, suite(["truth"]))
+    before = read_rows(tmp_path)
+    with pytest.raises(ResumeError, match=r"another suite .*other metrics"):
+        run(tmp_path, suite(["truth"], metrics=["auc"]))
+    pd.testing.assert_frame_equal(read_rows(tmp_path), before)
+
+
+def test_a_part_and_then_the_rest_make_the_whole(tmp_path: Path) -> None:
+    whole = suite(["truth", "inverse"], seeds=[0, 1])
+    Run(whole, whole.chosen(methods=["truth"], seeds=[1]), tmp_path).go()
+    assert read_rows(tmp_path).groupby(["seed", "method"]).ngroups == 1
+    assert run(tmp_path, whole).groupby(["seed", "method"]).ngroups == 4
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(FolderInUseError):
+        run(tmp_path, suite(["truth"]))
+
+
+def test_a_damaged_cell_is_named_and_measured_again(tmp_path: Path) -> None:
+    asked = suite(["truth"])
+    run(tmp_path, asked)
+    (file,) = (tmp_path / "rows").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(DamagedFileError, match=file.name):
+        read_rows(tmp_path)
+    assert number(run(tmp_path, asked), "truth", "auc")["value"] == 1.0
+
+
+def test_a_folder_of_something_else_has_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no rows"):
+        read_rows(tmp_path)
+
+
+def test_a_spent_budget_begins_nothing_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    asked = suite(["truth", "inverse"])
+    first = Run(asked, asked, tmp_path, budget=1e-9)
+    first.go()
+    assert len(first.left) == 2
+    assert set(run(tmp_path, asked)["method"]) == {"truth", "inverse"}
+
+
+def test_missing_files_are_named_before_anything_is_measured(tmp_path: Path) -> None:
+    asked = suite(["truth"], datasets=["stars", "mutag"])
+    with pytest.raises(DatasetError, match="MUTAG"):
+        run(tmp_path / "out", asked, root=tmp_path)
+    assert not list((tmp_path / "out").glob("rows/*"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from glassgraph.benchmarks import Run
+from tests.benchmarks.stars import known
+from tests.benchmarks.test_run import kill_suite
+with known():
+    asked = kill_suite(sys.argv[1])
+    Run(asked, asked, Path(sys.argv[1]) / "out").go()
+"""
+
+
+def kill_suite(folder: str) -> Any:
+    settings = {"logged": {"folder": folder}}
+    return suite(["truth", "logged", "inverse"], settings=settings, time_limit=60)
+
+
+@pytest.mark.filterwarnings("ignore:.*its lock is taken over:UserWarning")
+def test_killed_in_a_cell_and_run_again(tmp_path: Path) -> None:
+    (tmp_path / "wait").touch()
+    words = [sys.executable, "-c", KILLED, str(tmp_path)]
+    log = tmp_path / "log"
+    with subprocess.Popen(words, cwd=ROOT) as process:
+        wait_until(lambda: log.exists() and log.read_text().endswith("\n"), process)
+        process.kill()
+    finished = sorted((tmp_path / "out" / "rows").glob("*.parquet"))
+    assert [file.name for file in finished] == ["stars.0.truth.parquet"]
+    written = finished[0].stat().st_mtime_ns
+    (orphan,) = map(int, log.read_text().split())
+    wait_until(lambda: not is_alive(orphan))
+    (tmp_path / "wait").unlink()
+    frame = run(tmp_path / "out", kill_suite(str(tmp_path)))
+    assert finished[0].stat().st_mtime_ns == written
+    assert len(log.read_text().split()) == 2  # the interrupted cell, from its beginning
+    assert set(frame["method"]) == {"truth", "logged", "inverse"}
+    assert (frame["status"] == "measured").all()
+
+
+def wait_until(done: Any, process: subprocess.Popen[bytes] | None = None) -> None:
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
+        assert process is None or process.poll() is None
+        time.sleep(0.02)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+# Searching settings
+
+
+def test_settings_are_searched_on_other_seeds(tmp_path: Path) -> None:
+    seen = []
+
+    def load(seed: int) -> Subject:
+        seen.append(seed)
+        return stars(seed)
+
+    asked = suite(
+        ["dial"],
+        search={
+            "seeds": [7, 8],
+            "criterion": "fidelity_plus",
+            "level": "top2",
+            "candidates": {"dial": [{"quality": 0}, {"quality": 1}, {"quality": -2}]},
+        },
+    )
+    with known(load):
+        frame = run(tmp_path, asked)
+    assert set(seen) == {0, 7, 8}
+    assert frame["settings"].unique().tolist() == ['{"quality": 1}']
+    assert number(frame, "dial", "auc")["value"] == 1.0
+    (told,) = (tmp_path / "search").glob("*.json")
+    tried = json.loads(told.read_text())["tried"]
+    assert tried[0]["settings"] == {}
+    assert all(len(each["values"]) == 2 for each in tried)
