@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +25,6 @@ from glassgraph.errors import (
 )
 from glassgraph.results.saved.folder_lock import locked
 from tests.benchmarks.stars import EXPLAINED, known, stars
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -197,60 +192,6 @@ def test_missing_files_are_named_before_anything_is_measured(tmp_path: Path) -> 
     with pytest.raises(DatasetError, match="MUTAG"):
         run(tmp_path / "out", asked, root=tmp_path)
     assert not list((tmp_path / "out").glob("rows/*"))
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from glassgraph.benchmarks import Run
-from tests.benchmarks.stars import known
-from tests.benchmarks.test_run import kill_suite
-with known():
-    asked = kill_suite(sys.argv[1])
-    Run(asked, asked, Path(sys.argv[1]) / "out").go()
-"""
-
-
-def kill_suite(folder: str) -> Any:
-    settings = {"logged": {"folder": folder}}
-    return suite(["truth", "logged", "inverse"], settings=settings, time_limit=60)
-
-
-@pytest.mark.filterwarnings("ignore:.*its lock is taken over:UserWarning")
-def test_killed_in_a_cell_and_run_again(tmp_path: Path) -> None:
-    (tmp_path / "wait").touch()
-    words = [sys.executable, "-c", KILLED, str(tmp_path)]
-    log = tmp_path / "log"
-    with subprocess.Popen(words, cwd=ROOT) as process:
-        wait_until(lambda: log.exists() and log.read_text().endswith("\n"), process)
-        process.kill()
-    finished = sorted((tmp_path / "out" / "rows").glob("*.parquet"))
-    assert [file.name for file in finished] == ["stars.0.truth.parquet"]
-    written = finished[0].stat().st_mtime_ns
-    (orphan,) = map(int, log.read_text().split())
-    wait_until(lambda: not is_alive(orphan))
-    (tmp_path / "wait").unlink()
-    frame = run(tmp_path / "out", kill_suite(str(tmp_path)))
-    assert finished[0].stat().st_mtime_ns == written
-    assert len(log.read_text().split()) == 2  # the interrupted cell, from its beginning
-    assert set(frame["method"]) == {"truth", "logged", "inverse"}
-    assert (frame["status"] == "measured").all()
-
-
-def wait_until(done: Any, process: subprocess.Popen[bytes] | None = None) -> None:
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end
-        assert process is None or process.poll() is None
-        time.sleep(0.02)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    return status.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 # Searching settings

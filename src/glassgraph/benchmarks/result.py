@@ -21,11 +21,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Rows of a benchmark, see `glassgraph.benchmarks.rows`.
+    """Which explanation can be trusted? What `gg.benchmark` returns.
 
     Attributes:
-        rows: one for each method, metric and level.
+        rows: one for each method, metric and level, see `glassgraph.benchmarks.rows`.
         agreement: mean rank correlation over the explained predictions, for each two methods.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SimpleConv
+        >>> x = torch.tensor([[0.0], [1.0], [3.0], [-1.0]])
+        >>> data = Data(x=x, edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]))
+        >>> task = gg.Task("node", mode="regression")
+        >>> methods, metric = ["occlusion", "random"], ["fidelity_plus"]
+        >>> found = gg.benchmark(SimpleConv(), data, methods, metric, task=task, index=[0], top_k=1)
+        >>> found.frame()[["method", "value"]].values.tolist()[0]  # without the best edge, 3 less
+        ['occlusion', 3.0]
+        >>> print(found.verdict())
+        By fidelity plus at the best edge, occlusion is above random. All this rests on 1
+        prediction: explain more before you rely on it.
     """
 
     rows: list[Row]

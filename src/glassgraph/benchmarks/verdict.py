@@ -174,7 +174,8 @@ def _about_the_rest(rows: Sequence[Mapping[str, Any]], numbers: Sequence[_Number
         )
     few = min((int(each.row["n"]) for each in numbers), default=FEW)
     if few < FEW:
-        said.append(f"All this rests on {few} predictions: explain more before you rely on it.")
+        word = "prediction" if few == 1 else "predictions"
+        said.append(f"All this rests on {few} {word}: explain more before you rely on it.")
     gamed = [each for each in numbers if not _missing(each.row["ceiling"])]
     if gamed:
         said.append(f"A search for the metric itself gets {_short(gamed[0].row['ceiling'])} here.")
@@ -191,7 +192,8 @@ def _words(number: _Number) -> str:
     metric, level = str(number.row["metric"]).replace("_", " "), number.row["level"]
     if not level:
         return metric
-    at = f"the {level[3:]} best edges" if level.startswith("top") else f"sparsity {level}"
+    best = "the best edge" if level == "top1" else f"the {level[3:]} best edges"
+    at = best if level.startswith("top") else f"sparsity {level}"
     return f"{metric} at {at}"
 
 
