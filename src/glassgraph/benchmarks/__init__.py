@@ -5,7 +5,8 @@ suite of data sets, which is what ``glassgraph benchmark`` does; `read_rows` rea
 the schema that `glassgraph.benchmarks.rows` documents.
 """
 
-from glassgraph.benchmarks.metrics import Asked, Case, Group, metric_names, register_metric
+from glassgraph.benchmarks.cases import Asked, Case, Group
+from glassgraph.benchmarks.metrics import metric_names, register_metric
 from glassgraph.benchmarks.own_model import benchmark
 from glassgraph.benchmarks.result import BenchmarkResult
 from glassgraph.benchmarks.rows import SCHEMA, STATUSES, read_rows

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from glassgraph import errors
-from glassgraph.benchmarks.metrics import Asked, Case, better, ceiling, measure
+from glassgraph.benchmarks.cases import Asked, Case
+from glassgraph.benchmarks.metrics import better, ceiling, measure, needs_truth
 from glassgraph.benchmarks.processes import Outcome, Send, describe
 from glassgraph.benchmarks.rows import Row
 from glassgraph.benchmarks.subjects import Subject, check_disjoint
@@ -220,7 +221,7 @@ def _learned_from(subject: Subject, explainer: Explainer) -> Any:
 
 def find(asked: Asked, case: Case) -> Found:
     """Measure one group, or say why that is not possible."""
-    if asked.needs_truth and not _has_truth(case.explanations, asked):
+    if needs_truth(asked) and not _has_truth(case.explanations, asked):
         return Found(asked, (), "no_truth", _without_truth(case, asked))
     try:
         measured = tuple(replace(each, values=None) for each in measure(asked, case))
@@ -300,7 +301,7 @@ def floors(subject: Subject, plan: Plan, send: Send) -> None:
 def ceilings(subject: Subject, plan: Plan, asked: Asked, send: Send) -> None:
     """Send what a search for the metrics of a group gets, if there is one."""
     case = replace(random_case(subject, plan), seed=subject.seed)
-    if asked.needs_truth and not _has_truth(case.explanations, asked):
+    if needs_truth(asked) and not _has_truth(case.explanations, asked):
         return
     for found in ceiling(asked, case):
         send(replace(found, values=None))

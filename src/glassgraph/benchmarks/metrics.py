@@ -7,106 +7,18 @@ about, a function of a group reads one `Case` and returns one `Measured` for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
+from glassgraph.benchmarks.cases import Asked, Case, Group
 from glassgraph.benchmarks.words import nearest
 from glassgraph.errors import SuiteError, UnknownMetricError
 from glassgraph.metrics.accuracy import accuracy, node_accuracy
 from glassgraph.metrics.fidelity import fidelity
-from glassgraph.metrics.measured import Better, Measured
-from glassgraph.metrics.scores import Ranking, edge_scores, read_levels
-from glassgraph.results.explanation import Explanations
-
-if TYPE_CHECKING:
-    from glassgraph.benchmarks.subjects import Subject
-    from glassgraph.explainers.base import Explainer
-
-#: Sparsities of metrics that have levels, unless a suite says otherwise.
-SPARSITY = (0.5, 0.7, 0.9)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What one metric is measured on.
-
-    Attributes:
-        explanations: what is measured.
-        subject: the model, the data, and which predictions are explained.
-        explainer: what made the explanations, fitted.
-        make: the same method for another model and seed, fitted on the same predictions.
-        ranking: ``"signed"`` or ``"absolute"`` scores.
-        seed: of everything that a metric draws.
-    """
-
-    explanations: Explanations
-    subject: Subject
-    explainer: Explainer
-    make: Callable[[Any, int], Explainer]
-    ranking: Ranking = "signed"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Metrics of one group, and how they are measured.
-
-    Attributes:
-        group: name of the group.
-        names: the metrics that are wanted of it.
-        sparsity: shares of edges that are left out; empty where ``top_k`` counts.
-        top_k: numbers of edges instead.
-        options: further arguments of the metric.
-    """
-
-    group: str
-    names: tuple[str, ...]
-    sparsity: tuple[float, ...] = ()
-    top_k: tuple[int, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def needs_truth(self) -> bool:
-        """Whether it asks the data what is true."""
-        return GROUPS[self.group].needs_truth
-
-    @property
-    def levels(self) -> dict[str, Any]:
-        """As the functions of `glassgraph.metrics` take them."""
-        if self.top_k:
-            return {"top_k": self.top_k}
-        return {"sparsity": self.sparsity} if self.sparsity else {}
-
-
-Measure = Callable[[Case, Asked], "list[Measured]"]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Metrics that are measured together.
-
-    Attributes:
-        metrics: their names, and which way each is good.
-        measure: measures them.
-        ceiling: the same on what a search for each metric finds; None where there is no search.
-        needs_truth: whether the data have to say what is true.
-        has_levels: whether it is measured at sparsities or numbers of edges.
-        default_levels: those that count if a suite names none.
-        options: further arguments, and their types.
-    """
-
-    metrics: Mapping[str, Better]
-    measure: Measure
-    ceiling: Measure | None = None
-    needs_truth: bool = False
-    has_levels: bool = False
-    default_levels: Mapping[str, tuple[Any, ...]] = field(
-        default_factory=lambda: {"sparsity": SPARSITY}
-    )
-    options: Mapping[str, type] = field(default_factory=dict)
+from glassgraph.metrics.measured import Measured
+from glassgraph.metrics.scores import edge_scores, read_levels
 
 
 def measure(asked: Asked, case: Case) -> list[Measured]:
@@ -128,6 +40,11 @@ def ceiling(asked: Asked, case: Case) -> list[Measured]:
     search = GROUPS[asked.group].ceiling
     found = [] if search is None else search(case, asked)
     return [each for each in found if each.metric in asked.names]
+
+
+def needs_truth(asked: Asked) -> bool:
+    """Whether it asks the data what is true."""
+    return GROUPS[asked.group].needs_truth
 
 
 def metric_names() -> tuple[str, ...]:

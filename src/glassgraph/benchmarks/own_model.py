@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from glassgraph.benchmarks.cases import Asked
 from glassgraph.benchmarks.cell import (
     Found,
     Plan,
@@ -20,7 +21,7 @@ from glassgraph.benchmarks.cell import (
     measure_cell,
     settings_text,
 )
-from glassgraph.benchmarks.metrics import GROUPS, Asked, ask
+from glassgraph.benchmarks.metrics import GROUPS, ask
 from glassgraph.benchmarks.processes import Outcome, Send, describe, run_one
 from glassgraph.benchmarks.result import BenchmarkResult, agreement
 from glassgraph.benchmarks.subjects import Subject

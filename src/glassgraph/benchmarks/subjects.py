@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from glassgraph.calling.call import Call
 from glassgraph.datasets import DATASETS, ExplanationDataset, load_dataset
-from glassgraph.errors import LeakError, SuiteError
+from glassgraph.errors import LeakError, SuiteError, UnsupportedModelError
 from glassgraph.inputs.task import Task
 from glassgraph.models import load_model, reference_model, save_model
 
@@ -44,7 +44,8 @@ class Subject:
         call: how to call the model.
         accuracy: of the model on its test part; None if unknown.
         hindsight: whether learned methods may be fitted on what they explain.
-        another_model: the same architecture trained from another seed; None if nobody knows how.
+        another_model: a model trained from another seed, or of another kind of layers (``"gin"``);
+            None if nobody knows how.
 
     Raises:
         LeakError: if lists of numbers share one. (Other forms of an index are compared once the
@@ -61,7 +62,7 @@ class Subject:
     call: Call | None = None
     accuracy: float | None = None
     hindsight: bool = False
-    another_model: Callable[[int], nn.Module] | None = None
+    another_model: Callable[[int, str | None], nn.Module] | None = None
 
     def __post_init__(self) -> None:
         if self.hindsight or self.fit_index is None:
@@ -177,7 +178,7 @@ def subject_of(
         index=index,
         fit_index=fit_index,
         accuracy=accuracy,
-        another_model=lambda other: reference(dataset, other, cache)[0],
+        another_model=lambda other, kind: reference(dataset, other, cache, kind)[0],
     )
 
 
@@ -284,10 +285,14 @@ def _cached(cache: Path, name: str, seed: int) -> Path:
     return cache / f"{name}.{seed}.safetensors"
 
 
-def reference(dataset: ExplanationDataset, seed: int, cache: Path) -> tuple[nn.Module, float]:
+def reference(
+    dataset: ExplanationDataset, seed: int, cache: Path, kind: str | None = None
+) -> tuple[nn.Module, float]:
     """The reference model, from the folder of trained ones where it is there."""
     from glassgraph.models import accuracy
 
+    if kind is not None:
+        raise UnsupportedModelError("models of other kinds are not trained yet")
     path = _cached(cache, dataset.name, seed)
     if path.is_file():
         model: nn.Module = load_model(path)

@@ -38,7 +38,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from glassgraph.benchmarks.metrics import Asked, ask
+from glassgraph.benchmarks.cases import Asked
+from glassgraph.benchmarks.metrics import ask, metric_names, needs_truth
 from glassgraph.benchmarks.specs import DatasetSpec, MethodSpec
 from glassgraph.benchmarks.subjects import subject_names
 from glassgraph.benchmarks.words import Keys, nearest
@@ -351,8 +352,6 @@ def _read_metrics(keys: Keys, where: str) -> tuple[Asked, ...]:
         own.end()
         found.append(ask(name, sparsity=share, top_k=top_k, options=options, where=at))
     if not found:
-        from glassgraph.benchmarks.metrics import metric_names
-
         raise SuiteError(f"{where}: metrics: name at least one{nearest('', metric_names())}")
     return tuple(found)
 
@@ -377,7 +376,7 @@ def _read_search(keys: Keys, is_there: bool) -> Search | None:
             raise SuiteError(
                 f'{keys.where}: level must be a sparsity such as "0.7" or "top5"; got {level!r}'
             ) from error
-    if ask(criterion, where=at).needs_truth:
+    if needs_truth(ask(criterion, where=at)):
         raise SuiteError(
             f"{at}: {criterion} reads the truth that the benchmark measures by; search by what asks"
             " the model alone, such as robust_fidelity_delta or fidelity_plus"
