@@ -58,7 +58,10 @@ def number(frame: pd.DataFrame, method: str, metric: str) -> pd.Series:
 
 
 def test_truth_inverse_and_random_are_shown_for_what_they_are(tmp_path: Path) -> None:
-    frame = run(tmp_path, suite(["truth", "inverse", "random", "saliency"]))
+    stability = {"name": "stability_seeds", "options": {"seeds": 2, "top_k": 2}}
+    edges = {"name": "stability_edges", "options": {"edges": [1], "draws": 1, "top_k": 2}}
+    metrics = ["accuracy", {"name": "fidelity", "top_k": [2]}, stability, edges]
+    frame = run(tmp_path, suite(["truth", "inverse", "random", "saliency"], metrics=metrics))
     assert number(frame, "truth", "auc")["value"] == 1.0
     assert number(frame, "inverse", "auc")["value"] == 0.0
     order = frame[frame["metric"] == "auc"].sort_values("value")["method"].tolist()
@@ -70,6 +73,7 @@ def test_truth_inverse_and_random_are_shown_for_what_they_are(tmp_path: Path) ->
     for _, row in frame[frame["method"] == "random"].iterrows():
         assert row["low"] <= row["floor_high"], row["metric"]
         assert row["floor_low"] <= row["high"], row["metric"]
+    assert number(frame, "truth", "stability_edges_rank")["value"] == pytest.approx(1.0)
     assert (frame["n"] == EXPLAINED).all()
     assert (frame["model_accuracy"] == 1.0).all()
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from glassgraph.benchmarks.cases import Asked, Case, Group
+from glassgraph.benchmarks.stability_groups import stability_groups
 from glassgraph.benchmarks.words import nearest
 from glassgraph.errors import SuiteError, UnknownMetricError
 from glassgraph.metrics.accuracy import accuracy, node_accuracy
@@ -203,4 +204,5 @@ GROUPS: dict[str, Group] = {
         {"auc": "higher", "average_precision": "higher"}, _accuracy, needs_truth=True
     ),
     "node_accuracy": Group({"node_auc": "higher"}, _node_accuracy, needs_truth=True),
+    **stability_groups(),
 }

@@ -36,10 +36,11 @@ from glassgraph.benchmarks.folder import (
     write_search,
 )
 from glassgraph.benchmarks.metrics import GROUPS
-from glassgraph.benchmarks.processes import Outcome, Piece, run_one, run_pieces
+from glassgraph.benchmarks.processes import Outcome, Piece, Send, run_one, run_pieces
 from glassgraph.benchmarks.rows import Row, cell_file, read_cell, write_cell
 from glassgraph.benchmarks.search import search_settings
 from glassgraph.benchmarks.specs import DatasetSpec, MethodSpec
+from glassgraph.benchmarks.stability_groups import further_models
 from glassgraph.benchmarks.subjects import (
     Subject,
     check_available,
@@ -58,6 +59,7 @@ from glassgraph.errors import (
     UnsupportedSystemError,
     WeightsError,
 )
+from glassgraph.models import default_cache
 
 Tell = Callable[["Progress"], None]
 
@@ -90,7 +92,7 @@ class Run:
         part: what is measured of it now.
         out: the folder.
         root: folder of raw files.
-        cache: folder of trained models; ``OUT/models`` if None.
+        cache: folder of trained models; `glassgraph.models.default_cache` if None.
         workers: cells at once, one thread each.
         budget: seconds after which no cell is begun; None for no limit.
         source: how the suite was named, for commands that repeat a cell.
@@ -111,7 +113,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._plan = Plan(self.part.metrics, self.part.ranking)  # type: ignore[arg-type]
-        self._models = self.cache or self.out / "models"
+        self._models = self.cache or default_cache()
 
     @property
     def cells(self) -> list[tuple[DatasetSpec, int, MethodSpec]]:
@@ -271,7 +273,13 @@ class Run:
             return registered
         self._say(f"{spec.name}, seed {seed}: data and model")
         dataset = load_data(spec, seed, self.root)
-        outcome = run_one(lambda _: reference(dataset, seed, self._models) and None)
+
+        def train(_: Send) -> None:
+            reference(dataset, seed, self._models)
+            for other, kind in further_models(self._plan.metrics, seed):
+                reference(dataset, other, self._models, kind)
+
+        outcome = run_one(train)
         if outcome.end != "done":
             raise WeightsError(f"training failed: {outcome.reason}")
         return subject_of(dataset, spec, seed, self._models, avoid)

@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from glassgraph.calling.call import Call
 from glassgraph.datasets import DATASETS, ExplanationDataset, load_dataset
-from glassgraph.errors import LeakError, SuiteError, UnsupportedModelError
+from glassgraph.datasets.cards import CARDS
+from glassgraph.datasets.load import GENERATED
+from glassgraph.datasets.locate import Files
+from glassgraph.errors import LeakError, SuiteError
 from glassgraph.inputs.task import Task
-from glassgraph.models import load_model, reference_model, save_model
+from glassgraph.models import reference_model
 
 if TYPE_CHECKING:
     from glassgraph.benchmarks.specs import DatasetSpec
@@ -188,8 +191,10 @@ def check_available(spec: DatasetSpec, root: Path | None) -> None:
     Raises:
         DatasetError: naming them and where they come from.
     """
-    if spec.name not in _registered and not _is_generated(spec.name):
-        load_data(spec, 0, root)
+    card = next((card for card in CARDS if card.name == spec.name), None)
+    if card is not None and not card.is_generated:
+        files = Files(card.files, card.folder, card.origin)
+        files.find(spec.name, root if spec.root is None else spec.root)
 
 
 def explained_under(spec: DatasetSpec, seeds: Sequence[int], root: Path | None) -> Tensor | None:
@@ -201,8 +206,6 @@ def explained_under(spec: DatasetSpec, seeds: Sequence[int], root: Path | None) 
 
 
 def _is_generated(name: str) -> bool:
-    from glassgraph.datasets.load import GENERATED
-
     return name in GENERATED
 
 
@@ -214,19 +217,13 @@ def load_data(spec: DatasetSpec, seed: int, root: Path | None) -> ExplanationDat
         SuiteError: for an option that the loader does not take.
     """
     options: dict[str, Any] = dict(spec.options)
-    folder = spec.root if spec.root is not None else _folder(root, spec.name)
+    folder: str | Path | None = root if spec.root is None else spec.root
+    if _is_generated(spec.name):
+        folder = None
     try:
         return load_dataset(spec.name, root=folder, seed=seed, **options)
     except TypeError as error:
         raise SuiteError(f"{spec.name}: options: {error}") from error
-
-
-def _folder(root: Path | None, name: str) -> Path | None:
-    """The folder of a data set below a common root; the root itself if there is none."""
-    if root is None or _is_generated(name):
-        return None
-    below = [each for each in (root / name, root / name.replace("-", "_")) if each.is_dir()]
-    return below[0] if below else root
 
 
 def trimmed(subject: Subject, spec: DatasetSpec, seed: int) -> Subject:
@@ -281,23 +278,9 @@ def drawn(numbers: Tensor, count: int, seed: int) -> Tensor:
     return numbers[torch.from_numpy(np.sort(chosen))]
 
 
-def _cached(cache: Path, name: str, seed: int) -> Path:
-    return cache / f"{name}.{seed}.safetensors"
-
-
 def reference(
     dataset: ExplanationDataset, seed: int, cache: Path, kind: str | None = None
 ) -> tuple[nn.Module, float]:
-    """The reference model, from the folder of trained ones where it is there."""
-    from glassgraph.models import accuracy
-
-    if kind is not None:
-        raise UnsupportedModelError("models of other kinds are not trained yet")
-    path = _cached(cache, dataset.name, seed)
-    if path.is_file():
-        model: nn.Module = load_model(path)
-        return model, accuracy(model, dataset)["test"]
-    trained = reference_model(dataset, seed=seed, progress=False)
-    cache.mkdir(parents=True, exist_ok=True)
-    save_model(trained.model, path)
-    return trained.model, trained.accuracy["test"]
+    """The reference model and its test accuracy, from the folder of trained ones if it is there."""
+    found = reference_model(dataset, seed=seed, progress=False, architecture=kind, cache=cache)
+    return found.model, found.accuracy["test"]

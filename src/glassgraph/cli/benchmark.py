@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glassgraph.cli.console import friendly, out, say, told_warnings
-from glassgraph.cli.parse import parse_index, parse_names
+from glassgraph.cli.parse import parse_cache, parse_index, parse_names
 from glassgraph.cli.table import Column, Table, print_table
 from glassgraph.errors import CommandError
 
@@ -52,10 +52,16 @@ def benchmark(
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of raw files; a data set's own folder below it is preferred."),
+        typer.Option(help="Folder of raw files, or one above those of each data set."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Cells at once, one thread each.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of trained models.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of trained models. [default: $GLASSGRAPH_CACHE, or glassgraph in the "
+            "user's folder for caches]"
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, just results.")] = False,
 ) -> None:
     """Measure methods on data sets, beside random scores and what a search gets.
@@ -78,7 +84,7 @@ def benchmark(
         part,
         out_folder,
         root=root,
-        cache=cache,
+        cache=parse_cache(cache, no_cache=False),
         workers=workers,
         budget=None if budget is None else parse_duration(budget, "--budget"),
         source=suite,
@@ -156,12 +162,8 @@ def _say_what_is_left(run: Run) -> None:
 
 
 def _write_page(frame: pd.DataFrame, path: Path, suite: str) -> None:
-    try:
-        from glassgraph.benchmarks.leaderboard import (  # type: ignore[import-not-found,unused-ignore]
-            write_leaderboard,
-        )
-    except ImportError:
-        return
+    from glassgraph.benchmarks.leaderboard import write_leaderboard
+
     write_leaderboard(frame, path, title=f"Benchmark: {suite}")
     out().print(f"leaderboard: {path}", markup=False, soft_wrap=True)
 
