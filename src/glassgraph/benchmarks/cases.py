@@ -77,7 +77,7 @@ class Group:
         measure: measures them.
         ceiling: the same on what a search for each metric finds; None where there is no search.
         needs_truth: whether the data have to say what is true.
-        has_levels: whether it is measured at sparsities or numbers of edges.
+        takes: what its levels may be, ``"sparsity"`` or ``"top_k"``; none for what has no levels.
         default_levels: those that count if a suite names none.
         options: further arguments, and their types.
     """
@@ -86,8 +86,13 @@ class Group:
     measure: Measure
     ceiling: Measure | None = None
     needs_truth: bool = False
-    has_levels: bool = False
+    takes: tuple[str, ...] = ()
     default_levels: Mapping[str, tuple[Any, ...]] = field(
         default_factory=lambda: {"sparsity": SPARSITY}
     )
     options: Mapping[str, type] = field(default_factory=dict)
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether it is measured at levels."""
+        return bool(self.takes)

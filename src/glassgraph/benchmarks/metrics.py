@@ -7,19 +7,22 @@ about, a function of a group reads one `Case` and returns one `Measured` for eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from glassgraph.benchmarks.cases import Asked, Case, Group
+from glassgraph.benchmarks.cases import Asked, Case, Group, Measure
 from glassgraph.benchmarks.stability_groups import stability_groups
 from glassgraph.benchmarks.words import nearest
 from glassgraph.errors import SuiteError, UnknownMetricError
 from glassgraph.metrics.accuracy import accuracy, node_accuracy
 from glassgraph.metrics.fidelity import fidelity
 from glassgraph.metrics.measured import Measured
+from glassgraph.metrics.robust import robust_fidelity
 from glassgraph.metrics.scores import edge_scores, read_levels
+from glassgraph.metrics.subgraphs import SIZES, necessity, sufficiency
 
 
 def measure(asked: Asked, case: Case) -> list[Measured]:
@@ -87,6 +90,11 @@ def ask(
     about = GROUPS[group]
     if (sparsity is not None or top_k is not None) and not about.has_levels:
         raise SuiteError(f"{where}: {name} has no levels: leave sparsity and top_k out")
+    for kind, value in (("sparsity", sparsity), ("top_k", top_k)):
+        if value is not None and kind not in about.takes:
+            raise SuiteError(
+                f"{where}: {name} has levels of {' or '.join(about.takes)}, not {kind}"
+            )
     if sparsity is not None and top_k is not None:
         raise SuiteError(f"{where}: {name}: give sparsity or top_k, not both")
     levels: Mapping[str, tuple[Any, ...]] = about.default_levels if about.has_levels else {}
@@ -139,6 +147,27 @@ _own: set[str] = set()
 # What each group calls
 
 
+def _calls(function: Callable[..., list[Measured]]) -> Measure:
+    """A metric with the arguments that all of them share."""
+    draws = "seed" in inspect.signature(function).parameters
+
+    def measure(case: Case, asked: Asked) -> list[Measured]:
+        subject = case.subject
+        return function(
+            case.explanations,
+            subject.model,
+            subject.data,
+            task=subject.task,
+            ranking=case.ranking,
+            call=subject.call,
+            **({"seed": case.seed} if draws else {}),
+            **asked.levels,
+            **asked.options,
+        )
+
+    return measure
+
+
 def _fidelity(case: Case, asked: Asked) -> list[Measured]:
     subject = case.subject
     found = fidelity(
@@ -149,6 +178,7 @@ def _fidelity(case: Case, asked: Asked) -> list[Measured]:
         ranking=case.ranking,
         call=subject.call,
         **asked.levels,
+        **asked.options,
     )
     columns = {
         "fidelity_plus": found.plus_prob,
@@ -187,6 +217,8 @@ def _sparsity(case: Case, _: Asked) -> list[Measured]:
     return [Measured.of("sparsity", case.explanations.method, values)]
 
 
+_BOTH = ("sparsity", "top_k")
+
 #: Groups by name; a metric belongs to one.
 GROUPS: dict[str, Group] = {
     "fidelity": Group(
@@ -197,7 +229,32 @@ GROUPS: dict[str, Group] = {
             "fidelity_minus_acc": "lower",
         },
         _fidelity,
-        has_levels=True,
+        takes=_BOTH,
+        options={"removal": str},
+    ),
+    "robust_fidelity": Group(
+        {
+            "robust_fidelity_plus": "higher",
+            "robust_fidelity_minus": "lower",
+            "robust_fidelity_delta": "higher",
+        },
+        _calls(robust_fidelity),
+        takes=_BOTH,
+        options={"removal": str, "samples": int, "alpha_plus": float, "alpha_minus": float},
+    ),
+    "sufficiency": Group(
+        {"sufficiency": "higher"},
+        _calls(sufficiency),
+        takes=("top_k",),
+        default_levels={"top_k": SIZES},
+        options={"removal": str},
+    ),
+    "necessity": Group(
+        {"necessity": "higher"},
+        _calls(necessity),
+        takes=("top_k",),
+        default_levels={"top_k": SIZES},
+        options={"removal": str},
     ),
     "sparsity": Group({"sparsity": "higher"}, _sparsity),
     "accuracy": Group(

@@ -35,7 +35,7 @@ from glassgraph.metrics.scores import Ranking
 from glassgraph.results.explanation import Explanations
 
 #: What is measured unless the caller says otherwise.
-METRICS = ("fidelity", "sparsity", "accuracy")
+METRICS = ("robust_fidelity", "fidelity", "sparsity", "accuracy")
 
 
 def benchmark(
@@ -212,7 +212,8 @@ def _levels(sparsity: float | Sequence[float], top_k: int | Sequence[int] | None
 
 def _ask(metric: str, levels: dict[str, Any]) -> Asked:
     asked = ask(metric)
-    return ask(metric, **levels) if GROUPS[asked.group].has_levels else asked
+    is_taken = set(levels) <= set(GROUPS[asked.group].takes)
+    return ask(metric, **levels) if is_taken else asked
 
 
 def _command(method: str, metrics: Sequence[str], seed: int) -> str:
