@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from glassgraph.benchmarks import Run, Suite, parse_suite, read_rows
+from glassgraph.results.saved.folder_lock import AbandonedLockWarning, locked
 from tests.benchmarks.stars import known
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from glassgraph.benchmarks import Run
+from glassgraph.results.saved.folder_lock import AbandonedLockWarning, locked
 from tests.benchmarks.stars import known
 from tests.benchmarks.test_killed import asked_of
 with known():
@@ -77,3 +79,31 @@ def is_alive(process: int) -> bool:
     except OSError:
         return False
     return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_forked_process_does_not_hold_the_lock_beyond_its_parents_end(tmp_path: Path) -> None:
+    (tmp_path / "wait").touch()
+    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        with pytest.warns(AbandonedLockWarning), locked(tmp_path):
+            assert is_alive(child)
+        (tmp_path / "wait").unlink()
+
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from glassgraph.results.saved.folder_lock import locked
+folder = Path(sys.argv[1])
+with locked(folder):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    while (folder / "wait").exists():
+        time.sleep(0.01)
+    os._exit(0)
+"""

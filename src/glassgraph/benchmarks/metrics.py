@@ -108,11 +108,11 @@ def ask(
     for key, value in given.items():
         if key not in about.options:
             raise SuiteError(f"{where}: {name} has no option {key!r}{nearest(key, about.options)}")
-        kind = about.options[key]
-        is_number = kind is float and isinstance(value, int) and not isinstance(value, bool)
-        if type(value) is not kind and not is_number:
+        wanted = about.options[key]
+        is_number = wanted is float and type(value) is int
+        if type(value) is not wanted and not is_number:
             raise SuiteError(
-                f"{where}: {name}: {key} must be of type {kind.__name__}; got {value!r}"
+                f"{where}: {name}: {key} must be of type {wanted.__name__}; got {value!r}"
             )
     return Asked(group, names, **levels, options=given)
 

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -32,6 +33,10 @@ _MOST_BYTES = 4096
 
 class AbandonedLockWarning(UserWarning):
     """A writer died without finishing; its lock is taken over."""
+
+
+#: The locks of this process.
+_held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
 class FolderLock:
@@ -57,6 +62,7 @@ class FolderLock:
             if dead is not None:
                 break
             os.close(self._file)  # its owner has just removed it
+        _held.add(self)
         if dead:
             self._tell(folder, dead)
 
@@ -64,6 +70,11 @@ class FolderLock:
         """Let others write."""
         if self._file >= 0:
             self._path.unlink(missing_ok=True)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the file, and leave it to whoever else has it open."""
+        if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
@@ -94,6 +105,16 @@ class FolderLock:
         os.lseek(self._file, 0, os.SEEK_SET)
         os.write(self._file, text.encode())
         return owner
+
+
+def _forget_all() -> None:
+    """A forked process does not write for its parent, and must not hold the lock beyond its end."""
+    for lock in list(_held):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing is forked
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 @contextmanager
