@@ -75,7 +75,7 @@ class Group:
     Attributes:
         metrics: their names, and which way each is good.
         measure: measures them.
-        ceiling: the same on what a search for each metric finds; None where there is no search.
+        searched: those that can be searched for, which gives their ceiling.
         needs_truth: whether the data have to say what is true.
         takes: what its levels may be, ``"sparsity"`` or ``"top_k"``; none for what has no levels.
         default_levels: those that count if a suite names none.
@@ -84,7 +84,7 @@ class Group:
 
     metrics: Mapping[str, Better]
     measure: Measure
-    ceiling: Measure | None = None
+    searched: tuple[str, ...] = ()
     needs_truth: bool = False
     takes: tuple[str, ...] = ()
     default_levels: Mapping[str, tuple[Any, ...]] = field(

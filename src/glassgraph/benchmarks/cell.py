@@ -15,7 +15,7 @@ from typing import Any
 
 from glassgraph import errors
 from glassgraph.benchmarks.cases import Asked, Case
-from glassgraph.benchmarks.metrics import better, ceiling, measure, needs_truth
+from glassgraph.benchmarks.metrics import better, ceiling, measure
 from glassgraph.benchmarks.processes import Outcome, Send, describe
 from glassgraph.benchmarks.rows import Row
 from glassgraph.benchmarks.subjects import Subject, check_disjoint
@@ -221,10 +221,10 @@ def _learned_from(subject: Subject, explainer: Explainer) -> Any:
 
 def find(asked: Asked, case: Case) -> Found:
     """Measure one group, or say why that is not possible."""
-    if needs_truth(asked) and not _has_truth(case.explanations, asked):
-        return Found(asked, (), "no_truth", _without_truth(case, asked))
     try:
         measured = tuple(replace(each, values=None) for each in measure(asked, case))
+    except errors.NoTruthError as error:
+        return Found(asked, (), "no_truth", describe(error))
     except Exception as error:  # noqa: BLE001 - whatever a metric raises is what its row says
         return Found(asked, (), _status(error), describe(error))
     if not measured:
@@ -234,21 +234,6 @@ def find(asked: Asked, case: Case) -> Found:
 
 def _status(error: Exception) -> str:
     return "not_applicable" if isinstance(error, NOT_APPLICABLE) else "failed"
-
-
-def _has_truth(explanations: Explanations, asked: Asked) -> bool:
-    """Whether the data say of any explained prediction what is true."""
-    for i in range(len(explanations)):
-        local = explanations.local(i)
-        truth = local.node_truth if asked.group == "node_accuracy" else local.edge_truth
-        if truth is not None and bool(truth.any()):
-            return True
-    return False
-
-
-def _without_truth(case: Case, asked: Asked) -> str:
-    what = "nodes" if asked.group == "node_accuracy" else "edges"
-    return f"{case.subject.dataset} does not say which {what} are true"
 
 
 # Floor and ceiling
@@ -301,8 +286,6 @@ def floors(subject: Subject, plan: Plan, send: Send) -> None:
 def ceilings(subject: Subject, plan: Plan, asked: Asked, send: Send) -> None:
     """Send what a search for the metrics of a group gets, if there is one."""
     case = replace(random_case(subject, plan), seed=subject.seed)
-    if needs_truth(asked) and not _has_truth(case.explanations, asked):
-        return
     for found in ceiling(asked, case):
         send(replace(found, values=None))
 

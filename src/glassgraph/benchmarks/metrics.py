@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,12 +18,14 @@ from glassgraph.benchmarks.cases import Asked, Case, Group, Measure
 from glassgraph.benchmarks.stability_groups import stability_groups
 from glassgraph.benchmarks.words import nearest
 from glassgraph.errors import SuiteError, UnknownMetricError
-from glassgraph.metrics.accuracy import accuracy, node_accuracy
+from glassgraph.metrics.ceiling import greedy_scores
+from glassgraph.metrics.deletion import deletion_area
 from glassgraph.metrics.fidelity import fidelity
 from glassgraph.metrics.measured import Measured
 from glassgraph.metrics.robust import robust_fidelity
 from glassgraph.metrics.scores import edge_scores, read_levels
 from glassgraph.metrics.subgraphs import SIZES, necessity, sufficiency
+from glassgraph.metrics.truth_metrics import gea, truth_metrics
 
 
 def measure(asked: Asked, case: Case) -> list[Measured]:
@@ -41,9 +44,23 @@ def ceiling(asked: Asked, case: Case) -> list[Measured]:
     Raises:
         GlassgraphError: of the search.
     """
-    search = GROUPS[asked.group].ceiling
-    found = [] if search is None else search(case, asked)
-    return [each for each in found if each.metric in asked.names]
+    about, subject, found = GROUPS[asked.group], case.subject, list[Measured]()
+    for name in asked.names:
+        if name not in about.searched:
+            continue
+        best = greedy_scores(
+            case.explanations,
+            subject.model,
+            subject.data,
+            name,  # type: ignore[arg-type]
+            task=subject.task,
+            removal=asked.options.get("removal"),
+            seed=case.seed,
+            call=subject.call,
+        )
+        measured = about.measure(replace(case, explanations=best), asked)
+        found += [each for each in measured if each.metric == name]
+    return found
 
 
 def needs_truth(asked: Asked) -> bool:
@@ -195,11 +212,15 @@ def _fidelity(case: Case, asked: Asked) -> list[Measured]:
 
 
 def _accuracy(case: Case, _: Asked) -> list[Measured]:
-    return accuracy(case.explanations, ranking=case.ranking, seed=case.seed)
+    return truth_metrics(case.explanations, ranking=case.ranking, seed=case.seed)
 
 
 def _node_accuracy(case: Case, _: Asked) -> list[Measured]:
-    return node_accuracy(case.explanations, ranking=case.ranking)
+    return truth_metrics(case.explanations, over="node", ranking=case.ranking, seed=case.seed)
+
+
+def _gea(case: Case, asked: Asked) -> list[Measured]:
+    return gea(case.explanations, ranking=case.ranking, seed=case.seed, **asked.options)
 
 
 def _sparsity(case: Case, _: Asked) -> list[Measured]:
@@ -229,6 +250,7 @@ GROUPS: dict[str, Group] = {
             "fidelity_minus_acc": "lower",
         },
         _fidelity,
+        searched=("fidelity_plus", "fidelity_minus"),
         takes=_BOTH,
         options={"removal": str},
     ),
@@ -239,12 +261,14 @@ GROUPS: dict[str, Group] = {
             "robust_fidelity_delta": "higher",
         },
         _calls(robust_fidelity),
+        searched=("robust_fidelity_delta",),
         takes=_BOTH,
         options={"removal": str, "samples": int, "alpha_plus": float, "alpha_minus": float},
     ),
     "sufficiency": Group(
         {"sufficiency": "higher"},
         _calls(sufficiency),
+        searched=("sufficiency",),
         takes=("top_k",),
         default_levels={"top_k": SIZES},
         options={"removal": str},
@@ -252,14 +276,35 @@ GROUPS: dict[str, Group] = {
     "necessity": Group(
         {"necessity": "higher"},
         _calls(necessity),
+        searched=("necessity",),
         takes=("top_k",),
         default_levels={"top_k": SIZES},
         options={"removal": str},
     ),
     "sparsity": Group({"sparsity": "higher"}, _sparsity),
+    "deletion_area": Group(
+        {"deletion_area": "higher"},
+        _calls(deletion_area),
+        options={"removal": str, "steps": int, "draws": int},
+    ),
     "accuracy": Group(
-        {"auc": "higher", "average_precision": "higher"}, _accuracy, needs_truth=True
+        {
+            "auc": "higher",
+            "average_precision": "higher",
+            "auc_mean": "higher",
+            "average_precision_mean": "higher",
+            "precision_at_k": "higher",
+            "recall_at_k": "higher",
+        },
+        _accuracy,
+        needs_truth=True,
     ),
     "node_accuracy": Group({"node_auc": "higher"}, _node_accuracy, needs_truth=True),
+    "gea": Group(
+        {"gea": "higher"},
+        _gea,
+        needs_truth=True,
+        options={"over": str, "top_k": int, "share": float, "threshold": float},
+    ),
     **stability_groups(),
 }

@@ -170,7 +170,7 @@ def _references(subject: Subject, plan: Plan, time_limit: float | None) -> Refer
     measured = [m for each in floor.sent if isinstance(each, Found) for m in each.measured]
     highest = []
     for asked in plan.metrics:
-        if GROUPS[asked.group].ceiling is not None:
+        if GROUPS[asked.group].searched:
             highest += _run(functools.partial(ceilings, subject, plan, asked), time_limit)[0].sent
     return References.of(measured, highest)
 

@@ -291,7 +291,7 @@ class Run:
         pieces += [
             Piece(asked.group, functools.partial(ceilings, subject, self._plan, asked), limit)
             for asked in self._plan.metrics
-            if GROUPS[asked.group].ceiling is not None
+            if GROUPS[asked.group].searched
         ]
         found: dict[str, list[Any]] = {"floor": [], "ceiling": []}
         for outcome in run_pieces(pieces, self.workers):
