@@ -100,9 +100,8 @@ from pathlib import Path
 from glassgraph.results.saved.folder_lock import locked
 folder = Path(sys.argv[1])
 with locked(folder):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not os.fork():
+        print(os.getpid(), flush=True)
     while (folder / "wait").exists():
         time.sleep(0.01)
     os._exit(0)

@@ -41,7 +41,8 @@ class BenchmarkResult:
         ['occlusion', 3.0]
         >>> print(found.verdict())
         By fidelity plus at the best edge, occlusion is above random. All this rests on 1
-        prediction: explain more before you rely on it.
+        prediction: explain more before you rely on it. A search for the metric itself gets 3.00
+        here.
     """
 
     rows: list[Row]
