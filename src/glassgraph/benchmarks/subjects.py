@@ -21,7 +21,7 @@ from glassgraph.datasets import DATASETS, ExplanationDataset, load_dataset
 from glassgraph.datasets.cards import CARDS
 from glassgraph.datasets.load import GENERATED
 from glassgraph.datasets.locate import Files
-from glassgraph.errors import LeakError, SuiteError
+from glassgraph.errors import DatasetError, LeakError, SuiteError
 from glassgraph.inputs.task import Task
 from glassgraph.models import reference_model
 
@@ -194,7 +194,10 @@ def check_available(spec: DatasetSpec, root: Path | None) -> None:
     card = next((card for card in CARDS if card.name == spec.name), None)
     if card is not None and not card.is_generated:
         files = Files(card.files, card.folder, card.origin)
-        files.find(spec.name, root if spec.root is None else spec.root)
+        try:
+            files.find(spec.name, root if spec.root is None else spec.root)
+        except DatasetError:
+            load_data(spec, 0, root)  # some lie in several folders; if not, it says what is missing
 
 
 def explained_under(spec: DatasetSpec, seeds: Sequence[int], root: Path | None) -> Tensor | None:
