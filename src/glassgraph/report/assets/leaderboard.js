@@ -40,7 +40,7 @@ GG.leaderboard = (() => {
     const mark = { c: "≈ chance", b: "< chance" }[found[VERDICT]] || "";
     const title = { c: "not above chance", b: "worse than chance", u: "chance unknown", a: "above chance" }[found[VERDICT]];
     return GG.el("td", {}, GG.el("button", { type: "button", title, style: shade(found[SHARE]), "aria-label": `${label}: ${short(found[VALUE])}, ${title}`, onclick: press },
-      GG.el("b", {}, short(found[VALUE])), mark ? ` ${mark}` : "",
+      GG.el("b", {}, short(found[VALUE])), mark ? GG.el("i", {}, ` ${mark.replace(" ", "\u00a0")}`) : "",
       GG.el("small", {}, `${short(found[LOW])} … ${short(found[HIGH])}`),
       GG.el("small", {}, `chance ${short(found[FLOOR])}`)));
   }
@@ -90,7 +90,7 @@ GG.leaderboard = (() => {
   }
 
   function legend() {
-    byId("legend").replaceChildren(...shownMethods().map((m) => GG.el("button", { type: "button", "aria-pressed": String(!hidden.lines.has(m)), onclick: (event) => {
+    byId("line-legend").replaceChildren(...shownMethods().map((m) => GG.el("button", { type: "button", "aria-pressed": String(!hidden.lines.has(m)), onclick: (event) => {
       if (!hidden.lines.delete(m)) hidden.lines.add(m);
       event.currentTarget.setAttribute("aria-pressed", String(!hidden.lines.has(m)));
       charts();
