@@ -14,6 +14,7 @@ from torch_geometric.nn import MessagePassing, global_add_pool
 import glassgraph as gg
 from glassgraph.diagnose.ginx import ReducedGraphs
 from glassgraph.errors import (
+    ExplanationFileError,
     GraphError,
     HyperParameterError,
     InstanceError,
@@ -251,6 +252,12 @@ def test_some_graphs_without_an_explanation_are_refused() -> None:
     explanations = gg.EdgeGradients(Sums(), task="graph", progress=False).explain(GRAPHS, [0, 1, 2])
     with pytest.raises(InstanceError, match="graph 3 is in the train part and has no explanation"):
         ginx(explanations, Sums(), GRAPHS, split=SPLIT)
+
+
+def test_explanations_of_other_graphs_are_refused() -> None:
+    explanations = gg.EdgeGradients(Sums(), task="graph", progress=False).explain(GRAPHS)
+    with pytest.raises(ExplanationFileError, match="are of data with 120 nodes, these have 60"):
+        ginx(explanations, Sums(), GRAPHS[:12], split={"train": [0], "val": [1], "test": [2]})
 
 
 def test_graphs_without_labels_are_refused() -> None:

@@ -50,7 +50,7 @@ from glassgraph.errors import (
 from glassgraph.inputs.links import edge_attributes
 from glassgraph.inputs.task import Task, decision
 from glassgraph.metrics.measured import Measured
-from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET, recorded_task
+from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET, check_same_data, recorded_task
 from glassgraph.metrics.scores import Level, Ranking, edge_scores
 from glassgraph.models.training import Trainable, train
 from glassgraph.results.explanation import Explanations
@@ -137,6 +137,7 @@ def ginx(
             learn it.
         ModelCallError: if `glassgraph.models.train` cannot call the model.
         GraphError: for heterogeneous graphs.
+        ExplanationFileError: if the explanations are of other data.
         LabelsMissingError: if test graphs have no labels.
         UnknownMetricError: for scores that are not finite.
 
@@ -253,6 +254,8 @@ def _orders(
     """The edges of each graph, the best first; None for graphs that have no explanation."""
     found: list[Tensor | None] = [None] * len(graphs)
     if isinstance(explanations, Explanations):
+        num_nodes = sum(int(graph.num_nodes or 0) for graph in graphs)
+        check_same_data(explanations, num_nodes, sum(graph.num_edges for graph in graphs))
         for number in range(len(explanations)):
             local = explanations.local(number)
             score = torch.full((graphs[local.graph].num_edges,), float("nan"), dtype=torch.float64)
@@ -261,9 +264,9 @@ def _orders(
     else:
         if len(explanations) != len(graphs):
             raise InstanceError(f"got scores for {len(explanations)} of {len(graphs)} graphs")
-        for number, (score, graph) in enumerate(zip(explanations, graphs, strict=True)):
-            score = score.detach().cpu().double()
-            found[number] = _order(score.abs() if ranking == "absolute" else score, graph, number)
+        for number, graph in enumerate(graphs):
+            value = explanations[number].detach().cpu().double()
+            found[number] = _order(value.abs() if ranking == "absolute" else value, graph, number)
     for part in _PARTS:
         for number in split[part].tolist():
             if found[number] is None:

@@ -44,7 +44,7 @@ def tables(rows: Rows) -> Iterator[Table]:
 
 def summarize(rows: Rows) -> list[Row]:
     """For each method ``{level: (value, low, high)}`` and ``edge_rank``, over seeds."""
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for method in dict.fromkeys(row["method"] for row in rows):
         entry: dict[str, Any] = {"method": method}
         own = [row for row in rows if row["method"] == method]

@@ -47,7 +47,7 @@ def tables(rows: Rows) -> Iterator[Table]:
 
 def summarize(rows: Rows) -> list[Row]:
     """Means over seeds; intervals are the widest of the seeds'."""
-    found = []
+    found: list[Row] = []
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == method]
         published = PUBLISHED.get(method, (None, None))

@@ -246,7 +246,7 @@ def best_auc(graph: Data, score: Tensor) -> float:
     As `glassgraph.metrics.node_truth_accuracy`, of scores that are no explanations of a method.
     """
     truth = alternatives(graph)
-    ranked = [] if truth is None else truth[:, ~truth.all(dim=0)].t()
+    ranked = () if truth is None else truth[:, ~truth.all(dim=0)].t().unbind()
     areas = [float(roc_auc_score(column.numpy(), score.numpy())) for column in ranked]
     return max(areas, default=float("nan"))
 

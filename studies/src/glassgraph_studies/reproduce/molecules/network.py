@@ -33,7 +33,7 @@ def two_layers(before: int, after: int) -> nn.Sequential:
     )
 
 
-class GCNBlock(MessagePassing):  # type: ignore[misc]
+class GCNBlock(MessagePassing):
     """Nodes hear their neighbors and their bonds; bonds stay."""
 
     def __init__(self, node_size: int, edge_size: int) -> None:
@@ -50,7 +50,7 @@ class GCNBlock(MessagePassing):  # type: ignore[misc]
         return torch.cat([e, h_j], dim=1)
 
 
-class MPNNBlock(MessagePassing):  # type: ignore[misc]
+class MPNNBlock(MessagePassing):
     """Bonds hear their ends, and nodes their bonds."""
 
     def __init__(self, node_size: int, edge_size: int) -> None:
@@ -74,7 +74,7 @@ class MPNNBlock(MessagePassing):  # type: ignore[misc]
         return e
 
 
-class ReceivedBonds(MessagePassing):  # type: ignore[misc]
+class ReceivedBonds(MessagePassing):
     """The sum over the bonds that an atom receives."""
 
     def __init__(self) -> None:
