@@ -85,9 +85,14 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	@if [ -d "$(BENZENE_ROOT)" ]; then set -x; \
 	  $(BIN)/glassgraph reproduce benzene --root "$(BENZENE_ROOT)" \
 	    --json $(OUT)/studies/benzene.json; \
+	  $(BIN)/glassgraph reproduce graphxai --root "$(BENZENE_ROOT)" \
+	    --json $(OUT)/studies/graphxai.json; \
+	  $(BIN)/glassgraph reproduce molecules --root "$(BENZENE_ROOT)/.." \
+	    --json $(OUT)/studies/molecules.json; \
 	else \
 	  echo "benzene left out: no file at $(BENZENE_ROOT); name its folder with BENZENE_ROOT=..."; \
 	fi
+	$(BIN)/glassgraph reproduce ginx --json $(OUT)/studies/ginx.json
 	$(BIN)/glassgraph reproduce pgm --json $(OUT)/studies/pgm.json \
 	  $(if $(wildcard $(TRUST_ROOT)),--root $(TRUST_ROOT))
 	@if [ -d "$(CORA_ROOT)" ]; then set -x; \

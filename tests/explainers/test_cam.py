@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import (
     GCNConv,
+    GraphConv,
     MeanAggregation,
     SumAggregation,
     global_add_pool,
@@ -241,3 +242,41 @@ def test_probabilities() -> None:
     task = gg.Task("graph", "multiclass_classification", "probs")
     with pytest.raises(UnsupportedModelError, match=r"returns probs.*explain a model that returns"):
         explain(Net(global_mean_pool, head), task=task)
+
+
+class SideBySide(nn.Module):
+    """Two modules read the same states: both are the last layer, and what is pooled is their sum.
+
+    Args:
+        width: of what lies between them, as that of what is pooled or not.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = GraphConv(5, 7), GraphConv(5, 7)
+        self.between, self.back = nn.Linear(7, width), nn.Linear(width, 7)
+        self.head = nn.Linear(7, 2)
+
+    def states(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        first = self.back(self.between(self.first(x, edge_index)).relu())
+        return first + self.second(x, edge_index)
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        logits: Tensor = self.head(global_add_pool(self.states(x, edge_index), batch))
+        return logits
+
+
+@pytest.mark.parametrize("width", [3, 7])
+def test_two_modules_of_the_last_layer(width: int) -> None:
+    """What is replaced after the second of them was replaced after the first, too."""
+    torch.manual_seed(0)
+    model = SideBySide(width).double()
+    draw = torch.Generator().manual_seed(1)
+    edges = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
+    x = torch.randn(4, 5, generator=draw, dtype=torch.float64)
+    graph = Data(x=x, edge_index=edges)
+    explanations = gg.CAM(model, task="graph", relu=False, progress=False).explain(
+        [graph], target=1
+    )
+    expected = model.states(x, edges) @ model.head.weight[1]
+    torch.testing.assert_close(explanations.local(0).node_score, expected.detach())

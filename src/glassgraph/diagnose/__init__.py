@@ -9,6 +9,7 @@ an explanation testable, with hard decisions: a message is retained, or it is sh
 * `gradient_signs`: does an edge gradient keep its sign on the way to a shut message?
 * `seed_agreement` and `fleiss_kappa`: does another seed tell another story?
 * `stability`: does the explanation stay under added edges, noise, seeds, other models?
+* `ginx`: can a network that is trained again do without the best edges?
 
 ``docs/diagnostics.md`` says how to read them.
 """
@@ -16,6 +17,7 @@ an explanation testable, with hard decisions: a message is retained, or it is sh
 from glassgraph.diagnose.agreement import SeedAgreement, fleiss_kappa, seed_agreement
 from glassgraph.diagnose.drop_retained import drop_retained
 from glassgraph.diagnose.effects import Replacement
+from glassgraph.diagnose.ginx import ginx
 from glassgraph.diagnose.gradient_signs import GradientPath, GradientSigns, gradient_signs
 from glassgraph.diagnose.hindsight import HindsightResult, hindsight
 from glassgraph.diagnose.layer_knockout import layer_knockout
@@ -31,6 +33,7 @@ __all__ = [
     "SeedAgreement",
     "drop_retained",
     "fleiss_kappa",
+    "ginx",
     "gradient_signs",
     "hindsight",
     "layer_knockout",

@@ -37,6 +37,7 @@ class Pooling:
     pooled: Tensor
     kind: Literal["mean", "sum"]
     _position: int
+    _num_starts: int
 
     @torch.no_grad()
     def output_at(self, pooled: Tensor, gates: Tensor) -> Tensor:
@@ -51,6 +52,7 @@ class Pooling:
             self.batch.wiring,
             lambda: self.batch.output(gates),
             replaced={self._position: pooled},
+            num_starts=self._num_starts,
         ).output
 
 
@@ -80,7 +82,8 @@ def find_pooling(batch: InstanceBatch) -> Pooling | None:
                 continue
             value = pooled.detach().reshape(total.shape)
             if is_close(value, total / divisor, scale / divisor):
-                return Pooling(batch, recorded.output, states, pooled, kind, later)
+                starts = recorded.num_starts
+                return Pooling(batch, recorded.output, states, pooled, kind, later, starts)
     return None
 
 

@@ -46,12 +46,14 @@ class RecordedRun:
         calls: calls of layer modules, in the order in which they return.
         module: what the submodule that was asked for returned at its last call.
         tail: what was computed after the last layer, in order.
+        num_starts: how often a tail began: once for each module of the last layer.
     """
 
     output: Tensor
     calls: list[LayerCall]
     module: Tensor | None
     tail: list[Tensor]
+    num_starts: int
 
 
 def record_run(
@@ -61,6 +63,7 @@ def record_run(
     *,
     module: str | None = None,
     replaced: Mapping[int, Tensor] | None = None,
+    num_starts: int = 1,
 ) -> RecordedRun:
     """Run a model and keep what its layers read and write, and its tail.
 
@@ -71,8 +74,9 @@ def record_run(
         module: dotted name of a submodule whose output is kept too.
         replaced: for positions of the tail, values that take the place of what is computed there
             (only in runs without gradients).
+        num_starts: how often the tail of such a run begins, until it is the one that is meant.
     """
-    recorder = _Recorder(wiring, replaced or {})
+    recorder = _Recorder(wiring, replaced or {}, num_starts)
     with ExitStack() as stack:
         for channel in wiring.channels:
             for handle in recorder.hooks(channel):
@@ -82,26 +86,28 @@ def record_run(
             stack.callback(named.register_forward_hook(recorder.on_module).remove)
         stack.enter_context(recorder.tail)
         output = run()
-    return RecordedRun(output, recorder.calls, recorder.module, recorder.tail.results)
+    tail = recorder.tail
+    return RecordedRun(output, recorder.calls, recorder.module, tail.results, tail.num_starts)
 
 
 class _Tail(TorchFunctionMode):
     """Keeps the results of functions, once it has been started."""
 
-    def __init__(self, replaced: Mapping[int, Tensor]) -> None:
+    def __init__(self, replaced: Mapping[int, Tensor], replaced_in: int) -> None:
         super().__init__()
         self.results: list[Tensor] = []
+        self.num_starts = 0
         self._replaced = replaced
-        self._is_on = False
+        self._replaced_in = replaced_in
 
     def start(self, first: Tensor | None) -> None:
         """Forget what there is, and begin with a layer's output."""
         self.results = [] if first is None else [first]
-        self._is_on = True
+        self.num_starts += 1
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if self._is_on:
+        if self.num_starts:
             for each in tensors_in(result):  # several: ``values, indices = h.max(dim=-1)``
                 if each.is_floating_point():
                     self._keep(each)
@@ -109,7 +115,7 @@ class _Tail(TorchFunctionMode):
 
     def _keep(self, result: Tensor) -> None:
         instead = self._replaced.get(len(self.results))
-        if instead is not None:
+        if instead is not None and self.num_starts == self._replaced_in:
             # In place: some functions write into their argument, and the model goes on with that.
             result.copy_(instead.view_as(result))
         self.results.append(result)
@@ -119,11 +125,12 @@ class _Tail(TorchFunctionMode):
 class _Recorder:
     wiring: Wiring
     replaced: Mapping[int, Tensor]
+    num_starts: int
     calls: list[LayerCall] = field(default_factory=list)
     module: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.tail = _Tail(self.replaced)
+        self.tail = _Tail(self.replaced, self.num_starts)
         self._layers = self.wiring.layers_of_modules()
         self._sent = dict.fromkeys(self._layers, 0)
 

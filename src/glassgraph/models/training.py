@@ -185,17 +185,22 @@ def _steps(
     device = next(model.parameters()).device
     ids = dataset.split[part]
     if dataset.level == "node":
-        yield _slim(model, dataset.graphs[0]).to(device), ids.to(device)
+        yield _slim(dataset.graphs[0], _wanted(model)).to(device), ids.to(device)
         return
     order = ids[torch.randperm(len(ids))] if shuffle else ids
+    wanted = _wanted(model)
     for chunk in order.split(batch_size):
-        batch = Batch.from_data_list([_slim(model, dataset.graphs[i]) for i in chunk.tolist()])
+        batch = Batch.from_data_list([_slim(dataset.graphs[i], wanted) for i in chunk.tolist()])
         yield batch.to(device), torch.arange(len(chunk), device=device)
 
 
-def _slim(model: nn.Module, graph: Data) -> Data:
-    """Just what the model and the loss read, so that batching copies nothing else."""
-    wanted = {*signature(model.forward).parameters, "y"} - {"num_nodes"}
+def _wanted(model: nn.Module) -> set[str]:
+    """Attributes that the model and the loss read."""
+    return {*signature(model.forward).parameters, "y"} - {"num_nodes"}
+
+
+def _slim(graph: Data, wanted: set[str]) -> Data:
+    """Just what is wanted, so that batching copies nothing else."""
     return Data(num_nodes=graph.num_nodes, **{k: graph[k] for k in wanted if k in graph})
 
 

@@ -6,10 +6,13 @@ A folder for each: ``study.py`` declares the command, ``experiment.py`` measures
 from glassgraph_studies.reproduce.babi.study import BABI
 from glassgraph_studies.reproduce.benzene.study import BENZENE
 from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
+from glassgraph_studies.reproduce.ginx.study import GINX
 from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
 from glassgraph_studies.reproduce.graphmask_faithfulness.study import GRAPHMASK_FAITHFULNESS
+from glassgraph_studies.reproduce.graphxai.study import GRAPHXAI
 from glassgraph_studies.reproduce.infection.study import INFECTION
 from glassgraph_studies.reproduce.invariance.study import INVARIANCE
+from glassgraph_studies.reproduce.molecules.study import MOLECULES
 from glassgraph_studies.reproduce.motifs.study import MOTIFS
 from glassgraph_studies.reproduce.pgm.study import PGM
 from glassgraph_studies.reproduce.qa.study import QA
@@ -26,6 +29,9 @@ STUDIES = (
     INFECTION,
     EDGE_GRADIENTS,
     BENZENE,
+    MOLECULES,
+    GRAPHXAI,
+    GINX,
     PGM,
     INVARIANCE,
     SUBGRAPHS,

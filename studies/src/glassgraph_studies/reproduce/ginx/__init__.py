@@ -1,0 +1,1 @@
+"""GInX-Eval on planted motifs."""

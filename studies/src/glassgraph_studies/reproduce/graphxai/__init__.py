@@ -1,0 +1,1 @@
+"""GraphXAI's accuracy and faithfulness of explanations of benzene rings."""

@@ -1,0 +1,1 @@
+"""Molecules with a substructure to find, and who finds its atoms."""
