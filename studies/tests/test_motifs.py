@@ -19,15 +19,17 @@ from glassgraph.errors import DatasetError, UnknownMethodError
 from glassgraph.models import GCN, TrainedModel, train
 from glassgraph.models.training import accuracy
 from glassgraph_studies import planted
+from glassgraph_studies.reference.gnn_explainer import PYG
+from glassgraph_studies.reproduce.motifs import attention, settings
 from glassgraph_studies.reproduce.motifs import experiment as study
-from glassgraph_studies.reproduce.motifs import settings
 from glassgraph_studies.reproduce.motifs.areas import motif_areas, motif_evidence
+from glassgraph_studies.reproduce.motifs.attention import LikenessConv
 from tests.cli.helpers import run
 
 KEYS = {
-    "dataset", "method", "seed", "target", "settings", "auc", "auc_own", "auc_by_class",
-    "is_inverted", "published", "aim", "fitted", "explained", "fit_seconds", "explain_seconds",
-    "test_accuracy", "evidence",
+    "dataset", "data_seed", "network", "method", "seed", "target", "settings", "auc", "auc_own",
+    "auc_by_class", "is_inverted", "published", "aim", "fitted", "explained", "fit_seconds",
+    "explain_seconds", "test_accuracy", "evidence",
 }  # fmt: skip
 
 
@@ -252,6 +254,74 @@ def test_rows_and_table(tmp_path: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+@pytest.mark.usefixtures("quick")
+def test_several_models_have_an_interval_over_models(tmp_path: Path) -> None:
+    result = run(
+        "reproduce", "motifs", "--dataset", "tree-cycles", "--method", "edge_gradients",
+        "--method", "random", "--models", 2, "--seeds", 2, "--instances", 4, "--quiet",
+        "--data-seed", 5, "--json", tmp_path / "rows.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    order = [(row["data_seed"], row["method"], row["seed"]) for row in rows]
+    assert order == [
+        (5, "edge_gradients", 0), (5, "random", 0), (5, "random", 1),
+        (6, "edge_gradients", 0), (6, "random", 0), (6, "random", 1),
+    ]  # fmt: skip
+    assert rows[0]["published"] == 0.905
+    summary = study.summarize(rows)["tree-cycles", "random"]
+    models = [sum(row["auc_own"] for row in rows[at : at + 2]) / 2 for at in (1, 4)]
+    assert summary.interval == pytest.approx((min(models), max(models)))  # of two, either or both
+    assert study.summarize(rows[:3])["tree-cycles", "random"].interval is None
+    low, high = study.summarize(rows)["tree-cycles", "edge_gradients"].interval or (0, 0)
+    assert f"{low:.3f} to {high:.3f}" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_a_gradient_counts_by_its_size() -> None:
+    assert settings.RANKINGS == {"edge_gradients": "absolute"}
+    ends = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    local = SimpleNamespace(
+        edge_index=ends, edge_id=torch.arange(4), edge_truth=torch.tensor([1, 1, 0, 0]).bool(),
+        edge_score=torch.tensor([-3.0, -3.0, 1.0, 1.0]), graph=0, index=0, layer_edge_score=None,
+    )  # fmt: skip
+    graph = SimpleNamespace(ground_truth_edge_mask=local.edge_truth)
+    dataset: Any = SimpleNamespace(name="by hand", level="node", graphs=[graph])
+    explanations: Any = OneLocal([local])
+    assert motif_areas(explanations, dataset) == (0.0, 0.0)
+    assert motif_areas(explanations, dataset, ranking="absolute") == (1.0, 1.0)
+
+
+def test_likeness_is_the_weight_of_a_message() -> None:
+    """Two nodes hear each other, the third one hears both: sums of weights times values."""
+    torch.manual_seed(1)
+    conv = LikenessConv(3, 2)
+    x = torch.rand(3, 3)
+    ends = torch.tensor([[0, 1, 0, 1], [1, 0, 2, 2]])
+    key, value = x @ conv.key.weight.t(), x @ conv.value.weight.t()
+    expected = torch.stack(
+        [
+            (key[0] @ key[1]) * value[1],
+            (key[0] @ key[1]) * value[0],
+            (key[0] @ key[2]) * value[0] + (key[1] @ key[2]) * value[1],
+        ]
+    )
+    torch.testing.assert_close(conv(x, ends), expected + conv.bias)
+
+
+def test_attention_has_a_network_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "EPOCHS", 4)
+    rows = list(
+        study.run_motifs(
+            ["tree-cycles"], ["attention"], network="attention", instances=4, progress=False
+        )
+    )
+    assert [(row["network"], row["published"]) for row in rows] == [("attention", 0.824)]
+    assert 0 <= rows[0]["auc"] <= 1
+    with pytest.raises(DatasetError, match="attention is for data sets of nodes; ba-2motifs"):
+        list(study.run_motifs(["ba-2motifs"], ["attention"], network="attention"))
+
+
 def test_what_does_not_exist_is_told_before_anything_is_trained() -> None:
     with pytest.raises(UnknownMethodError, match="no method 'magic'"):
         list(study.run_motifs(["tree-cycles"], ["magic"]))
@@ -276,6 +346,58 @@ def test_a_method_that_does_not_apply_is_left_out() -> None:
     with pytest.warns(planted.LeftOutWarning, match="attention is left out on tree-cycles"):
         rows = list(study.run_motifs(["tree-cycles"], ["attention"], progress=False))
     assert rows == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_settings_are_judged_on_other_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings.SPACE, "epochs", (2,))
+    monkeypatch.setattr(settings, "NAMED", {})
+    result = run(
+        "reproduce", "motif-settings", "--dataset", "tree-cycles", "--data-seed", 5, "--draws", 1,
+        "--instances", 3, "--quiet", "--json", tmp_path / "rows.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert {row["data_seed"] for row in rows} == {5}
+    assert [row["name"] for row in rows][-4:] == ["0", "saliency", "occlusion", "random"]
+    by_delta = sorted(rows, key=lambda row: row["robust_delta"])
+    assert f" {by_delta[-1]['name']} " in result.stdout
+    from glassgraph_studies.reproduce.motifs.search import run_search
+
+    with pytest.raises(DatasetError, match="'infection' has no motifs"):
+        list(run_search(["infection"]))
+
+
+def test_settings_come_in_order_of_the_way_from_random_to_the_best() -> None:
+    from glassgraph_studies.reproduce.motifs.search import best_of_each, drawn_settings, ranked
+
+    deltas = {"a": {"one": 0.1, "two": 0.3, "random": -0.1}, "b": {"one": 4, "two": 3, "random": 2}}
+    rows = [
+        {
+            "dataset": dataset, "data_seed": 7, "name": name, "robust_delta": delta, "seconds": 1.0,
+            "method": "random" if name == "random" else "gnn_explainer", "settings": {},
+            "auc": 1 - delta / 10,
+        }
+        for dataset, found in deltas.items() for name, delta in found.items()
+    ]  # fmt: skip
+    first, second, last = ranked(rows)
+    assert {first["name"], second["name"]} == {"one", "two"}
+    for row in (first, second):  # half of the way on one set, all of it on the other
+        assert (row["share"], row["least"]) == pytest.approx((0.75, 0.5))
+    assert (last["name"], last["share"]) == ("random", 0.0)
+    best = {(row["dataset"], row["by"]): row["name"] for row in best_of_each(rows)}
+    assert best == {
+        ("a", "robust_delta"): "two", ("a", "auc"): "one",
+        ("b", "robust_delta"): "one", ("b", "auc"): "two",
+    }  # fmt: skip
+    assert drawn_settings(3) == drawn_settings(5)[:3]
+
+
+def test_settings_of_pyg_are_those_of_the_method() -> None:
+    assert gg.GNNExplainer.pyg_settings == PYG
+    assert settings.NAMED["authors"] == gg.GNNExplainer.authors_settings
 
 
 def test_every_setting_is_known() -> None:

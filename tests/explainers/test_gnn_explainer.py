@@ -368,7 +368,11 @@ def test_from_the_same_start_pyg_learns_the_same_masks(
             return super().attribute(batch)
 
     ours = SameStart(
-        model, epochs=30, feature_mask=feature_mask, init_scale=scale, progress=False
+        model,
+        **{**gg.GNNExplainer.pyg_settings, "epochs": 30},
+        feature_mask=feature_mask,
+        init_scale=scale,
+        progress=False,
     ).explain(data, index=[node])[0]
     assert len(drawn) == (1 if feature_mask == "common_attributes" else 2)
     torch.testing.assert_close(ours.edge_mask, theirs.edge_mask, rtol=1e-9, atol=1e-12)
@@ -392,7 +396,7 @@ def test_the_opposite_class_gives_signed_evidence(columns: int) -> None:
     mode = "binary_classification" if columns == 1 else "multiclass_classification"
     settings = {"mode": mode, "progress": False}
     masked = gg.GNNExplainer(
-        conv, epochs=200, learning_rate=0.1, edge_size=0.001, edge_entropy=0.0,
+        conv, epochs=200, learning_rate=0.1, edge_size=0.001, edge_entropy=0.0, init_mean=0.0,
         feature_mask="none", **settings,
     )  # fmt: skip
     one, other = (1, 0) if columns == 1 else (0, 1)

@@ -13,7 +13,7 @@ from glassgraph_studies.reproduce.graphxai.study import GRAPHXAI
 from glassgraph_studies.reproduce.infection.study import INFECTION
 from glassgraph_studies.reproduce.invariance.study import INVARIANCE
 from glassgraph_studies.reproduce.molecules.study import MOLECULES
-from glassgraph_studies.reproduce.motifs.study import MOTIFS
+from glassgraph_studies.reproduce.motifs.study import MOTIF_SETTINGS, MOTIFS
 from glassgraph_studies.reproduce.pgm.study import PGM
 from glassgraph_studies.reproduce.qa.study import QA
 from glassgraph_studies.reproduce.srl.study import SRL
@@ -36,6 +36,7 @@ STUDIES = (
     INVARIANCE,
     SUBGRAPHS,
     MOTIFS,
+    MOTIF_SETTINGS,
     ZORRO,
     GRAPH_LIME,
     XGNN,

@@ -41,6 +41,7 @@ from glassgraph.models.gnn import GNN
 from glassgraph.results.explanation import Explanations, LocalExplanation
 from glassgraph_studies.bench.speed.models import model_name, trained_model
 from glassgraph_studies.planted import LeftOutWarning, with_files
+from glassgraph_studies.reference.gnn_explainer import PYG
 from glassgraph_studies.reference.peers import GAMMAS, PEERS, Instance, Timed, time_peer
 from glassgraph_studies.reference.pyg import EPOCHS
 from glassgraph_studies.reference.searches import SETTINGS as SEARCH_SETTINGS
@@ -49,7 +50,7 @@ from glassgraph_studies.timing import now, seconds
 DATASETS = ("tree-cycles", "tree-grid", "ba-shapes", "ba-community", "ba-2motifs", "mutag")
 METHODS = tuple(PEERS)
 _OURS: dict[str, dict[str, Any]] = {
-    "gnn_explainer": {"epochs": EPOCHS},
+    "gnn_explainer": {**PYG, "epochs": EPOCHS},
     "excitation_backprop": {"negative": "allow"},
     "gnn_lrp": {"gamma": GAMMAS, "walks": "all"},
     "relex": {"least_r2": None},

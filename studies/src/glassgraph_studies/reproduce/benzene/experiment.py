@@ -31,6 +31,7 @@ from glassgraph.errors import DatasetError
 from glassgraph.explainers.registry import find_method, make_explainer
 from glassgraph.metrics import node_truth_accuracy
 from glassgraph.models import TrainedModel, reference_model
+from glassgraph_studies.reference.gnn_explainer import PYG
 
 METHODS = (
     "saliency",
@@ -43,8 +44,9 @@ METHODS = (
     "gnn_explainer",
     "random",
 )
-#: Hyper-parameters that differ from the defaults: GNNExplainer is judged by its edges.
-SETTINGS: dict[str, dict[str, Any]] = {"gnn_explainer": {"feature_mask": "none"}}
+#: Hyper-parameters that differ from the defaults: GNNExplainer is judged by its edges,
+#: and has PyG's.
+SETTINGS: dict[str, dict[str, Any]] = {"gnn_explainer": {**PYG, "feature_mask": "none"}}
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from glassgraph.datasets.negative_evidence import negative_evidence
 from glassgraph.datasets.planetoid import planetoid
 from glassgraph.datasets.sentiment_trees import sentiment_trees
 from glassgraph.errors import DatasetError
+from glassgraph_studies.reference.gnn_explainer import PYG
 from glassgraph_studies.reproduce.edge_gradients.infection import (
     infection_network,
     infection_of_pyg,
@@ -190,7 +191,11 @@ def _scene(
         **more: other fields.
     """
     shared: dict[str, Any] = {"seed": seed, "progress": False}
-    settings: dict[str, Any] = {"feature_mask": "none", **more.pop("gnn_explainer", {})}
+    settings: dict[str, Any] = {
+        **PYG,
+        "feature_mask": "none",
+        **more.pop("gnn_explainer", {}),
+    }
     if data.level == "node":
         graph = data.graphs[0]
         # PyG's masks start closer together the larger the whole graph.

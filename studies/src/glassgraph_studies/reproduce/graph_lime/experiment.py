@@ -30,6 +30,7 @@ from glassgraph.errors import HyperParameterError, OutputError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gat, load
+from glassgraph_studies.reference.gnn_explainer import PYG
 
 #: Features of noise, and how many features count as picked.
 NOISE, PICKED = 10, 250
@@ -55,7 +56,7 @@ class Entry:
 TABLE: dict[str, Entry] = {
     "graph_lime": Entry("GraphLIME", "graph_lime", {"rho": 0.19}),
     "gnn_explainer": Entry(
-        "GNNExplainer", "gnn_explainer", {"epochs": 200, "feature_mask": "common_attributes"}
+        "GNNExplainer", "gnn_explainer", {**PYG, "epochs": 200, "feature_mask": "common_attributes"}
     ),
     "saliency": Entry("gradient", "saliency"),
     "integrated_gradients": Entry("integrated gradients", "integrated_gradients"),

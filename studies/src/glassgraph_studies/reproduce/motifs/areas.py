@@ -12,12 +12,16 @@ from glassgraph.calling.protect import protected
 from glassgraph.datasets import ExplanationDataset
 from glassgraph.errors import DatasetError
 from glassgraph.explainers.perturbation.random import Random
-from glassgraph.metrics.scores import edge_scores
+from glassgraph.metrics.scores import Ranking, edge_scores
 from glassgraph.results.explanation import Explanations, LocalExplanation
 
 
 def motif_areas(
-    explanations: Explanations, dataset: ExplanationDataset, target: int | None = None
+    explanations: Explanations,
+    dataset: ExplanationDataset,
+    target: int | None = None,
+    *,
+    ranking: Ranking = "signed",
 ) -> tuple[float, float]:
     """The area with all planted edges as truth, and with those of the own motif; see the module.
 
@@ -25,6 +29,7 @@ def motif_areas(
         explanations: what is measured.
         dataset: what was explained.
         target: look at predictions of this class alone.
+        ranking: by signed or by absolute scores.
 
     Raises:
         DatasetError: if all edges are true, or none is.
@@ -39,7 +44,9 @@ def motif_areas(
         assert local.edge_truth is not None
         pair = undirected(local)
         count = torch.bincount(pair)
-        scores.append(count.double().zero_().index_add_(0, pair, edge_scores(local)) / count)
+        scores.append(
+            count.double().zero_().index_add_(0, pair, edge_scores(local, ranking)) / count
+        )
         for found, truth in (
             (planted, graph.ground_truth_edge_mask[local.edge_id]),
             (own, local.edge_truth),

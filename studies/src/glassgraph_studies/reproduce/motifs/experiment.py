@@ -3,7 +3,12 @@
 A reference model is trained for each data set, and its predictions for nodes of planted motifs (for
 graphs that contain one) are cut into two fixed halves. An amortized method is fitted on the first
 half: on the model's predictions, with no label and no ground truth. All methods explain the
-predicted classes of the second half. Only the explainer's seed changes from run to run.
+predicted classes of the second half. With one model only the explainer's seed changes from run to
+run; with several (``models``), data, model and halves are drawn again for each, and what is told of
+a method is also true of methods without chance.
+
+The row "attention" of Ying et al. needs a network that has any: `network="attention"` trains that
+of `glassgraph_studies.reproduce.motifs.attention` instead of the reference model.
 
 The area under the ROC curve is taken over the edges of all explained receptive fields together; the
 score of an undirected edge is the mean of its two directions. Two protocols:
@@ -24,8 +29,9 @@ Luo, Cheng, Xu, Yu, Zong, Chen and Zhang, "Parameterized Explainer for Graph Neu
 (NeurIPS 2020, https://arxiv.org/abs/2011.04573), table 1. Their explainer is fitted on the
 instances it is evaluated on, with their labels; ours never sees the half that is reported.
 
-Settings of ``pg_explainer`` were chosen on data sets and models of other seeds (`TUNING_SEEDS`);
-those of ba-community and mutagenicity are the published ones, see docs/motifs.md. With
+Settings of ``pg_explainer`` and ``gnn_explainer`` were chosen on data sets and models of other
+seeds (`TUNING_SEEDS`, and `glassgraph_studies.reproduce.motifs.search`); those of ``pg_explainer``
+on ba-community and mutagenicity are the published ones, see docs/motifs.md. With
 ``published_settings`` all are (`PUBLISHED_SETTINGS`).
 
 A graph study can be restricted to one predicted class: of both halves only its graphs are taken, so
@@ -34,13 +40,14 @@ that they stay those of the study of all classes.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -58,6 +65,7 @@ from glassgraph.errors import (
 )
 from glassgraph.explainers.amortized import AmortizedExplainer
 from glassgraph.explainers.registry import find_method, make_explainer
+from glassgraph.metrics.measured import Estimate
 from glassgraph.models import TrainedModel, reference_model
 from glassgraph_studies.planted import (
     DATASETS,
@@ -68,14 +76,19 @@ from glassgraph_studies.planted import (
     with_files,
 )
 from glassgraph_studies.reproduce.motifs.areas import areas_by_class, motif_areas, motif_evidence
+from glassgraph_studies.reproduce.motifs.attention import attention_model
 from glassgraph_studies.reproduce.motifs.settings import (
     AIMS,
     LIMITS,
     METHODS,
     PUBLISHED,
     PUBLISHED_SETTINGS,
+    RANKINGS,
     SETTINGS,
 )
+
+#: What is trained.
+Network = Literal["reference", "attention"]
 
 _OF_NODES = GENERATED[:4]
 #: What a method raises where it does not apply.
@@ -94,6 +107,8 @@ def run_motifs(
     seeds: Sequence[int] = range(10),
     *,
     data_seed: int = 0,
+    models: int = 1,
+    network: Network = "reference",
     instances: int | None = None,
     target: int | None = None,
     published_settings: bool = False,
@@ -107,6 +122,8 @@ def run_motifs(
         methods: registry names.
         seeds: of the explainer; a method without randomness is run once.
         data_seed: of the data, the model and the halves.
+        models: how many of these there are, with seeds from ``data_seed`` on.
+        network: the reference model, or the one with attention weights (data sets of nodes).
         instances: how many predictions to explain at most; None for all of the second half, or as
             many as `LIMITS` says.
         target: fit and explain graphs of this predicted class alone; None for all.
@@ -115,10 +132,10 @@ def run_motifs(
         progress: show progress bars.
 
     Yields:
-        Rows ``{dataset, method, seed, target, settings, auc, auc_own, auc_by_class, is_inverted,
-        published, aim, fitted, explained, fit_seconds, explain_seconds, test_accuracy, evidence}``;
-        see the module. ``auc_by_class`` has the predicted classes of graphs, None where one has no
-        ranking.
+        Rows ``{dataset, data_seed, network, method, seed, target, settings, auc, auc_own,
+        auc_by_class, is_inverted, published, aim, fitted, explained, fit_seconds, explain_seconds,
+        test_accuracy, evidence}``; see the module. ``auc_by_class`` has the predicted classes of
+        graphs, None where one has no ranking.
 
     Raises:
         UnknownMethodError: if there is no such method.
@@ -135,8 +152,12 @@ def run_motifs(
             raise DatasetError(f"{name!r} has no motifs; there are {', '.join(DATASETS)}")
         if target is not None and name in _OF_NODES:
             raise DatasetError(f"target is for data sets of graphs; {name} is a single graph")
-    for name in datasets:
-        scene = Scene.make(name, data_seed, root, target, progress=progress)
+        if network == "attention" and name not in _OF_NODES:
+            raise DatasetError(
+                f"the network with attention is for data sets of nodes; {name} has graphs"
+            )
+    for name, number in itertools.product(datasets, range(data_seed, data_seed + models)):
+        scene = Scene.make(name, number, root, target, network=network, progress=progress)
         for kind in kinds:
             for seed in seeds if kind.traits.is_random else seeds[:1]:
                 try:
@@ -165,6 +186,8 @@ class Scene:
         explained: what is explained.
         evidence: see `motif_evidence`.
         target: the only predicted class of graphs in both halves, None for all.
+        seed: of all that.
+        network: what was trained.
     """
 
     dataset: ExplanationDataset
@@ -173,6 +196,8 @@ class Scene:
     explained: Tensor
     evidence: list[dict[str, Any]]
     target: int | None = None
+    seed: int = 0
+    network: Network = "reference"
 
     @staticmethod
     def make(
@@ -181,6 +206,7 @@ class Scene:
         root: Path | str | None = None,
         target: int | None = None,
         *,
+        network: Network = "reference",
         progress: bool = True,
     ) -> Scene:
         """Load, train, and cut into halves.
@@ -190,7 +216,8 @@ class Scene:
         """
         folder = None if name in GENERATED else find_files(name, root)
         dataset = load_dataset(name, root=folder, seed=seed)
-        trained = reference_model(dataset, seed=seed, progress=progress)
+        make = attention_model if network == "attention" else reference_model
+        trained = make(dataset, seed=seed, progress=progress)
         fitted, explained = halves(dataset.explained, seed)
         if target is not None:
             fitted, explained = (
@@ -203,7 +230,7 @@ class Scene:
                     f"classes are 0 to {dataset.num_classes - 1}"
                 )
         evidence = motif_evidence(trained.model, dataset, explained)
-        return Scene(dataset, trained, fitted, explained, evidence, target)
+        return Scene(dataset, trained, fitted, explained, evidence, target, seed, network)
 
     @property
     def data(self) -> Any:
@@ -237,10 +264,14 @@ class Scene:
         start = time.perf_counter()
         explanations = explainer.explain(self.data, index)
         explain_seconds = time.perf_counter() - start
-        auc, auc_own = motif_areas(explanations, self.dataset)
+        auc, auc_own = motif_areas(
+            explanations, self.dataset, ranking=RANKINGS.get(method, "signed")
+        )
         has_aim = method == "pg_explainer" and self.target is None and not is_published
         return {
             "dataset": name,
+            "data_seed": self.seed,
+            "network": self.network,
             "method": method,
             "seed": seed,
             "target": self.target,
@@ -279,13 +310,14 @@ def predicted(model: torch.nn.Module, dataset: ExplanationDataset, index: Tensor
 
 @dataclass(frozen=True)
 class Summary:
-    """One method on one data set, over all seeds.
+    """One method on one data set, over all models and seeds.
 
     Attributes:
-        aucs: the area of each seed.
+        aucs: the area of each.
         mean: their mean.
         std: their standard deviation.
         own: mean area of the own motif.
+        interval: of ``own``, 95 %, by the bootstrap over models; None for a single one.
         by_class: mean area of each predicted class of graphs, None where there is none.
         published: the paper's.
         aim: what the mean is to reach, None if there is nothing.
@@ -295,6 +327,7 @@ class Summary:
     mean: float
     std: float
     own: float
+    interval: tuple[float, float] | None
     by_class: list[float | None]
     published: float | None
     aim: float | None
@@ -311,12 +344,24 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Summar
             aucs=aucs,
             mean=statistics.fmean(aucs),
             std=statistics.pstdev(aucs),
+            interval=_interval(own),
             own=statistics.fmean(row["auc_own"] for row in own),
             by_class=[_mean(areas) for areas in zip(*classes, strict=True)],
             published=own[0]["published"],
             aim=own[0]["aim"],
         )
     return found
+
+
+def _interval(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """Runs of one model are not independent of each other: models are what is drawn."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["data_seed"], []).append(row["auc_own"])
+    if len(found) == 1:
+        return None
+    estimate = Estimate.of_mean(torch.tensor([statistics.fmean(aucs) for aucs in found.values()]))
+    return estimate.low, estimate.high
 
 
 def _mean(areas: Sequence[float | None]) -> float | None:

@@ -30,6 +30,7 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.perturbation.graphmask import GraphMask
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.inputs.task import Task
+from glassgraph_studies.reference.gnn_explainer import PYG
 from glassgraph_studies.reproduce.qa import structure
 from glassgraph_studies.reproduce.qa.graphs import RELATIONS, Vectors, make_graph
 from glassgraph_studies.reproduce.qa.masked import Masked
@@ -70,7 +71,7 @@ METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     ),
     "GNNExplainer": (
         "gnn_explainer",
-        {"layerwise": True, "feature_mask": "none", "epochs": 200, "learning_rate": 0.1},
+        {**PYG, "layerwise": True, "feature_mask": "none", "epochs": 200, "learning_rate": 0.1},
     ),
     "integrated gradients": ("integrated_gradients", {"on": "messages"}),
 }

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from glassgraph_studies.reference.gnn_explainer import PYG
+
 #: Tokens of a batch.
 TOKENS = 2500
 #: Shares of the kept messages that are left open.
@@ -146,7 +148,7 @@ class Compared:
 
 METHODS: dict[str, Compared] = {
     "integrated_gradients": Compared("integrated gradients", {"on": "messages"}),
-    "gnn_explainer": Compared("GNNExplainer", {"layerwise": True, "feature_mask": "none"}),
+    "gnn_explainer": Compared("GNNExplainer", {**PYG, "layerwise": True, "feature_mask": "none"}),
     "saliency": Compared("saliency"),
     "occlusion": Compared("occlusion", {"layerwise": True}),
     "random": Compared("random"),

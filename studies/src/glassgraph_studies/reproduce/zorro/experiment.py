@@ -29,6 +29,7 @@ from glassgraph.explainers.registry import make_explainer
 from glassgraph.metrics import mask_entropy, rdt_fidelity
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gcn, load
+from glassgraph_studies.reference.gnn_explainer import PYG
 from glassgraph_studies.reference.zorro import LiteralZorro
 
 #: Layers of the network, samples of noise, and calls that are timed for each node.
@@ -62,7 +63,7 @@ TABLE: dict[str, Entry] = {
     "gnn_explainer": Entry(
         "GNNExplainer",
         "gnn_explainer",
-        {"epochs": 200, "feature_mask": "common_attributes"},
+        {**PYG, "epochs": 200, "feature_mask": "common_attributes"},
         (0.71, 2.48, 7.27),
     ),
     "saliency": Entry("gradient", "saliency", {}, (None, None, 4.08)),
