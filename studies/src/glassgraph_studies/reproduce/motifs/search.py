@@ -98,7 +98,7 @@ def judge(scene: Scene, method: str, settings: Mapping[str, Any], instances: int
     explanations = explainer.explain(scene.data, evenly(scene.explained, instances))
     seconds = time.perf_counter() - start
     robust = robust_fidelity(explanations, model, scene.data, sparsity=SPARSITIES)
-    plain = fidelity(explanations, model, scene.data, sparsity=SPARSITIES).means()
+    plain = fidelity(explanations, model, scene.data, sparsity=SPARSITIES)
     auc, own = motif_areas(explanations, scene.dataset)
     return {
         "method": method,
@@ -106,8 +106,8 @@ def judge(scene: Scene, method: str, settings: Mapping[str, Any], instances: int
         "robust_delta": statistics.fmean(
             each.estimate.value for each in robust if each.metric == "robust_fidelity_delta"
         ),
-        "fidelity_plus": statistics.fmean(row["fidelity_plus"] for row in plain),
-        "fidelity_minus": statistics.fmean(row["fidelity_minus"] for row in plain),
+        "fidelity_plus": float(plain.plus_prob.mean()),
+        "fidelity_minus": float(plain.minus_prob.mean()),
         "auc": auc,
         "auc_own": own,
         "seconds": seconds,
