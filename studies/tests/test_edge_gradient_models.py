@@ -19,6 +19,7 @@ from torch_geometric.nn import GAT, GCN, GIN, GraphSAGE, SGConv
 from glassgraph.datasets.infection import infection
 from glassgraph.datasets.negative_evidence import negative_evidence
 from glassgraph.errors import DatasetError
+from glassgraph_studies.reference.gnn_explainer import PYG
 from glassgraph_studies.reproduce.edge_gradients import infection as infected
 from glassgraph_studies.reproduce.edge_gradients import models, scenes
 from glassgraph_studies.reproduce.edge_gradients.models import (
@@ -172,6 +173,7 @@ def test_masks_start_as_in_pyg_and_settings_are_the_published_ones() -> None:
     )
     gain = torch.nn.init.calculate_gain("relu")
     assert scene.gnn_explainer == {
+        **PYG,
         "feature_mask": "none",
         "init_scale": pytest.approx(gain * math.sqrt(2 / (2 * 113))),
         "edge_entropy": 0.0,

@@ -364,14 +364,18 @@ def test_settings_are_judged_on_other_seeds(
     assert [row["name"] for row in rows][-4:] == ["0", "saliency", "occlusion", "random"]
     by_delta = sorted(rows, key=lambda row: row["robust_delta"])
     assert f" {by_delta[-1]['name']} " in result.stdout
-    from glassgraph_studies.reproduce.motifs.search import run_search
+    from glassgraph_studies.reproduce.motif_settings.experiment import run_search
 
     with pytest.raises(DatasetError, match="'infection' has no motifs"):
         list(run_search(["infection"]))
 
 
 def test_settings_come_in_order_of_the_way_from_random_to_the_best() -> None:
-    from glassgraph_studies.reproduce.motifs.search import best_of_each, drawn_settings, ranked
+    from glassgraph_studies.reproduce.motif_settings.experiment import (
+        best_of_each,
+        drawn_settings,
+        ranked,
+    )
 
     deltas = {"a": {"one": 0.1, "two": 0.3, "random": -0.1}, "b": {"one": 4, "two": 3, "random": 2}}
     rows = [

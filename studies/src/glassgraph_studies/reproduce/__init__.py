@@ -13,7 +13,8 @@ from glassgraph_studies.reproduce.graphxai.study import GRAPHXAI
 from glassgraph_studies.reproduce.infection.study import INFECTION
 from glassgraph_studies.reproduce.invariance.study import INVARIANCE
 from glassgraph_studies.reproduce.molecules.study import MOLECULES
-from glassgraph_studies.reproduce.motifs.study import MOTIF_SETTINGS, MOTIFS
+from glassgraph_studies.reproduce.motif_settings.study import MOTIF_SETTINGS
+from glassgraph_studies.reproduce.motifs.study import MOTIFS
 from glassgraph_studies.reproduce.pgm.study import PGM
 from glassgraph_studies.reproduce.qa.study import QA
 from glassgraph_studies.reproduce.srl.study import SRL

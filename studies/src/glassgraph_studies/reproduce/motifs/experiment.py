@@ -30,7 +30,7 @@ Luo, Cheng, Xu, Yu, Zong, Chen and Zhang, "Parameterized Explainer for Graph Neu
 instances it is evaluated on, with their labels; ours never sees the half that is reported.
 
 Settings of ``pg_explainer`` and ``gnn_explainer`` were chosen on data sets and models of other
-seeds (`TUNING_SEEDS`, and `glassgraph_studies.reproduce.motifs.search`); those of ``pg_explainer``
+seeds (`TUNING_SEEDS`, and `glassgraph_studies.reproduce.motif_settings`); those of ``pg_explainer``
 on ba-community and mutagenicity are the published ones, see docs/motifs.md. With
 ``published_settings`` all are (`PUBLISHED_SETTINGS`).
 

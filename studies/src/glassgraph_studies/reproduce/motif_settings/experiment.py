@@ -22,11 +22,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glassgraph.metrics.robust import robust_fidelity
-
 from glassgraph.errors import DatasetError
 from glassgraph.explainers.registry import make_explainer
 from glassgraph.metrics import fidelity
+from glassgraph.metrics.robust import robust_fidelity
 from glassgraph_studies.planted import DATASETS, evenly, with_files
 from glassgraph_studies.reproduce.motifs import settings as known
 from glassgraph_studies.reproduce.motifs.areas import motif_areas

@@ -1,0 +1,1 @@
+"""Settings of GNNExplainer, judged by the model."""
