@@ -41,6 +41,7 @@ from glassgraph.metrics.measured import Estimate
 from glassgraph.metrics.scores import node_scores
 from glassgraph.models import accuracy, train
 from glassgraph_studies.reference import graphxai as literal
+from glassgraph_studies.reference.gnn_explainer import PYG
 from glassgraph_studies.reproduce.graphxai.network import PlainGIN
 
 
@@ -65,7 +66,7 @@ METHODS = {
     "grad_cam": Row("grad_cam", {"layer": "average"}),
     "integrated_gradients": Row("integrated_gradients", _INTEGRATED),
     "integrated_gradients_of_loss": Row("integrated_gradients", _INTEGRATED, Tensor.neg),
-    "gnn_explainer": Row("gnn_explainer", {"feature_mask": "none"}),
+    "gnn_explainer": Row("gnn_explainer", {**PYG, "feature_mask": "none"}),
     "random": Row("random"),
     "random_of_code": Row("random", change=literal.random_scores),
 }
