@@ -19,7 +19,9 @@ from glassgraph.benchmarks.stability_groups import stability_groups
 from glassgraph.benchmarks.words import nearest
 from glassgraph.errors import SuiteError, UnknownMetricError
 from glassgraph.metrics.ceiling import greedy_scores
+from glassgraph.metrics.characterization import characterization
 from glassgraph.metrics.deletion import deletion_area
+from glassgraph.metrics.faithfulness import gef, unfaithfulness
 from glassgraph.metrics.fidelity import fidelity
 from glassgraph.metrics.measured import Measured
 from glassgraph.metrics.robust import robust_fidelity
@@ -165,19 +167,19 @@ _own: set[str] = set()
 
 
 def _calls(function: Callable[..., list[Measured]]) -> Measure:
-    """A metric with the arguments that all of them share."""
-    draws = "seed" in inspect.signature(function).parameters
+    """A metric with the arguments that all of them share, as far as it takes them."""
+    known = inspect.signature(function).parameters
 
     def measure(case: Case, asked: Asked) -> list[Measured]:
         subject = case.subject
+        shared = {"ranking": case.ranking, "seed": case.seed}
         return function(
             case.explanations,
             subject.model,
             subject.data,
             task=subject.task,
-            ranking=case.ranking,
             call=subject.call,
-            **({"seed": case.seed} if draws else {}),
+            **{name: value for name, value in shared.items() if name in known},
             **asked.levels,
             **asked.options,
         )
@@ -305,6 +307,22 @@ GROUPS: dict[str, Group] = {
         _gea,
         needs_truth=True,
         options={"over": str, "top_k": int, "share": float, "threshold": float},
+    ),
+    "gef": Group(
+        {"gef": "lower"},
+        _calls(gef),
+        options={"over": str, "keep": float, "direction": str},
+    ),
+    "unfaithfulness": Group(
+        {"unfaithfulness": "lower"},
+        _calls(unfaithfulness),
+        options={"top_k": int, "direction": str},
+    ),
+    "characterization": Group(
+        {"characterization": "higher"},
+        _calls(characterization),
+        takes=_BOTH,
+        options={"removal": str, "of": str, "pos_weight": float, "neg_weight": float},
     ),
     **stability_groups(),
 }
