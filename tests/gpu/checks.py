@@ -177,7 +177,7 @@ def _layer_masks(
 ) -> Tensor:
     model, data = moved(set_up.make_model(), device), moved(set_up.make_data(), device)
     index = [0, 1] if set_up.level == "graph" else [3, 12]
-    explainer = CLASSES[method](model, set_up.level, call=set_up.call, progress=False, **settings)
+    explainer = CLASSES[method](model, set_up.level, progress=False, **settings)
     found = explainer.explain(data, index)
     return torch.cat([found.local(i).edge_score for i in range(len(found))]).double().cpu()
 
