@@ -16,7 +16,6 @@ import torch
 
 from glassgraph.benchmarks.cases import Asked, Case, Group, Measure
 from glassgraph.benchmarks.stability_groups import stability_groups
-from glassgraph.benchmarks.words import nearest
 from glassgraph.errors import SuiteError, UnknownMetricError
 from glassgraph.metrics.ceiling import greedy_scores
 from glassgraph.metrics.characterization import characterization
@@ -28,6 +27,7 @@ from glassgraph.metrics.robust import robust_fidelity
 from glassgraph.metrics.scores import edge_scores, read_levels
 from glassgraph.metrics.subgraphs import SIZES, necessity, sufficiency
 from glassgraph.metrics.truth_metrics import gea, truth_metrics
+from glassgraph.words import nearest
 
 
 def measure(asked: Asked, case: Case) -> list[Measured]:
@@ -126,7 +126,9 @@ def ask(
     given = dict(options or {})
     for key, value in given.items():
         if key not in about.options:
-            raise SuiteError(f"{where}: {name} has no option {key!r}{nearest(key, about.options)}")
+            raise SuiteError(
+                f"{where}: {name} has no option {key!r}{nearest(key, sorted(about.options))}"
+            )
         wanted = about.options[key]
         is_number = wanted is float and type(value) is int
         if type(value) is not wanted and not is_number:
@@ -143,7 +145,7 @@ def _find(name: str, where: str) -> tuple[str, tuple[str, ...]]:
     for group, about in GROUPS.items():
         if key in about.metrics:
             return group, (key,)
-    raise SuiteError(f"{where}: there is no metric {name!r}{nearest(name, metric_names())}")
+    raise SuiteError(f"{where}: there is no metric {name!r}{nearest(name, sorted(metric_names()))}")
 
 
 def register_metric(group: str, about: Group) -> None:

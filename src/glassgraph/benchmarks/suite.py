@@ -39,14 +39,15 @@ from pathlib import Path
 from typing import Any
 
 from glassgraph.benchmarks.cases import Asked
+from glassgraph.benchmarks.keys import Keys
 from glassgraph.benchmarks.metrics import ask, metric_names, needs_truth
 from glassgraph.benchmarks.specs import DatasetSpec, MethodSpec
 from glassgraph.benchmarks.subjects import subject_names
-from glassgraph.benchmarks.words import Keys, nearest
 from glassgraph.errors import GlassgraphError, SuiteError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import METHODS
 from glassgraph.explainers.settings import check_value, settings_of
+from glassgraph.words import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from glassgraph._version import __version__
 from glassgraph.cli.benchmark import benchmark
 from glassgraph.cli.compare import compare
 from glassgraph.cli.datasets import datasets
@@ -21,10 +24,26 @@ def make_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_show_locals=False,
     )
+    app.callback()(about)
     for command in (explain, compare, benchmark, methods, datasets):
         app.command(command.__name__)(command)
     add_plugins(app)
     return app
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"glassgraph {__version__}")
+        raise typer.Exit
+
+
+def about(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Explains the predictions of graph neural networks."""
 
 
 app = make_app()

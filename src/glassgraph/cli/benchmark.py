@@ -71,7 +71,7 @@ def benchmark(
     OUT/leaderboard.html shows everything.
     """
     from glassgraph.benchmarks import Run, read_rows, read_suite
-    from glassgraph.benchmarks.words import parse_duration
+    from glassgraph.benchmarks.keys import parse_duration
 
     whole = read_suite(suite)
     part = whole.chosen(

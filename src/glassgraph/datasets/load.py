@@ -17,6 +17,7 @@ from glassgraph.datasets.sentiment_trees import sst
 from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.datasets.zinc_molecules import logic7, logic8
 from glassgraph.errors import DatasetError
+from glassgraph.words import guess
 
 GENERATED: dict[str, Callable[..., ExplanationDataset]] = {
     "ba-shapes": ba_shapes,
@@ -97,7 +98,7 @@ def load_dataset(
         if key in DOWNLOADED:
             options["download"] = download
         return FROM_FILES[key](root=root, **options)
-    raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
+    raise DatasetError(_unknown(name))
 
 
 def dataset_card(name: str) -> DatasetCard:
@@ -116,4 +117,10 @@ def dataset_card(name: str) -> DatasetCard:
     for card in CARDS:
         if card.name == key:
             return card
-    raise DatasetError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
+    raise DatasetError(_unknown(name))
+
+
+def _unknown(name: str) -> str:
+    meant = guess(name, DATASETS)
+    hint = "" if meant is None else f" (did you mean {meant!r}?)"
+    return f"unknown data set {name!r}; known are {', '.join(DATASETS)}{hint}"

@@ -14,7 +14,6 @@ Nothing is imported before a method is asked for. Three sources, in this order:
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -33,6 +32,7 @@ from glassgraph.explainers.guard import check_class
 from glassgraph.explainers.settings import Configured
 from glassgraph.inputs.task import Target, Task
 from glassgraph.results.explanation import Explanations
+from glassgraph.words import nearest, same_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,24 +241,15 @@ def find_method(name: str | type[Explainer]) -> type[Explainer]:
 
 
 def any_method(name: str) -> AnyMethod:
-    """The class of a method, of predictions or of models.
+    """The class of a method, of predictions or of models; ``"GNNExplainer"`` is gnn_explainer.
 
     Raises:
         UnknownMethodError: if there is none of that name.
     """
-    method = _find(name)
+    method = _find(name) or _find(same_word(name, _names()) or name)
     if method is None:
-        raise UnknownMethodError(f"there is no method {name!r}{_nearest(name)}")
+        raise UnknownMethodError(f"there is no method {name!r}{nearest(name, _names())}")
     return method
-
-
-def _nearest(name: str) -> str:
-    """What may have been meant, and everything there is."""
-    names = _names()
-    plain = {each.replace("_", ""): each for each in names}
-    near = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), plain, n=1)
-    hint = f"; did you mean {plain[near[0]]!r}?" if near else "."
-    return f"{hint} There are {', '.join(names)}"
 
 
 def methods() -> pd.DataFrame:
@@ -314,6 +305,7 @@ def explain(
     seed: int = 0,
     call: Call | None = None,
     *,
+    node_type: str | None = None,
     save_to: str | Path | None = None,
     resume: bool = False,
     **hyper_parameters: Any,
@@ -331,6 +323,8 @@ def explain(
         target: the explained class, see `Explainer.explain`.
         seed: seed of everything random.
         call: how to call the model.
+        node_type: the type of the explained nodes, in a graph with types; as ``Task("node",
+            node_type=...)`` says it.
         save_to: a folder that receives them as they come, see `Explainer.explain`.
         resume: go on with the run that was saved there.
         **hyper_parameters: the method's own, and those of `Explainer`.
@@ -350,6 +344,7 @@ def explain(
         >>> gg.explain(GCN(3, 8, 2, 2), data, "saliency", index=[2, 3])
         Explanations('saliency', 2 node predictions)
     """
+    task = Task.of(task, node_type=node_type)
     explainer = make_explainer(method, model, task, seed=seed, call=call, **hyper_parameters)
     if explainer.needs_fit:
         from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning

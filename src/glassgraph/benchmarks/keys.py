@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from glassgraph.errors import SuiteError
+from glassgraph.words import nearest
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'saliency'?`` and all that is known.
-
-    Example:
-        >>> nearest("sailency", ["saliency", "occlusion"])
-        "; did you mean 'saliency'? There are occlusion, saliency"
-    """
-    names = sorted(known)
-    plain = {_plain(each): each for each in names}
-    near = difflib.get_close_matches(_plain(name), plain, n=1)
-    hint = f"; did you mean {plain[near[0]]!r}?" if near else "."
-    return f"{hint} There are {', '.join(names) or 'none'}"
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_ ]", "", name.lower())
 
 
 def parse_duration(text: str | float, what: str) -> float:
@@ -106,7 +88,9 @@ class Keys:
         """One of some words."""
         value: str = self.text(key, default)
         if value not in words:
-            raise SuiteError(f"{self.where}: {key}: there is no {value!r}{nearest(value, words)}")
+            raise SuiteError(
+                f"{self.where}: {key}: there is no {value!r}{nearest(value, sorted(words))}"
+            )
         return value
 
     def numbers(self, key: str, kind: type | tuple[type, ...], default: Any, expected: str) -> Any:
@@ -131,7 +115,9 @@ class Keys:
             SuiteError: naming the key and the nearest that is known.
         """
         for key in self._left:
-            raise SuiteError(f"{self.where}: unknown key {key!r}{nearest(key, self._known)}")
+            raise SuiteError(
+                f"{self.where}: unknown key {key!r}{nearest(key, sorted(self._known))}"
+            )
 
 
 def _shown(value: Any) -> str:
