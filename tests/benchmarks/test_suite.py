@@ -55,6 +55,11 @@ def test_built_in_suites_are_read(name: str) -> None:
 
 REFUSED = {
     "unknown key": (changed(sedes=[0]), ["'sedes'", "'seeds'"]),
+    "misspelled list": (
+        {"datasets": ["mutag"], "methods": ["saliency"], "metrcs": ["fidelity"]},
+        ["'metrcs'", "'metrics'"],
+    ),
+    "misspelled name": (changed(datasets=[{"nmae": "mutag"}]), ["'nmae'", "'name'"]),
     "key within": (
         changed(datasets=[{"name": "mutag", "instance": 3}]),
         ["datasets[0]", "'instance'", "'instances'"],

@@ -43,24 +43,31 @@ class Keys:
     Args:
         table: what the file says.
         where: file and key, the beginning of every error.
+        known: the keys that it may have.
+
+    Raises:
+        SuiteError: for another key, naming it and the nearest that is known, before any value is
+            looked at: what a misspelled key leaves out would be blamed instead.
     """
 
-    def __init__(self, table: Any, where: str) -> None:
+    def __init__(self, table: Any, where: str, known: Iterable[str]) -> None:
         if not isinstance(table, Mapping):
             raise SuiteError(f"{where} must be a table of keys; got {_shown(table)}")
-        self._left, self.where = dict(table), where
-        self._known: list[str] = []
+        self._table, self.where, self._known = table, where, sorted(known)
+        for key in table:
+            if key not in self._known:
+                raise SuiteError(f"{where}: unknown key {key!r}{nearest(key, self._known)}")
 
     def take(self, key: str, kind: type | tuple[type, ...], default: Any, expected: str) -> Any:
-        """The value of a key, which leaves the table.
+        """The value of a key.
 
         Raises:
             SuiteError: if it is of another type.
         """
-        self._known.append(key)
-        if key not in self._left:
+        assert key in self._known
+        if key not in self._table:
             return default
-        value = self._left.pop(key)
+        value = self._table[key]
         is_flag = isinstance(value, bool) and kind is not bool
         if is_flag or not isinstance(value, kind):
             raise SuiteError(f"{self.where}: {key} must be {expected}; got {_shown(value)}")
@@ -107,17 +114,6 @@ class Keys:
         """A table within; empty if it is not there."""
         found: dict[str, Any] = self.take(key, dict, {}, "a table of keys")
         return found
-
-    def end(self) -> None:
-        """Refuse what nobody asked for.
-
-        Raises:
-            SuiteError: naming the key and the nearest that is known.
-        """
-        for key in self._left:
-            raise SuiteError(
-                f"{self.where}: unknown key {key!r}{nearest(key, sorted(self._known))}"
-            )
 
 
 def _shown(value: Any) -> str:

@@ -169,13 +169,31 @@ def read_suite(source: str | Path) -> Suite:
     return parse_suite(table, str(path) if name.endswith(".toml") else name)
 
 
+_KEYS = (
+    "name",
+    "about",
+    "seeds",
+    "instances",
+    "fit_instances",
+    "time_limit",
+    "ranking",
+    "datasets",
+    "methods",
+    "metrics",
+    "settings",
+    "search",
+)
+_SEARCH_KEYS = ("seeds", "criterion", "level", "budget", "candidates")
+_DATASET_KEYS = ("name", "instances", "fit_instances", "root", "options")
+
+
 def parse_suite(table: Mapping[str, Any], where: str) -> Suite:
     """What a table says.
 
     Raises:
         SuiteError: see `read_suite`.
     """
-    keys = Keys(table, where)
+    keys = Keys(table, where, _KEYS)
     usual = DatasetSpec(
         "", instances=keys.count("instances", 20), fit_instances=keys.count("fit_instances", 200)
     )
@@ -189,10 +207,9 @@ def parse_suite(table: Mapping[str, Any], where: str) -> Suite:
     metrics = _read_metrics(keys, where)
     datasets = _read_datasets(keys, where, usual)
     settings, search_table = keys.table("settings"), keys.table("search")
-    searched = Keys(search_table, f"{where}: search")
+    searched = Keys(search_table, f"{where}: search", _SEARCH_KEYS)
     candidates = searched.table("candidates")
     methods = _read_methods(keys, where, settings, candidates)
-    keys.end()
     search = _read_search(searched, bool(search_table))
     if search is None and candidates:
         raise SuiteError(f"{where}: search.candidates are there, and no search.seeds to try them")
@@ -232,7 +249,7 @@ def _read_datasets(keys: Keys, where: str, usual: DatasetSpec) -> tuple[DatasetS
         if isinstance(entry, str):
             spec = replace(usual, name=_dataset(entry, at))
         else:
-            own = Keys(entry, at)
+            own = Keys(entry, at, _DATASET_KEYS)
             spec = DatasetSpec(
                 name=_dataset(own.text("name"), f"{at}: name"),
                 instances=own.count("instances", usual.instances),
@@ -240,7 +257,6 @@ def _read_datasets(keys: Keys, where: str, usual: DatasetSpec) -> tuple[DatasetS
                 root=own.text("root", None),
                 options=own.table("options"),
             )
-            own.end()
         if spec.name in found:
             raise SuiteError(f"{at}: {spec.name} is there twice")
         found[spec.name] = spec
@@ -346,11 +362,10 @@ def _read_metrics(keys: Keys, where: str) -> tuple[Asked, ...]:
         if isinstance(entry, str):
             found.append(ask(entry, where=at))
             continue
-        own = Keys(entry, at)
+        own = Keys(entry, at, ("name", "sparsity", "top_k", "options"))
         share = own.numbers("sparsity", (int, float), None, "shares in [0, 1]")
         top_k = own.numbers("top_k", int, None, "numbers of edges")
         name, options = own.text("name"), own.table("options")
-        own.end()
         found.append(ask(name, sparsity=share, top_k=top_k, options=options, where=at))
     if not found:
         raise SuiteError(f"{where}: metrics: name at least one{nearest('', metric_names())}")
@@ -365,7 +380,6 @@ def _read_search(keys: Keys, is_there: bool) -> Search | None:
         raise SuiteError(f"{keys.where}: seeds is missing: the other seeds to search on")
     criterion, level = keys.text("criterion", "robust_fidelity_delta"), keys.text("level", "0.7")
     budget = keys.seconds("budget", 600.0)
-    keys.end()
     at = f"{keys.where}: criterion"
     levels: dict[str, Any] = {"sparsity": (0.7,)}
     if level.startswith("top") and level[3:].isdigit():
