@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch_geometric.data import Data
 import glassgraph as gg
 from glassgraph.errors import TaskError, UnknownMetricError
 from glassgraph.metrics import (
+    Measured,
+    best_of,
     deletion_area,
     fidelity,
     greedy_scores,
@@ -279,3 +282,40 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(TaskError, match="a regression has none"):
         greedy_scores(explained, model, data, "sufficiency")
     assert len(greedy_scores(explained, model, data, "fidelity_plus", steps=1)) == 1
+
+
+def only(edge: int, local: gg.LocalExplanation) -> Tensor:
+    return torch.arange(local.edge_id.numel()) == edge
+
+
+def test_without_steps_edges_are_ordered_by_what_each_costs() -> None:
+    model, data = TwoLayers("gin").eval(), random_graph()
+    found = gg.Occlusion(model, "node", progress=False).explain(data, [2, 5])
+    order = greedy_scores(found, model, data, "fidelity_plus", task=gg.Task("node"), steps=0)
+    for number in range(2):
+        local, drop = order.local(number), []
+        for edge in range(local.edge_id.numel()):
+            one = with_scores(
+                model, data, [2, 5], lambda each, e=edge: torch.arange(len(each.edge_id)) == e
+            )
+            drop.append(float(fidelity(one, model, data, top_k=1).plus_prob[0, number]))
+        ranked = torch.tensor(drop)[torch.argsort(local.edge_score, descending=True)]
+        assert bool((ranked.diff() <= 1e-12).all())
+
+
+def test_the_better_search_counts_instance_by_instance() -> None:
+    nan = float("nan")
+    one = Measured.of("m", "a", torch.tensor([0.2, 0.9, nan, nan]).double(), level="0.7")
+    other = Measured.of("m", "b", torch.tensor([0.5, 0.1, 0.3, nan]).double(), level="0.7")
+    for better, expected in (("higher", [0.5, 0.9, 0.3]), ("lower", [0.2, 0.1, 0.3])):
+        found = best_of([dataclasses.replace(each, better=better) for each in (one, other)])
+        assert found.values[:3].tolist() == pytest.approx(expected)
+        assert bool(found.values[3].isnan())
+        assert found.estimate.n == 3
+    signed = [
+        dataclasses.replace(each, better="zero", values=-each.values) for each in (one, other)
+    ]
+    assert best_of(signed).values[:3].tolist() == pytest.approx([-0.2, -0.1, -0.3])
+    for wrong in ([], [one, dataclasses.replace(other, level="0.9")]):
+        with pytest.raises(UnknownMetricError, match="one metric at one level"):
+            best_of(wrong)

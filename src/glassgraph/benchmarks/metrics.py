@@ -7,8 +7,9 @@ about, a function of a group reads one `Case` and returns one `Measured` for eac
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from glassgraph.benchmarks.cases import Asked, Case, Group, Measure
 from glassgraph.benchmarks.stability_groups import stability_groups
 from glassgraph.errors import SuiteError, UnknownMetricError
-from glassgraph.metrics.ceiling import greedy_scores
+from glassgraph.metrics.ceiling import best_of, greedy_scores
 from glassgraph.metrics.characterization import characterization
 from glassgraph.metrics.deletion import deletion_area
 from glassgraph.metrics.faithfulness import gef, unfaithfulness
@@ -27,6 +28,7 @@ from glassgraph.metrics.robust import robust_fidelity
 from glassgraph.metrics.scores import edge_scores, read_levels
 from glassgraph.metrics.subgraphs import SIZES, necessity, sufficiency
 from glassgraph.metrics.truth_metrics import gea, truth_metrics
+from glassgraph.results.explanation import Explanations
 from glassgraph.words import nearest
 
 
@@ -46,23 +48,35 @@ def ceiling(asked: Asked, case: Case) -> list[Measured]:
     Raises:
         GlassgraphError: of the search.
     """
-    about, subject, found = GROUPS[asked.group], case.subject, list[Measured]()
+    about, found = GROUPS[asked.group], list[Measured]()
     for name in asked.names:
         if name not in about.searched:
             continue
-        best = greedy_scores(
-            case.explanations,
-            subject.model,
-            subject.data,
-            name,  # type: ignore[arg-type]
-            task=subject.task,
-            removal=asked.options.get("removal"),
-            seed=case.seed,
-            call=subject.call,
-        )
-        measured = about.measure(replace(case, explanations=best), asked)
-        found += [each for each in measured if each.metric == name]
+        levels: dict[str, list[Measured]] = {}
+        for order in _searched_orders(name, asked, case):
+            for each in about.measure(replace(case, explanations=order), asked):
+                if each.metric == name:
+                    levels.setdefault(each.level, []).append(each)
+        found += [best_of(each) for each in levels.values()]
     return found
+
+
+def _searched_orders(name: str, asked: Asked, case: Case) -> Iterator[Explanations]:
+    """A greedy search for a metric, and edges by what each one's removal costs."""
+    subject, of_classes = case.subject, name in ("sufficiency", "necessity")
+    search = functools.partial(
+        greedy_scores,
+        case.explanations,
+        subject.model,
+        subject.data,
+        task=subject.task,
+        removal=asked.options.get("removal"),
+        in_pairs=of_classes,
+        seed=case.seed,
+        call=subject.call,
+    )
+    yield search(name)  # type: ignore[arg-type]
+    yield search("necessity" if of_classes else "fidelity_plus", steps=0)
 
 
 def needs_truth(asked: Asked) -> bool:

@@ -12,7 +12,7 @@ one flat row for each method. `node_truth_accuracy` holds scores against true no
 """
 
 from glassgraph.metrics.agreement import agreement
-from glassgraph.metrics.ceiling import Searched, greedy_scores
+from glassgraph.metrics.ceiling import Searched, best_of, greedy_scores
 from glassgraph.metrics.chance import random_scores
 from glassgraph.metrics.characterization import (
     characterization,
@@ -55,6 +55,7 @@ __all__ = [
     "Similarity",
     "SparsityResult",
     "agreement",
+    "best_of",
     "characterization",
     "characterization_score",
     "compare",

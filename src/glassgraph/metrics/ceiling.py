@@ -21,7 +21,7 @@ second addition on only the ``candidates`` that were best alone are tried. With 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -32,6 +32,7 @@ from glassgraph.calling.call import Call
 from glassgraph.errors import TaskError, UnknownMetricError
 from glassgraph.inputs.task import Task
 from glassgraph.metrics.chance import in_place_of
+from glassgraph.metrics.measured import Measured
 from glassgraph.metrics.ranked import UNRANKED, Ranked, rank_edges
 from glassgraph.metrics.removal import Removal, check_removal
 from glassgraph.metrics.robust import Draws
@@ -79,7 +80,9 @@ def greedy_scores(
         removal: what removing an edge means; None for the default of the metric.
         in_pairs: whether all edges between the same two nodes are taken together; None for the
             metric's own way, which is so for sufficiency and necessity.
-        steps: how many edges (or pairs) are added one after the other.
+        steps: how many edges (or pairs) are added one after the other; at 0 all keep the order of
+            their values alone, so that ``"fidelity_plus"`` orders edges by what each one's removal
+            costs.
         candidates: how many are tried at each step, from the second on.
         samples: draws for each candidate, of ``robust_fidelity_delta``.
         alpha_plus: as in `robust_fidelity`.
@@ -111,9 +114,9 @@ def greedy_scores(
     if metric not in get_args(Searched):
         known = ", ".join(repr(each) for each in get_args(Searched))
         raise UnknownMetricError(f"a search is there for {known}; got {metric!r}")
-    for name, number in (("steps", steps), ("candidates", candidates)):
-        if number < 1:
-            raise UnknownMetricError(f"{name} must be at least 1; got {number}")
+    for name, number, least in (("steps", steps, 0), ("candidates", candidates, 1)):
+        if number < least:
+            raise UnknownMetricError(f"{name} must be at least {least}; got {number}")
     if removal is None and metric in _OF_CLASSES:
         removal = "delete_isolated"
     in_pairs = metric in _OF_CLASSES if in_pairs is None else in_pairs
@@ -131,6 +134,36 @@ def greedy_scores(
         search = _Search(run, units, _objective(metric, run, draws), steps, candidates)
         score = search.scores()
     return _with_scores(explanations, f"greedy_{metric}", run, units, search.first, score)
+
+
+def best_of(found: Sequence[Measured]) -> Measured:
+    """The best that several searches found of one metric at one level, instance by instance.
+
+    A search that adds edges knows little of the many that it does not get to; the order of what
+    each edge costs alone knows them all. Of each prediction the better one counts.
+
+    Args:
+        found: measured on the same instances.
+
+    Raises:
+        UnknownMetricError: if there is nothing to choose from, or the metrics differ.
+    """
+    if not found or len({(each.metric, each.level, each.better) for each in found}) > 1:
+        raise UnknownMetricError("best_of takes one metric at one level, found by several searches")
+    first = found[0]
+    values = [each.values for each in found if each.values is not None]
+    if len(values) < len(found):
+        raise UnknownMetricError(f"{first.metric} is no mean over instances")
+    every = torch.stack(values)
+    if first.better == "zero":
+        every = torch.where(every.isnan(), torch.inf, every.abs())
+        chosen = every.argmin(dim=0)
+        best = torch.stack(values).gather(0, chosen.unsqueeze(0))[0]
+    else:
+        sign = 1 if first.better == "higher" else -1
+        best = sign * (sign * every).nan_to_num(-torch.inf).amax(dim=0)
+        best = torch.where(best.isinf(), torch.nan, best)
+    return Measured.of(first.metric, "search", best, level=first.level, better=first.better)
 
 
 @dataclass(frozen=True)
