@@ -179,7 +179,9 @@ def _are_equal(value: Tensor, instance: Tensor, growth: Growth) -> Tensor:
     none = value.new_full(growth.everyone.shape, float("-inf"))
     highest = none.scatter_reduce(0, instance, value, "amax")
     lowest = -none.scatter_reduce(0, instance, -value, "amax")
-    return highest - lowest <= torch.finfo(value.dtype).eps ** 0.75 * highest.abs().clamp_min(1)
+    rounding = torch.finfo(value.dtype).eps ** 0.75 * highest.abs().clamp_min(1)
+    is_equal: Tensor = highest - lowest <= rounding
+    return is_equal
 
 
 def _no_effect(decides: Tensor, steps: list[tuple[Tensor, ...]]) -> Reason:

@@ -70,7 +70,7 @@ def tables(rows: Rows) -> Iterator[Table]:
         )
 
 
-def summarize(rows: Rows, metric: str) -> list[Row]:
+def summarize(rows: Rows, metric: str) -> Rows:
     """For each method its values, chance and search in the first two lines."""
     own = [row for row in rows if row["metric"] == metric]
     if not own:
