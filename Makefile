@@ -93,6 +93,12 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	  echo "benzene left out: no file at $(BENZENE_ROOT); name its folder with BENZENE_ROOT=..."; \
 	fi
 	$(BIN)/glassgraph reproduce ginx --json $(OUT)/studies/ginx.json
+	@if [ -d "$(DATA_ROOT)/mutagenicity_tud" ]; then set -x; \
+	  $(BIN)/glassgraph reproduce gnnx-bench --root "$(DATA_ROOT)" \
+	    --json $(OUT)/studies/gnnx-bench.json; \
+	else \
+	  echo "mutagenicity left out: no files in $(DATA_ROOT); name their folder with DATA_ROOT=..."; \
+	fi
 	$(BIN)/glassgraph reproduce pgm --json $(OUT)/studies/pgm.json \
 	  $(if $(wildcard $(TRUST_ROOT)),--root $(TRUST_ROOT))
 	@if [ -d "$(CORA_ROOT)" ]; then set -x; \

@@ -150,3 +150,17 @@ def test_architecture_builds_the_same_model(kind):
 def test_wrong_architectures_are_refused(build_wrongly, message):
     with pytest.raises(HyperParameterError, match=message):
         build_wrongly()
+
+
+def test_layers_are_normalized_over_the_batch_before_their_activation():
+    body = Body(num_layers=1, pool=("max",), activate_last=True, batch_norm=True)
+    model = GIN(F, D, C, "graph", body).double()
+    graph = random_graph(13, 37)
+    model.train()
+    model(graph.x, graph.edge_index)  # running moments that are not 0 and 1
+    model.eval()
+    h, norm = model.convs[0](graph.x, graph.edge_index), model.norms[0]
+    h = (h - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
+    expected = model.head(h.relu().max(0).values[None])
+    torch.testing.assert_close(model(graph.x, graph.edge_index), expected)
+    assert GIN(F, D, C).norms is None

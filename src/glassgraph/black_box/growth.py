@@ -30,6 +30,7 @@ class Growth:
         batch: the instances.
         memory_budget: bytes that one pass may take.
         pairs: whether the two directions of an undirected edge come together.
+        drop_isolated: whether nodes that only edges outside of the set touch are left out.
 
     Attributes:
         edge: ``[I, 2]`` the edges of each item, ascending; the second is -1 for a single edge.
@@ -39,7 +40,14 @@ class Growth:
         everyone: ``[B]`` all instances.
     """
 
-    def __init__(self, batch: InstanceBatch, memory_budget: int, *, pairs: bool = False) -> None:
+    def __init__(
+        self,
+        batch: InstanceBatch,
+        memory_budget: int,
+        *,
+        pairs: bool = False,
+        drop_isolated: bool = False,
+    ) -> None:
         self.batch = batch
         self.edge = _items(batch, pairs)
         self.instance = batch.edge_instance[self.edge[:, 0]]
@@ -50,7 +58,7 @@ class Growth:
         look = node_hashes(batch, LABELS)
         self.look = self._sum(random.hash64(8, look[source], look[destination], self._edge_hash))
         self.address = self._sum(edge_address(batch))
-        self._variants = Variants(batch, memory_budget)
+        self._variants = Variants(batch, memory_budget, drop_isolated=drop_isolated)
         self._is_selected = torch.zeros(batch.num_edges, dtype=torch.bool, device=batch.device)
         self._is_used = torch.zeros_like(self._has_two)
         #: Whether some edge touches a node: a prediction's own nodes, and those whose rows are
@@ -75,7 +83,7 @@ class Growth:
         self._is_touched[fields.destination[edge]] = True
 
     def outputs_of_nothing(self) -> Tensor:
-        """The model's output ``[B, C]`` without any edge."""
+        """The model's output ``[B, C]`` without any edge; NaN where no node is left either."""
         none = self.everyone[:0]
         return self._variants.on_edges(self.everyone, none, none)
 

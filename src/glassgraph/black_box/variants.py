@@ -3,7 +3,8 @@
 Methods that see a model from outside change its input. `Variants` evaluates any number of changed
 instances side by side as one disjoint graph:
 
-* `on_edges`: with the listed edges alone (the others are deleted, so degrees change with them);
+* `on_edges`: with the listed edges alone (the others are deleted, so degrees change with them; on
+  demand nodes go with the last of their edges);
 * `with_features`: with other features.
 
 Where a prediction looks at its surroundings alone (node and link tasks), what cannot be reached any
@@ -24,6 +25,7 @@ from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, rows_agree
 from glassgraph.core.copies import are_apart
+from glassgraph.core.output_rows import OutputRows
 from glassgraph.core.reachability import sees_all
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
 from glassgraph.inputs.node_features import with_features
@@ -78,10 +80,12 @@ class Variants:
     Args:
         batch: the instances.
         budget: bytes that one pass may take.
+        drop_isolated: whether a node goes with the last of its edges (nodes that had none to begin
+            with stay, and those whose rows are explained); for tasks about graphs.
     """
 
-    def __init__(self, batch: InstanceBatch, budget: int) -> None:
-        self.batch = batch
+    def __init__(self, batch: InstanceBatch, budget: int, *, drop_isolated: bool = False) -> None:
+        self.batch, self._drops_isolated = batch, drop_isolated
         widths = [x.size(1) for x in batch.all_features if x is not None]
         self._width = max(widths, default=1)
         bytes_per_row = 16 * (self._width + batch.wiring.width)
@@ -94,7 +98,7 @@ class Variants:
 
     @torch.no_grad()
     def on_edges(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Tensor:
-        """Outputs ``[K, C]`` with some edges alone.
+        """Outputs ``[K, C]`` with some edges alone; NaN where not a node is left.
 
         Args:
             instance: ``[K]`` whose variants they are.
@@ -221,11 +225,24 @@ class Variants:
     # Fields
 
     def _output(self, fields: Fields, instance: Tensor) -> Tensor:
+        if self._drops_isolated:
+            size = torch.bincount(fields.node_instance, minlength=instance.numel())
+            left = (size > 0).nonzero().view(-1)
+            if left.numel() < instance.numel():
+                return self._output_of_those(left, fields, instance)
         with on_a_part():
             changed = self.batch.with_fields(fields, instance)
             if self.batch.is_whole and self.batch.task.level != "graph":
                 _keep_graphs(changed)
             return changed.output()
+
+    def _output_of_those(self, left: Tensor, fields: Fields, instance: Tensor) -> Tensor:
+        """Outputs of the variants ``left``; NaN for the others."""
+        found = torch.full_like(self.batch.reference_of(instance), float("nan"))
+        if left.numel():
+            row = self.batch.targets.take(instance).rows_of(left)
+            found[row] = self._output(fields.take(left), instance[left])
+        return found
 
     def _with_edges(
         self, instance: Tensor, variant: Tensor, edge: Tensor, *, can_trim: bool
@@ -236,6 +253,8 @@ class Variants:
         seed = key.of_seeds(base.seed)
         if not can_trim:
             nodes = key.of_all_nodes()
+            if self._drops_isolated:
+                nodes = nodes[self._are_left(key, nodes, torch.cat([source, destination]))]
         else:
             kept, nodes = self._within_reach(seed, source, destination, key.size)
             variant, edge = variant[kept], edge[kept]
@@ -270,6 +289,24 @@ class Variants:
             destination=place[destination],
             seed=place[seed],
         )
+
+    def _are_left(self, key: _Keys, nodes: Tensor, ends: Tensor) -> Tensor:
+        """Which nodes, given by their keys, stay: with an edge, explained, or without any before.
+
+        Args:
+            key: of the variants.
+            nodes: keys of nodes.
+            ends: keys of the ends of all edges that are there.
+        """
+        base = self.batch.fields
+        needs_edge = torch.zeros(self.batch.num_nodes, dtype=torch.bool, device=nodes.device)
+        needs_edge[base.source] = needs_edge[base.destination] = True
+        needs_edge[base.seed.flatten()] = False
+        if isinstance(self.batch.output_rows, OutputRows):
+            needs_edge[self.batch.output_rows.packed] = False
+        is_end = torch.zeros(key.size, dtype=torch.bool, device=nodes.device)
+        is_end[ends] = True
+        return is_end[nodes] | ~needs_edge[key.rows(nodes)]
 
     def _within_reach(
         self, seed: Tensor, source: Tensor, destination: Tensor, num_keys: int

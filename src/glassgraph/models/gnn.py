@@ -2,8 +2,9 @@
 
 One recipe for five layers. With h_0 = x and layer l = 1..L,
 
-    h_l = act(norm(conv_l(h_{l-1})))        act = ReLU, in the last layer if asked; norm = h / |h|_2
-    if asked z = [h_1 | ... | h_L] if concat else h_L
+    h_l = act(norm(conv_l(h_{l-1})))        act = ReLU, in the last layer if asked
+    norm(h) = h / |h|_2, or batch normalization, if asked
+    z = [h_1 | ... | h_L] if concat else h_L
     logits = head(z)                        level "node":  [N, C]
     logits = head([pool_1(z) | pool_2(z)])  level "graph": [B, C]
 
@@ -58,6 +59,8 @@ class Body:
         dropout: The share of outputs that training sets to zero after every layer.
         activate_last: A ReLU behind the last layer too, so that what is pooled is not negative, as
             in class activation mapping.
+        batch_norm: Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) of
+            every layer before its activation.
 
     Raises:
         HyperParameterError: if a value is out of range or a pool is unknown.
@@ -69,6 +72,7 @@ class Body:
     pool: tuple[str, ...] = ("mean", "max")
     dropout: float = 0.0
     activate_last: bool = False
+    batch_norm: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -143,6 +147,11 @@ class GNN(nn.Module):
         )
         self.activations = nn.ModuleList(nn.ReLU() for _ in range(body.num_layers - 1))
         self.activations.append(nn.ReLU() if body.activate_last else nn.Identity())
+        self.norms = (
+            nn.ModuleList(nn.BatchNorm1d(hidden_channels) for _ in range(body.num_layers))
+            if body.batch_norm
+            else None
+        )
         self.dropout = nn.Dropout(body.dropout)
         width = hidden_channels * (body.num_layers if body.concat else 1)
         self.head = nn.Linear(width * (len(body.pool) if level == "graph" else 1), out_channels)
@@ -155,11 +164,13 @@ class GNN(nn.Module):
         self, x: Tensor, batch: Tensor | None, step: Callable[[nn.Module, Tensor], Tensor]
     ) -> Tensor:
         outputs = []
-        for conv, activation in zip(self.convs, self.activations, strict=True):
+        for layer, conv in enumerate(self.convs):
             x = step(conv, x)
             if self.body.l2_normalize:
                 x = functional.normalize(x, dim=-1)
-            x = self.dropout(activation(x))
+            if self.norms is not None:
+                x = self.norms[layer](x)
+            x = self.dropout(self.activations[layer](x))
             outputs.append(x)
         if self.body.concat:
             x = torch.cat(outputs, dim=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from glassgraph.black_box.growth import Growth
 from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.perturbation.search.removal import DROPS_NODES, check_is_of_graphs
 from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
@@ -44,6 +47,13 @@ class CausalScreening(BlackBoxExplainer):
     * Two candidates with alike ends make graphs that are alike: nodes without a selected edge can
       be exchanged if their attributes are equal. Of such candidates one is evaluated.
 
+    All nodes stay, also those that no edge of ``G_k`` touches. Where the network is asked what it
+    says on ``G_k`` alone, they go with the last of their edges (``removal="delete_isolated"``, of
+    graph tasks): as *sufficiency* of GNNX-Bench has it (Kosan et al., ICLR 2024,
+    https://arxiv.org/abs/2310.01794; `glassgraph.metrics.sufficiency`), whose greedy search this
+    then is, with ``pairs``. An empty graph has no prediction: the ``effect`` of the first edge is
+    then NaN.
+
     Ties are broken by a hash of the attributes of the edge and its ends, then by one of the numbers
     of its ends; parallel edges that the model cannot tell apart share the mean of their scores.
 
@@ -55,7 +65,8 @@ class CausalScreening(BlackBoxExplainer):
     https://openreview.net/forum?id=nzKv5vxZfge).
 
     Raises:
-        HyperParameterError: if a value is out of range.
+        HyperParameterError: if a value is out of range, or nodes are to go of a task that is not
+            about graphs.
 
     Example:
         >>> import torch
@@ -91,13 +102,28 @@ class CausalScreening(BlackBoxExplainer):
         "add the two directions of an undirected edge together; both get the same score",
         default=False,
     )
+    removal: Literal["delete", "delete_isolated"] = setting(
+        "what happens to edges outside of the set: they are deleted, or nodes go with the last of "
+        "their edges, too (graph tasks)",
+        default="delete",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_is_of_graphs(self.name, self.removal, "delete", self.task)
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Select an edge of every instance at each step."""
-        growth = Growth(batch, self.memory_budget, pairs=self.pairs)
+        growth = Growth(
+            batch,
+            self.memory_budget,
+            pairs=self.pairs,
+            drop_isolated=self.removal == DROPS_NODES,
+        )
         value = self._value(batch, growth.outputs_of_nothing(), growth.everyone)
         turn = torch.zeros_like(growth.instance)
+        decides = torch.zeros_like(value, dtype=torch.bool)
         steps: list[tuple[Tensor, ...]] = []
         while self.budget is None or len(steps) < self.budget:
             item = self._drawn(batch, growth, growth.candidates(), len(steps))
@@ -106,13 +132,14 @@ class CausalScreening(BlackBoxExplainer):
             instance = growth.instance[item]
             found = self._value(batch, growth.outputs_with(item), instance)
             best = _best(found, instance, growth, item)
+            decides |= value.isnan() & ~_are_equal(found, instance, growth)
             item, instance, found = item[best], instance[best], found[best]
             growth.add(item)
             turn[item] = len(steps) + 1
             steps.append((instance, item, found - value[instance], found))
             value[instance] = found
         scores, tables = _scores(batch, growth, turn), _tables(batch, growth, steps)
-        return Attribution(edge=scores, tables=tables, reasons=(_no_effect(batch, steps),))
+        return Attribution(edge=scores, tables=tables, reasons=(_no_effect(decides, steps),))
 
     def _value(self, batch: InstanceBatch, output: Tensor, instance: Tensor) -> Tensor:
         """``[K]`` what the explained prediction says."""
@@ -147,9 +174,24 @@ def _best(value: Tensor, instance: Tensor, growth: Growth, item: Tensor) -> Tens
     return row[is_first]
 
 
-def _no_effect(batch: InstanceBatch, steps: list[tuple[Tensor, ...]]) -> Reason:
-    """Where no step moved the prediction the order of edges is that of ties."""
-    moves = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
+def _are_equal(value: Tensor, instance: Tensor, growth: Growth) -> Tensor:
+    """``[B]`` whether all candidates of an instance have the same value, up to rounding."""
+    none = value.new_full(growth.everyone.shape, float("-inf"))
+    highest = none.scatter_reduce(0, instance, value, "amax")
+    lowest = -none.scatter_reduce(0, instance, -value, "amax")
+    rounding = torch.finfo(value.dtype).eps ** 0.75 * highest.abs().clamp_min(1)
+    is_equal: Tensor = highest - lowest <= rounding
+    return is_equal
+
+
+def _no_effect(decides: Tensor, steps: list[tuple[Tensor, ...]]) -> Reason:
+    """Where no step moved the prediction the order of edges is that of ties.
+
+    Args:
+        decides: ``[B]`` whether the first edge mattered, where an effect of it does not exist.
+        steps: what happened.
+    """
+    moves = decides.clone()
     for instance, _, effect, value in steps:
         rounding = torch.finfo(value.dtype).eps ** 0.75 * value.abs().clamp_min(1)
         moves[instance[effect.abs() > rounding]] = True

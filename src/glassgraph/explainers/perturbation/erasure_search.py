@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import rows_at_once
+from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import lowest
+from glassgraph.explainers.perturbation.search.removal import DROPS_NODES, check_is_of_graphs
 from glassgraph.explainers.perturbation.search.smallest_set import SearchSettings, SmallestSets
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
@@ -51,6 +53,13 @@ class ErasureSearch(Explainer):
     instance. With ``share`` several edges go in one step, as many as that share of the edges left,
     or half as many where the prediction would change, and so on: about ``n / share`` passes.
 
+    Of predictions about graphs a set may be asked what *deletion* leaves instead of silence:
+    ``removal="delete"`` takes edges out of the graph, and degrees change with them;
+    ``removal="delete_isolated"`` also the nodes that lost all of their edges, as *sufficiency* of
+    GNNX-Bench has it (Kosan et al., ICLR 2024, https://arxiv.org/abs/2310.01794;
+    `glassgraph.metrics.sufficiency`). A graph without nodes has no prediction, so that some edge is
+    always needed, unless nodes had none to begin with.
+
     Li, Monroe and Jurafsky, "Understanding Neural Networks through Representation Erasure" (2016,
     https://arxiv.org/abs/1612.08220); on messages, Schlichtkrull, De Cao and Titov, "Interpreting
     Graph Neural Networks for NLP With Differentiable Edge Masking" (ICLR 2021,
@@ -58,7 +67,9 @@ class ErasureSearch(Explainer):
     and shows why such a set is no faithful explanation: what is redundant is left out.
 
     Raises:
-        HyperParameterError: if a value is out of range.
+        HyperParameterError: if a value is out of range; if edges are to be deleted layer by layer,
+            or of a task that is not about graphs; if an effect is to be kept where nothing is left
+            without edges.
 
     Warns:
         ConstantScoresWarning: where no edge is needed, and where none can be left out.
@@ -112,12 +123,38 @@ class ErasureSearch(Explainer):
         "its best message",
         default=False,
     )
+    removal: Literal["shut", "delete", "delete_isolated"] = setting(
+        "what becomes of edges outside of the set: their messages are shut; they are deleted; or "
+        "nodes go with the last of their edges, too (the last two for graph tasks)",
+        default="shut",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_is_of_graphs(self.name, self.removal, "shut", self.task)
+        if self.removal != "shut" and self.layerwise:
+            raise HyperParameterError(
+                f"{self.name}: removal={self.removal!r} deletes edges, which are then missing at "
+                "every layer; layerwise=True is for removal='shut'"
+            )
+        asks_for_effect = self.keep_effect is not None or not self.task.is_classification
+        if self.removal == DROPS_NODES and asks_for_effect:
+            raise HyperParameterError(
+                f"{self.name}: with removal={self.removal!r} nothing is left of a graph without "
+                "edges, so there is no effect of all edges to keep a share of (keep_effect, and "
+                "any regression); use removal='delete'"
+            )
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Search many instances side by side, those of similar size together."""
         settings = SearchSettings(
-            self.exact_up_to, self.share, self.keep_effect, self.layerwise, self.memory_budget
+            self.exact_up_to,
+            self.share,
+            self.keep_effect,
+            self.layerwise,
+            self.memory_budget,
+            self.removal,
         )
         found = batch.ones(layerwise=True)[: batch.num_layers if self.layerwise else 1].zero_()
         edges = batch.edges_per_instance

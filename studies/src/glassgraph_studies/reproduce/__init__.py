@@ -7,6 +7,7 @@ from glassgraph_studies.reproduce.babi.study import BABI
 from glassgraph_studies.reproduce.benzene.study import BENZENE
 from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
 from glassgraph_studies.reproduce.ginx.study import GINX
+from glassgraph_studies.reproduce.gnnx_bench.study import GNNX_BENCH
 from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
 from glassgraph_studies.reproduce.graphmask_faithfulness.study import GRAPHMASK_FAITHFULNESS
 from glassgraph_studies.reproduce.graphxai.study import GRAPHXAI
@@ -33,6 +34,7 @@ STUDIES = (
     MOLECULES,
     GRAPHXAI,
     GINX,
+    GNNX_BENCH,
     PGM,
     INVARIANCE,
     SUBGRAPHS,

@@ -2,7 +2,8 @@
 
 Every mask gets a copy of its instance; copies go through the model side by side and are packed
 anew only when the number of masks has changed a lot. What a mask shuts is the messages of an edge
-at all layers, or at one: an *item* is an edge, or a pair of layer and edge.
+at all layers, or at one: an *item* is an edge, or a pair of layer and edge. Or it deletes edges
+from the graph.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glassgraph.black_box.variants import Variants
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import are_apart, rows_at_once
+from glassgraph.explainers.perturbation.search.removal import DROPS_NODES
 
 
 class Subsets:
@@ -26,10 +29,15 @@ class Subsets:
         batch: the instances.
         layerwise: whether items are pairs of layer and edge.
         budget: bytes that one pass may take.
+        removal: ``"shut"`` for messages; of graph tasks ``"delete"`` or ``"delete_isolated"``.
     """
 
-    def __init__(self, batch: InstanceBatch, layerwise: bool, budget: int) -> None:
+    def __init__(
+        self, batch: InstanceBatch, layerwise: bool, budget: int, removal: str = "shut"
+    ) -> None:
         self.batch = batch
+        drops = removal == DROPS_NODES
+        self._variants = None if removal == "shut" else Variants(batch, budget, drop_isolated=drops)
         self.num_layers = batch.num_layers if layerwise else 1
         count = batch.edges_per_instance
         self.width = max(1, int(count.max()))  # no dimension is empty
@@ -62,10 +70,17 @@ class Subsets:
     def outputs(self, instance: Tensor, mask: Tensor) -> Tensor:
         """The model's output ``[K, C]`` with only the items of each mask open.
 
+        NaN where nothing is left of a graph.
+
         Args:
             instance: ``[K]`` whose mask it is, ascending.
             mask: ``[K, I]``.
         """
+        if self._variants is not None:
+            variant, column = mask.nonzero(as_tuple=True)
+            count = self.batch.edges_per_instance
+            edge = (count.cumsum(0) - count)[instance[variant]] + column
+            return self._variants.on_edges(instance, variant, edge)
         rows = self.rows[instance]
         parts = max(1, -(-int(rows.sum()) // self.most_rows))
         if self.batch.is_whole:

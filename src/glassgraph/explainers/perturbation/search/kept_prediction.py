@@ -38,7 +38,8 @@ class KeptPrediction:
         output = subsets.outputs(everyone, ends)
         score = task.score(batch.task, output, batch.targets.take(everyone))
         self.full, self._empty = score[::2], score[1::2]
-        self.rounding = torch.finfo(score.dtype).eps ** 0.75 * score.abs().view(-1, 2).amax(dim=1)
+        size = score.abs().nan_to_num(0).view(-1, 2).amax(dim=1)
+        self.rounding = torch.finfo(score.dtype).eps ** 0.75 * size
         is_full = torch.arange(0, everyone.numel(), 2, device=items.device)
         of_full = batch.targets.take(everyone).rows_of(is_full)
         self._first_decision = self._decision(everyone, output)[of_full]
@@ -60,7 +61,7 @@ class KeptPrediction:
         return score if self._keep is None else -(score - self.full[instance]).abs()
 
     def _stays(self, instance: Tensor, output: Tensor, score: Tensor) -> Tensor:
-        stays = torch.ones_like(score, dtype=torch.bool)
+        stays = ~score.isnan()  # without a node there is no prediction
         if self._batch.task.is_classification:
             targets = self._batch.targets
             first = self._first_decision[targets.rows_of(instance)]

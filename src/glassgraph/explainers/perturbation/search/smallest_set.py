@@ -28,6 +28,7 @@ class SearchSettings:
         keep_effect: share of the items' effect that has to stay; None for the decision alone.
         layerwise: whether items are pairs of layer and edge.
         budget: bytes that one pass may take.
+        removal: what becomes of an edge outside of a set, see `Subsets`.
     """
 
     exact_up_to: int
@@ -35,6 +36,7 @@ class SearchSettings:
     keep_effect: float | None
     layerwise: bool
     budget: int
+    removal: str = "shut"
 
 
 class SmallestSets:
@@ -52,7 +54,7 @@ class SmallestSets:
 
     def __init__(self, batch: InstanceBatch, settings: SearchSettings) -> None:
         self.batch, self.settings = batch, settings
-        self.subsets = Subsets(batch, settings.layerwise, settings.budget)
+        self.subsets = Subsets(batch, settings.layerwise, settings.budget, settings.removal)
         items = self.subsets.items
         layer = torch.arange(self.subsets.num_layers, device=items.device).view(-1, 1)
         self.hash = self.subsets.pad(random.hash64(2, order_of_ties(batch), layer))

@@ -1,0 +1,1 @@
+"""GNNX-Bench's sufficiency and necessity on Mutagenicity."""
