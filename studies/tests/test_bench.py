@@ -59,6 +59,7 @@ def test_bench_passes_its_options_on(tmp_path: Path, seen: dict[str, Any]) -> No
         "instances": 7,
         "repeats": 2,
         "threads": 3,
+        "device": "cpu",
         "seed": 5,
         "root": tmp_path,
         "progress": False,

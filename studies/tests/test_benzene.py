@@ -79,8 +79,8 @@ def test_the_sample_is_right_molecules_of_the_explained(root: Path) -> None:
 
 
 def test_unknown_methods_are_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(UnknownMethodError, match="there is no method 'gradcam'"):
-        list(study.run_benzene(tmp_path / "nowhere", methods=["random", "gradcam"]))
+    with pytest.raises(UnknownMethodError, match="there is no method 'gradcams'"):
+        list(study.run_benzene(tmp_path / "nowhere", methods=["random", "gradcams"]))
 
 
 def test_the_command_prints_each_seed(root: Path, tmp_path: Path) -> None:

@@ -94,11 +94,11 @@ def test_only_methods_can_be_registered(value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("gnnexplainer", "gnn_explainer"),
-        ("GNNExplainer", "gnn_explainer"),
+        ("gnnexplainr", "gnn_explainer"),
+        ("GNNExplain", "gnn_explainer"),
         ("salience", "saliency"),
-        ("integrated-gradients", "integrated_gradients"),
-        ("GraphMask", "graphmask"),
+        ("integrated-gradient", "integrated_gradients"),
+        ("GraphMasks", "graphmask"),
     ],
 )
 def test_a_name_that_is_nearly_right(name: str, meant: str) -> None:

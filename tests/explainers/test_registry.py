@@ -48,8 +48,8 @@ def test_methods_for_models_are_public_and_point_the_way() -> None:
 
 
 def test_an_unknown_method() -> None:
-    with pytest.raises(UnknownMethodError, match=r"no method 'gnnexplainer'.*gnn_explainer"):
-        gg.explain(CASE.model(), CASE.data(), "gnnexplainer")
+    with pytest.raises(UnknownMethodError, match=r"no method 'gnnexplainr'.*gnn_explainer"):
+        gg.explain(CASE.model(), CASE.data(), "gnnexplainr")
 
 
 @pytest.mark.parametrize("method", METHODS)
