@@ -229,11 +229,20 @@ def ask(subject: Subject, case: DrawnCase, name: str) -> None:
     try:
         PROPERTIES[name].ask(subject, case)
     except LawBroken as broken:
-        is_other_gradient = "scores differ" in str(broken) and is_differentiated(subject.method)
-        if is_other_gradient and has_kink(case):
+        is_other_score = "scores differ" in str(broken)
+        if is_other_score and is_differentiated(subject.method) and has_kink(case):
+            return
+        if is_other_score and has_no_order(subject, case):
             return
         if not is_refused(subject.method.name, case, broken.__cause__):
             raise
+
+
+def has_no_order(subject: Subject, case: DrawnCase) -> bool:
+    """Whether a method says of an explanation that the order of its edges is arbitrary."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantScoresWarning)
+        return any("arbitrary" in (each.local.remark or "") for each in subject.first(case))
 
 
 def is_differentiated(method: type[Explainer]) -> bool:
