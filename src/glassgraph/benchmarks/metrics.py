@@ -253,7 +253,7 @@ def _sparsity(case: Case, _: Asked) -> list[Measured]:
         best = score.max() if score.numel() else score.new_tensor(0.0)
         shares.append(float((score <= best / 2).double().mean()) if best > 0 else float("nan"))
     values = torch.tensor(shares, dtype=torch.float64)
-    return [Measured.of("sparsity", case.explanations.method, values)]
+    return [Measured.of("sparsity", case.explanations.method, values, level=">best/2")]
 
 
 _BOTH = ("sparsity", "top_k")

@@ -64,9 +64,9 @@ class GNNExplainer(Explainer):
     (docs/motifs.md). PyG's, `pyg_settings`, end near random scores on tree-cycles and tree-grid:
     100 steps of 0.01 move a logit by 1 at most, half open gates are far from any input the model
     knows, and the entropy drives each gate to the side on which it starts. The authors',
-    `authors_settings`, end below random there. On ba-2motifs no settings that were tried are above random
-    scores: hold masks against `glassgraph.Occlusion`, which did best on nearly every set. Other
-    settings are taken with ``gg.GNNExplainer(model, **gg.GNNExplainer.pyg_settings)``.
+    `authors_settings`, end below random there. On ba-2motifs no settings that were tried are
+    above random scores: hold masks against `glassgraph.Occlusion`, which did best on nearly every
+    set. Other settings are taken with ``gg.GNNExplainer(model, **gg.GNNExplainer.pyg_settings)``.
 
     Differences to the authors' code: the predicted class is explained (theirs takes the label),
     only existing edges carry a mask (theirs penalizes all n^2 pairs), the mask is not symmetrized,
