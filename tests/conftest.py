@@ -1,9 +1,10 @@
-"""Marks the quick tests, before ``-m`` chooses among them."""
+"""What all tests share: one browser, and the marks of the quick tests before ``-m`` chooses."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.browser import browser  # noqa: F401  (a second fixture would start a second loop)
 from tests.quick import quick
 
 

@@ -12,7 +12,6 @@ from glassgraph.benchmarks.leaderboard import render_leaderboard, write_leaderbo
 from glassgraph.benchmarks.leaderboard.payload import build_leaderboard
 from glassgraph.report import ReportError
 from tests.benchmarks.leaderboard.frames import row, survey
-from tests.report.conftest import browser  # noqa: F401
 
 NASTY = "</script><script>window.hacked=1</script>\"'é"
 
@@ -66,7 +65,7 @@ def test_names_are_inert() -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1440, 390])
-def test_filters_and_the_panel(browser: Any, tmp_path: Path, width: int) -> None:  # noqa: F811
+def test_filters_and_the_panel(browser: Any, tmp_path: Path, width: int) -> None:
     rows = survey(8, 6, 2)
     rows.loc[rows["method"] == "zorro", "method"] = NASTY
     rows.loc[rows["method"] == "saliency", "method"] = NASTY

@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests that open a report as a reader does."""
+"""A headless Chromium for the tests that open a page as a reader does: one for each process."""
 
 from __future__ import annotations
 
