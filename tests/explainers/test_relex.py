@@ -224,3 +224,21 @@ def test_size_costs_edges() -> None:
 def test_what_is_out_of_range_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(HyperParameterError, match=next(iter(settings))):
         gg.RelEx(nn.Identity(), **settings)
+
+
+def test_states_that_cancel_lie_on_no_side_of_the_kink() -> None:
+    """On two nodes that hear each other as much as themselves, surrogates begin at ReLU's kink."""
+    x = torch.tensor([[1.0, 2.0, -1.0], [0.3, 0.5, 2.0]], dtype=torch.float64)
+    ends = torch.tensor([[0, 1, 0, 1, 0, 1, 0, 0, 1, 1], [1, 0, 1, 0, 1, 0, 0, 0, 1, 1]])
+    order = torch.tensor([6, 1, 8, 0, 3, 7, 2, 5, 9, 4])  # parallel edges one after another
+    explainer = RelEx(
+        Net("graph"),
+        "graph",
+        num_samples=20,
+        epochs=30,
+        mask_epochs=20,
+        least_r2=None,
+        progress=False,
+    )
+    found = [explainer.explain([Data(x=x, edge_index=ends[:, to])])[0] for to in (slice(10), order)]
+    torch.testing.assert_close(found[1].edge_mask, found[0].edge_mask[order], rtol=1e-9, atol=1e-12)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from glassgraph.core import random
@@ -67,10 +68,19 @@ class Surrogates:
             flat = h.flatten(0, 1)
             heard = (layout.last if is_last else layout.between).heard(flat, gates)
             h = flat[layout.read].view(h.size(0), -1, h.size(2)) if is_last else h
-            h = h + torch.baddbmm(bias, heard.view_as(h), weight).relu()
+            h = h + _relu(torch.baddbmm(bias, heard.view_as(h), weight))
         read = h if layout.mean is None else layout.mean @ h
         read = read.reshape(h.size(0), layout.num_samples, -1)
         return torch.baddbmm(self.biases[-1], read, self.weights[-1]).squeeze(2)
+
+
+def _relu(x: Tensor) -> Tensor:
+    """ReLU that takes rounding for the 0 it stands for.
+
+    Biases start at 0, so that on a symmetric graph states cancel; whether what is left of them lies
+    above or below the kink would go by the order in which messages are summed.
+    """
+    return F.threshold(x, torch.finfo(x.dtype).eps ** 0.75, 0.0)
 
 
 def _initial(key: Tensor, number: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
