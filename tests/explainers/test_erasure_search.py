@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from typing import Any
 
 import pytest
@@ -445,3 +446,24 @@ def test_copies_are_not_mixed_up_by_a_model_that_mixes_what_lies_side_by_side() 
 def test_bad_hyper_parameters(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(gg.errors.HyperParameterError, match=words):
         gg.ErasureSearch(SimpleConv(), **settings)
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 12])
+@pytest.mark.parametrize(
+    ("weights", "senders", "has_rivals"),
+    [
+        ([2.0, 2.0, 2.0], [1, 2, 3], True),
+        ([2.0, 3.0, 5.0], [1, 2, 3], False),
+        ([2.0], [1, 1], False),  # twins share their score, so neither is chosen
+    ],
+)
+def test_a_choice_among_equals_is_called_arbitrary(
+    weights: list[float], senders: list[int], has_rivals: bool, exact_up_to: int
+) -> None:
+    data = star([[0, weight] for weight in weights])
+    data.edge_index = torch.tensor([senders, [0] * len(senders)])
+    explainer = gg.ErasureSearch(SimpleConv(), task="node", exact_up_to=exact_up_to, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = explainer.explain(data, [0])
+    assert ("arbitrary" in (found.local.remark or "")) == has_rivals

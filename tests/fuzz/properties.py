@@ -6,7 +6,6 @@ at what was left behind. So a law of the library, asked of a drawn case, checks 
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -223,16 +222,14 @@ def ask(subject: Subject, case: DrawnCase, name: str) -> None:
     Raises:
         LawBroken: if the method fails.
     """
-    by_number = name == "node_order_is_irrelevant" and subject.method.name in GO_BY_NUMBERS
-    if by_number and has_ties(case):
-        return
     try:
         PROPERTIES[name].ask(subject, case)
     except LawBroken as broken:
         is_other_score = "scores differ" in str(broken)
         if is_other_score and is_differentiated(subject.method) and has_kink(case):
             return
-        if is_other_score and has_no_order(subject, case):
+        by_number = name == "node_order_is_irrelevant"
+        if is_other_score and by_number and has_no_order(subject, case):
             return
         if not is_refused(subject.method.name, case, broken.__cause__):
             raise
@@ -248,26 +245,6 @@ def has_no_order(subject: Subject, case: DrawnCase) -> bool:
 def is_differentiated(method: type[Explainer]) -> bool:
     """Whether a method takes derivatives of the network."""
     return not method.traits.is_black_box and method.name != "attention"
-
-
-#: Methods that decide between edges of equal effect by the numbers of their nodes, as they say.
-GO_BY_NUMBERS = ("erasure_search",)
-
-
-def has_ties(case: DrawnCase) -> bool:
-    """Whether two edges between different nodes have the same effect."""
-    with warnings.catch_warnings():
-        for told in (FallbackWarning, UnseenWarning, ConstantScoresWarning):
-            warnings.simplefilter("ignore", told)
-        explainer = gg.Occlusion(case.model(), case.task(), progress=False)
-        found = explainer.explain(case.data(), case.index, case.target)
-    for explanation in found:
-        ends = explanation.edge_index.t().tolist()
-        effects = sorted(zip(explanation.edge_mask.tolist(), ends, strict=True))
-        for (one, its_ends), (other, other_ends) in itertools.pairwise(effects):
-            if its_ends != other_ends and abs(one - other) < 1e-9:
-                return True
-    return False
 
 
 def is_refused(method: str, case: DrawnCase, error: BaseException | None) -> bool:

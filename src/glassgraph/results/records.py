@@ -38,12 +38,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why the scores of some instances tell nothing apart.
+    """Why the scores of some instances tell nothing apart, or what else to know of them.
 
     Attributes:
         words: the reason, as it ends a sentence.
         holds: ``[B]`` of which instances it is true.
-        is_told: whether the method has warned of it itself.
+        is_told: whether nobody has to be warned of it: the method has, or it is a remark.
     """
 
     words: str

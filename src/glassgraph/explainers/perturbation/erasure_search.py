@@ -19,6 +19,9 @@ from glassgraph.explainers.traits import Traits
 from glassgraph.inputs.receptive import expand
 from glassgraph.results.records import Attribution, Reason
 
+#: Remark where a hash has decided.
+_RIVALS = "others would do as well as these edges, and which of them were taken is arbitrary"
+
 
 class ErasureSearch(Explainer):
     r"""What is the smallest set of edges that keeps the prediction?
@@ -36,7 +39,8 @@ class ErasureSearch(Explainer):
         |y(S) - y(all edges)| <= (1 - keep_effect) |y(all edges) - y(no edges)|
 
     Of several smallest sets the best is taken: the one with the highest explained score (where the
-    score has to stay: with the nearest), then the one with the smallest hash of its endpoints.
+    score has to stay: with the nearest), then the one with the smallest hash of its endpoints, and
+    the explanation's ``remark`` says that others would do as well.
     Parallel edges that the model cannot tell apart (with equal attributes, or with one message for
     all of them, as of loops that a layer replaces by its own) share the mean of their scores. Where
     the prediction stays without any edge, ``S*`` is empty and all scores are 0: no edge was needed.
@@ -159,6 +163,7 @@ class ErasureSearch(Explainer):
         found = batch.ones(layerwise=True)[: batch.num_layers if self.layerwise else 1].zero_()
         edges = batch.edges_per_instance
         needs_none = torch.zeros_like(edges, dtype=torch.bool)
+        has_rivals = torch.zeros_like(needs_none)
         first_edge = edges.cumsum(0) - edges
         order = torch.argsort(edges, stable=True)
         masks = edges * found.size(0) * (edges + batch.nodes_per_instance)
@@ -171,6 +176,7 @@ class ErasureSearch(Explainer):
             search = SmallestSets(part, settings)
             found[:, position] = search.scores()
             needs_none[instances] = search.kept.needs_none
+            has_rivals[instances] = search.has_rivals
         edge = found.amax(dim=0)
         return Attribution(
             edge=edge,
@@ -178,5 +184,6 @@ class ErasureSearch(Explainer):
             reasons=(
                 Reason("the prediction stays without any edge, so none was needed", needs_none),
                 Reason("no edge can be left out", lowest(batch, edge) == 1),
+                Reason(_RIVALS, has_rivals, is_told=True),
             ),
         )

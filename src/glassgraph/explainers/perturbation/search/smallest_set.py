@@ -15,7 +15,11 @@ from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.perturbation.search.edge_subsets import Subsets
 from glassgraph.explainers.perturbation.search.kept_prediction import KeptPrediction
-from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins, order_of_ties
+from glassgraph.explainers.perturbation.search.twin_edges import (
+    mean_of_twins,
+    order_of_ties,
+    twin_edges,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class SmallestSets:
         open: ``[B, I]`` the items that are left.
         now: ``[B]`` the explained score with these.
         rank: ``[B, I]`` when an item was removed, from 1; 0 where that was for free.
+        has_rivals: ``[B]`` whether a hash has decided between items or sets that are equally good.
     """
 
     def __init__(self, batch: InstanceBatch, settings: SearchSettings) -> None:
@@ -58,10 +63,12 @@ class SmallestSets:
         items = self.subsets.items
         layer = torch.arange(self.subsets.num_layers, device=items.device).view(-1, 1)
         self.hash = self.subsets.pad(random.hash64(2, order_of_ties(batch), layer))
+        self._twins = self.subsets.pad(random.hash64(3, twin_edges(batch), layer))
         self.kept = KeptPrediction(batch, self.subsets, settings.keep_effect)
         self.open = items & ~self.kept.needs_none.view(-1, 1)
         self.now = self.kept.full.clone()
         self.rank = torch.zeros_like(self.hash)
+        self.has_rivals = torch.zeros_like(self.kept.needs_none)
 
     def scores(self) -> Tensor:
         """Scores ``[L, e]`` of items (L = 1 for edges)."""
@@ -91,25 +98,31 @@ class SmallestSets:
             is_active &= has_idle | ~self._is_small()
 
             chosen = torch.where(has_idle[instance], is_idle, stays) & is_active[instance]
-            row = self._best_first(chosen.nonzero().view(-1), instance, item, score)
-            is_active = self._remove(instance[row], item[row], score[row], has_idle)
+            row, level = self._best_first(chosen.nonzero().view(-1), instance, item, score)
+            is_active = self._remove(instance[row], item[row], score[row], level, has_idle)
 
-    def _best_first(self, row: Tensor, instance: Tensor, item: Tensor, score: Tensor) -> Tensor:
-        """Rows by instance, best first; ties, up to rounding, by hash."""
+    def _best_first(
+        self, row: Tensor, instance: Tensor, item: Tensor, score: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rows by instance, best first, and how good; ties, up to rounding, by hash."""
         tiny = torch.finfo(score.dtype).tiny
         row = row[torch.argsort(self.hash[instance[row], item[row]])]
         quality = self.kept.quality(instance[row], score[row])
         level = (quality / self.kept.rounding[instance[row]].clamp_min(tiny)).round()
-        row = row[torch.argsort(level, descending=True, stable=True)]
-        return row[torch.argsort(instance[row], stable=True)]
+        order = torch.argsort(level, descending=True, stable=True)
+        order = order[torch.argsort(instance[row[order]], stable=True)]
+        return row[order], level[order]
 
-    def _remove(self, instance: Tensor, item: Tensor, score: Tensor, has_idle: Tensor) -> Tensor:
+    def _remove(
+        self, instance: Tensor, item: Tensor, score: Tensor, level: Tensor, has_idle: Tensor
+    ) -> Tensor:
         """Remove the first items of each instance, as many as can go together.
 
         Args:
             instance: ``[K]`` whose items they are, ascending.
             item: ``[K]`` items that can go, the best first.
             score: ``[K]`` the explained score without each.
+            level: ``[K]`` how good that is, up to rounding.
             has_idle: ``[B]`` whether they leave the score as it is; then all of them may go.
 
         Returns:
@@ -125,6 +138,12 @@ class SmallestSets:
         is_one = number == 1
         self.now[is_one] = score[first[is_one]]
         goes = place < number[instance]
+        twin = self._twins[instance, item]
+        is_even = (instance[1:] == instance[:-1]) & (level[1:] == level[:-1])
+        is_even &= twin[1:] != twin[:-1]
+        is_last = place == number[instance] - 1
+        decides = torch.where(has_idle[instance], is_last, goes)[:-1]  # all that are idle go, or
+        self.has_rivals[instance[:-1][is_even & decides]] = True  # as many as can
         instance, item, place = instance[goes], item[goes], place[goes]
         self.open[instance, item] = False
         turn = self.rank.amax(dim=1)[instance] + place + 1
@@ -188,11 +207,20 @@ class SmallestSets:
         best = quality.amax(dim=1)
         is_found = best > float("-inf")
         is_tied = quality >= (best - self.kept.rounding[pending]).view(-1, 1)
-        key = torch.zeros_like(quality, dtype=torch.long)
-        for each in members.unbind(dim=1):
-            key += self.hash[pending].gather(1, column[:, each])  # wraps around, whatever the order
-        key = key.masked_fill(~is_tied, torch.iinfo(key.dtype).max)
-        chosen = column.gather(1, members[key.argmin(dim=1)])
+        key = self._sum(self.hash, pending, column, members)
+        best_key = key.masked_fill(~is_tied, torch.iinfo(key.dtype).max).argmin(dim=1)
+        kind = self._sum(self._twins, pending, column, members)
+        is_rival = is_tied & (kind != kind.gather(1, best_key.view(-1, 1)))
+        self.has_rivals[pending] |= is_found & is_rival.any(dim=1)
+        chosen = column.gather(1, members[best_key])
         keep = torch.zeros_like(self.open[pending]).scatter(1, chosen, True)
         self.open[pending] = torch.where(is_found.view(-1, 1), keep, self.open[pending])
         return is_found
+
+    @staticmethod
+    def _sum(value: Tensor, pending: Tensor, column: Tensor, members: Tensor) -> Tensor:
+        """Sums ``[A, s]`` over the items of each set; they wrap around, whatever the order."""
+        total = value.new_zeros((pending.numel(), members.size(0)))
+        for each in members.unbind(dim=1):
+            total += value[pending].gather(1, column[:, each])
+        return total
