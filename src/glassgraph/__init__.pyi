@@ -1,9 +1,11 @@
 # Every public name and where it lives: read by `__init__.py`, by type checkers and by editors.
 
+from . import datasets as datasets
 from . import diagnose as diagnose
 from . import errors as errors
 from . import graph_rules as graph_rules
 from . import messages as messages
+from . import metrics as metrics
 from . import rules as rules
 from . import testing as testing
 from ._version import __version__ as __version__

@@ -12,11 +12,11 @@ from torch import Tensor
 from glassgraph.black_box.attribute_hash import LABELS, edge_hashes, node_hashes
 from glassgraph.black_box.variants import Variants
 from glassgraph.core import random
-from glassgraph.core.addresses import edge_address, edge_kind
+from glassgraph.core.addresses import edge_address
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.edges import parallel_rank
 from glassgraph.core.output_rows import OutputRows
 from glassgraph.core.reachability import visible_edges
+from glassgraph.core.undirected import edges_of_items
 from glassgraph.inputs.receptive import expand, pointer_of
 
 #: Edges of candidates' graphs that are listed at once.
@@ -49,7 +49,7 @@ class Growth:
         drop_isolated: bool = False,
     ) -> None:
         self.batch = batch
-        self.edge = _items(batch, pairs)
+        self.edge = edges_of_items(batch, pairs=pairs)
         self.instance = batch.edge_instance[self.edge[:, 0]]
         self.everyone = torch.arange(batch.num_instances, device=batch.device)
         self._has_two = self.edge[:, 1] >= 0
@@ -172,20 +172,3 @@ class Growth:
         edge[place] = shared
         variant = torch.repeat_interleave(size)
         return self._variants.on_edges(instance, variant, edge)
-
-
-def _items(batch: InstanceBatch, pairs: bool) -> Tensor:
-    """``[I, 2]`` the edges of each item, ordered by the first."""
-    number = torch.arange(batch.num_edges, device=batch.device)
-    if not pairs or not batch.num_edges:
-        return torch.stack([number, torch.full_like(number, -1)], dim=1)
-    source, destination = batch.fields.source, batch.fields.destination
-    kind = edge_kind(batch)
-    rank = parallel_rank(source, destination)
-    end = torch.stack([source, destination]).sort(dim=0).values
-    group = torch.unique(torch.stack([*end, kind, rank]), dim=1, return_inverse=True)[1]
-    low = torch.full_like(number, batch.num_edges).scatter_reduce(0, group, number, "amin")
-    high = torch.full_like(number, -1).scatter_reduce(0, group, number, "amax")
-    used = torch.unique(group)
-    item = torch.stack([low[used], high[used].where(high[used] > low[used], -1)], dim=1)
-    return item[torch.argsort(item[:, 0])]

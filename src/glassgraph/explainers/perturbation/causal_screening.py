@@ -99,7 +99,8 @@ class CausalScreening(BlackBoxExplainer):
         at_least=1,
     )
     pairs: bool = setting(
-        "add the two directions of an undirected edge together; both get the same score",
+        "add the two directions of an undirected edge together; both get the same score "
+        "(0 for one that the prediction does not see)",
         default=False,
     )
     removal: Literal["delete", "delete_isolated"] = setting(

@@ -57,6 +57,9 @@ class ErasureSearch(Explainer):
     instance. With ``share`` several edges go in one step, as many as that share of the edges left,
     or half as many where the prediction would change, and so on: about ``n / share`` passes.
 
+    With ``pairs`` sets are of undirected edges: an edge and its reverse are kept or removed
+    together, and count as one.
+
     Of predictions about graphs a set may be asked what *deletion* leaves instead of silence:
     ``removal="delete"`` takes edges out of the graph, and degrees change with them;
     ``removal="delete_isolated"`` also the nodes that lost all of their edges, as *sufficiency* of
@@ -127,6 +130,11 @@ class ErasureSearch(Explainer):
         "its best message",
         default=False,
     )
+    pairs: bool = setting(
+        "take the two directions of an undirected edge together; both get the same score "
+        "(0 for one that the prediction does not see)",
+        default=False,
+    )
     removal: Literal["shut", "delete", "delete_isolated"] = setting(
         "what becomes of edges outside of the set: their messages are shut; they are deleted; or "
         "nodes go with the last of their edges, too (the last two for graph tasks)",
@@ -159,6 +167,7 @@ class ErasureSearch(Explainer):
             self.layerwise,
             self.memory_budget,
             self.removal,
+            self.pairs,
         )
         found = batch.ones(layerwise=True)[: batch.num_layers if self.layerwise else 1].zero_()
         edges = batch.edges_per_instance

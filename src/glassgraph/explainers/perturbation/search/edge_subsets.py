@@ -2,8 +2,8 @@
 
 Every mask gets a copy of its instance; copies go through the model side by side and are packed
 anew only when the number of masks has changed a lot. What a mask shuts is the messages of an edge
-at all layers, or at one: an *item* is an edge, or a pair of layer and edge. Or it deletes edges
-from the graph.
+at all layers, or at one: an *item* is an edge (or both directions of one), or a pair of layer and
+edge. Or it deletes edges from the graph.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from glassgraph.black_box.variants import Variants
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import are_apart, rows_at_once
+from glassgraph.core.undirected import edges_of_items
 from glassgraph.explainers.perturbation.search.removal import DROPS_NODES
 
 
@@ -23,25 +24,36 @@ class Subsets:
 
     Items are numbered within an instance: with W the most edges that an instance has, edge ``j`` of
     an instance (at layer ``l``) is item ``j`` (``l W + j``); numbers beyond an instance's own edges
-    are unused.
+    are unused. With pairs, ``j`` counts edges that go with their reverse once.
 
     Args:
         batch: the instances.
         layerwise: whether items are pairs of layer and edge.
         budget: bytes that one pass may take.
         removal: ``"shut"`` for messages; of graph tasks ``"delete"`` or ``"delete_isolated"``.
+        pairs: whether an edge and its reverse are one item.
     """
 
     def __init__(
-        self, batch: InstanceBatch, layerwise: bool, budget: int, removal: str = "shut"
+        self,
+        batch: InstanceBatch,
+        layerwise: bool,
+        budget: int,
+        removal: str = "shut",
+        *,
+        pairs: bool = False,
     ) -> None:
         self.batch = batch
         drops = removal == DROPS_NODES
         self._variants = None if removal == "shut" else Variants(batch, budget, drop_isolated=drops)
         self.num_layers = batch.num_layers if layerwise else 1
-        count = batch.edges_per_instance
-        self.width = max(1, int(count.max()))  # no dimension is empty
-        self.rows = count + batch.nodes_per_instance
+        self._edges = edges_of_items(batch, pairs=pairs)  # [i, 2]
+        owner = batch.edge_instance[self._edges[:, 0]]
+        self._count = torch.bincount(owner, minlength=batch.num_instances)
+        self._first = self._count.cumsum(0) - self._count
+        self._column = self._columns(owner)  # [e]
+        self.width = max(1, int(self._count.max()))  # no dimension is empty
+        self.rows = batch.edges_per_instance + batch.nodes_per_instance
         self.most_rows = rows_at_once(batch, budget)
         #: The copies that were packed last, and how many of each instance there are.
         self._packed: list[tuple[InstanceBatch, Tensor]] = []
@@ -49,22 +61,28 @@ class Subsets:
     @property
     def items(self) -> Tensor:
         """``[B, I]`` which items an instance has."""
-        count = self.batch.edges_per_instance.view(-1, 1)
         column = torch.arange(self.width, device=self.batch.device)
-        return (column < count).repeat(1, self.num_layers)
+        return (column < self._count.view(-1, 1)).repeat(1, self.num_layers)
+
+    def _columns(self, owner: Tensor) -> Tensor:
+        """``[e]`` the number of each edge's item within its instance ``owner [i]``."""
+        item = torch.arange(owner.numel(), device=owner.device)
+        column = torch.zeros_like(self.batch.edge_instance)
+        for edge in self._edges.unbind(dim=1):
+            column[edge[edge >= 0]] = (item - self._first[owner])[edge >= 0]
+        return column
 
     def pad(self, value: Tensor) -> Tensor:
-        """Values ``[L, e]`` or ``[e]`` of the batch's edges as ``[B, I]``, zero where unused."""
-        instance, column = self.batch.edge_instance, _within(self.batch)
+        """Sums ``[B, I]`` over the edges of items of ``[L, e]`` or ``[e]``, zero where unused."""
         value = value.expand(self.num_layers, self.batch.num_edges)
-        found = value.new_zeros((self.batch.num_instances, self.num_layers, self.width))
-        found[instance, :, column] = value.t()
-        return found.flatten(1)
+        found = value.new_zeros((self.batch.num_instances * self.width, self.num_layers))
+        found.index_add_(0, self.batch.edge_instance * self.width + self._column, value.t())
+        return found.view(-1, self.width, self.num_layers).transpose(1, 2).flatten(1)
 
     def unpad(self, value: Tensor) -> Tensor:
-        """The inverse of `pad`: from ``[B, I]`` to ``[L, e]``, with one layer if not layerwise."""
+        """From items ``[B, I]`` to edges ``[L, e]``, with one layer if not layerwise."""
         value = value.view(-1, self.num_layers, self.width)
-        return value[self.batch.edge_instance, :, _within(self.batch)].t()
+        return value[self.batch.edge_instance, :, self._column].t()
 
     @torch.no_grad()
     def outputs(self, instance: Tensor, mask: Tensor) -> Tensor:
@@ -78,9 +96,11 @@ class Subsets:
         """
         if self._variants is not None:
             variant, column = mask.nonzero(as_tuple=True)
-            count = self.batch.edges_per_instance
-            edge = (count.cumsum(0) - count)[instance[variant]] + column
-            return self._variants.on_edges(instance, variant, edge)
+            edge = self._edges[self._first[instance[variant]] + column]
+            has = edge >= 0
+            variant, edge = variant.view(-1, 1).expand_as(edge)[has], edge[has]
+            order = (variant * max(1, self.batch.num_edges) + edge).argsort()
+            return self._variants.on_edges(instance, variant[order], edge[order])
         rows = self.rows[instance]
         parts = max(1, -(-int(rows.sum()) // self.most_rows))
         if self.batch.is_whole:
@@ -102,9 +122,18 @@ class Subsets:
         gates = mask.new_ones((copies.num_instances, mask.size(1)))
         gates[slot] = mask
         gates = gates.view(-1, self.num_layers, self.width)
-        gates = gates[copies.edge_instance, :, _within(copies)].t().to(self.batch.dtype)
+        gates = gates[copies.edge_instance, :, self._column_of(copies, have)].t()
+        gates = gates.to(self.batch.dtype)
         output = copies.output(gates[0] if self.num_layers == 1 else gates.contiguous())
         return output[copies.targets.rows_of(slot)]
+
+    def _column_of(self, copies: InstanceBatch, have: Tensor) -> Tensor:
+        """``[e']`` the items of the edges of copies, so many of each instance."""
+        owner = torch.arange(have.numel(), device=have.device).repeat_interleave(have)
+        count, own = copies.edges_per_instance, self.batch.edges_per_instance
+        shift = (own.cumsum(0) - own)[owner] - (count.cumsum(0) - count)
+        edge = torch.arange(copies.num_edges, device=have.device)
+        return self._column[edge + shift[copies.edge_instance]]
 
     def _fits(self, need: Tensor, have: Tensor) -> bool:
         """Whether copies serve, and are not many more than needed."""
@@ -132,10 +161,3 @@ class Subsets:
         except Exception as error:  # noqa: BLE001 - a model for one graph at a time
             let_through(error)
             return None
-
-
-def _within(batch: InstanceBatch) -> Tensor:
-    """``[e]`` number of each edge within its instance."""
-    count = batch.edges_per_instance
-    first = count.cumsum(0) - count
-    return torch.arange(batch.num_edges, device=batch.device) - first[batch.edge_instance]

@@ -1,7 +1,7 @@
 """The smallest sets of items that keep predictions: greedily, then exactly among those left.
 
-Items are edges, or pairs of layer and edge (`edge_subsets`); of what they mean, and what scores are
-made of the search, `ErasureSearch` tells.
+Items are edges, both directions of one, or pairs of layer and edge (`edge_subsets`); of what they
+mean, and what scores are made of the search, `ErasureSearch` tells.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class SearchSettings:
         layerwise: whether items are pairs of layer and edge.
         budget: bytes that one pass may take.
         removal: what becomes of an edge outside of a set, see `Subsets`.
+        pairs: whether an edge and its reverse are one item.
     """
 
     exact_up_to: int
@@ -41,6 +42,7 @@ class SearchSettings:
     layerwise: bool
     budget: int
     removal: str = "shut"
+    pairs: bool = False
 
 
 class SmallestSets:
@@ -59,7 +61,9 @@ class SmallestSets:
 
     def __init__(self, batch: InstanceBatch, settings: SearchSettings) -> None:
         self.batch, self.settings = batch, settings
-        self.subsets = Subsets(batch, settings.layerwise, settings.budget, settings.removal)
+        self.subsets = Subsets(
+            batch, settings.layerwise, settings.budget, settings.removal, pairs=settings.pairs
+        )
         items = self.subsets.items
         layer = torch.arange(self.subsets.num_layers, device=items.device).view(-1, 1)
         self.hash = self.subsets.pad(random.hash64(2, order_of_ties(batch), layer))

@@ -1,0 +1,33 @@
+"""Items of a search: single edges, or the two directions of an undirected edge together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.addresses import edge_kind
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.edges import parallel_rank
+
+
+def edges_of_items(batch: InstanceBatch, *, pairs: bool) -> Tensor:
+    """``[I, 2]`` the edges of each item, ordered by the first; the second is -1 for a single edge.
+
+    Args:
+        batch: the instances.
+        pairs: whether an edge and its reverse are one item. Of parallel edges of a type the first
+            goes with the first; an edge without a reverse, and a loop, stays alone.
+    """
+    number = torch.arange(batch.num_edges, device=batch.device)
+    if not pairs or not batch.num_edges:
+        return torch.stack([number, torch.full_like(number, -1)], dim=1)
+    source, destination = batch.fields.source, batch.fields.destination
+    kind = edge_kind(batch)
+    rank = parallel_rank(source, destination)
+    end = torch.stack([source, destination]).sort(dim=0).values
+    group = torch.unique(torch.stack([*end, kind, rank]), dim=1, return_inverse=True)[1]
+    low = torch.full_like(number, batch.num_edges).scatter_reduce(0, group, number, "amin")
+    high = torch.full_like(number, -1).scatter_reduce(0, group, number, "amax")
+    used = torch.unique(group)
+    item = torch.stack([low[used], high[used].where(high[used] > low[used], -1)], dim=1)
+    return item[torch.argsort(item[:, 0])]
