@@ -68,7 +68,7 @@ METHODS = {
     "causal_screening": Method("causal_screening", {"pairs": True}),
     "causal_screening_isolated": Method("causal_screening", {"pairs": True, **_ISOLATED}),
     "erasure_search": Method("erasure_search"),
-    "erasure_search_isolated": Method("erasure_search", _ISOLATED),
+    "erasure_search_isolated": Method("erasure_search", {"pairs": True, **_ISOLATED}),
 }
 #: Methods that take seconds for a molecule are asked by name.
 LONG = ("subgraphx",)
