@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCNConv, SGConv
+from torch_geometric.nn import GCNConv, SGConv, SimpleConv
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError
+from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.testing.cases import CASES, Case
 from tests.laws import literal
 from tests.laws.cases import explained
@@ -156,3 +157,26 @@ def test_input_level_gradient_is_not_occlusion_where_an_edge_is_used_twice() -> 
     gradient = gg.EdgeGradients(model, progress=False).explain(data, [0])[0]
     occlusion = gg.Occlusion(model, progress=False).explain(data, [0])[0]
     assert not torch.allclose(gradient.edge_mask, occlusion.edge_mask, rtol=1e-3)
+
+
+class Cancels(nn.Module):
+    """Three tenths of what is received, less three times a tenth of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = SimpleConv()
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        h = self.conv(x, edge_index).sum(dim=1, keepdim=True)
+        return 1 + 3 * (0.1 * h) - 0.3 * h
+
+
+def test_a_gradient_of_rounding_is_not_positive() -> None:
+    x = torch.tensor([[0.0], [1.0], [2.0], [3.0]], dtype=torch.float64)
+    data = Data(x=x, edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]))
+    task = gg.Task("node", mode="regression")
+    numbers = gg.EdgeGradients(Cancels(), task, progress=False).explain(data, [0])[0]
+    assert 0 < float(numbers.edge_mask.abs().max()) < 1e-15
+    with pytest.warns(ConstantScoresWarning):
+        found = gg.PositiveGradients(Cancels(), task, progress=False).explain(data, [0])[0]
+    assert not found.edge_mask.any()

@@ -6,12 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
+
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import lowest
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs import task
 from glassgraph.results.records import Attribution, Reason
+
+#: A gradient of so many roundings of the score may be nothing but rounding.
+_ROUNDINGS = 4
 
 
 class PositiveGradients(Explainer):
@@ -24,8 +30,8 @@ class PositiveGradients(Explainer):
         edge score        S[e]    = 1 if sum_l dy / dz[l, e] > epsilon, else 0
 
     Scores are decisions, with 0.5 as the threshold between them; for the numbers behind them see
-    `EdgeGradients`. A gradient that cancels to zero may come out as rounding, of either sign; a
-    small epsilon settles that.
+    `EdgeGradients`. A gradient below the rounding of the explained score itself (some
+    ``(1 + |y|)`` times the precision of its type) is no gradient, of either sign.
 
     This is what GNNExplainer's mask tends to where its penalties are small and the gradient keeps
     its sign on the way from a shut to an open edge (Proposition 4.2 of the paper). Whether it does,
@@ -78,8 +84,11 @@ class PositiveGradients(Explainer):
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """One forward and one backward pass."""
         gradient = batch.gate_gradients(batch.ones(layerwise=True))
-        edge = (gradient.sum(dim=0) > self.epsilon).to(batch.dtype)
-        layer_edge = (gradient > self.epsilon).to(batch.dtype)
+        score = task.score(batch.task, batch.reference, batch.targets).detach()
+        rounding = _ROUNDINGS * torch.finfo(score.dtype).eps * (1 + score.abs())
+        least = rounding.clamp_min(self.epsilon)[batch.edge_instance]
+        edge = (gradient.sum(dim=0) > least).to(batch.dtype)
+        layer_edge = (gradient > least).to(batch.dtype)
         reasons = (
             Reason("no gradient is above epsilon", lowest(batch, -layer_edge.amax(dim=0)) == 0),
             Reason("every gradient is above epsilon", lowest(batch, layer_edge.amin(dim=0)) == 1),
