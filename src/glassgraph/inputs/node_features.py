@@ -36,6 +36,11 @@ def feature_name(store: Any, reads: Callable[[str], bool]) -> str | None:
     return next((name for name in names if store[name].dim() > 0 and reads(name)), None)
 
 
+def may_read(arguments: Sequence[str] | None) -> Callable[[str], bool]:
+    """Whether a model with such arguments may read an attribute; without arguments any."""
+    return lambda name: not arguments or name in arguments or f"{name}_dict" in arguments
+
+
 def feature_names(graph: TypedGraph, reads: Callable[[str], bool]) -> list[str | None]:
     """The `feature_name` of each node type of the user's graph."""
     return [feature_name(store, reads) for store in graph.node_stores(graph.data)]

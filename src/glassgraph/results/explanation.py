@@ -27,8 +27,9 @@ from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.drawing import plot_explanation, write_report
 from glassgraph.results.frames import edge_frame, table_frame, walk_frame
+from glassgraph.results.given_names import GivenNames, given_names
 from glassgraph.results.masks import dense_explanation
-from glassgraph.results.names import Names, given_names
+from glassgraph.results.names import Names
 from glassgraph.results.notebook import NUM_ROWS, html_table
 from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import Attribution, LocalExplanation, Part, Table
@@ -187,24 +188,32 @@ class Explanations(Sequence[Explanation]):
         *,
         node_names: Any = None,
         edge_names: Any = None,
-        class_names: Sequence[str] | None = None,
+        feature_names: Any = None,
+        class_names: Any = None,
+        graph_names: Any = None,
     ) -> Explanations:
         """The same explanations with names, for tables, plots, reports and files.
 
-        Nodes and edges that are not named here have the names that the data hold, if any: the
-        first of ``node_names``, ``words``, ``tokens`` and ``text``, and of ``edge_names`` and
-        ``relations``, that is a list with a word for each.
+        What is not named here has the name that the data hold, if any: the first of
+        ``node_names``, ``words``, ``tokens`` and ``text``, of ``edge_names`` and ``relations``, of
+        ``graph_names``, ``graph_name``, ``name`` and ``smiles``, ``feature_names``, and
+        ``class_names``, that is a list with a word for each (or of a graph a word).
 
         Args:
-            node_names: a word for each node of the data; of several graphs a list of such lists, of
-                node types a dictionary.
+            node_names: a word for each node of the data: a list, an array or a column; of several
+                graphs a list of such lists, of node types a dictionary; or a dictionary from
+                numbers of nodes to words, for some of them.
             edge_names: a word for each edge, likewise; or a dictionary from the values of
                 ``data.edge_type``, or from edge types, to words.
-            class_names: a word for each class.
+            feature_names: a word for each feature; of node types a dictionary. Of features with
+                steps ``[N, F, T]`` also one for each step, ``F * T`` of them.
+            class_names: a word for each class, or each output.
+            graph_names: a word for each graph.
 
         Raises:
-            GraphError: if there is not one word for each node or edge.
-            ExplanationFileError: if nodes or edges are named and the data were not stored.
+            GraphError: if there is not one word for each.
+            ExplanationFileError: if nodes, edges or features are named and the data were not
+                stored.
 
         Example:
             >>> import torch
@@ -216,7 +225,14 @@ class Explanations(Sequence[Explanation]):
             >>> found.named(node_names=["cats", "sleep"]).local(1).node_names
             ['cats', 'sleep']
         """
-        names = given_names(self.graph, node_names, edge_names, class_names)
+        given: GivenNames = {
+            "node_names": node_names,
+            "edge_names": edge_names,
+            "feature_names": feature_names,
+            "class_names": class_names,
+            "graph_names": graph_names,
+        }
+        names = given_names(self._all_contents(), given)
         found = copy.copy(self)
         found.provenance = self.provenance | {"names": self.provenance.get("names", {}) | names}
         found._names = None

@@ -10,7 +10,7 @@ import torch
 
 from glassgraph.errors import ExplanationFileError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.inputs.node_features import feature_name
+from glassgraph.inputs.node_features import feature_name, may_read
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.records import LocalExplanation
@@ -104,8 +104,7 @@ def _set_edge_masks(
 
 def _reads(contents: Contents) -> Callable[[str], bool]:
     """Whether the explained model may have read an attribute."""
-    names = contents.provenance.get("model_arguments")
-    return lambda name: not names or name in names or f"{name}_dict" in names
+    return may_read(contents.provenance.get("model_arguments"))
 
 
 def _set_node_masks(

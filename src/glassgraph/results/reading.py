@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from glassgraph.results.contents import Contents
-from glassgraph.results.names import Names
+from glassgraph.results.names import Names, num_outputs
 from glassgraph.results.records import ROWS, LocalExplanation, Part, Table
+from glassgraph.results.titles import node_words, target_name, title
 from glassgraph.results.truth import edge_truth, node_truth
 from glassgraph.results.type_names import edge_type_words
 
@@ -26,7 +27,7 @@ class InstanceReader:
     Attributes:
         contents: the columns, and what they are about.
         bounds: filled part by part, for instances that are read later.
-        names: of nodes, edges and classes.
+        names: of whatever has one.
     """
 
     contents: Contents
@@ -65,9 +66,7 @@ class InstanceReader:
             **_walks(part, row, node[order], order),
             tables=tables,
             remark=(part.remark[row] or None) if part.remark else None,
-            node_names=_named(self.names.nodes, node),
-            edge_names=_named(self.names.edges, edge),
-            class_names=None if self.names.classes is None else list(self.names.classes),
+            **self._words(part, row, node, edge),
         )
 
     def _rows(self, number: int, row: int) -> tuple[slice, slice]:
@@ -93,6 +92,32 @@ class InstanceReader:
             "node_type": node_type,
             "edge_id": edge_id,
             "edge_type": edge_type,
+        }
+
+    def _words(self, part: Part, row: int, node: Tensor, edge: Tensor) -> dict[str, Any]:
+        """What has a name by its name, and the instance in words."""
+        contents, names = self.contents, self.names
+        graph, seeds = int(part.graph[row]), part.seed[row]
+        seed_type, seed_id = self._typed(seeds, graph, is_node=True)
+        explained = node_words(seed_id.tolist(), seed_type, _named(names.nodes, seeds))
+        several = int(contents.provenance.get("graph", {}).get("num_graphs", 1)) > 1
+        graph_name = (names.graphs[graph] or None) if names.graphs else None
+        index = int(part.index[row])
+        return {
+            "node_names": _named(names.nodes, node),
+            "edge_names": _named(names.edges, edge),
+            "class_names": None if names.classes is None else list(names.classes),
+            "feature_names": names.features,
+            "graph_name": graph_name,
+            "title": title(
+                contents.level, index, explained, graph_name, graph if several else None
+            ),
+            "target_name": target_name(
+                _target(int(part.target[row]), int(part.contrast[row])),
+                names.classes,
+                num_outputs(contents),
+                is_value=(contents.provenance.get("task") or {}).get("mode") == "regression",
+            ),
         }
 
     def _typed(self, flat: Tensor, graph: int, *, is_node: bool) -> tuple[list[str] | None, Tensor]:

@@ -248,6 +248,13 @@ class LocalExplanation:
         node_names: ``[n]`` words, see `Explanations.named`.
         edge_names: ``[e]`` words.
         class_names: ``[C]`` words.
+        feature_names: of the columns of ``feature_score`` ``[F]`` words; by node type on
+            heterogeneous graphs. Steps of one feature are ``"speed, step 0"``, ``"speed, step 1"``.
+        graph_name: a word for the graph.
+        title: what is explained, in words: ``"node 5"``, ``"paper 0 → paper 633"``, ``"graph 3"``,
+            or names where there are any.
+        target_name: what of it is explained, in words: ``"class 2"`` or its name, ``"value"`` of a
+            regression, ``"a rather than b"``; None where rows have several.
 
     Example:
         >>> import torch
@@ -288,6 +295,10 @@ class LocalExplanation:
     node_names: list[str] | None = None
     edge_names: list[str] | None = None
     class_names: list[str] | None = None
+    feature_names: list[str] | dict[str, list[str]] | None = None
+    graph_name: str | None = None
+    title: str = ""
+    target_name: str | None = None
 
     @property
     def rows(self) -> dict[str, Tensor] | None:
