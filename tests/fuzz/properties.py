@@ -111,7 +111,8 @@ def _expect_sound(found: Explanations, index: list[int], data: Any) -> None:
             expect(bool(torch.isfinite(value).all()), f"{name} is not finite")
 
 
-#: Methods that read what the model says of other nodes, which looks as far again.
+#: Methods that read what the model says of other nodes, which looks as far again: from each node
+#: of the field, also those that only count towards a degree.
 READS_NEIGHBORS = ("graph_lime", "pg_explainer", "pgm_explainer")
 
 
@@ -131,7 +132,7 @@ def far_edges_are_irrelevant(subject: Subject, case: DrawnCase) -> None:
             outside = value[..., ~near] if name in EDGE_MASKS else value[:0]
             expect(not bool(outside.any()), f"{name}: edges far away have scores")
         if reads_neighbors:
-            near = reaching(case, data, index, 2 * depth + 1)
+            near = reaching(case, data, index, 2 * (depth + 1))
         cut_data = _with_edges(data, near)
         if subject.scope.samples_field and reach(explainer, cut_data) != reach(explainer, data):
             continue  # other predictions look farther, and it samples as far as any does
