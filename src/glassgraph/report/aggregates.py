@@ -46,11 +46,12 @@ def aggregates_html(aggregates: Aggregates) -> str:
         return ""
     figures = "".join(
         f'<figure class="aggregate"><figcaption>{html.escape(str(title))}</figcaption>'
-        f"{_table(each)}</figure>"
+        f"{_table(each, str(title))}</figure>"
         for title, each in named
     )
     return (
-        '<section class="below" id="aggregates-section"><h2>Aggregates <span class="hint">'
+        '<section class="below" id="aggregates-section" aria-label="Aggregates">'
+        '<h2>Aggregates <span class="hint">'
         "bars with confidence intervals over instances, a dash where nothing is known</span></h2>"
         f"{figures}</section>"
     )
@@ -63,7 +64,7 @@ def _title(table: Any) -> str:
     return "By " + ", ".join(map(_words, names[:until])) if until else "In all"
 
 
-def _table(table: Any) -> str:
+def _table(table: Any, title: str) -> str:
     if not hasattr(table, "to_dict") or not hasattr(table, "columns"):
         raise ReportError(
             f"an aggregate is a data frame, as explanations.aggregate makes it; got "
@@ -84,7 +85,8 @@ def _table(table: Any) -> str:
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return (
-        f'<div class="table-wrap"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="table-wrap" tabindex="0" role="region" aria-label="{html.escape(title)}">'
+        f"<table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

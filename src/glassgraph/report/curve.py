@@ -120,7 +120,8 @@ def curves_html(runs: Sequence[RunLike]) -> str:
     if not figures:
         return ""
     return (
-        '<section class="below" id="curve-section"><h2>Sparsity against faithfulness '
+        '<section class="below" id="curve-section" aria-label="Sparsity against '
+        'faithfulness"><h2>Sparsity against faithfulness '
         '<span class="hint">solutions of the fit, measured on validation predictions</span></h2>'
         f"{''.join(figures)}</section>"
     )

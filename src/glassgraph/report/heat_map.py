@@ -84,7 +84,7 @@ def similarities_html(similarities: Sequence[Similarity]) -> str:
             else f"{named} is no method: a similarity is worth what it exceeds in its row. "
         )
     return (
-        '<section class="below" id="similarity-section"><h2>Similarity '
+        '<section class="below" id="similarity-section" aria-label="Similarity"><h2>Similarity '
         '<span class="hint">mean over predictions</span></h2>'
         f'<p class="reading">{note}A dash: the measure says nothing of any prediction, as the rank '
         f"correlation with a constant.</p>{figures}</section>"
@@ -92,7 +92,7 @@ def similarities_html(similarities: Sequence[Similarity]) -> str:
 
 
 def _table(similarity: Similarity, measure: str) -> str:
-    names = similarity.names
+    names, title = similarity.names, _title(similarity, measure)
     head = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in names)
     rows = []
     for name in names:
@@ -100,8 +100,10 @@ def _table(similarity: Similarity, measure: str) -> str:
         cells = "".join(_cell(similarity.pair(name, other), measure) for other in names)
         rows.append(f'<tr{kind}><th scope="row">{html.escape(name)}</th>{cells}</tr>')
     return (
-        f'<figure class="heat-map"><figcaption>{_title(similarity, measure)}</figcaption>'
-        f'<div class="table-wrap"><table><thead><tr><td></td>{head}</tr></thead>'
+        f'<figure class="heat-map"><figcaption>{title}</figcaption>'
+        f'<div class="table-wrap" tabindex="0" role="region" '
+        f'aria-label="{html.escape(f"{title}, {_LEVELS[similarity.level]}")}">'
+        f"<table><thead><tr><td></td>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div></figure>"
     )
 

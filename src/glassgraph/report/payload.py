@@ -5,6 +5,7 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
     level, title, layout, class_names [C], vendor
     methods    [{name, num_layers, signed, provenance}]
     metrics    {columns, rows}
+    metric_names  one for each column: {name, group, about}
     instances  [{index, graph, label, structures, runs}]
       structures  [{nodes [n], node_names [n], seeds, node_types, node_type [n], edge_id [e],
                    source [e], destination [e], edge_types, edge_type [e], edge_names [e],
@@ -12,6 +13,7 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
                    rows [R][node, best, value, target, label], nodes [n], nodes_from, features,
                    edge_ranks [e], layer_ranks [L][e],
+                   left_out {edges, layers [L], nodes}: sums of the scores that are not drawn,
                    walks {count, nodes [W][L + 1], scores [W]},
                    network {nodes, edges}, handed {total, received, absorbed}}
 
@@ -30,6 +32,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import GlassgraphError
+from glassgraph.report.metric_names import readable
 from glassgraph.report.network import network_of
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.trim import choose_edges, ranks
@@ -82,7 +85,8 @@ def build_payload(
         "layout": layout,
         "class_names": _class_names(runs),
         "methods": methods,
-        "metrics": _metrics(metrics),
+        "metrics": (table := _metrics(metrics)),
+        "metric_names": [readable(column) for column in table["columns"]],
         "instances": instances,
     }
 
@@ -200,8 +204,9 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         nodes, nodes_from = features.nansum(dim=1), "features"
     edges, layers, types = local.edge_score, local.layer_edge_score, local.node_type
     total = None if features is None else _total_features(features, types)
-    edge_ranks = layer_ranks = None
+    edge_ranks = layer_ranks = left_out = None
     if chosen is not None:
+        left_out = _left_out(nodes, edges, layers, chosen)
         kept_nodes, kept_edges = chosen
         nodes = None if nodes is None else nodes[kept_nodes]
         features = None if features is None else features[kept_nodes]
@@ -228,9 +233,28 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         },
         "edge_ranks": edge_ranks,
         "layer_ranks": layer_ranks,
+        "left_out": left_out,
         "walks": _walks(local, chosen),
         "network": network_of(local),
         "handed": _handed(local),
+    }
+
+
+def _left_out(
+    nodes: Tensor | None, edges: Tensor | None, layers: Tensor | None, chosen: tuple[Tensor, Tensor]
+) -> Json:
+    """Sums of the scores that a large instance does not draw."""
+
+    def rest(scores: Tensor | None, kept: Tensor) -> Number:
+        if scores is None:
+            return None
+        others = torch.ones(len(scores), dtype=torch.bool).index_fill(0, kept, False)
+        return _number(float(scores[others].double().nansum()))
+
+    return {
+        "nodes": rest(nodes, chosen[0]),
+        "edges": rest(edges, chosen[1]),
+        "layers": None if layers is None else [rest(layer, chosen[1]) for layer in layers],
     }
 
 

@@ -3,15 +3,20 @@
 
    window.glassgraph
      .state()              what is chosen and drawn: {instance, index, method, layer, mode, k, threshold, truth,
-                           separate, layout, theme, nodes, lines, seeds, truthMarked, highlighted: [edge positions, strongest first],
+                           separate, layout, theme, nodes, lines (of the drawing; folded ones count), seeds, truthMarked,
+                           highlighted: [edge positions, strongest first], fold, opened: [node positions],
+                           folded: [{members, anchors, nodes, edges, edgeSum, nodeSum}], found: [node positions],
                            walk, traced: {nodes, stays, lines: [{edges, steps}]} (the walk that is brought out)}
-     .edges()              every drawn edge: {position, id, source, target (user's node ids), type, score, rank, truth,
+     .edges()              every drawn edge: {position, id, source, target (user's node ids), from, to (positions), type, score, rank, truth,
                            isHighlighted, color, width}
-     .nodes()              every drawn node: {position, id, type, score, rank, isSeed, isHighlighted}
+     .nodes()              every drawn node: {position, id, type, score, rank, isSeed, isHighlighted, isFolded}
+     .drawn()              what is drawn as a node, folded groups too: {id, label, position or group, x, y, width, height,
+                           scale, font (at scale 1), fill, border, shape}, boxes in page coordinates
      .set({...})           choose: instance, method (numbers), layer (null: whole explanation), mode "k"|"threshold",
                            k, threshold (share of the largest score), truth, separate, layout, theme,
+                           fold (fold what is not selected beside hubs), opened (nodes that are not folded),
                            walk (number of one to keep brought out; null: none)
-     .point(kind, position)  page coordinates of a "node" or "edge", by position
+     .point(kind, position)  page coordinates of a "node" or "edge", by position; of its group where it is folded
    Positions count within the instance as the payload has it. */
 (() => {
   const { el } = GG;
@@ -21,14 +26,14 @@
   const state = {
     instance: 0, method: 0, layer: null, mode: "k", k: 12, threshold: 0.5,
     truth: true, separate: true, layout: payload.layout, theme: prefersDark ? "dark" : "light",
-    walk: null,
+    walk: null, fold: true, opened: [],
   };
   let view = null;
   let rows = [];
 
   function set(changes) {
     const isOther = ["instance", "method"].some((name) => name in changes && changes[name] !== state[name]);
-    Object.assign(state, isOther ? { walk: null } : {}, changes);
+    Object.assign(state, isOther ? { walk: null, opened: [] } : {}, changes);
     state.instance = Math.min(Math.max(state.instance, 0), Math.max(payload.instances.length - 1, 0));
     render();
     return summary();
@@ -47,12 +52,20 @@
     GG.walks.list(view, state, trace, pick);
     trace(null);
     GG.network.show(view);
+    GG.folded.list(view, openGroup, state.opened.length > 0, () => set({ opened: [] }));
     GG.panels.features(view);
     GG.panels.curve(view);
-    GG.panels.legend(view, state);
+    GG.legend.show(view, state);
     GG.panels.notice(view);
     GG.panels.readings(view, state);
+    byId("cy").setAttribute("aria-label", GG.panels.pictureInWords(view));
+    GG.find.show(view);
     if (isNew) GG.canvas.fit();
+  }
+
+  /** Draw the nodes of a folded group one by one. */
+  function openGroup(g) {
+    set({ opened: [...state.opened, ...view.fold.groups[g].members] });
   }
 
   /** Bring out a walk that the reader passes over, else the one that is kept. */
@@ -68,7 +81,10 @@
   }
 
   function controls() {
-    rows.forEach((row, i) => row.setAttribute("aria-selected", String(i === state.instance)));
+    rows.forEach((row, i) => {
+      if (row.ariaSelected !== String(i === state.instance)) row.ariaSelected = String(i === state.instance);
+      row.tabIndex = i === state.instance ? 0 : -1;
+    });
     const row = rows[state.instance];
     const list = byId("instance-list");
     if (row.offsetTop < list.scrollTop || row.offsetTop + row.offsetHeight > list.scrollTop + list.clientHeight) {
@@ -96,6 +112,8 @@
     }
     byId("truth-field").hidden = !view.structure.truth;
     byId("truth").checked = state.truth;
+    byId("fold-field").hidden = !view.fold.foldable || state.layout === "sentence";
+    byId("fold").checked = state.fold;
     byId("directions-field").hidden = view.edges.length === 0;
     byId("directions").checked = state.separate;
   }
@@ -115,51 +133,28 @@
     byId("instance-count").textContent = words.length ? `${matches} of ${rows.length}` : String(rows.length);
   }
 
+  /** Enter in the search: the first instance that matches, else a node of this one. */
+  function seek() {
+    if (rows.some((row) => !row.hidden)) step(0);
+    else GG.find.next(byId("search").value);
+  }
+
   function keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select")) return;
     const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-    if (event.key in steps) step(steps[event.key]);
+    if (event.key in steps) {
+      const isInList = byId("instance-list").contains(document.activeElement);
+      step(steps[event.key]);
+      if (isInList) rows[state.instance].focus();
+    }
     else if (event.key === "m") set({ method: (state.method + 1) % payload.methods.length });
     else if (event.key === "t") set({ truth: !state.truth });
     else if (event.key === "f") GG.canvas.fit();
+    else if (event.key === "+" || event.key === "=") GG.canvas.zoomBy(1.25);
+    else if (event.key === "-") GG.canvas.zoomBy(0.8);
     else if (event.key === "Escape" && state.walk !== null) set({ walk: null });
     else return;
     event.preventDefault();
-  }
-
-  function metrics() {
-    const { columns, rows: data } = payload.metrics;
-    byId("metrics-section").hidden = byId("metrics-link").hidden = !data.length;
-    const known = new Map(payload.methods.map((method, m) => [method.name, m]));
-    let sorted = { column: -1, direction: -1 };
-    const isNumber = columns.map((_, c) => data.every((row) => row[c] === null || typeof row[c] === "number"));
-    const head = columns.map((name, c) =>
-      el("th", { scope: "col", tabindex: "0", class: isNumber[c] ? "number" : "", "aria-sort": "none",
-        onclick: () => sort(c), onkeydown: (event) => { if (event.key === "Enter") sort(c); } }, name));
-    const body = el("tbody");
-    byId("metrics").replaceChildren(el("thead", {}, el("tr", {}, ...head)), body);
-
-    function fill(order) {
-      body.replaceChildren(...order.map((row) => el("tr", {}, ...row.map((value, c) => {
-        if (known.has(value)) {
-          const pick = () => { set({ method: known.get(value) }); scrollTo({ top: 0, behavior: "smooth" }); };
-          return el("td", {}, el("button", { type: "button", class: "link", onclick: pick }, value));
-        }
-        return el("td", { class: isNumber[c] ? "number" : "", title: GG.format.exact(value) }, GG.format.short(value));
-      }))));
-    }
-
-    function sort(c) {
-      const direction = sorted.column === c ? -sorted.direction : isNumber[c] ? -1 : 1;
-      sorted = { column: c, direction };
-      head.forEach((cell, other) => cell.setAttribute("aria-sort", other !== c ? "none" : direction > 0 ? "ascending" : "descending"));
-      const compare = (a, b) => (isNumber[c] ? a - b : String(a).localeCompare(String(b)));
-      fill([...data].sort((a, b) => {
-        if (a[c] === null || b[c] === null) return (a[c] === null) - (b[c] === null);
-        return direction * compare(a[c], b[c]);
-      }));
-    }
-    fill(data);
   }
 
   function provenance() {
@@ -188,10 +183,11 @@
   }
 
   function summary() {
-    const counts = view ? GG.canvas.counts() : { nodes: 0, lines: 0, truthMarked: 0, seeds: [], traced: null };
+    const counts = view ? GG.canvas.counts() : { nodes: 0, lines: 0, truthMarked: 0, seeds: [], found: [], traced: null };
     return {
       ...state, ...counts,
       layer: view ? view.layer : null,
+      folded: view ? view.fold.groups.map(({ members, anchors, ...group }) => ({ members, anchors, ...GG.fold.totals(view, { members, ...group }) })) : [],
       index: view ? view.instance.index : null,
       highlighted: view ? view.edges.filter((edge) => edge.isHighlighted).sort((a, b) => a.rank - b.rank).map((edge) => edge.position) : [],
     };
@@ -209,7 +205,8 @@
     byId("instance-count").textContent = String(payload.instances.length);
     document.documentElement.dataset.theme = state.theme;
     GG.canvas.create(byId("cy"), {
-      onHover: (element, event) => GG.panels.tooltip(view, element.data("kind"), element.data("told") || [element.data("position")], event),
+      onHover: (element, event) => GG.tooltip.show(view, element.data(), event),
+      onOpen: openGroup,
       onLeave: () => { byId("tooltip").hidden = true; },
     });
     rows = GG.panels.instanceList(payload, (instance) => set({ instance }));
@@ -217,7 +214,7 @@
     byId("previous").onclick = () => step(-1);
     byId("next").onclick = () => step(1);
     byId("search").oninput = search;
-    byId("search").onkeydown = (event) => { if (event.key === "Enter") step(0); };
+    byId("search").onkeydown = (event) => { if (event.key === "Enter") seek(); };
     byId("method").onchange = (event) => set({ method: Number(event.target.value) });
     byId("layout").onchange = (event) => set({ layout: event.target.value });
     byId("fit").onclick = GG.canvas.fit;
@@ -227,9 +224,11 @@
     byId("k-slider").oninput = (event) => set({ k: Number(event.target.value) });
     byId("threshold-slider").oninput = (event) => set({ threshold: Number(event.target.value) / 1000 });
     byId("truth").onchange = (event) => set({ truth: event.target.checked });
+    byId("fold").onchange = (event) => set({ fold: event.target.checked, opened: [] });
+    GG.find.create((node) => set({ opened: [...state.opened, node] }));
     byId("directions").onchange = (event) => set({ separate: event.target.checked });
     document.addEventListener("keydown", keys);
-    metrics();
+    GG.metrics.show(payload, (method) => set({ method }));
     provenance();
     footer();
     render();
@@ -242,9 +241,10 @@
   window.glassgraph = {
     state: summary,
     edges: () => view.edges.map((edge) => ({
-      ...edge, source: view.nodes[edge.source].id, target: view.nodes[edge.target].id, ...GG.canvas.drawnLine(edge.position),
+      ...edge, from: edge.source, to: edge.target, source: view.nodes[edge.source].id, target: view.nodes[edge.target].id, ...GG.canvas.drawnLine(edge.position),
     })),
-    nodes: () => view.nodes.map(({ features, typeNumber, ...node }) => node),
+    nodes: () => view.nodes.map(({ features, typeNumber, ...node }) => ({ ...node, isFolded: view.fold.groupOf.has(node.position) })),
+    drawn: GG.canvas.drawnNodes,
     set,
     point: GG.canvas.point,
   };

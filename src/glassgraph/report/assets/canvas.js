@@ -1,15 +1,16 @@
 "use strict";
-/* The picture: one Cytoscape instance, rebuilt for another graph, restyled for another score. */
+/* The picture: one Cytoscape instance, rebuilt for another graph or other folds, restyled for another score. */
 GG.canvas = (() => {
   let cy = null;
-  let current = null; // {view, positions, separate}
-  const remembered = new WeakMap(); // structure -> {organic: points, rings: points}
-  const PADDING = 40;
+  let current = null; // {view, look}
+  let before = new Map(); // id -> where it was drawn last in this structure
+  const MOST_PADDING = 40;
   const MAX_FIT_ZOOM = 1.7;
   const LEAST_ZOOM_OF_WORDS = 0.66;
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const LEAST_ZOOM = 0.4; // nodes stay nodes; what does not fit is reached by dragging
+  const { css, stylesheet } = GG.canvasStyle;
 
-  function create(container, { onHover, onLeave }) {
+  function create(container, { onHover, onLeave, onOpen }) {
     cy = cytoscape({ container, minZoom: 0.08, maxZoom: 4, boxSelectionEnabled: false, style: stylesheet() });
     cy.on("mouseover", "node, edge", (event) => {
       event.target.addClass("hover");
@@ -20,6 +21,7 @@ GG.canvas = (() => {
       event.target.removeClass("hover");
       onLeave();
     });
+    cy.on("tap", "node.fold", (event) => onOpen(event.target.data("group")));
     cy.on("pan zoom drag", onLeave);
     container.addEventListener("mouseleave", () => {
       cy.elements(".hover").removeClass("hover");
@@ -27,151 +29,90 @@ GG.canvas = (() => {
     });
   }
 
-  function stylesheet() {
-    return [
-      {
-        selector: "node",
-        style: {
-          width: "data(width)", height: "data(size)", shape: "data(shape)",
-          "background-color": "data(fill)", "border-color": css("--node-edge"), "border-width": 1.2,
-          label: "data(label)", color: "data(ink)", "font-size": "data(font)", "font-weight": 600,
-          "font-family": css("--font"), "text-valign": "center", "text-halign": "center", "min-zoomed-font-size": 6,
-          "overlay-opacity": 0, "z-index": 10,
-        },
-      },
-      { selector: "node.faint", style: { opacity: 0.75 } },
-      {
-        selector: "node.seed",
-        style: {
-          "border-color": css("--ink"), "border-width": 3, "outline-color": css("--ink"), "outline-width": 2,
-          "outline-offset": 3, "outline-opacity": 1, opacity: 1, "z-index": 20,
-        },
-      },
-      {
-        selector: "edge",
-        style: {
-          width: "data(width)", "line-color": "data(color)", "target-arrow-color": "data(color)",
-          "target-arrow-shape": "data(arrow)", "arrow-scale": 0.75, "curve-style": "data(curve)",
-          "control-point-step-size": 11, "loop-sweep": "60deg", "line-cap": "butt", opacity: "data(opacity)",
-          "z-index": "data(z)", "overlay-opacity": 0, label: "data(label)", color: css("--ink"), "font-size": 9.5,
-          "font-family": css("--font"), "min-zoomed-font-size": 5, "text-background-color": css("--canvas"),
-          "text-background-opacity": 0.85, "text-background-padding": 1,
-        },
-      },
-      {
-        selector: "edge.arc",
-        style: {
-          "curve-style": "unbundled-bezier", "control-point-weights": [0.12, 0.88], "control-point-distances": bend,
-          "source-endpoint": (edge) => side(edge), "target-endpoint": (edge) => side(edge),
-        },
-      },
-      {
-        selector: "edge.truth",
-        style: { "underlay-color": css("--truth"), "underlay-opacity": 0.42, "underlay-padding": 6 },
-      },
-      { selector: ".hover", style: { "overlay-color": css("--ink"), "overlay-opacity": 0.14, "overlay-padding": 4 } },
-      { selector: "edge.hover", style: { opacity: 1, "z-index": 9 } },
-      { selector: ".aside", style: { opacity: 0.28 } },
-      { selector: "edge.truth.aside", style: { "underlay-opacity": 0.14 } },
-      { selector: "node.walk", style: { "border-color": "data(walk)", "border-width": 3.5, opacity: 1, "z-index": 21 } },
-      { selector: "node.stay", style: { "border-style": "double", "border-width": 8 } },
-      {
-        selector: "edge.walk",
-        style: {
-          "line-color": "data(walk)", width: 4.5, opacity: 1, "z-index": 8, "curve-style": "bezier",
-          "source-arrow-color": "data(walk)", "target-arrow-color": "data(walk)", "arrow-scale": 0.9,
-          "source-arrow-shape": "data(back)", "target-arrow-shape": "data(forth)",
-          label: "data(steps)", color: css("--ink"), "font-size": 8, "font-weight": 600, "font-family": css("--font"),
-          "min-zoomed-font-size": 6, "text-background-color": css("--panel"), "text-background-opacity": 1,
-          "text-background-padding": 1, "text-background-shape": "roundrectangle",
-        },
-      },
-    ];
-  }
-
-  /** How far an arc swings out: more for words that are farther apart. */
-  function bend(edge) {
-    const [from, to] = [edge.source().position(), edge.target().position()];
-    const swing = -(12 + 1.3 * Math.hypot(to.x - from.x, to.y - from.y) ** 0.75);
-    return [swing, swing];
-  }
-
-  /** Arcs that run on through the sentence leave words on one side, those that run back on the other. */
-  function side(edge) {
-    const [from, to] = [edge.source().position(), edge.target().position()];
-    if (from.y === to.y) return to.x > from.x ? "0 -50%" : "0 50%";
-    return to.y > from.y ? "50% 0" : "-50% 0";
-  }
-
   /** Draw a view. look: {theme, layout, truth, separate}. Returns whether the graph is another one than before. */
   function draw(view, look) {
     const isSame =
       current && current.view.structure === view.structure && current.look.layout === look.layout &&
-      current.look.separate === look.separate;
+      current.look.separate === look.separate && GG.placing.signature(current.view) === GG.placing.signature(view);
     const pairs = GG.view.pairs(view.edges);
-    const lines = look.separate ? view.edges.map((edge) => [edge]) : pairs;
+    const lines = (look.separate ? view.edges.map((edge) => [edge]) : pairs).filter((line) => !isFolded(view, line[0]));
+    const between = new Map(); // how many lines join two nodes
+    lines.forEach(([edge]) => between.set(endsOf(edge), (between.get(endsOf(edge)) || 0) + 1));
     const mates = new Map(pairs.flatMap((pair) => pair.map((edge) => [edge.position, pair])));
     const themed = !current || current.look.theme !== look.theme;
+    const isOther = !current || current.view.structure !== view.structure || current.look.layout !== look.layout;
+    if (isOther) before = new Map();
     current = { view, look: { ...look } };
     if (themed) cy.style(stylesheet());
     cy.batch(() => {
       if (!isSame) build(view, look, lines);
-      view.nodes.forEach((node) => dressNode(cy.getElementById(`n${node.position}`), node, view, look));
-      lines.forEach((line) => dressEdge(elementOf(line), line, mates.get(line[0].position), view, look));
+      const ends = new Set(view.edges.filter((edge) => edge.isHighlighted).flatMap((edge) => [edge.source, edge.target]));
+      for (const n of view.fold.items) dressNode(cy.getElementById(`n${n}`), view.nodes[n], view, look, ends.has(n));
+      view.fold.groups.forEach((group, g) => dressGroup(g, group));
+      lines.forEach((line) => dressEdge(elementOf(line), line, mates.get(line[0].position), between.get(endsOf(line[0])), view, look));
     });
     return !isSame;
   }
+
+  const isFolded = (view, edge) => view.fold.groupOf.has(edge.source) || view.fold.groupOf.has(edge.target);
 
   /** A line's element bears the number of its first edge; which of two opposite edges is stronger may change. */
   const numberOf = (line) => Math.min(...line.map((edge) => edge.position));
   const elementOf = (line) => cy.getElementById(`e${numberOf(line)}`);
 
   function build(view, look, lines) {
-    const points = place(view.structure, look.layout);
+    const isTall = cy.height() > 1.15 * cy.width();
+    const { ids, boxes, points } = GG.placing.place(view, { layout: look.layout, isTall });
+    const turned = look.layout === "organic" && before.size ? GG.spacing.align(points, ids, before) : points;
+    before = new Map(ids.map((id, at) => [id, turned[at]]));
     cy.elements().remove();
-    cy.add(view.nodes.map((node) => ({
-      group: "nodes", data: { id: `n${node.position}`, kind: "node", position: node.position },
-      position: { ...points[node.position] },
-    })));
+    cy.add(ids.map((id, at) => {
+      const { label, width, height, font } = boxes[at];
+      const own = id.startsWith("n") ? { kind: "node", position: Number(id.slice(1)) } : { kind: "fold", group: Number(id.slice(1)) };
+      return { group: "nodes", data: { id, label, width, height, font, ...own }, position: { ...turned[at] } };
+    }));
     cy.add(lines.map((line) => ({
       group: "edges",
-      data: {
-        id: `e${numberOf(line)}`, kind: "edge", source: `n${line[0].source}`, target: `n${line[0].target}`,
-      },
+      data: { id: `e${numberOf(line)}`, kind: "edge", source: `n${line[0].source}`, target: `n${line[0].target}` },
     })));
+    cy.add(view.fold.groups.flatMap((group, g) => group.anchors.map((anchor) => ({
+      group: "edges", classes: "folded", data: { id: `g${g}-${anchor}`, kind: "fold", group: g, members: [], source: `g${g}`, target: `n${anchor}` },
+    }))));
   }
 
-  function place(structure, name) {
-    if (!remembered.has(structure)) remembered.set(structure, {});
-    const known = remembered.get(structure);
-    const graph = { size: structure.nodes.length, source: structure.source, target: structure.destination };
-    if (name === "sentence" && !structure.node_names) name = "organic";
-    known[name] = known[name] || GG.layout[name](graph, structure.seeds, structure.nodes, structure.node_names);
-    return known[name];
-  }
-
-  function dressNode(element, node, view, look) {
-    const crowd = view.nodes.length;
-    const base = crowd > 220 ? 15 : crowd > 90 ? 20 : 27;
+  /** Where node scores are drawn they fill the node, and its type has the rim; else the type fills it. */
+  function dressNode(element, node, view, look, isEnd) {
     const isLit = view.subject === "nodes" ? node.isHighlighted || node.isSeed : true;
+    const isTyped = node.typeNumber !== null;
+    const color = isTyped ? GG.color.type(node.typeNumber, look.theme) : css("--node-edge");
     let fill = css("--node");
     if (node.score !== null && isLit && view.nodeMax > 0) {
       fill = GG.color.score(node.score, view.nodeMax, view.signed, look.theme);
-    } else if (node.typeNumber !== null && node.score === null) {
-      fill = GG.color.type(node.typeNumber, look.theme);
+    } else if (isTyped && !view.run.nodes) {
+      fill = color;
     }
-    const size = node.isSeed ? Math.max(base + 6, 26) : base;
-    const label = node.name ? GG.format.clip(node.name, 24) : String(node.id);
+    const isRimmed = isTyped && Boolean(view.run.nodes);
     element.data({
-      label, width: node.name ? Math.max(look.layout === "sentence" ? 0 : size, GG.layout.wordWidth(label)) : size, fill, ink: GG.color.ink(fill), size,
-      font: crowd > 220 ? 6 : crowd > 90 ? 7.5 : 9.5,
-      shape: node.typeNumber === null ? (node.name ? "round-rectangle" : "ellipse") : GG.color.shape(node.typeNumber),
+      fill, ink: GG.color.ink(fill), border: isRimmed ? color : css("--node-edge"), rim: isRimmed ? 3.5 : 1.2,
+      shape: isTyped ? GG.color.shape(node.typeNumber) : node.name || element.data("label").length > 4 ? "round-rectangle" : "ellipse",
     });
     element.toggleClass("seed", node.isSeed);
+    element.toggleClass("typed", isRimmed);
     element.toggleClass("faint", !isLit);
+    element.toggleClass("end", isEnd || node.isHighlighted);
   }
 
-  function dressEdge(element, line, pair, view, look) {
+  function dressGroup(g, group) {
+    const node = cy.getElementById(`g${g}`);
+    node.data({ fill: css("--panel"), ink: css("--text"), border: css("--muted"), rim: 1.4, shape: "round-rectangle" });
+    node.addClass("fold");
+    const width = Math.min(1.2 + Math.log2(group.edges.length + 1) / 3, 4);
+    node.connectedEdges().data({ color: css("--context"), width, opacity: 0.8, z: 1, curve: "straight", label: "", arrow: "none" });
+  }
+
+  const endsOf = ({ source, target }) => `${Math.min(source, target)},${Math.max(source, target)}`;
+
+  function dressEdge(element, line, pair, count, view, look) {
     const shown = line.find((edge) => edge.isHighlighted) || line[0];
     const isLit = shown.isHighlighted;
     const share = view.edgeMax > 0 ? GG.view.size(shown.score) / view.edgeMax : 0;
@@ -185,8 +126,8 @@ GG.canvas = (() => {
       color: isLit ? GG.color.score(shown.score, view.edgeMax, view.signed, look.theme) : css("--context"),
       width: isLit ? 2 + 5 * share : 1.1,
       opacity: isLit ? 1 : 0.75,
-      z: isLit ? 5 : 1,
-      curve: isLoop || (look.separate && !isFlat) ? "bezier" : "straight",
+      z: isLit ? 15 : 1,
+      curve: isFlat || (count === 1 && !isLoop) ? "straight" : count === 2 && pair.length === 2 && !isLoop ? "unbundled-bezier" : "bezier",
       label: isLit && shown.name ? shown.name : "",
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
@@ -198,34 +139,69 @@ GG.canvas = (() => {
   function fit() {
     cy.resize();
     if (!cy.nodes().length) return;
-    const covered = (id) => document.getElementById(id).offsetHeight;
+    const covered = (id) => {
+      const part = document.getElementById(id);
+      return getComputedStyle(part).position === "absolute" ? part.offsetHeight : 0;
+    };
+    const padding = Math.min(MOST_PADDING, 0.055 * cy.width());
     const [above, below] = [covered("notice"), covered("legend")];
-    const box = cy.elements().boundingBox();
-    const [width, height] = [cy.width() - 2 * PADDING, cy.height() - 2 * PADDING - above - below];
-    const whole = Math.min(width / Math.max(box.w, 1), height / Math.max(box.h, 1), MAX_FIT_ZOOM);
-    const zoom = Math.max(whole, current.look.layout === "sentence" ? LEAST_ZOOM_OF_WORDS : 0);
-    /* What does not fit, because words must stay readable, begins at its beginning. */
-    const [x, y] = [Math.min((box.x1 + box.x2) / 2, box.x1 + width / zoom / 2), Math.min((box.y1 + box.y2) / 2, box.y1 + height / zoom / 2)];
+    const [width, height] = [cy.width() - 2 * padding, cy.height() - 2 * padding - above - below];
+    const inside = (box) => Math.min(width / Math.max(box.w, 1), height / Math.max(box.h, 1), MAX_FIT_ZOOM);
+    const [box, isSentence] = [cy.elements().boundingBox(), current.look.layout === "sentence"];
+    const zoom = Math.max(inside(box), isSentence ? LEAST_ZOOM_OF_WORDS : LEAST_ZOOM);
+    let [x, y] = [(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2];
+    if (isSentence) {
+      /* What does not fit, because words must stay readable, begins at its beginning. */
+      [x, y] = [Math.min(x, box.x1 + width / zoom / 2), Math.min(y, box.y1 + height / zoom / 2)];
+    } else if (inside(box) < zoom && cy.nodes(".end, .seed").length) {
+      const first = cy.nodes(".end, .seed").boundingBox();
+      [x, y] = [(first.x1 + first.x2) / 2, (first.y1 + first.y2) / 2];
+    }
     cy.viewport({
-      zoom, pan: { x: cy.width() / 2 - x * zoom, y: PADDING + above + height / 2 - y * zoom },
+      zoom, pan: { x: cy.width() / 2 - x * zoom, y: padding + above + height / 2 - y * zoom },
     });
   }
 
-  /** Where a node or edge (by position in the payload) is on the page, in CSS pixels. */
+  /** What stands for a node or edge (by position in the payload): itself, or the group that it is folded into. */
+  function elementFor(kind, position) {
+    const { nodes, edges, fold } = current.view;
+    if (kind === "node") return cy.getElementById(fold.groupOf.has(position) ? `g${fold.groupOf.get(position)}` : `n${position}`);
+    const { source, target } = edges[position];
+    const group = fold.groupOf.has(source) ? fold.groupOf.get(source) : fold.groupOf.get(target);
+    if (group === undefined) return cy.edges().filter((edge) => edge.data("members").includes(position));
+    const anchor = [source, target].find((node) => !fold.groupOf.has(node));
+    return cy.getElementById(anchor === undefined ? `g${group}` : `g${group}-${nodes[anchor].position}`);
+  }
+
+  /** Where a node or edge is on the page, in CSS pixels. */
   function point(kind, position) {
     const box = cy.container().getBoundingClientRect();
-    const element = kind === "node"
-      ? cy.getElementById(`n${position}`)
-      : cy.edges().filter((edge) => edge.data("members").includes(position));
-    const at = kind === "node" ? element.renderedPosition() : element[0].renderedMidpoint();
+    const element = elementFor(kind, position);
+    const at = element.isNode() ? element.renderedPosition() : element[0].renderedMidpoint();
     return { x: box.left + at.x, y: box.top + at.y };
   }
 
-  function mark(kind, position, isOn) {
-    const elements = kind === "node"
-      ? cy.getElementById(`n${position}`)
-      : cy.edges().filter((edge) => edge.data("members").includes(position));
-    elements.toggleClass("hover", isOn);
+  /** What is drawn as a node, on the page: {id, label, position or group, x, y, width, height (of its box), scale, font (at
+      scale 1), fill, border, shape}. */
+  function drawnNodes() {
+    const page = cy.container().getBoundingClientRect();
+    return cy.nodes().map((node) => {
+      const { x1, y1, w, h } = node.renderedBoundingBox({ includeLabels: false, includeOverlays: false, includeOutlines: false });
+      const { id, label, position, group, font, fill, border, shape } = node.data();
+      return { id, label, position, group, x: page.left + x1, y: page.top + y1, width: w, height: h, scale: cy.zoom(), font, fill, border, shape };
+    });
+  }
+
+  const mark = (kind, position, isOn) => elementFor(kind, position).toggleClass("hover", isOn);
+  const markGroup = (g, isOn) => cy.getElementById(`g${g}`).toggleClass("hover", isOn);
+
+  /** Bring a found node into view and ring it; null takes the ring away. */
+  function find(position) {
+    cy.nodes(".found").removeClass("found");
+    if (position === null) return;
+    const node = elementFor("node", position).addClass("found");
+    const [{ x, y }, margin] = [node.renderedPosition(), 30];
+    if (x < margin || y < margin || x > cy.width() - margin || y > cy.height() - margin) cy.center(node);
   }
 
   /** Bring out a walk of the drawn view, each edge with the numbers of its steps; null brings out none. */
@@ -251,9 +227,17 @@ GG.canvas = (() => {
     });
   }
 
+  const foldedLines = () => {
+    const { view, look } = current;
+    const own = view.edges.filter((edge) => isFolded(view, edge));
+    return look.separate ? own.length : GG.view.pairs(own).length;
+  };
+  /* nodes and lines count what the picture stands for: drawn one by one, or folded. */
   const counts = () => ({
-    nodes: cy.nodes().length, lines: cy.edges().length, truthMarked: cy.edges(".truth").length,
+    nodes: current.view.nodes.length, lines: cy.edges().not(".folded").length + foldedLines(),
+    truthMarked: cy.edges(".truth").length,
     seeds: cy.nodes(".seed").map((node) => node.data("position")),
+    found: cy.nodes(".found").map((node) => node.data("position")),
     traced: {
       nodes: cy.nodes(".walk").map((node) => node.data("position")),
       stays: cy.nodes(".stay").map((node) => node.data("position")),
@@ -261,10 +245,11 @@ GG.canvas = (() => {
     },
   });
   const drawnLine = (position) => {
-    const edge = cy.edges().filter((line) => line.data("members").includes(position));
-    return { color: edge.data("color"), width: edge.data("width") };
+    const line = elementFor("edge", position);
+    return line.isNode() ? { color: null, width: null } : { color: line.data("color"), width: line.data("width") };
   };
+  const zoomBy = (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   const png = () => cy.png({ full: true, scale: 2, bg: css("--canvas") });
 
-  return { create, draw, fit, point, mark, trace, counts, drawnLine, png };
+  return { create, draw, fit, point, mark, markGroup, find, trace, counts, drawnLine, drawnNodes, zoomBy, png };
 })();

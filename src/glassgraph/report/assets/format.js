@@ -22,6 +22,19 @@ GG.format = (() => {
   /** A long word, cut. */
   const clip = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
+  /** A name in at most so many lines of so many letters, parted between words where it can be. */
+  function lines(text, letters, most) {
+    const found = [""];
+    for (const word of text.split(/\s+/).filter(Boolean)) {
+      const last = found[found.length - 1];
+      if (!last || last.length + 1 + word.length <= letters) found[found.length - 1] = last ? `${last} ${word}` : word;
+      else found.push(word);
+    }
+    const shown = found.slice(0, most).map((line) => clip(line, letters));
+    if (found.length > most) shown[most - 1] = clip(`${shown[most - 1]} …`, letters);
+    return shown.join("\n");
+  }
+
   function minus(text) {
     return text.replaceAll("-", "−");
   }
@@ -30,7 +43,7 @@ GG.format = (() => {
     return `${number.toLocaleString("en-US")} ${number === 1 ? singular : plural || singular + "s"}`;
   }
 
-  return { short, exact, count, clip };
+  return { short, exact, count, clip, lines };
 })();
 
 GG.color = (() => {
@@ -73,18 +86,19 @@ GG.color = (() => {
     return `linear-gradient(90deg, ${RAMPS[theme][signed ? "diverging" : "sequential"].join(", ")})`;
   }
 
-  /** Black or white, whichever reads better on an rgb(...) or #rrggbb background. */
+  /** Black or white, whichever stands out more (WCAG's contrast, at least 4.5) from an rgb(...) or #rrggbb background. */
   function ink(background) {
     const channels = background.startsWith("#") ? parse(background) : background.match(/\d+/g).map(Number);
-    const [r, g, b] = channels;
-    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#14171f" : "#ffffff";
+    const [r, g, b] = channels.map((channel) => channel / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
   }
 
   return {
     score,
     gradient,
     ink,
-    type: (number, theme) => TYPES[theme][number % TYPES[theme].length],
+    /* Color and shape together tell 64 types apart. */
+    type: (number, theme) => TYPES[theme][(number + Math.floor(number / SHAPES.length)) % TYPES[theme].length],
     shape: (number) => SHAPES[number % SHAPES.length],
   };
 })();
@@ -100,3 +114,6 @@ GG.el = (tag, attributes, ...children) => {
   element.append(...children.filter((child) => child !== null));
   return element;
 };
+
+/** A name that may be parted after its underscores. */
+GG.parted = (name) => name.split(/(?<=_)/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));

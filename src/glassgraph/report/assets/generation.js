@@ -167,7 +167,7 @@ GG.generation = (() => {
 
   function list() {
     byId("instance-list").replaceChildren(...payload.graphs.map((graph, number) =>
-      GG.el("button", { class: "entry", type: "button", role: "option", "aria-selected": String(number === state.graph), onclick: () => choose(number) },
+      GG.el("button", { class: "entry", type: "button", role: "option", "aria-selected": String(number === state.graph), tabindex: number === state.graph ? "0" : "-1", onclick: () => choose(number) },
         thumbnail(number),
         GG.el("div", {}, GG.el("b", {}, `p = ${GG.format.short(graph.probabilities[payload.target])}`),
           GG.el("span", {}, names.length > 1 ? graph.types : GG.format.count(grown(graph, graph.taken).nodes.length, "node"))))));
@@ -215,6 +215,7 @@ GG.generation = (() => {
   }
 
   function start() {
+    if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.dataset.theme = "dark";
     byId("summary").textContent = `${payload.model || ""}${payload.is_random ? " · random graphs under the same rules" : ""}`;
     byId("graph-count").textContent = String(payload.graphs.length);
     byId("chart-title").textContent = `Probability of class ${payload.target}`;
@@ -236,6 +237,12 @@ GG.generation = (() => {
       if (event.target === byId("step")) return;
       if (event.key === "ArrowLeft") go(state.step - 1);
       if (event.key === "ArrowRight") go(state.step + 1);
+      const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      const number = state.graph + by;
+      if (!byId("instance-list").contains(event.target) || !payload.graphs[number]) return;
+      event.preventDefault();
+      choose(number);
+      byId("instance-list").children[number].focus();
     });
     choose(0);
   }

@@ -8,28 +8,26 @@ GG.layout = (() => {
   const UNIT = 64;
   const CROWDED_DEGREE = 6;
 
-  function organic(graph) {
+  /** isTall: for a canvas that is higher than wide. */
+  function organic(graph, isTall = false) {
     const parts = components(graph).map((nodes) => {
       const points = stress(nodes, graph);
-      turnLengthwise(points);
+      turnLengthwise(points, isTall);
       return { nodes, points };
     });
-    return pack(parts, graph.size);
+    return pack(parts, graph.size, isTall);
   }
 
-  /** Room that a word takes at the size in which nodes are labeled. */
-  const wordWidth = (word) => Math.max(18, 6.2 * word.length + 9);
-
-  /** Words in the order of their numbers: in a row, or one below the other where the row would be long. */
-  function sentence(graph, seeds, ids, names) {
+  /** Words, so wide, in the order of their numbers: in a row, or one below the other where the row would be long or the
+      canvas is tall. */
+  function sentence(ids, widths, isTall) {
     const words = ids.map((_, n) => n).sort((a, b) => ids[a] - ids[b]);
-    const widths = words.map((n) => wordWidth(GG.format.clip(names[n], 24)));
-    const isRow = widths.reduce((sum, width) => sum + width + 9, 0) < 1150;
+    const isRow = !isTall && widths.reduce((sum, width) => sum + width + 9, 0) < 1150;
     const points = [];
     let at = 0;
     words.forEach((n, w) => {
-      points[n] = isRow ? { x: at + widths[w] / 2, y: 0 } : { x: 0, y: w * 31 };
-      at += widths[w] + 9;
+      points[n] = isRow ? { x: at + widths[n] / 2, y: 0 } : { x: 0, y: w * 31 };
+      at += widths[n] + 9;
     });
     return points;
   }
@@ -217,8 +215,8 @@ GG.layout = (() => {
     return value - Math.floor(value);
   }
 
-  /** Turn a drawing so that its long side lies horizontally, as the canvas does. */
-  function turnLengthwise(points) {
+  /** Turn a drawing so that its long side lies as the canvas does. */
+  function turnLengthwise(points, isTall) {
     const n = points.length;
     const [mx, my] = ["x", "y"].map((c) => points.reduce((sum, p) => sum + p[c], 0) / n);
     let [xx, xy, yy] = [0, 0, 0];
@@ -227,7 +225,7 @@ GG.layout = (() => {
       xy += (p.x - mx) * (p.y - my);
       yy += (p.y - my) ** 2;
     }
-    const angle = -0.5 * Math.atan2(2 * xy, xx - yy);
+    const angle = -0.5 * Math.atan2(2 * xy, xx - yy) + (isTall ? Math.PI / 2 : 0);
     const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
     for (const p of points) {
       [p.x, p.y] = [(p.x - mx) * cos - (p.y - my) * sin, (p.x - mx) * sin + (p.y - my) * cos];
@@ -235,7 +233,7 @@ GG.layout = (() => {
   }
 
   /** Set the components in rows, the largest first. */
-  function pack(parts, size) {
+  function pack(parts, size, isTall) {
     const gap = 0.9 * UNIT;
     const boxes = parts.map(({ points }) => {
       const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)];
@@ -243,7 +241,7 @@ GG.layout = (() => {
       return { left, top, width: Math.max(...xs) - left, height: Math.max(...ys) - top };
     });
     const area = boxes.reduce((sum, box) => sum + (box.width + gap) * (box.height + gap), 0);
-    const rowWidth = Math.max(boxes[0] ? boxes[0].width : 0, Math.sqrt(area) * 1.3);
+    const rowWidth = Math.max(boxes[0] ? boxes[0].width : 0, Math.sqrt(area) * (isTall ? 0.75 : 1.3));
     const placed = new Array(size);
     let [x, y, rowHeight] = [0, 0, 0];
     parts.forEach(({ nodes, points }, p) => {
@@ -258,5 +256,5 @@ GG.layout = (() => {
     return placed;
   }
 
-  return { organic, rings, sentence, wordWidth };
+  return { organic, rings, sentence };
 })();

@@ -53,7 +53,7 @@ GG.leaderboard = (() => {
   function table() {
     const own = view().boards[board()];
     const sets = shownDatasets();
-    const rows = shownMethods().map((m) => GG.el("tr", {}, GG.el("th", { scope: "row", title: data.methods[m][0] }, data.methods[m][0], " ", GG.el("small", {}, data.methods[m][1])),
+    const rows = shownMethods().map((m) => GG.el("tr", {}, GG.el("th", { scope: "row", title: data.methods[m][0] }, ...GG.parted(data.methods[m][0]), " ", GG.el("small", {}, data.methods[m][1])),
       ...sets.map((d) => cell(m, d, own.cells[m][d]))));
     byId("board").replaceChildren(head(["Method"], sets), GG.el("tbody", {}, ...rows));
   }

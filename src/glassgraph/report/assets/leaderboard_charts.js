@@ -60,12 +60,17 @@ GG.charts = (() => {
   function points(root, found, labels, log) {
     const at = frame(root, found.map((p) => p.x), found.map((p) => p.y), labels, log);
     if (!at) return;
+    const written = []; // boxes of the names; the legend tells those that have no room
     for (const point of found) {
       const dot = svg("circle", { cx: at.x.place(point.x), cy: at.y.place(point.y), r: 5, fill: point.color, "data-method": point.name });
       dot.append(svg("title", {}, `${point.name}: ${labels.x} ${GG.format.short(point.x)}, ${labels.y} ${GG.format.short(point.y)}`));
       const right = at.x.place(point.x) > SIZE.width * 0.75;
       root.append(dot);
-      if (found.length <= 12) root.append(svg("text", { x: at.x.place(point.x) + (right ? -8 : 8), y: at.y.place(point.y) + 4, "text-anchor": right ? "end" : "start" }, point.name));
+      const [x, y, wide] = [at.x.place(point.x) + (right ? -8 : 8), at.y.place(point.y) + 4, 6.3 * point.name.length];
+      const left = right ? x - wide : x;
+      if (written.some((own) => Math.abs(own.y - y) < 12 && own.left < left + wide && left < own.left + own.wide)) continue;
+      written.push({ left, y, wide });
+      root.append(svg("text", { x, y, "text-anchor": right ? "end" : "start" }, point.name));
     }
   }
 

@@ -1,5 +1,5 @@
 "use strict";
-/* Everything beside the picture: lists, tables, bars, the legend and the tooltip. */
+/* Beside the picture: lists, tables, bars and notices. */
 GG.panels = (() => {
   const { el } = GG;
   const { short, exact, count } = GG.format;
@@ -7,6 +7,7 @@ GG.panels = (() => {
   const NOUN = { node: "Node", graph: "Graph", edge: "Link" };
   const MOST_ROWS = 100;
   const MOST_CLASSES = 8;
+  const MOST_LETTERS = 120; // of an instance's words
 
   function nodeName(view, position) {
     const node = view.nodes[position];
@@ -33,7 +34,7 @@ GG.panels = (() => {
     return { predicted, verdict: predicted === instance.label ? "correct" : "wrong" };
   }
 
-  /** One button per instance; returns them in order. */
+  /** One button per instance; returns them in order. Tab reaches the chosen one, the arrow keys go on from there. */
   function instanceList(payload, onPick) {
     const severalGraphs = new Set(payload.instances.map((instance) => instance.graph)).size > 1;
     const rows = payload.instances.map((instance, i) => {
@@ -46,11 +47,11 @@ GG.panels = (() => {
       const words = wordsOf(instance);
       const dot = el("i", { class: `dot ${verdict || "unknown"}`, title: verdict ? `${verdict} prediction` : "no label" });
       const row = el("button", { type: "button", role: "option", class: "row", onclick: () => onPick(i) },
-        dot, el("b", {}, name), el("span", {}, notes), words && el("small", { title: words }, words));
+        dot, el("b", {}, name), el("span", {}, notes), words && el("small", { title: words }, GG.format.clip(words, MOST_LETTERS)));
       row.dataset.text = `${name} ${notes} ${verdict || ""} ${words}`.toLowerCase();
       return row;
     });
-    byId("instance-list").replaceChildren(...rows, el("p", { class: "empty", id: "no-match", hidden: true }, "No instance matches."));
+    byId("instance-list").replaceChildren(...rows);
     return rows;
   }
 
@@ -96,7 +97,7 @@ GG.panels = (() => {
       el("b", {}, name), isValue ? short(value) : className(best), isValue ? null : short(value), other && className(target),
       known && el("td", { class: label < 0 || label === best ? "" : "wrong" }, label < 0 ? "–" : className(label)),
     ].map((cell, i) => (i === 0 ? el("td", {}, cell) : cell))));
-    return el("div", { class: "table-wrap" }, el("table", { class: "rows" }, line("th", head), ...lines));
+    return el("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "Rows of the output" }, el("table", { class: "rows" }, line("th", head), ...lines));
   }
 
   /** How much of what the method handed down from the prediction its node scores hold. */
@@ -168,24 +169,6 @@ GG.panels = (() => {
     svg.replaceChildren(shape("all", area(sizes)), shape("chosen", area(sizes.slice(0, view.strong.length))), shape("ground", "M0 45H280"));
   }
 
-  function legend(view, look) {
-    const items = [];
-    const scale = (name, max) => el("div", { class: "scale" }, el("span", {}, name),
-      el("i", { class: "ramp", style: { background: GG.color.gradient(view.signed, look.theme) } }),
-      el("small", {}, el("span", {}, view.signed ? short(-max) : "0"), ...(view.signed ? [el("span", {}, "0")] : []), el("span", {}, short(max))));
-    if (view.subject === "edges" && view.edgeMax > 0) items.push(scale(view.layer === null ? "Edge score" : `Edge score, layer ${view.layer + 1}`, view.edgeMax));
-    if (view.run.nodes && view.nodeMax > 0) items.push(scale(view.run.nodes_from === "features" ? "Node score, features summed" : "Node score", view.nodeMax));
-    const keys = el("div", { class: "keys" });
-    const key = (kind, text) => keys.append(el("span", {}, el("i", { class: `key ${kind}` }), text));
-    if (view.structure.seeds.length) key("seed", view.structure.seeds.length > 1 ? "explained nodes" : "explained node");
-    if (look.truth && view.structure.truth) key("truth", "ground truth");
-    if (view.subject === "edges") key("context", "not selected");
-    (view.structure.node_types || []).forEach((name, number) => {
-      keys.append(el("span", {}, el("i", { class: `key shape ${GG.color.shape(number)}`, style: { background: GG.color.type(number, look.theme) } }), name));
-    });
-    byId("legend").replaceChildren(...items, keys);
-  }
-
   function notice(view) {
     const lines = [];
     if (view.numEdges === 0) lines.push("This instance has no edges: no message arrives, so nothing mattered but its own features.");
@@ -193,7 +176,7 @@ GG.panels = (() => {
     else if (view.max === 0) lines.push("Every score is zero: nothing mattered to this method.");
     if (view.structure.drawn_of) {
       const [nodes, edges] = view.structure.drawn_of;
-      lines.push(`Drawn: ${view.edges.length.toLocaleString("en-US")} of ${count(edges, "edge")} and ${view.nodes.length.toLocaleString("en-US")} of ${count(nodes, "node")}: the strongest, the ways from them to the explained node, and their surroundings.`);
+      lines.push(`Drawn: ${view.edges.length.toLocaleString("en-US")} of ${count(edges, "edge")} and ${view.nodes.length.toLocaleString("en-US")} of ${count(nodes, "node")}: the strongest, their ways to what is explained, their surroundings.${GG.folded.restInWords(view)}`);
     }
     byId("notice").hidden = !lines.length;
     byId("notice").replaceChildren(...lines.map((line) => el("p", {}, line)));
@@ -214,41 +197,17 @@ GG.panels = (() => {
       "Precision ", ...share(found.hits, found.shown), " · recall ", ...share(found.hits, found.total));
   }
 
-  function tooltip(view, kind, positions, event) {
-    const box = byId("tooltip");
-    const table = el("table", {});
-    const line = (name, text) => table.append(el("tr", {}, el("th", {}, name), el("td", {}, text)));
-    if (kind === "node") {
-      const node = view.nodes[positions[0]];
-      line("node", nodeName(view, positions[0]) + (node.isSeed ? " (explained)" : ""));
-      if (node.name) line("number", node.type === null ? String(node.id) : `${node.type} ${node.id}`);
-      if (view.run.nodes) {
-        line("score", exact(node.score));
-        line("rank", `${node.rank} of ${view.nodes.length}`);
-      }
-      (node.features || []).forEach(([feature, score]) => line(`feature ${feature}`, exact(score)));
-    } else {
-      positions.forEach((position, i) => {
-        const edge = view.edges[position];
-        if (i) table.append(el("tr", { class: "rule" }, el("td", { colspan: "2" })));
-        line("edge", String(edge.id));
-        line("from → to", `${nodeName(view, edge.source)} → ${nodeName(view, edge.target)}`);
-        if (edge.type !== null) line("relation", edge.type);
-        if (edge.name) line("name", edge.name);
-        if (edge.rank !== null) {
-          line("score", exact(edge.score));
-          line("rank", `${edge.rank} of ${view.numEdges}`);
-        }
-        if (edge.truth !== null) line("truth", edge.truth ? "yes" : "no");
-      });
-    }
-    box.replaceChildren(table);
-    box.hidden = false;
-    const { clientX, clientY } = event;
-    const [width, height] = [box.offsetWidth, box.offsetHeight];
-    box.style.left = `${clientX + 16 + width > innerWidth ? clientX - width - 12 : clientX + 16}px`;
-    box.style.top = `${Math.max(8, Math.min(clientY + 14, innerHeight - height - 8))}px`;
+  /** The picture for who cannot see it: its size, and the strongest of what is selected. */
+  function pictureInWords(view) {
+    const isNode = view.subject === "nodes";
+    const name = (item) => (isNode ? nodeName(view, item.position) : `${nodeName(view, item.source)} to ${nodeName(view, item.target)}`);
+    const first = view.strong.slice(0, 3).map((item) => `${name(item)} ${short(item.score)}`);
+    return [
+      `Graph with ${count(view.numNodes, "node")} and ${count(view.numEdges, "edge")}`,
+      ...(first.length ? [`strongest ${isNode ? "nodes" : "edges"}: ${first.join(", ")}`] : []),
+      ...view.fold.groups.map((group) => `folded: ${GG.fold.label(group).join(" ")}`),
+    ].join("; ");
   }
 
-  return { nodeName, instanceList, prediction, topTable, features, curve, legend, notice, readings, tooltip };
+  return { nodeName, instanceList, prediction, topTable, features, curve, notice, readings, pictureInWords };
 })();

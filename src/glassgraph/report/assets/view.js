@@ -36,7 +36,8 @@ GG.view = (() => {
     return { scores: run.layers[layer], ranks: run.layer_ranks && run.layer_ranks[layer], max };
   }
 
-  /** choice: {instance, method, layer, mode: "k"|"threshold", k, threshold (share of the largest)} */
+  /** choice: {instance, method, layer, mode: "k"|"threshold", k, threshold (share of the largest), layout,
+      fold (whether to fold beside hubs), opened (positions of nodes that are not folded)} */
   function build(payload, choice) {
     const instance = payload.instances[choice.instance];
     const run = instance.runs[choice.method];
@@ -82,13 +83,27 @@ GG.view = (() => {
       features: run.features ? run.features.per_node[n] : null,
       isHighlighted: subject === "nodes" && isStrong(run.nodes[n], nodeRanks[n]),
     }));
-    return {
+    const view = {
       instance, run, method, structure, layer, subject, edges, nodes, k, threshold, complete, max,
       walks: run.walks ? walksOf(run.walks, edges) : [],
       edgeMax: own.max, nodeMax, signed: method.signed, classNames: payload.class_names,
       numEdges: structure.drawn_of ? structure.drawn_of[1] : numEdges,
       numNodes: structure.drawn_of ? structure.drawn_of[0] : nodes.length,
       strong: (subject === "nodes" ? nodes : edges).filter((item) => item.isHighlighted).sort((a, b) => a.rank - b.rank),
+      leftOut: structure.drawn_of ? leftOut(structure, run, layer) : null,
+    };
+    /* The words of a sentence all stay. */
+    const isFolded = choice.fold && !(choice.layout === "sentence" && structure.node_names);
+    view.fold = GG.fold.build(view, isFolded, choice.opened);
+    return view;
+  }
+
+  /** What a large instance does not draw: numbers of nodes and edges, and the sums of their scores. */
+  function leftOut({ nodes, source, drawn_of: [numNodes, numEdges] }, run, layer) {
+    const own = run.left_out || {};
+    return {
+      nodes: numNodes - nodes.length, edges: numEdges - source.length,
+      edgeSum: (layer === null ? own.edges : (own.layers || [])[layer]) ?? null, nodeSum: own.nodes ?? null,
     };
   }
 

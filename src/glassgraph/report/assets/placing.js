@@ -1,0 +1,70 @@
+"use strict";
+/* Where the drawn things go: nodes one by one and groups of folded ones, laid out as one graph. A group that hangs on one
+   node only is left out of the layout, and then set where it covers nothing. */
+GG.placing = (() => {
+  const REMEMBERED = 40; // placings of one structure
+  const remembered = new WeakMap(); // structure -> points by what is drawn
+
+  /** {ids, boxes, points} of a view; deterministic. */
+  function place(view, { layout, isTall }) {
+    const { items, groups } = view.fold;
+    const isSentence = layout === "sentence" && Boolean(view.structure.node_names);
+    const crowd = items.length + groups.length;
+    const boxes = [
+      ...items.map((n) => GG.boxes.ofNode(view.nodes[n], crowd, isSentence)),
+      ...groups.map((group) => GG.boxes.ofGroup(group, crowd)),
+    ];
+    const ids = [...items.map((n) => `n${n}`), ...groups.map((_, g) => `g${g}`)];
+    if (!remembered.has(view.structure)) remembered.set(view.structure, new Map());
+    const known = remembered.get(view.structure);
+    const key = `${layout} ${isTall} ${signature(view)}`;
+    if (!known.has(key)) {
+      if (known.size >= REMEMBERED) known.delete(known.keys().next().value);
+      const points = isSentence ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall) : arranged(view, layout, isTall, boxes);
+      known.set(key, points);
+    }
+    return { ids, boxes, points: known.get(key) };
+  }
+
+  function arranged(view, layout, isTall, boxes) {
+    const { items, groups } = view.fold;
+    const spot = new Map(items.map((n, at) => [n, at]));
+    const rooms = boxes.map(({ width, height, outline, weight }) => ({ width: width + outline, height: height + outline, weight }));
+    const isHanging = groups.map((group) => group.anchors.length === 1);
+    const inner = [...items.keys(), ...[...groups.keys()].filter((g) => !isHanging[g]).map((g) => items.length + g)];
+    const place = new Map(inner.map((at, n) => [at, n]));
+    const pairs = pairsOf(view, spot).map(([a, b]) => [place.get(a), place.get(b)]).filter(([a, b]) => a !== undefined && b !== undefined);
+    const graph = { size: inner.length, source: pairs.map(([a]) => a), target: pairs.map(([, b]) => b) };
+    const seeds = view.structure.seeds.filter((seed) => spot.has(seed)).map((seed) => spot.get(seed));
+    const points = layout === "rings" && seeds.length ? GG.layout.rings(graph, seeds) : GG.layout.organic(graph, isTall);
+    const [shown, shownRooms] = [points, inner.map((at) => rooms[at])];
+    GG.spacing.arrange(shown, shownRooms, pairs);
+    const places = new Array(boxes.length);
+    inner.forEach((at, n) => { places[at] = shown[n]; });
+    groups.forEach((group, g) => {
+      if (!isHanging[g]) return;
+      const at = items.length + g;
+      places[at] = GG.spacing.attach(shown, shownRooms, pairs, spot.get(group.anchors[0]), rooms[at]);
+      shown.push(places[at]);
+      shownRooms.push(rooms[at]);
+    });
+    return places;
+  }
+
+  /** Pairs of drawn things that an edge joins, each once: items by their spot, groups after them. */
+  function pairsOf(view, spot) {
+    const { items, groupOf } = view.fold;
+    const at = (node) => (groupOf.has(node) ? items.length + groupOf.get(node) : spot.get(node));
+    const pairs = new Map();
+    for (const { source, target } of view.edges) {
+      const [a, b] = [at(source), at(target)].sort((x, y) => x - y);
+      if (a !== b) pairs.set(`${a},${b}`, [a, b]);
+    }
+    return [...pairs.values()];
+  }
+
+  /** Says which nodes are folded, and how. */
+  const signature = (view) => view.fold.groups.map((group) => group.members.join(",")).join(";");
+
+  return { place, signature };
+})();
