@@ -1,4 +1,4 @@
-"""Pages of every kind that a reader meets, from real methods or from fakes with scores one can name.
+"""Pages of every kind that a reader meets, from real methods or from fakes with known scores.
 
 `PAGES` are functions by name; each writes its page into a folder and returns the path.
 """
@@ -22,7 +22,8 @@ from tests.report.fakes import Local, Run, local_of, molecule, walked
 from tests.results.test_model_explanation import explanation
 
 LETTERS = "CCCCCCCCCCCCCCNOOHCHH"
-WORDS = "What lingers , despite an uneven script , is the film 's unforgettable final hour".split()
+SENTENCE = "What lingers , despite an uneven script , is the film 's unforgettable final hour"
+WORDS = SENTENCE.split()
 METRICS = [
     {
         "method": name, "instances": 3, "auc": auc, "average_precision": auc - 0.2,
