@@ -93,11 +93,13 @@
     byId("method").value = String(state.method);
     const layers = GG.view.layersOf(view.run);
     byId("layer-field").hidden = layers.length < 2;
+    const focused = [...byId("layer").children].indexOf(document.activeElement);
     byId("layer").replaceChildren(...layers.map((layer) =>
       el("button", {
         type: "button", "data-layer": String(layer), "aria-pressed": String(layer === view.layer),
         onclick: () => set({ layer }),
       }, layer === null ? "All" : String(layer + 1))));
+    if (focused >= 0 && layers.length) byId("layer").children[Math.min(focused, layers.length - 1)].focus();
     byId("layout").value = state.layout;
     for (const button of byId("mode").children) button.setAttribute("aria-pressed", String(button.dataset.mode === state.mode));
     const [k, threshold] = [byId("k-slider"), byId("threshold-slider")];
@@ -228,6 +230,15 @@
     GG.find.create((node) => set({ opened: [...state.opened, node] }));
     byId("directions").onchange = (event) => set({ separate: event.target.checked });
     document.addEventListener("keydown", keys);
+    /* A phone that is turned; its bars, which come and go, change the height alone. */
+    let width = innerWidth;
+    window.addEventListener("resize", () => {
+      if (innerWidth === width || !view) return;
+      width = innerWidth;
+      GG.canvas.resize();
+      render();
+      GG.canvas.fit();
+    });
     GG.metrics.show(payload, (method) => set({ method }));
     provenance();
     footer();

@@ -30,19 +30,19 @@ GG.canvas = (() => {
   }
 
   /** Draw a view. look: {theme, layout, truth, separate}. Returns whether the graph is another one than before. */
-  function draw(view, look) {
-    const isSame =
-      current && current.view.structure === view.structure && current.look.layout === look.layout &&
-      current.look.separate === look.separate && GG.placing.signature(current.view) === GG.placing.signature(view);
+  function draw(view, chosen) {
+    const look = { ...chosen, isTall: cy.height() > 1.15 * cy.width() };
+    const isOther = !current || current.view.structure !== view.structure
+      || ["layout", "isTall"].some((name) => current.look[name] !== look[name]);
+    const isSame = !isOther && current.look.separate === look.separate && GG.placing.signature(current.view) === GG.placing.signature(view);
     const pairs = GG.view.pairs(view.edges);
     const lines = (look.separate ? view.edges.map((edge) => [edge]) : pairs).filter((line) => !isFolded(view, line[0]));
     const between = new Map(); // how many lines join two nodes
     lines.forEach(([edge]) => between.set(endsOf(edge), (between.get(endsOf(edge)) || 0) + 1));
     const mates = new Map(pairs.flatMap((pair) => pair.map((edge) => [edge.position, pair])));
     const themed = !current || current.look.theme !== look.theme;
-    const isOther = !current || current.view.structure !== view.structure || current.look.layout !== look.layout;
     if (isOther) before = new Map();
-    current = { view, look: { ...look } };
+    current = { view, look };
     if (themed) cy.style(stylesheet());
     cy.batch(() => {
       if (!isSame) build(view, look, lines);
@@ -61,15 +61,13 @@ GG.canvas = (() => {
   const elementOf = (line) => cy.getElementById(`e${numberOf(line)}`);
 
   function build(view, look, lines) {
-    const isTall = cy.height() > 1.15 * cy.width();
-    const { ids, boxes, points } = GG.placing.place(view, { layout: look.layout, isTall });
-    const turned = look.layout === "organic" && before.size ? GG.spacing.align(points, ids, before) : points;
-    before = new Map(ids.map((id, at) => [id, turned[at]]));
+    const { ids, boxes, points } = GG.placing.place(view, { layout: look.layout, isTall: look.isTall, before });
+    before = new Map(ids.map((id, at) => [id, points[at]]));
     cy.elements().remove();
     cy.add(ids.map((id, at) => {
       const { label, width, height, font } = boxes[at];
       const own = id.startsWith("n") ? { kind: "node", position: Number(id.slice(1)) } : { kind: "fold", group: Number(id.slice(1)) };
-      return { group: "nodes", data: { id, label, width, height, font, ...own }, position: { ...turned[at] } };
+      return { group: "nodes", data: { id, label, width, height, font, ...own }, position: { ...points[at] } };
     }));
     cy.add(lines.map((line) => ({
       group: "edges",
@@ -248,8 +246,9 @@ GG.canvas = (() => {
     const line = elementFor("edge", position);
     return line.isNode() ? { color: null, width: null } : { color: line.data("color"), width: line.data("width") };
   };
+  const resize = () => cy.resize();
   const zoomBy = (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   const png = () => cy.png({ full: true, scale: 2, bg: css("--canvas") });
 
-  return { create, draw, fit, point, mark, markGroup, find, trace, counts, drawnLine, drawnNodes, zoomBy, png };
+  return { create, draw, fit, point, mark, markGroup, find, trace, counts, drawnLine, drawnNodes, resize, zoomBy, png };
 })();

@@ -34,28 +34,24 @@ GG.folded = (() => {
     byId("refold").hidden = !hasOpened;
     byId("refold").onclick = () => {
       onClose();
-      (byId("folded").querySelector("button") || byId("fold")).focus();
+      (buttons()[0] || byId("fold")).focus();
     };
+    const focused = buttons().indexOf(document.activeElement);
     byId("folded").replaceChildren(...groups.map((group, g) => {
       const totals = GG.fold.totals(view, group);
       return el("li", {}, el("button", {
-        type: "button", class: "group", "data-group": String(g), onclick: () => open(g, onOpen),
+        type: "button", class: "group", "data-group": String(g), onclick: () => onOpen(g),
         onmouseenter: () => GG.canvas.markGroup(g, true), onmouseleave: () => GG.canvas.markGroup(g, false),
         onfocus: () => GG.canvas.markGroup(g, true), onblur: () => GG.canvas.markGroup(g, false),
       },
       el("b", {}, GG.fold.label(group).join(" ")), el("span", {}, group.anchors.length ? ` at ${anchorsInWords(view, group)}` : ""),
       el("small", {}, [count(totals.edges, "edge"), sumsInWords(totals)].filter(Boolean).join(", "))));
     }));
+    /* The focus goes on to the next group, or to what folds again. */
+    if (focused >= 0) (buttons()[Math.min(focused, groups.length - 1)] || byId("refold")).focus();
   }
 
-  /** The focus goes on to the next group, or to what folds again. */
-  function open(g, onOpen) {
-    const isFocused = byId("folded").contains(document.activeElement);
-    onOpen(g);
-    if (!isFocused) return;
-    const rows = [...byId("folded").querySelectorAll("button")];
-    (rows[Math.min(g, rows.length - 1)] || byId("refold")).focus();
-  }
+  const buttons = () => [...byId("folded").querySelectorAll("button")];
 
   return { list, anchorsInWords, restInWords };
 })();

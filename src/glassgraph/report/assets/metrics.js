@@ -5,10 +5,15 @@ GG.metrics = (() => {
   const byId = (id) => document.getElementById(id);
 
   /** onMethod(number): the reader picked a method. */
-  function show({ metrics: { columns, rows }, metric_names: names, methods }, onMethod) {
-    byId("metrics-section").hidden = byId("metrics-link").hidden = !rows.length;
-    if (!rows.length) return;
-    const titles = columns.map((name, c) => (names && names[c]) || { name, group: "", about: "" });
+  function show({ metrics, metric_names: names, methods }, onMethod) {
+    byId("metrics-section").hidden = byId("metrics-link").hidden = !metrics.rows.length;
+    if (!metrics.rows.length) return;
+    /* Columns of a group stand together, groups in order of appearance. */
+    const groups = [...new Set(names.map(({ group }) => group))];
+    const places = groups.flatMap((group) => names.map((_, c) => c).filter((c) => names[c].group === group));
+    const columns = places.map((c) => metrics.columns[c]);
+    const titles = places.map((c) => names[c]);
+    const rows = metrics.rows.map((row) => places.map((c) => row[c]));
     const isNumber = columns.map((_, c) => rows.every((row) => row[c] === null || typeof row[c] === "number"));
     const known = new Map(methods.map((method, m) => [method.name, m]));
     const hidden = new Set();
@@ -51,7 +56,6 @@ GG.metrics = (() => {
 
     /** A box for each column, under a box for its group. */
     function choosers() {
-      const groups = [...new Set(titles.map(({ group }) => group))];
       return groups.map((group) => {
         const own = columns.map((_, c) => c).filter((c) => titles[c].group === group && columns[c] !== "method");
         const boxes = own.map((c) => el("input", { type: "checkbox", checked: true, onchange: (event) => toggle([c], event.target.checked) }));

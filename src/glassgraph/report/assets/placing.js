@@ -5,8 +5,9 @@ GG.placing = (() => {
   const REMEMBERED = 40; // placings of one structure
   const remembered = new WeakMap(); // structure -> points by what is drawn
 
-  /** {ids, boxes, points} of a view; deterministic. */
-  function place(view, { layout, isTall }) {
+  /** {ids, boxes, points} of a view. Deterministic; where the same graph was drawn just before with other folds (before:
+      points by id), the drawing is turned so that nodes stay about where they were. */
+  function place(view, { layout, isTall, before }) {
     const { items, groups } = view.fold;
     const isSentence = layout === "sentence" && Boolean(view.structure.node_names);
     const crowd = items.length + groups.length;
@@ -20,13 +21,13 @@ GG.placing = (() => {
     const key = `${layout} ${isTall} ${signature(view)}`;
     if (!known.has(key)) {
       if (known.size >= REMEMBERED) known.delete(known.keys().next().value);
-      const points = isSentence ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall) : arranged(view, layout, isTall, boxes);
+      const points = isSentence ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall) : arranged(view, layout, isTall, boxes, ids, before);
       known.set(key, points);
     }
     return { ids, boxes, points: known.get(key) };
   }
 
-  function arranged(view, layout, isTall, boxes) {
+  function arranged(view, layout, isTall, boxes, ids, before) {
     const { items, groups } = view.fold;
     const spot = new Map(items.map((n, at) => [n, at]));
     const rooms = boxes.map(({ width, height, outline, weight }) => ({ width: width + outline, height: height + outline, weight }));
@@ -36,8 +37,9 @@ GG.placing = (() => {
     const pairs = pairsOf(view, spot).map(([a, b]) => [place.get(a), place.get(b)]).filter(([a, b]) => a !== undefined && b !== undefined);
     const graph = { size: inner.length, source: pairs.map(([a]) => a), target: pairs.map(([, b]) => b) };
     const seeds = view.structure.seeds.filter((seed) => spot.has(seed)).map((seed) => spot.get(seed));
-    const points = layout === "rings" && seeds.length ? GG.layout.rings(graph, seeds) : GG.layout.organic(graph, isTall);
-    const [shown, shownRooms] = [points, inner.map((at) => rooms[at])];
+    const isRings = layout === "rings" && seeds.length;
+    const shown = isRings ? GG.layout.rings(graph, seeds) : GG.spacing.align(GG.layout.organic(graph, isTall), inner.map((at) => ids[at]), before);
+    const shownRooms = inner.map((at) => rooms[at]);
     GG.spacing.arrange(shown, shownRooms, pairs);
     const places = new Array(boxes.length);
     inner.forEach((at, n) => { places[at] = shown[n]; });

@@ -1,0 +1,97 @@
+"""The legend has the colors and shapes of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+import torch
+
+from glassgraph.report import write_report
+from tests.report.fakes import Local, Run, local_of
+from tests.report.gallery import drawn, heterogeneous_local, scored
+
+pytestmark = pytest.mark.browser
+
+KEYS = """() => Object.fromEntries([...document.querySelectorAll('#legend [data-type]')].map((key) => {
+  const [svg, form] = [key.querySelector('svg'), key.querySelector('svg > *')];
+  const style = getComputedStyle(form);
+  const shape = svg.getAttribute('class').split(' ').at(-1);
+  return [key.dataset.type, {shape, fill: style.fill, stroke: style.stroke}];
+}))"""
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+
+    def opened(*runs: Run) -> Any:
+        page = context.new_page()
+        page.goto(write_report(tmp_path / "report.html", runs, [], "T").as_uri())
+        return page
+
+    yield opened
+    context.close()
+
+
+def rgb(page: Any, color: str) -> str:
+    """A color as a browser tells it."""
+    found: str = page.evaluate(
+        "(color) => { const i = document.createElement('i'); i.style.color = color;"
+        " document.body.append(i); const c = getComputedStyle(i).color; i.remove(); return c; }",
+        color,
+    )
+    return found
+
+
+def two_methods(local: Local) -> list[Run]:
+    """One that scores edges, one that scores nodes."""
+    nodes = drawn(len(local.node_id), 5, signed=True)
+    return [
+        Run("a", [local], {"task": {"node_type": "paper"}}),
+        Run("b", [replace(local, edge_score=None, node_score=nodes)]),
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("method", [0, 1])
+def test_types_have_the_colors_and_shapes_of_the_picture(
+    open_page: Callable[..., Any], theme: str, method: int
+) -> None:
+    page = open_page(*two_methods(heterogeneous_local()))
+    page.evaluate("(choice) => glassgraph.set(choice)", {"theme": theme, "method": method})
+    keys = page.evaluate(KEYS)
+    assert set(keys) == {"paper", "author", "venue"}
+    types = {node["position"]: node["type"] for node in page.evaluate("glassgraph.nodes()")}
+    for node in page.evaluate("glassgraph.drawn()"):
+        key = keys[types[node["position"]]]
+        assert node["shape"] == key["shape"]
+        # Scores fill the nodes of the second method; the type then has the rim, here and there.
+        told, seen = ("stroke", "border") if method else ("fill", "fill")
+        assert rgb(page, node[seen]) == key[told]
+    assert len({key["stroke" if method else "fill"] for key in keys.values()}) == 3
+
+
+def test_twenty_types_can_be_told_apart(open_page: Callable[..., Any]) -> None:
+    local = scored(local_of(nx.cycle_graph(20), 10, [10]))
+    page = open_page(Run("a", [replace(local, node_type=[f"t{n}" for n in range(20)])]))
+    keys = page.evaluate(KEYS).values()
+    assert len({(key["shape"], key["fill"]) for key in keys}) == 20
+
+
+def test_the_legend_names_no_type_that_is_folded_away(open_page: Callable[..., Any]) -> None:
+    local = local_of(nx.star_graph(40), 10, [10])
+    score = torch.zeros(80).index_fill(0, torch.tensor([3]), 1.0)
+    types = ["hub", *["leaf"] * 5, *["other"] * 35]
+    page = open_page(
+        Run(
+            "a", [replace(local, edge_score=score, node_type=types)], {"task": {"node_type": "hub"}}
+        )
+    )
+    assert set(page.evaluate(KEYS)) == {"hub", "leaf"}
+    page.evaluate("glassgraph.set({fold: false})")
+    assert set(page.evaluate(KEYS)) == {"hub", "leaf", "other"}
