@@ -17,12 +17,14 @@ from tests.report.gallery import drawn, heterogeneous_local, scored
 
 pytestmark = pytest.mark.browser
 
-KEYS = """() => Object.fromEntries([...document.querySelectorAll('#legend [data-type]')].map((key) => {
-  const [svg, form] = [key.querySelector('svg'), key.querySelector('svg > *')];
-  const style = getComputedStyle(form);
-  const shape = svg.getAttribute('class').split(' ').at(-1);
-  return [key.dataset.type, {shape, fill: style.fill, stroke: style.stroke}];
-}))"""
+KEYS = """() => {
+  const keys = [...document.querySelectorAll("#legend [data-type]")];
+  return Object.fromEntries(keys.map((key) => {
+    const style = getComputedStyle(key.querySelector("svg > *"));
+    const shape = key.querySelector("svg").getAttribute("class").split(" ").at(-1);
+    return [key.dataset.type, {shape, fill: style.fill, stroke: style.stroke}];
+  }));
+}"""
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ GG.canvas = (() => {
     const node = cy.getElementById(`g${g}`);
     node.data({ fill: css("--panel"), ink: css("--text"), border: css("--muted"), rim: 1.4, shape: "round-rectangle" });
     node.addClass("fold");
-    const width = Math.min(1.2 + Math.log2(group.edges.length + 1) / 3, 4);
+    const width = Math.min(1.2 + Math.log2(group.edges.length + 1) / 3, group.anchors.length > 2 ? 1.4 : 3.5);
     node.connectedEdges().data({ color: css("--context"), width, opacity: 0.8, z: 1, curve: "straight", label: "", arrow: "none" });
   }
 

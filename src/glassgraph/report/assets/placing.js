@@ -1,6 +1,6 @@
 "use strict";
-/* Where the drawn things go: nodes one by one and groups of folded ones, laid out as one graph. A group that hangs on one
-   node only is left out of the layout, and then set where it covers nothing. */
+/* Where the drawn things go: nodes one by one and groups of folded ones, laid out as one graph. Then nodes get room, and
+   groups are set where they cover nothing. */
 GG.placing = (() => {
   const REMEMBERED = 40; // placings of one structure
   const remembered = new WeakMap(); // structure -> points by what is drawn
@@ -31,26 +31,23 @@ GG.placing = (() => {
     const { items, groups } = view.fold;
     const spot = new Map(items.map((n, at) => [n, at]));
     const rooms = boxes.map(({ width, height, outline, weight }) => ({ width: width + outline, height: height + outline, weight }));
-    const isHanging = groups.map((group) => group.anchors.length === 1);
-    const inner = [...items.keys(), ...[...groups.keys()].filter((g) => !isHanging[g]).map((g) => items.length + g)];
+    /* A group at one node alone needs no place in the layout. */
+    const inner = [...items.keys(), ...groups.flatMap((group, g) => (group.anchors.length === 1 ? [] : [items.length + g]))];
     const place = new Map(inner.map((at, n) => [at, n]));
     const pairs = pairsOf(view, spot).map(([a, b]) => [place.get(a), place.get(b)]).filter(([a, b]) => a !== undefined && b !== undefined);
     const graph = { size: inner.length, source: pairs.map(([a]) => a), target: pairs.map(([, b]) => b) };
     const seeds = view.structure.seeds.filter((seed) => spot.has(seed)).map((seed) => spot.get(seed));
     const isRings = layout === "rings" && seeds.length;
-    const shown = isRings ? GG.layout.rings(graph, seeds) : GG.spacing.align(GG.layout.organic(graph, isTall), inner.map((at) => ids[at]), before);
-    const shownRooms = inner.map((at) => rooms[at]);
-    GG.spacing.arrange(shown, shownRooms, pairs);
-    const places = new Array(boxes.length);
-    inner.forEach((at, n) => { places[at] = shown[n]; });
+    const all = isRings ? GG.layout.rings(graph, seeds) : GG.spacing.align(GG.layout.organic(graph, isTall), inner.map((at) => ids[at]), before);
+    const own = pairs.filter(([a, b]) => a < items.length && b < items.length);
+    const [points, shown] = [all.slice(0, items.length), rooms.slice(0, items.length)];
+    GG.spacing.arrange(points, shown, own);
     groups.forEach((group, g) => {
-      if (!isHanging[g]) return;
-      const at = items.length + g;
-      places[at] = GG.spacing.attach(shown, shownRooms, pairs, spot.get(group.anchors[0]), rooms[at]);
-      shown.push(places[at]);
-      shownRooms.push(rooms[at]);
+      const room = rooms[items.length + g];
+      points.push(GG.spacing.attach(points, shown, own, group.anchors.map((node) => spot.get(node)), room));
+      shown.push(room);
     });
-    return places;
+    return points;
   }
 
   /** Pairs of drawn things that an edge joins, each once: items by their spot, groups after them. */

@@ -6,6 +6,7 @@ GG.spacing = (() => {
   const CROWD = 90;
   const ROUNDS = 90;
   const CLEARINGS = 25;
+  const [RINGS, RING, TURNS] = [20, 26, 36]; // places that are tried for a further box
   const LEAST_EDGE = 28; // between the boxes of its ends
 
   /** Move points, in place, until no two boxes ([{width, height, weight}]) overlap, the lighter one farther; where there
@@ -55,20 +56,26 @@ GG.spacing = (() => {
     return isMoved;
   }
 
-  /** Place a further box, joined to one of the points, where it covers nothing: no box, and as few edges as can be. */
-  function attach(points, boxes, pairs, at, box) {
-    const from = points[at];
-    const [STEP, TURNS] = [26, 36];
+  /** Where a further box goes that is joined to some of the points (ends): on no other box, and near, with as few edges
+      under it and as few boxes under its own lines as can be. */
+  function attach(points, boxes, pairs, ends, box) {
+    const mean = (c) => ends.reduce((sum, n) => sum + points[n][c], 0) / Math.max(ends.length, 1);
+    const from = { x: mean("x"), y: mean("y") };
+    const start = ends.length === 1 ? boxes[ends[0]].height / 2 : 0;
+    const isEnd = new Set(ends);
     let best = null;
-    for (let ring = 1; ring <= 14; ring++) {
-      const far = boxes[at].height / 2 + ring * STEP;
-      for (let turn = 0; turn < TURNS; turn++) {
+    for (let ring = 0; ring <= RINGS; ring++) {
+      const far = start + ring * RING;
+      if (best && 0.4 * ring > best.cost) break;
+      for (let turn = 0; turn < (far ? TURNS : 1); turn++) {
         const angle = (2 * Math.PI * turn) / TURNS;
-        const spot = { x: from.x + (far + box.width / 3) * Math.cos(angle), y: from.y + far * Math.sin(angle) };
+        const spot = { x: from.x + (far + (far ? box.width / 3 : 0)) * Math.cos(angle), y: from.y + far * Math.sin(angle) };
         if (points.some((point, n) => isOver(spot, box, point, boxes[n], 10))) continue;
-        const crossed = pairs.filter(([a, b]) => isCrossed(spot, box, points[a], points[b])).length;
-        const hidden = points.filter((point, n) => n !== at && isCrossed(point, boxes[n], from, spot)).length;
-        const cost = 3 * crossed + 2 * hidden + 0.4 * ring;
+        let cost = 0.4 * ring;
+        for (const [a, b] of pairs) if (isCrossed(spot, box, points[a], points[b])) cost += 3;
+        if (best && cost >= best.cost) continue;
+        const hides = (end) => points.filter((point, n) => !isEnd.has(n) && isCrossed(point, boxes[n], points[end], spot)).length;
+        cost += ends.reduce((sum, end) => sum + hides(end), 0) * (2 / Math.max(ends.length, 1));
         if (!best || cost < best.cost - 1e-9) best = { cost, spot };
       }
     }

@@ -8,6 +8,7 @@ from glassgraph_studies.bench.graphmask_fit.study import GRAPHMASK_FIT
 from glassgraph_studies.bench.nodes_per_second.study import NODES_PER_SECOND
 from glassgraph_studies.bench.occlusion.study import OCCLUSION
 from glassgraph_studies.bench.pg_explainer.study import PG_EXPLAINER
+from glassgraph_studies.bench.report.study import REPORT
 from glassgraph_studies.bench.scale.study import SCALE
 from glassgraph_studies.bench.speed.study import SPEED
 from glassgraph_studies.bench.walks.study import WALKS
@@ -22,6 +23,7 @@ STUDIES = (
     GRAPHMASK_COST,
     GRAPHMASK_FIT,
     PG_EXPLAINER,
+    REPORT,
 )
 #: The command.
 bench = make_group("Measure against other libraries and literal versions.", STUDIES)

@@ -1,0 +1,1 @@
+"""Reports of many explanations: size, and time to open and to switch."""
