@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import glassgraph as gg
+from glassgraph.benchmarks.metrics import GROUPS, metric_names
 from glassgraph.metrics import evaluate
 from glassgraph.report import write_report
 from glassgraph.report.metric_names import readable
@@ -25,6 +26,14 @@ def test_every_metric_of_evaluate_has_a_name_and_a_group() -> None:
         told = readable(column)
         assert told["group"] not in ("", "Others"), column
         assert "_" not in told["name"]
+
+
+def test_every_metric_of_a_benchmark_has_a_group() -> None:
+    for metric in set(metric_names()) - set(GROUPS):
+        told = readable(metric)
+        assert told["group"] != "Others", metric
+        assert "_" not in told["name"]
+    assert readable("stability_seeds_rank")["name"] == "Stability over seeds, rank"
 
 
 def test_levels_and_unknown_columns_keep_what_they_say() -> None:

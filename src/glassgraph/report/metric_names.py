@@ -35,11 +35,16 @@ _NAMES = {
     "average_precision_mean": ("Average precision, mean", _TRUTH, "mean over instances"),
     "precision_at_k": ("Precision at k", _TRUTH, "of the k best, mean over instances"),
     "recall_at_k": ("Recall at k", _TRUTH, "of the k best, mean over instances"),
+    "node_auc": ("AUC of nodes", _TRUTH, "area under the ROC curve, nodes instead of edges"),
     "gea": ("Overlap with truth", _TRUTH, "graph explanation accuracy (GEA)"),
     "fidelity_plus": ("Fidelity+", _FIDELITY, "loss without what is kept; higher is better"),
     "fidelity_minus": ("Fidelity−", _FIDELITY, "loss with what is kept alone; lower is better"),
     "fidelity_plus_acc": ("Fidelity+, classes", _FIDELITY, "share of changed predictions"),
     "fidelity_minus_acc": ("Fidelity−, classes", _FIDELITY, "share of changed predictions"),
+    "robust_fidelity_plus": ("Robust Fidelity+", _FIDELITY, "over random parts of what is kept"),
+    "robust_fidelity_minus": ("Robust Fidelity−", _FIDELITY, "over random parts of the others"),
+    "robust_fidelity_delta": ("Robust Fidelity, difference", _FIDELITY, "of the two"),
+    "deletion_area": ("Deletion area", _FIDELITY, "under the prediction while edges go"),
     "characterization": ("Characterization", _FIDELITY, "of Fidelity+ and Fidelity− at once"),
     "sufficiency": ("Sufficiency", _FIDELITY, "the prediction from what is kept alone"),
     "necessity": ("Necessity", _FIDELITY, "the prediction without what is kept"),
@@ -58,8 +63,15 @@ def readable(column: str) -> dict[str, str]:
         ('Fidelity+ at 0.7', 'my metric')
     """
     key, _, level = column.partition("@")
-    name, group, about = _NAMES.get(key, (key.replace("_", " "), _group(key), ""))
+    name, group, about = _NAMES.get(key) or (_name(key), _group(key), "")
     return {"name": f"{name} at {level}" if level else name, "group": group, "about": about}
+
+
+def _name(key: str) -> str:
+    if key.startswith("stability_"):
+        what, _, kind = key.removeprefix("stability_").partition("_")
+        return f"Stability over {what}" + (f", {kind}" if kind else "")
+    return key.replace("_", " ")
 
 
 def _group(key: str) -> str:

@@ -19,6 +19,7 @@ from glassgraph.benchmarks.leaderboard.summary import (
     verdict,
 )
 from glassgraph.explainers.registry import METHODS
+from glassgraph.report.metric_names import readable
 from glassgraph.report.payload import ReportError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def build_leaderboard(rows: pd.DataFrame) -> dict[str, Any]:
             {"seeds": found, "boards": table} for found, table in zip(views, tables, strict=True)
         ],
         "boards": [[*board, better] for board, better in zip(boards, betters, strict=True)],
+        "metric_names": {metric: readable(metric) for metric, _ in boards},
         "quality": [_quality(records, name, boards) for name in datasets],
         "seconds": [[_seconds(of_cell.get((m, d), [])) for d in datasets] for m in methods],
         "commands": list(commands),

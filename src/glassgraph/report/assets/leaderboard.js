@@ -8,6 +8,8 @@ GG.leaderboard = (() => {
   const hidden = { datasets: new Set(), methods: new Set(), lines: new Set() };
   const short = (value) => (value === null ? "–" : GG.format.short(Number(value.toPrecision(3))));
   const color = (m) => `hsl(${(m * 137.5) % 360} 62% ${theme() === "dark" ? 66 : 42}%)`;
+  const nameOf = (metric) => data.metric_names[metric].name;
+  const boardName = (b) => [nameOf(data.boards[b][0]), data.boards[b][1]].join(" ").trim();
   const view = () => data.views[Number(byId("view").value)];
   const board = () => Number(byId("level").value);
   const shownMethods = () => data.methods.map((_, m) => m).filter((m) => !hidden.methods.has(m) && ["", data.methods[m][1]].includes(byId("family").value));
@@ -64,8 +66,8 @@ GG.leaderboard = (() => {
     const rows = own.places.filter(([m]) => methods.includes(m)).map(([m, place, mean, many]) => GG.el("tr", {}, GG.el("th", { scope: "row" }, `${place}. ${data.methods[m][0]}`),
       GG.el("td", {}, short(mean)), GG.el("td", {}, `${many} of ${data.datasets.length}`), ...sets.map((d) => GG.el("td", {}, own.ranks[m][d] === null ? "–" : String(own.ranks[m][d])))));
     byId("ranks").replaceChildren(head(["Place and method", "Mean rank", "Data sets"], sets), GG.el("tbody", {}, ...rows));
-    const [metric, level, better] = data.boards[board()];
-    byId("ranks-hint").textContent = `${metric} ${level}, better is ${better}; methods whose intervals overlap do not pass each other`;
+    const [, , better] = data.boards[board()];
+    byId("ranks-hint").textContent = `${boardName(board())}, better is ${better}; methods whose intervals overlap do not pass each other`;
   }
 
   function charts() {
@@ -77,16 +79,15 @@ GG.leaderboard = (() => {
     const value = (b, m) => (Array.isArray(own[b].cells[m][d]) ? own[b].cells[m][d][VALUE] : null);
     const known = (pairs) => pairs.filter((pair) => pair[0] !== null && pair[1] !== null);
     const lines = methods.map((m) => ({ name: data.methods[m][0], color: color(m), points: known(numbered.map(([b, x]) => [x, value(b, m)])) })).filter((line) => line.points.length);
-    byId("curve-title").textContent = `${metric} over levels (dashed: chance)`;
-    GG.charts.curves(byId("curve-chart"), lines, known(numbered.map(([b, x]) => [x, own[b].chance[d]])), { x: "sparsity or number of edges", y: metric });
-    const named = (b) => data.boards[b].slice(0, 2).join(" ").trim();
+    byId("curve-title").textContent = `${nameOf(metric)} over levels (dashed: chance)`;
+    GG.charts.curves(byId("curve-chart"), lines, known(numbered.map(([b, x]) => [x, own[b].chance[d]])), { x: "sparsity or number of edges", y: nameOf(metric) });
     const at = (x, y) => methods.map((m) => ({ name: data.methods[m][0], color: color(m), x: x(m), y: y(m) })).filter((p) => p.x !== null && p.y !== null);
-    byId("time-title").textContent = `Time against ${named(board())}`;
-    GG.charts.points(byId("time-chart"), at((m) => data.seconds[m][d], (m) => value(board(), m)), { x: "seconds per instance (log)", y: named(board()) }, true);
+    byId("time-title").textContent = `Time against ${boardName(board())}`;
+    GG.charts.points(byId("time-chart"), at((m) => data.seconds[m][d], (m) => value(board(), m)), { x: "seconds per instance (log)", y: boardName(board()) }, true);
     const [q, s] = [data.quality[d], byId("stability").value === "" ? null : Number(byId("stability").value)];
     const both = q !== null && s !== null;
-    byId("stability-title").textContent = both ? `${named(s)} (up) against ${named(q)}` : "Stability was not measured";
-    GG.charts.points(byId("stability-chart"), both ? at((m) => value(q, m), (m) => value(s, m)) : [], { x: both ? named(q) : "quality", y: both ? named(s) : "stability" }, false);
+    byId("stability-title").textContent = both ? `${boardName(s)} (up) against ${boardName(q)}` : "Stability was not measured";
+    GG.charts.points(byId("stability-chart"), both ? at((m) => value(q, m), (m) => value(s, m)) : [], { x: both ? boardName(q) : "quality", y: both ? boardName(s) : "stability" }, false);
   }
 
   function legend() {
@@ -110,7 +111,7 @@ GG.leaderboard = (() => {
   }
 
   function panel(m, d, found, from) {
-    const [metric, level, better] = data.boards[board()];
+    const [, , better] = data.boards[board()];
     const close = () => { byId("cell").hidden = true; from.focus(); };
     const measured = Array.isArray(found);
     const three = (at) => (found[at] === null ? "–" : `${short(found[at])} (${short(found[at + 1])} … ${short(found[at + 2])})`);
@@ -119,7 +120,7 @@ GG.leaderboard = (() => {
       : [["not measured", found.word], ["reason", found.reason]];
     const commands = (measured ? found[COMMANDS] : found.commands).map((at) => data.commands[at]);
     byId("cell").replaceChildren(
-      GG.el("div", { class: "card-head" }, GG.el("h2", {}, `${data.methods[m][0]} on ${data.datasets[d]}: ${metric} ${level} (better: ${better})`), GG.el("button", { type: "button", class: "icon", "aria-label": "Close", onclick: close }, "×")),
+      GG.el("div", { class: "card-head" }, GG.el("h2", {}, `${data.methods[m][0]} on ${data.datasets[d]}: ${boardName(board())} (better: ${better})`), GG.el("button", { type: "button", class: "icon", "aria-label": "Close", onclick: close }, "×")),
       GG.el("dl", { class: "facts" }, ...facts.map(([name, text]) => GG.el("div", {}, GG.el("dt", {}, name), GG.el("dd", {}, text)))),
       ...(commands.length ? commands : ["no command is recorded"]).map((text) => GG.el("div", { class: "command" }, GG.el("code", {}, text), GG.el("button", { type: "button", class: "plain", onclick: (event) => copy(event, text) }, "Copy"))));
     byId("cell").hidden = false;
@@ -142,11 +143,14 @@ GG.leaderboard = (() => {
   function start() {
     if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.dataset.theme = "dark";
     byId("summary").textContent = `suite ${data.suite}: ${GG.format.count(data.methods.length, "method")}, ${GG.format.count(data.datasets.length, "data set")}`;
-    options("metric", [...new Set(data.boards.map(([metric]) => metric))].map((metric) => [metric, metric]));
+    const metrics = [...new Set(data.boards.map(([metric]) => metric))];
+    const groups = [...new Set(metrics.map((metric) => data.metric_names[metric].group))];
+    byId("metric").replaceChildren(...groups.map((group) => GG.el("optgroup", { label: group },
+      ...metrics.filter((metric) => data.metric_names[metric].group === group).map((metric) => GG.el("option", { value: metric }, nameOf(metric))))));
     options("view", data.views.map((found, at) => [at, at === 0 ? `all (${found.seeds.join(", ")})` : `only ${found.seeds[0]}`]));
     options("family", [["", "all"], ...[...new Set(data.methods.map(([, family]) => family))].sort().map((family) => [family, family])]);
     options("dataset", data.datasets.map((name, d) => [d, name]));
-    options("stability", data.boards.map(([metric, level], b) => [b, `${metric} ${level}`]).filter(([, name]) => name.startsWith("stability")));
+    options("stability", data.boards.map(([metric], b) => [b, boardName(b), metric]).filter(([, , metric]) => metric.startsWith("stability")));
     boxes("datasets", data.datasets, hidden.datasets);
     boxes("methods", data.methods.map(([name]) => name), hidden.methods);
     byId("metric").addEventListener("change", () => { levels(); draw(); });
