@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
+import pandas as pd
 import torch
 
 import glassgraph as gg
@@ -135,7 +136,10 @@ def layers(folder: Path) -> Path:
     size = local.edge_index.size(1)
     own = torch.stack([drawn(size, 8, signed=True), drawn(size, 9, signed=True)])
     runs = [Run("graphmask", [replace(local, layer_edge_score=own)], num_layers=2)]
-    return write_report(folder, runs, METRICS, "Layers")
+    ends = {"kept_low": [0.1, 0.2], "kept_high": [0.9, 0.4]}
+    table = pd.DataFrame({"layer": [0, 1], "count": [5, 3], "kept": [0.5, 0.25], **ends})
+    title = "Layers of a message-passing network, under a title that is longer than a phone is wide"
+    return write_report(folder, runs, METRICS, title, aggregates={"Kept, by layer": table})
 
 
 def walks(folder: Path) -> Path:

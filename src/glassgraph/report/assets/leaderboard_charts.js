@@ -60,7 +60,8 @@ GG.charts = (() => {
   function points(root, found, labels, log) {
     const at = frame(root, found.map((p) => p.x), found.map((p) => p.y), labels, log);
     if (!at) return;
-    const written = []; // boxes of the names; the legend tells those that have no room
+    /* Boxes of dots and names; the legend tells the names that have no room. */
+    const written = found.map((point) => ({ left: at.x.place(point.x) - 6, y: at.y.place(point.y) + 4, wide: 12 }));
     for (const point of found) {
       const dot = svg("circle", { cx: at.x.place(point.x), cy: at.y.place(point.y), r: 5, fill: point.color, "data-method": point.name });
       dot.append(svg("title", {}, `${point.name}: ${labels.x} ${GG.format.short(point.x)}, ${labels.y} ${GG.format.short(point.y)}`));
