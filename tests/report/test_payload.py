@@ -240,3 +240,24 @@ def test_an_instance_at_the_limit_is_drawn_whole() -> None:
     structure = build_payload([Run("a", [local])], [], "")["instances"][0]["structures"][0]
     assert structure["drawn_of"] is None
     assert len(structure["edge_id"]) == MAX_DRAWN_EDGES
+
+
+def test_what_is_not_drawn_is_summed_for_each_kind_of_score() -> None:
+    size = MAX_DRAWN_EDGES + 100
+    ends = torch.stack([torch.arange(1, size + 1), torch.zeros(size, dtype=torch.long)])
+    score = torch.arange(size, 0, -1).double()
+    local = Local(
+        index=0,
+        edge_index=ends,
+        node_id=torch.arange(size + 1),
+        edge_id=torch.arange(size),
+        seeds=torch.tensor([0]),
+        edge_score=score,
+        layer_edge_score=torch.stack([score, 2 * score]),
+        node_score=torch.cat([torch.zeros(1), score]),
+    )
+    runs = [Run("a", [local]), Run("b", [star(index=0)])]
+    first, second = (build_payload([run], [], "")["instances"][0]["runs"][0] for run in runs)
+    rest = 100 * 101 / 2  # the strongest are drawn, those with scores 1 to 100 are not
+    assert first["left_out"] == {"edges": rest, "layers": [rest, 2 * rest], "nodes": rest}
+    assert second["left_out"] is None

@@ -35,7 +35,7 @@ from glassgraph.errors import GlassgraphError
 from glassgraph.report.metric_names import readable
 from glassgraph.report.network import network_of
 from glassgraph.report.protocols import LocalLike, RunLike
-from glassgraph.report.trim import choose_edges, ranks
+from glassgraph.report.trim import choose_edges, ranks, sum_of_others
 from glassgraph.report.walks import first_walks, passed_edges
 
 __all__ = ["LAYOUTS", "MAX_DRAWN_EDGES", "ReportError", "build_payload"]
@@ -206,7 +206,11 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
     total = None if features is None else _total_features(features, types)
     edge_ranks = layer_ranks = left_out = None
     if chosen is not None:
-        left_out = _left_out(nodes, edges, layers, chosen)
+        left_out = {
+            "nodes": _sum_of_others(nodes, chosen[0]),
+            "edges": _sum_of_others(edges, chosen[1]),
+            "layers": None if layers is None else [_sum_of_others(s, chosen[1]) for s in layers],
+        }
         kept_nodes, kept_edges = chosen
         nodes = None if nodes is None else nodes[kept_nodes]
         features = None if features is None else features[kept_nodes]
@@ -240,22 +244,8 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
     }
 
 
-def _left_out(
-    nodes: Tensor | None, edges: Tensor | None, layers: Tensor | None, chosen: tuple[Tensor, Tensor]
-) -> Json:
-    """Sums of the scores that a large instance does not draw."""
-
-    def rest(scores: Tensor | None, kept: Tensor) -> Number:
-        if scores is None:
-            return None
-        others = torch.ones(len(scores), dtype=torch.bool).index_fill(0, kept, False)
-        return _number(float(scores[others].double().nansum()))
-
-    return {
-        "nodes": rest(nodes, chosen[0]),
-        "edges": rest(edges, chosen[1]),
-        "layers": None if layers is None else [rest(layer, chosen[1]) for layer in layers],
-    }
+def _sum_of_others(scores: Tensor | None, kept: Tensor) -> Number:
+    return None if scores is None else _number(sum_of_others(scores, kept))
 
 
 def _output_rows(local: LocalLike) -> list[list[Any]] | None:

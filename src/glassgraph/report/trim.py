@@ -15,7 +15,7 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
-__all__ = ["choose_edges", "ranks"]
+__all__ = ["choose_edges", "ranks", "sum_of_others"]
 
 STRONGEST_SHARE = 0.8
 """Part of the edges for the strongest and their ways to the seeds; the rest is for the others."""
@@ -34,6 +34,17 @@ def ranks(scores: Tensor) -> Tensor:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(1, len(order) + 1)
     return rank
+
+
+def sum_of_others(scores: Tensor, kept: Tensor) -> float:
+    """Sum of the scores ``[e]`` at other positions than those kept; a NaN counts as zero.
+
+    Example:
+        >>> sum_of_others(torch.tensor([1.0, 0.5, -0.25]), torch.tensor([0]))
+        0.25
+    """
+    others = torch.ones(len(scores), dtype=torch.bool).index_fill(0, kept, False)
+    return float(scores[others].double().nansum())
 
 
 def choose_edges(
