@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCNConv, SumAggregation, global_mean_pool
+from torch_geometric.nn import GCNConv, GraphConv, SumAggregation, global_mean_pool
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, NegativeActivationError
+from glassgraph.explainers.constant import ConstantScoresWarning
 
 
 class OneLayer(nn.Module):
@@ -123,3 +126,30 @@ def test_negative_activations_are_refused_by_name() -> None:
 def test_another_word_for_negative_is_refused() -> None:
     with pytest.raises(HyperParameterError, match="'error' or 'allow'"):
         gg.ExcitationBackprop(deep(bias=True), "graph", negative="clip")  # type: ignore[arg-type]
+
+
+class Centered(nn.Module):
+    """The mean of what is centered is nothing, so that a bias alone decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.out = GraphConv(3, 4), nn.Linear(4, 2)
+        self.double()
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        h = self.conv(x, edge_index)
+        return self.out((h - h.mean(dim=0)).mean(dim=0, keepdim=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_excites_nothing(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(7, 3, generator=generator, dtype=torch.float64)
+    data = Data(x=x, edge_index=torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6]]))
+    explainer = gg.ExcitationBackprop(Centered(), task="graph", negative="allow", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantScoresWarning)
+        found = explainer.explain([data])[0]
+    assert not found.edge_mask.any()
+    assert not found.node_mask.any()

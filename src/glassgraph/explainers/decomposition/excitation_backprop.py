@@ -15,12 +15,15 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.decomposition._propagation import Relevance, attribution
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.inputs import task
 from glassgraph.relevance.module_scope import ModuleScope
 from glassgraph.relevance.signed_rules import Excitation
 from glassgraph.results.records import Attribution, Reason
 
 #: How far below zero, in parts of the largest size, an activation may be by rounding.
 _ROUNDING = 1e-6
+#: So many roundings of the explained score are no excitation.
+_ROUNDINGS = 64
 
 
 class ExcitationBackprop(Explainer):
@@ -93,9 +96,11 @@ class ExcitationBackprop(Explainer):
         watch = _refuse_negative if self.negative == "error" else None
         relevance = Relevance(batch, lambda _: rule, watch=watch)
         positive, negative = relevance.tape.contributions
-        layer_edge, feature = relevance.of(_log(positive))
+        score = task.score(batch.task, batch.reference, batch.targets).detach().abs()
+        rounding = _ROUNDINGS * torch.finfo(score.dtype).eps * (1 + score)
+        layer_edge, feature = relevance.of(_log(positive, rounding))
         if self.contrastive:
-            other_edge, other = relevance.of(_log(-negative))
+            other_edge, other = relevance.of(_log(-negative, rounding))
             layer_edge = layer_edge - other_edge
             feature = [
                 None if one is None or two is None else one - two
@@ -104,15 +109,18 @@ class ExcitationBackprop(Explainer):
         if self.contrastive or self.negative == "allow":
             layer_edge = layer_edge.clamp(min=0)
             feature = [None if each is None else each.clamp(min=0) for each in feature]
-        total = None if self.contrastive else (positive > 0).to(batch.dtype)
+        total = None if self.contrastive else (positive > rounding).to(batch.dtype)
         found = attribution(batch, layer_edge, feature, total)
-        reason = Reason("nothing excites the explained class", positive.detach() <= 0)
+        reason = Reason("nothing excites the explained class", positive.detach() <= rounding)
         return replace(found, reasons=(reason,))
 
 
-def _log(value: Tensor) -> Tensor:
-    """Logarithm, whose gradient starts with a total relevance of 1; flat where there is none."""
-    return torch.where(value > 0, value, 1.0).log()
+def _log(value: Tensor, rounding: Tensor) -> Tensor:
+    """Logarithm, whose gradient starts with a total relevance of 1; flat where there is none.
+
+    What excites and what inhibits may cancel up to rounding on the way, which is no excitation.
+    """
+    return torch.where(value > rounding, value, 1.0).log()
 
 
 def _refuse_negative(activations: Tensor, scope: ModuleScope) -> None:
