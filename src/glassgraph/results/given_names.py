@@ -6,14 +6,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from glassgraph.errors import ExplanationFileError, GraphError
+from glassgraph.errors import ExplanationFileError, GraphError, HyperParameterError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.aggregates.attributes import edge_attribute, flat_values
 from glassgraph.results.contents import Contents
 from glassgraph.results.feature_words import feature_words, with_steps
-from glassgraph.results.names import num_outputs
+from glassgraph.results.names import num_outputs, outputs_of
+from glassgraph.results.records import Part
 from glassgraph.results.type_names import edge_type_words
 from glassgraph.results.word_lists import listed, plain, words
+from glassgraph.words import nearest
 
 
 class GivenNames(TypedDict, total=False):
@@ -34,6 +36,32 @@ class GivenNames(TypedDict, total=False):
     feature_names: Any
     class_names: Any
     graph_names: Any
+
+
+def check_known(names: Mapping[str, Any]) -> None:
+    """Refuse arguments that name nothing.
+
+    Raises:
+        HyperParameterError: with what may have been meant.
+    """
+    known = list(GivenNames.__annotations__)
+    for name in names:
+        if name not in known:
+            raise HyperParameterError(f"explain takes no argument {name!r}{nearest(name, known)}")
+
+
+def refuse_other_outputs(names: Mapping[str, Any], part: Part) -> None:
+    """Hold names of classes against what the model returned.
+
+    Raises:
+        GraphError: if there are others as many.
+    """
+    classes, size = names.get("classes"), outputs_of(part)
+    if classes is not None and len(classes) != size:
+        raise GraphError(
+            f"class_names has {len(classes)} entries; expected {size}, one for each output of the "
+            "model (of a binary classification two)"
+        )
 
 
 def given_names(contents: Contents, names: GivenNames) -> dict[str, Any]:
