@@ -60,6 +60,10 @@ class Names:
             graphs=given.get("graphs") or _of_graphs(graph),
         )
 
+    def given(self) -> dict[str, Any]:
+        """As if a user had given them all, for files without the data."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
 
 def num_outputs(contents: Contents) -> int | None:
     """Number C of outputs that explanations have; None while there are none."""

@@ -79,7 +79,7 @@ GG.view = (() => {
       isSeed: structure.seeds.includes(n),
       score: run.nodes ? run.nodes[n] : null,
       rank: nodeRanks ? nodeRanks[n] : null,
-      features: run.features ? run.features.per_node[n] : null,
+      features: run.features ? run.features.per_node[n].map(([f, score]) => [featureName(payload, structure, n, f), score]) : null,
       isHighlighted: subject === "nodes" && isStrong(run.nodes[n], nodeRanks[n]),
     }));
     return {
@@ -90,6 +90,12 @@ GG.view = (() => {
       numNodes: structure.drawn_of ? structure.drawn_of[0] : nodes.length,
       strong: (subject === "nodes" ? nodes : edges).filter((item) => item.isHighlighted).sort((a, b) => a.rank - b.rank),
     };
+  }
+
+  /** A feature of a node in words: its name, or its number. */
+  function featureName({ feature_names: names }, { node_types: types, node_type: kinds }, node, feature) {
+    const own = names && (Array.isArray(names) ? names : names[types[kinds[node]]]);
+    return (own && own[feature]) || `feature ${feature}`;
   }
 
   /** Walks with their edges (positions) and, for each of these, the steps at which it is passed. */
