@@ -93,6 +93,7 @@ def test_lists_in_every_form(form: Any) -> None:
         ({"node_name": ["a"]}, HyperParameterError, "node_name"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::glassgraph.explainers.amortized.HindsightWarning")
 @pytest.mark.parametrize("method", ["saliency", "causal_screening", "pg_explainer"])
 def test_names_that_do_not_fit(
     names: dict[str, Any], kind: type[Exception], words: str, method: str
@@ -104,7 +105,7 @@ def test_names_that_do_not_fit(
 
 def test_an_explainer_says_which_name_was_meant() -> None:
     with pytest.raises(HyperParameterError, match="did you mean 'node_names'"):
-        gg.Saliency(GCN(3, 4, 2, 2), progress=False).explain(graph(), node_name=["a"])  # type: ignore[call-arg]
+        gg.Saliency(GCN(3, 4, 2, 2), progress=False).explain(graph(), node_name=["a"])
 
 
 def test_types_have_features_of_their_own() -> None:

@@ -187,7 +187,7 @@ GG.canvas = (() => {
       opacity: isLit ? 1 : 0.75,
       z: isLit ? 5 : 1,
       curve: isLoop || (look.separate && !isFlat) ? "bezier" : "straight",
-      label: isLit && shown.name ? shown.name : "",
+      label: isLit && shown.name ? GG.format.clip(shown.name, 24) : "",
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
     element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !isLoop);

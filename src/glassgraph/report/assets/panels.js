@@ -7,7 +7,7 @@ GG.panels = (() => {
   const NOUN = { node: "Node", graph: "Graph", edge: "Link" };
   const MOST_ROWS = 100;
   const MOST_CLASSES = 8;
-  const MOST_LETTERS = 80; // of an instance's title
+  const MOST_OF_TITLE = 48; // of an instance's title
 
   function nodeName(view, position) {
     const node = view.nodes[position];
@@ -53,7 +53,7 @@ GG.panels = (() => {
       const words = said === name ? "" : said;
       const dot = el("i", { class: `dot ${verdict || "unknown"}`, title: verdict ? `${verdict} prediction` : "no label" });
       const row = el("button", { type: "button", role: "option", class: "row", onclick: () => onPick(i) },
-        dot, el("b", { title: name }, GG.format.clip(name, MOST_LETTERS)), el("span", {}, notes), words && el("small", { title: words }, words));
+        dot, el("b", { title: name }, GG.format.clip(name, MOST_OF_TITLE)), el("span", {}, notes), words && el("small", { title: words }, words));
       row.dataset.text = `${name} ${payload.level} ${instance.index} ${NOUN[payload.level] || ""} ${notes} ${verdict || ""} ${words}`.toLowerCase();
       return row;
     });
@@ -149,7 +149,7 @@ GG.panels = (() => {
     const most = Math.abs(own.total[0][1]);
     byId("features").replaceChildren(...own.total.map(([feature, score, name]) =>
       el("div", { class: `bar${score < 0 ? " negative" : ""}`, title: `${name || `feature ${feature}`}: ${exact(score)}, summed over its nodes` },
-        el("span", { class: "name" }, name || `feature ${feature}`),
+        el("span", { class: "name" }, name ? GG.format.clip(name, 32) : `feature ${feature}`),
         el("span", { class: "track" }, el("i", { style: { width: `${(100 * Math.abs(score)) / most}%` } })),
         el("span", { class: "value" }, short(score)))));
   }

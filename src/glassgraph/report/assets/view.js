@@ -95,7 +95,7 @@ GG.view = (() => {
   /** A feature of a node in words: its name, or its number. */
   function featureName({ feature_names: names }, { node_types: types, node_type: kinds }, node, feature) {
     const own = names && (Array.isArray(names) ? names : names[types[kinds[node]]]);
-    return (own && own[feature]) || `feature ${feature}`;
+    return (own && GG.format.clip(own[feature] || "", 40)) || `feature ${feature}`;
   }
 
   /** Walks with their edges (positions) and, for each of these, the steps at which it is passed. */
