@@ -62,13 +62,13 @@ def check_names(names: dict[str, Any], data: Any) -> None:
     Raises:
         GraphError: if there is not one name for each.
     """
-    about_data = {name: names[name] for name in _OF_DATA if name in names}
+    about_data: Any = {name: names[name] for name in _OF_DATA if name in names}
     if not about_data:
         return
     from glassgraph.inputs.graph import TypedGraph
     from glassgraph.results.contents import Contents
-    from glassgraph.results.given_names import GivenNames, given_names
+    from glassgraph.results.given_names import given_names
 
     graph = TypedGraph.read(data)
     nothing = Contents("", "", 0, {}, [], False, graph, graph.node_types, graph.edge_types)
-    given_names(nothing, GivenNames(**about_data))
+    given_names(nothing, about_data)
