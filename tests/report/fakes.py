@@ -39,6 +39,9 @@ class Local:
     node_names: list[str] | None = None
     edge_names: list[str] | None = None
     class_names: list[str] | None = None
+    feature_names: list[str] | dict[str, list[str]] | None = None
+    title: str = ""
+    target_name: str | None = None
 
 
 @dataclass(frozen=True)

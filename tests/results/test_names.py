@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.nn import GCN
 
 import glassgraph as gg
 from glassgraph.errors import DamagedFileError, ExplanationFileError, GraphError
@@ -171,3 +173,31 @@ def test_rows_of_graphs_are_never_shifted() -> None:
     data = sentences(relation=[["a"], ["b", "c"]])
     with pytest.raises(GraphError, match="one value for each"):
         explained(data).aggregate("relation")
+
+
+def test_walks_and_tables_of_methods_bear_names_too() -> None:
+    data = Data(x=torch.rand(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    model = GCN(2, 4, 2, 2)
+    bare = gg.explain(model, data, "gnn_lrp", index=[2], progress=False)
+    named = bare.named(node_names=["a", "b", "c"])
+    walks = named.walks_frame()
+    assert "name_0" not in bare.walks_frame()
+    assert [dict(enumerate("abc"))[node] for node in walks.node_1] == walks.name_1.tolist()
+    found = gg.explain(model, data, "pgm_explainer", index=[2], progress=False)
+    table = found.named(node_names=["a", "b", "c"]).table("nodes")
+    assert "node_name" not in found.table("nodes")
+    assert table.node_name.tolist() == ["abc"[node] for node in table.node]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [3, {"nodes": 3}, {"nodes": ["a"]}, {"classes": [1]}, {"graphs": []}, {"features": {"a": 1}}],
+)
+def test_damaged_names_are_damage(tmp_path: Path, names: Any) -> None:
+    explained().save(tmp_path)
+    path = tmp_path / "explanations.json"
+    header = json.loads(path.read_text(encoding="utf-8"))
+    header["provenance"]["names"] = names
+    path.write_text(json.dumps(header), encoding="utf-8")
+    with pytest.raises(DamagedFileError, match="name"):
+        gg.Explanations.load(tmp_path)

@@ -28,6 +28,8 @@ Record: TypeAlias = dict[str, Any]
 
 #: The case of methods that explain a model.
 MODEL_CASE = "model"
+#: What an explanation is called: no result of a method; see ``tests/results/test_titles.py``.
+IN_WORDS = ("title", "target_name")
 
 
 def record(name: str) -> Record:
@@ -71,7 +73,8 @@ def _class_of(name: str) -> Any:
 def _explanation(explanations: gg.Explanations, position: int, data: Any) -> dict[str, Any]:
     """Scores on the user's graph and on the receptive field, and what the threshold decides."""
     local, dense = explanations.local(position), explanations[position]
-    found: dict[str, Any] = {"local": dict(vars(local)), "walks": dense.walks}
+    shown = {key: value for key, value in vars(local).items() if key not in IN_WORDS}
+    found: dict[str, Any] = {"local": shown, "walks": dense.walks}
     given = {key for each in _stores(data) for key in each}
     for number, store in enumerate(dense.stores):
         own = {key: store[key] for key in store if key not in given}

@@ -134,6 +134,14 @@ def explain(
         str, typer.Option(help="Shares of edges left out when fidelity is measured.")
     ] = "0.5,0.7,0.9",
     memory: Annotated[str, typer.Option(help="Memory that one batch may take.")] = "1GB",
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            help="What things are called, in report and tables: a JSON object with any of "
+            "node_names, edge_names, feature_names, class_names and graph_names, each a list of "
+            "words. [default: what the data say]"
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.")] = None,
     resume: Annotated[
         bool,
@@ -183,6 +191,7 @@ def explain(
             ranking=ranking.value,
             sparsity=tuple(parse_shares(sparsity)),
             memory=parse_memory(memory),
+            names=names,
             json=json,
             resume=resume,
             overwrite=overwrite,

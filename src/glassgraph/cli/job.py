@@ -25,6 +25,7 @@ from glassgraph.cli.console import (
 )
 from glassgraph.cli.inputs import Input, check_source, read_input
 from glassgraph.cli.model import ChosenModel, check_choice, choose_model
+from glassgraph.cli.names import check_names, read_names
 from glassgraph.cli.parse import parse_index, parse_settings
 from glassgraph.cli.results import Done, measure, write
 from glassgraph.errors import (
@@ -69,6 +70,7 @@ class Job:
     ranking: Literal["signed", "absolute"]
     sparsity: tuple[float, ...]
     memory: int
+    names: Path | None
     json: Path | None
     resume: bool
     overwrite: bool
@@ -89,14 +91,18 @@ def run_job(job: Job) -> None:
     """
     with told_warnings():
         settings, task = _check(job)
+        names = read_names(job.names)
         from glassgraph.results.saved.folder_lock import locked
 
         with locked(job.out):
             _check_results(job)
             source = read_input(job.dataset, job.data, job.root, job.level, job.seed)
             index = source.index(job.index)
+            check_names(names, source.data)
             chosen = _prepare_model(job, source)
-            done = _explain_all(job, source, chosen, _task(task, source.level), index, settings)
+            done = _explain_all(
+                job, source, chosen, _task(task, source.level), index, settings, names
+            )
             how = {
                 "removal": job.removal,
                 "ranking": job.ranking,
@@ -236,6 +242,7 @@ def _explain_all(
     task: Task,
     index: Any,
     settings: dict[str, dict[str, Any]],
+    names: dict[str, Any],
 ) -> Done:
     from glassgraph.explainers.registry import make_explainer
     from glassgraph.results.saved.result_folder import has_result
@@ -256,12 +263,11 @@ def _explain_all(
                 progress=not job.quiet,
                 **settings[method],
             )
+            if names:
+                explainer.check_names(source.data, **names)
             _fit(job, explainer, source, index, is_begun=is_begun)
-            done.runs.append(
-                explainer.explain(
-                    source.data, index, job.target, save_to=job.out / method, resume=job.resume
-                )
-            )
+            saved: dict[str, Any] = {"save_to": job.out / method, "resume": job.resume}
+            done.runs.append(explainer.explain(source.data, index, job.target, **saved, **names))
         except Interrupted as interrupt:
             done.partial, done.is_interrupted = interrupt.explanations, True
             say_error(interrupt)

@@ -23,6 +23,7 @@ import torch
 import torch_geometric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+from typing_extensions import Unpack
 
 from glassgraph._version import __version__
 from glassgraph.black_box.callable_module import as_module
@@ -49,6 +50,7 @@ from glassgraph.masking.message_sets import Scene
 from glassgraph.masking.rerun import Rerun
 from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.explanation import Attribution, Explanations, Part
+from glassgraph.results.given_names import GivenNames, check_known, refuse_other_outputs
 from glassgraph.results.predictions import Predictions
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
@@ -270,6 +272,7 @@ class Explainer(Configured, ABC, kw_only=False):
         *,
         save_to: str | Path | None = None,
         resume: bool = False,
+        **names: Unpack[GivenNames],
     ) -> Explanations:
         """Explain predictions.
 
@@ -288,12 +291,17 @@ class Explainer(Configured, ABC, kw_only=False):
             resume: go on with the run that was saved there: what it had finished is not explained
                 again, and the result equals that of a run without interruption, bit for bit where
                 ``memory_budget`` is the same. Where nothing is saved yet, the run begins.
+            **names: what things are called in reports, plots, tables and files: ``node_names``,
+                ``edge_names``, ``feature_names``, ``class_names``, ``graph_names``, each as
+                `Explanations.named` takes it. What is not named here has the name that the data
+                hold, if any.
 
         Returns:
             One explanation for each instance, in the order of ``index``.
 
         Raises:
             GlassgraphError: see `glassgraph.errors`; the message says what to do.
+            GraphError: if there is not one name for each.
             ResumeError: if the saved run has another method, setting, seed, index, target, data or
                 model, or another fit; the message lists all that differs.
             FolderInUseError: if another process writes into the folder.
@@ -305,7 +313,7 @@ class Explainer(Configured, ABC, kw_only=False):
         """
         preparation, instances = self._prepare_for(data, index)
         untold = Counter[str]()
-        empty = self._collect(preparation, self._provenance(preparation), [], False)
+        empty = self._empty(preparation, names)
         with SavedRun(self, empty, instances, target, save_to, resume=resume) as run:
             header, parts = run.provenance, run.parts
             try:
@@ -315,9 +323,9 @@ class Explainer(Configured, ABC, kw_only=False):
                         attribution = check_attribution(self, self.attribute(batch), batch)
                         remark, causes = remarks(self.traits, batch, attribution)
                         untold += causes
-                        run.add(
-                            unpack(preparation, instances, position, batch, attribution, remark)
-                        )
+                        part = unpack(preparation, instances, position, batch, attribution, remark)
+                        refuse_other_outputs(header.get("names", {}), part)
+                        run.add(part)
                         bar.update(int(position.numel()))
             except KeyboardInterrupt as interrupt:
                 done = self._collect(preparation, header, parts, False)
@@ -392,6 +400,22 @@ class Explainer(Configured, ABC, kw_only=False):
         rerun = Rerun.of(self, data, explanations=explanations)
         scene = Scene.of(rerun, threshold, top_share, ranking, seed)
         return predict(rerun, scene, keep, baselines=baselines)
+
+    def check_names(self, data: Any, **names: Unpack[GivenNames]) -> None:
+        """Hold names against the data, as `explain` does.
+
+        Raises:
+            GraphError: if there is not one name for each.
+            HyperParameterError: for names of something else.
+        """
+        if names:
+            self._empty(self.prepare(data), names)
+
+    def _empty(self, preparation: Preparation, names: GivenNames) -> Explanations:
+        """A result without explanations, which knows how everything is called."""
+        check_known(names)
+        empty = self._collect(preparation, self._provenance(preparation), [], False)
+        return empty.named(**names) if names else empty
 
     def _collect(
         self, preparation: Preparation, header: dict[str, Any], parts: list[Part], done: bool

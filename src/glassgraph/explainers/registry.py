@@ -32,6 +32,7 @@ from glassgraph.explainers.guard import check_class
 from glassgraph.explainers.settings import Configured
 from glassgraph.inputs.task import Target, Task
 from glassgraph.results.explanation import Explanations
+from glassgraph.results.given_names import GivenNames
 from glassgraph.words import nearest, same_word
 
 if TYPE_CHECKING:
@@ -327,7 +328,9 @@ def explain(
             node_type=...)`` says it.
         save_to: a folder that receives them as they come, see `Explainer.explain`.
         resume: go on with the run that was saved there.
-        **hyper_parameters: the method's own, and those of `Explainer`.
+        **hyper_parameters: the method's own, and those of `Explainer`; and what things are called,
+            ``node_names``, ``edge_names``, ``feature_names``, ``class_names`` and ``graph_names``,
+            see `Explanations.named`.
 
     Returns:
         One explanation for each instance.
@@ -345,11 +348,14 @@ def explain(
         Explanations('saliency', 2 node predictions)
     """
     task = Task.of(task, node_type=node_type)
+    given = GivenNames.__annotations__
+    names: Any = {name: hyper_parameters.pop(name) for name in given if name in hyper_parameters}
     explainer = make_explainer(method, model, task, seed=seed, call=call, **hyper_parameters)
     if explainer.needs_fit:
         from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 
         assert isinstance(explainer, AmortizedExplainer)
+        explainer.check_names(data, **names)  # before anything takes time
         warnings.warn(
             f"{explainer.name} is fitted on the very predictions it explains (hindsight); for an "
             "explainer that has not seen them, fit it on others: see its fit()",
@@ -357,4 +363,6 @@ def explain(
             stacklevel=2,
         )
         explainer.fit(data, index=index)
-    return explainer.explain(data, index=index, target=target, save_to=save_to, resume=resume)
+    return explainer.explain(
+        data, index=index, target=target, save_to=save_to, resume=resume, **names
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.report.curve import Curve, read_curve, read_rows
+from glassgraph.report.labels import MOST_LETTERS, clipped, node_label, write_literally
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.sentence import draw_sentence
@@ -127,6 +128,7 @@ def plot_explanation(
     _draw_nodes(nx, simple, position, local, axes)
     _name_edges(nx, position, local, strong, axes)
     axes.set_title(f"{_what(local)}, {_target(local)}")
+    write_literally(axes)
     axes.set_axis_off()
     return axes  # type: ignore[no-any-return]
 
@@ -246,16 +248,11 @@ def _draw_nodes(nx: Any, graph: Any, position: Any, local: LocalLike, axes: Any)
         nx.draw_networkx_labels(
             graph,
             position,
-            labels={n: _node_name(local, n) for n in graph},
+            labels={n: node_label(local, n) for n in graph},
             font_size=7,
             bbox=None if local.node_score is None else label_box,
             ax=axes,
         )
-
-
-def _node_name(local: LocalLike, node: int) -> str:
-    name = local.node_names[node] if local.node_names is not None else ""
-    return name or str(int(local.node_id[node]))
 
 
 def _name_edges(nx: Any, position: Any, local: LocalLike, edges: list[int], axes: Any) -> None:
@@ -265,7 +262,9 @@ def _name_edges(nx: Any, position: Any, local: LocalLike, edges: list[int], axes
     source, destination = local.edge_index.tolist()
     labels: dict[tuple[int, int], list[str]] = {}
     for edge in edges:
-        labels.setdefault((source[edge], destination[edge]), []).append(local.edge_names[edge])
+        labels.setdefault((source[edge], destination[edge]), []).append(
+            clipped(local.edge_names[edge])
+        )
     nx.draw_networkx_edge_labels(
         nx.DiGraph(list(labels)),
         position,
@@ -287,6 +286,8 @@ def _seed_positions(local: LocalLike) -> list[int]:
 
 
 def _what(local: LocalLike) -> str:
+    if local.title:
+        return clipped(local.title, 2 * MOST_LETTERS)
     seeds = local.seeds.tolist()
     if len(seeds) == 1:
         return f"node {local.index}"
@@ -296,6 +297,8 @@ def _what(local: LocalLike) -> str:
 
 
 def _target(local: LocalLike) -> str:
+    if local.target_name:
+        return clipped(local.target_name, 2 * MOST_LETTERS)
     target = local.target
     if target is None:
         return "the classes of its rows"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glassgraph.report.labels import node_label
 from glassgraph.report.protocols import LocalLike
 
 __all__ = ["network_of"]
@@ -38,10 +39,9 @@ def network_of(local: LocalLike) -> dict[str, Any] | None:
         for place, node in enumerate(own):
             number[node] = len(nodes)
             is_node = node >= 0
-            kind = "" if local.node_type is None or not is_node else f"{local.node_type[node]} "
             nodes.append(
                 {
-                    "name": f"{kind}{names[node]}" if is_node else _PREDICTION,
+                    "name": node_label(local, node) if is_node else _PREDICTION,
                     "explained": not is_node or names[node] in seeds,
                     "row": row,
                     "x": round((place + 0.5) / len(own), 4),

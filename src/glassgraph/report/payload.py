@@ -2,11 +2,11 @@
 
 Layout of the payload (n nodes and e edges drawn for an instance, L layers, C outputs)::
 
-    level, title, layout, class_names [C], vendor
+    level, title, layout, class_names [C], feature_names ([F], or by node type), vendor
     methods    [{name, num_layers, signed, provenance}]
     metrics    {columns, rows}
     metric_names  one for each column: {name, group, about}
-    instances  [{index, graph, label, structures, runs}]
+    instances  [{title, index, graph, label, structures, runs}]
       structures  [{nodes [n], node_names [n], seeds, node_types, node_type [n], edge_id [e],
                    source [e], destination [e], edge_types, edge_type [e], edge_names [e],
                    truth [e], num_true, drawn_of [nodes, edges]}]
@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.errors import GlassgraphError
+from glassgraph.report.labels import feature_label, node_label
 from glassgraph.report.metric_names import readable
 from glassgraph.report.network import network_of
 from glassgraph.report.protocols import LocalLike, RunLike
@@ -84,6 +85,7 @@ def build_payload(
         "level": runs[0].level,
         "layout": layout,
         "class_names": _class_names(runs),
+        "feature_names": _feature_names(runs),
         "methods": methods,
         "metrics": (table := _metrics(metrics)),
         "metric_names": [readable(column) for column in table["columns"]],
@@ -108,6 +110,19 @@ def _class_names(runs: Sequence[RunLike]) -> list[str] | None:
     found = (run.local(0).class_names for run in runs if len(run))
     names = next((each for each in found if each is not None), None)
     return None if names is None else list(names)
+
+
+def _feature_names(runs: Sequence[RunLike]) -> list[str] | dict[str, list[str]] | None:
+    """Those of the first run that scores features and has names of them."""
+    for run in runs:
+        local = run.local(0) if len(run) else None
+        if local is None or local.feature_score is None or local.feature_names is None:
+            continue
+        names = local.feature_names
+        if isinstance(names, Mapping):
+            return {kind: list(own) for kind, own in names.items()}
+        return list(names)
+    return None
 
 
 def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
@@ -144,6 +159,7 @@ def _instance(locals_: Sequence[LocalLike], i: int, runs: Sequence[RunLike]) -> 
         sharing = [lo for lo, own in zip(locals_, numbers, strict=True) if own == number]
         chosen.append(_trim(structure, sharing))
     return {
+        "title": first.title,
         "index": first.index,
         "graph": first.graph,
         "label": first.label,
@@ -202,8 +218,8 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
     nodes_from = None if nodes is None else "nodes"
     if nodes is None and features is not None:
         nodes, nodes_from = features.nansum(dim=1), "features"
-    edges, layers, types = local.edge_score, local.layer_edge_score, local.node_type
-    total = None if features is None else _total_features(features, types)
+    edges, layers = local.edge_score, local.layer_edge_score
+    total = None if features is None else _total_features(local, features)
     edge_ranks = layer_ranks = left_out = None
     if chosen is not None:
         left_out = {
@@ -254,7 +270,7 @@ def _output_rows(local: LocalLike) -> list[list[Any]] | None:
     if rows is None:
         return None
     value, best = local.prediction.max(dim=1)
-    names = local.node_names or [str(node) for node in local.node_id.tolist()]
+    names = [node_label(local, node) for node in range(len(local.node_id))]
     columns = (best, value, rows["target"], rows["label"])
     found = zip(rows["node"].tolist(), *(column.tolist() for column in columns), strict=True)
     return [[names[node], c, _number(v), target, label] for node, c, v, target, label in found]
@@ -282,17 +298,21 @@ def _handed(local: LocalLike) -> Json | None:
     return {name: _number(value) for name, value in found.items()}
 
 
-def _total_features(scores: Tensor, node_type: Sequence[str] | None) -> list[list[Any]]:
+def _total_features(local: LocalLike, scores: Tensor) -> list[list[Any]]:
     """The strongest features ``[name, score]`` of the instance, summed over its nodes.
 
     Node types have features of their own, so typed nodes are summed within their type. NaN pads the
-    rows of types with fewer features.
+    rows of types with fewer features. A feature with a name of its own has it as a third entry.
     """
     total: list[list[Any]] = []
+    node_type = local.node_type
     for name in dict.fromkeys(node_type or [""]):
         own = [n for n in range(len(scores)) if node_type is None or node_type[n] == name]
         sums = scores[own].nansum(dim=0)
-        total += [[f"{name} {f}".strip(), score] for f, score in _strongest(sums, TOP_FEATURES)]
+        for feature, score in _strongest(sums, TOP_FEATURES):
+            word = feature_label(local.feature_names, name, feature)
+            total.append([f"{name} {feature}".strip(), score])
+            total[-1] += [] if word is None else [f"{name}: {word}" if name else word]
     total.sort(key=lambda item: -abs(item[1]))
     return total[:TOP_FEATURES]
 

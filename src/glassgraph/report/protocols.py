@@ -116,6 +116,18 @@ class LocalLike(Protocol):
     def class_names(self) -> Sequence[str] | None:
         """[C] words."""
 
+    @property
+    def feature_names(self) -> Sequence[str] | Mapping[str, Sequence[str]] | None:
+        """[F] words; by node type, where there are types."""
+
+    @property
+    def title(self) -> str:
+        """What is explained, in words; empty where nothing says so."""
+
+    @property
+    def target_name(self) -> str | None:
+        """The explained output, in words."""
+
 
 class RunLike(Protocol):
     """The explanations of one method over a list of instances."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from glassgraph.report.labels import clipped, node_label, write_literally
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike
 from glassgraph.report.trim import ranks
@@ -87,6 +88,7 @@ def draw_sentence(local: LocalLike, ax: Axes | None, top_k: int | None) -> Axes:
     axes.set_ylim(-(len(layers) - 0.5) * step, 0.5 * step)
     axes.set_aspect("equal")
     axes.set_axis_off()
+    write_literally(axes)
     return axes  # type: ignore[no-any-return]
 
 
@@ -99,7 +101,7 @@ def _places(local: LocalLike) -> tuple[dict[int, float], float]:
         )
     place, width = {}, 0.0
     for node in torch.argsort(local.node_id).tolist():
-        size = _LETTER * max(2, len(local.node_names[node]))
+        size = _LETTER * max(2, len(node_label(local, node)))
         place[node] = width + size / 2
         width += size + _GAP
     return place, max(width, _GAP)
@@ -127,7 +129,7 @@ def _words(
         is_seed = int(local.node_id[node]) in seeds
         look = {"ha": "center", "va": "center", "fontsize": font}
         weight = "bold" if is_seed else "normal"
-        axes.text(x, height, (local.node_names or "")[node], fontweight=weight, **look)
+        axes.text(x, height, node_label(local, node), fontweight=weight, **look)
 
 
 def _arcs(
@@ -166,4 +168,4 @@ def _arcs(
         if is_shown and local.edge_names is not None:
             name = {"ha": "center", "va": "bottom" if side > 0 else "top", "fontsize": look.font}
             x, y = (start + end) / 2, base + rise + 0.4 * side
-            axes.text(x, y, local.edge_names[edge], **name)
+            axes.text(x, y, clipped(local.edge_names[edge]), **name)

@@ -232,9 +232,9 @@ class Explanations(Sequence[Explanation]):
             "class_names": class_names,
             "graph_names": graph_names,
         }
-        names = given_names(self._all_contents(), given)
+        names = self.provenance.get("names", {}) | given_names(self._all_contents(), given)
         found = copy.copy(self)
-        found.provenance = self.provenance | {"names": self.provenance.get("names", {}) | names}
+        found.provenance = self.provenance | ({"names": names} if names else {})
         found._names = None
         return found
 

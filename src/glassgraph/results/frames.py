@@ -24,6 +24,7 @@ def edge_frame(instances: Iterable[LocalExplanation]) -> pd.DataFrame:
             "position": position,
             "index": local.index,
             "graph": local.graph,
+            **({} if local.graph_name is None else {"graph_name": local.graph_name}),
             "edge_id": local.edge_id.numpy(),
             "source": local.node_id[local.edge_index[0]].numpy(),
             "destination": local.node_id[local.edge_index[1]].numpy(),
@@ -63,10 +64,12 @@ def table_frame(
 
     frames = []
     for position, local in enumerate(instances):
-        columns = {}
+        columns: dict[str, Any] = {}
         for key, value in local.tables.get(name, {}).items():
             shown = _user_nodes(local, value) if key in node_columns else value
             columns[key] = shown.numpy() if shown.dim() == 1 else list(shown.numpy())
+            if key in node_columns and local.node_names is not None:
+                columns[f"{key}_name"] = _node_words(local, value)
         frame = pd.DataFrame({"position": position, "index": local.index}, index=[0])
         frames.append(frame.merge(pd.DataFrame(columns), how="cross"))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -76,6 +79,12 @@ def _user_nodes(local: LocalExplanation, place: Tensor) -> Tensor:
     """The user's ids of nodes given by position, -1 for none."""
     ids = local.node_id[place.clamp_min(0)] if local.node_id.numel() else place
     return torch.where(place < 0, -1, ids)
+
+
+def _node_words(local: LocalExplanation, place: Tensor) -> list[str]:
+    """The names of nodes given by position, "" for none."""
+    names = local.node_names or []
+    return [names[at] if at >= 0 else "" for at in place.tolist()]
 
 
 def walk_frame(instances: Iterable[LocalExplanation]) -> pd.DataFrame:
@@ -96,6 +105,8 @@ def walk_frame(instances: Iterable[LocalExplanation]) -> pd.DataFrame:
             columns[f"node_{step}"] = local.node_id[place].numpy()
             if local.node_type is not None:
                 columns[f"type_{step}"] = [local.node_type[at] for at in place.tolist()]
+            if local.node_names is not None:
+                columns[f"name_{step}"] = _node_words(local, place)
         columns["score"] = local.walk_scores.numpy()
         frames.append(pd.DataFrame(columns))
     names = ["position", "index", "graph", "rank", "score"]

@@ -6,14 +6,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from glassgraph.errors import ExplanationFileError, GraphError
+from glassgraph.errors import ExplanationFileError, GraphError, HyperParameterError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.aggregates.attributes import edge_attribute, flat_values
 from glassgraph.results.contents import Contents
 from glassgraph.results.feature_words import feature_words, with_steps
-from glassgraph.results.names import num_outputs
+from glassgraph.results.names import num_outputs, outputs_of
+from glassgraph.results.records import Part
 from glassgraph.results.type_names import edge_type_words
 from glassgraph.results.word_lists import listed, plain, words
+from glassgraph.words import nearest
 
 
 class GivenNames(TypedDict, total=False):
@@ -34,6 +36,32 @@ class GivenNames(TypedDict, total=False):
     feature_names: Any
     class_names: Any
     graph_names: Any
+
+
+def check_known(names: Mapping[str, Any]) -> None:
+    """Refuse arguments that name nothing.
+
+    Raises:
+        HyperParameterError: with what may have been meant.
+    """
+    known = list(GivenNames.__annotations__)
+    for name in names:
+        if name not in known:
+            raise HyperParameterError(f"explain takes no argument {name!r}{nearest(name, known)}")
+
+
+def refuse_other_outputs(names: Mapping[str, Any], part: Part) -> None:
+    """Hold names of classes against what the model returned.
+
+    Raises:
+        GraphError: if there are others as many.
+    """
+    classes, size = names.get("classes"), outputs_of(part)
+    if classes is not None and len(classes) != size:
+        raise GraphError(
+            f"class_names has {len(classes)} entries; expected {size}, one for each output of the "
+            "model (of a binary classification two)"
+        )
 
 
 def given_names(contents: Contents, names: GivenNames) -> dict[str, Any]:
@@ -91,25 +119,36 @@ def _edges(graph: TypedGraph, names: Any) -> Any:
     if not isinstance(names, Mapping):
         return flat_values(graph, names, "edge_names")
     if graph.is_heterogeneous:
-        kinds = edge_type_words(graph.edge_types)
-        shown = [
-            names.get(kind, names.get(word, names.get(kind[1] if kind else "", word)))
-            for kind, word in zip(graph.edge_types, kinds, strict=True)
-        ]
-        if any(not isinstance(each, str) for each in shown):
-            return flat_values(graph, names, "edge_names")
-        sizes = zip(shown, graph.edge_offset, graph.edge_offset[1:], strict=False)
-        return [name for name, start, stop in sizes for _ in range(stop - start)]
+        return _typed_edges(graph, names)
     types = edge_attribute(graph, "edge_type")
     if types is None:
         raise GraphError(
             "edge_names by type need data.edge_type [E], which the data lack; give one name for "
             "each edge"
         )
-    lacking = sorted({str(kind) for kind in types.tolist() if kind not in names})
+    by_word = {str(kind): word for kind, word in names.items()}  # as JSON has them
+    kinds = [str(kind) for kind in types.tolist()]
+    lacking = sorted({kind for kind in kinds if kind not in by_word})
     if lacking:
         raise GraphError(f"edge_names has no name for the edge types {', '.join(lacking)}")
-    return [names[kind] for kind in types.tolist()]
+    return [by_word[kind] for kind in kinds]
+
+
+def _typed_edges(graph: TypedGraph, names: Mapping[Any, Any]) -> Any:
+    """One name for each edge, of a dictionary by type: a word for all of them, or one for each."""
+    kinds = edge_type_words(graph.edge_types)
+    keys = [
+        (kind, word, kind[1] if kind else "")
+        for kind, word in zip(graph.edge_types, kinds, strict=True)
+    ]
+    _refuse_unknown(names, [key for each in keys for key in each], "edge_names")
+    own = [next((names[key] for key in each if key in names), each[1]) for each in keys]
+    sizes = [stop - start for start, stop in itertools.pairwise(graph.edge_offset)]
+    lists = [
+        [each] * size if isinstance(each, str) else each
+        for each, size in zip(own, sizes, strict=True)
+    ]
+    return flat_values(graph, dict(zip(graph.edge_types, lists, strict=True)), "edge_names")
 
 
 def _refuse_unknown(names: Mapping[Any, Any], kinds: Sequence[Any], what: str) -> None:
@@ -121,8 +160,8 @@ def _refuse_unknown(names: Mapping[Any, Any], kinds: Sequence[Any], what: str) -
     unknown = [repr(kind) for kind in names if kind not in kinds]
     if unknown:
         raise GraphError(
-            f"{what} has names of {', '.join(unknown)}; the graph has the node types "
-            f"{', '.join(map(repr, kinds))}"
+            f"{what} has names of {', '.join(unknown)[:80]}; the graph has the types "
+            f"{', '.join(map(repr, dict.fromkeys(kinds)))[:200]}"
         )
 
 

@@ -15,7 +15,7 @@ from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.aggregates.attributes import edge_attribute, node_attribute
 from glassgraph.results.contents import Contents
 from glassgraph.results.feature_words import FeatureNames, feature_words, with_steps
-from glassgraph.results.records import ROWS
+from glassgraph.results.records import ROWS, Part
 from glassgraph.results.word_lists import listed, plain
 
 NODE_ATTRIBUTES = ("node_names", "words", "tokens", "text")
@@ -60,13 +60,20 @@ class Names:
             graphs=given.get("graphs") or _of_graphs(graph),
         )
 
+    def given(self) -> dict[str, Any]:
+        """As if a user had given them all, for files without the data."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
 
 def num_outputs(contents: Contents) -> int | None:
     """Number C of outputs that explanations have; None while there are none."""
-    for part in contents.parts:
-        rows = part.tables.get(ROWS)
-        return int((part.prediction if rows is None else rows.values["prediction"]).size(1))
-    return None
+    return next(map(outputs_of, contents.parts), None)
+
+
+def outputs_of(part: Part) -> int:
+    """Number C of outputs that the instances of a part have."""
+    rows = part.tables.get(ROWS)
+    return int((part.prediction if rows is None else rows.values["prediction"]).size(1))
 
 
 def _of_data(graph: TypedGraph | None, names: Sequence[str], *, of_nodes: bool) -> list[str] | None:

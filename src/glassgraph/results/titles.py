@@ -61,9 +61,11 @@ def target_name(
     if target is None:
         return None
     words = dict(enumerate(names or ()))
-    noun = "value" if is_value else "class"
+    noun = "output" if is_value else "class"
     if isinstance(target, tuple):
         first, second = (words.get(each) for each in target)
         other = f"{noun} {target[1]}" if first else f"{target[1]}"
         return f"{first or f'{noun} {target[0]}'} rather than {second or other}"
-    return words.get(target) or (noun if is_value and num_outputs == 1 else f"{noun} {target}")
+    if is_value and num_outputs == 1:
+        return words.get(target) or "value"
+    return words.get(target) or f"{noun} {target}"

@@ -32,7 +32,12 @@ def words(values: Any, what: str) -> list[str]:
     is_list = not isinstance(values, str | bytes | Mapping) and hasattr(values, "__len__")
     if not is_list or not all(value is None or isinstance(value, str) for value in values):
         raise GraphError(f"{what} are words, one for each; got {values!r:.80}")
-    return [str(value or "") for value in values]
+    return [_whole(str(value or "")) for value in values]
+
+
+def _whole(word: str) -> str:
+    """A word that can be written into files: halves of letters, as JSON may hold, become ``?``."""
+    return word if word.isascii() else word.encode("utf-8", "replace").decode("utf-8")
 
 
 def plain(values: Any) -> Any:

@@ -126,7 +126,7 @@ GG.canvas = (() => {
       opacity: isLit ? 1 : 0.75,
       z: isLit ? 15 : 1,
       curve: isFlat || (count === 1 && !isLoop) ? "straight" : count === 2 && pair.length === 2 && !isLoop ? "unbundled-bezier" : "bezier",
-      label: isLit && shown.name ? shown.name : "",
+      label: isLit && shown.name ? GG.format.clip(shown.name, 24) : "",
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
     element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !isLoop);

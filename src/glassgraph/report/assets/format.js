@@ -19,8 +19,11 @@ GG.format = (() => {
     return typeof value === "number" ? minus(String(value)) : String(value);
   }
 
-  /** A long word, cut. */
-  const clip = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+  /** A word in one line, cut. */
+  function clip(text, most) {
+    const line = text.replace(/\s+/g, " ").trim();
+    return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+  }
 
   /** A name in at most so many lines of so many letters, parted between words where it can be. */
   function lines(text, letters, most) {

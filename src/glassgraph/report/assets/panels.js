@@ -8,6 +8,7 @@ GG.panels = (() => {
   const MOST_ROWS = 100;
   const MOST_CLASSES = 8;
   const MOST_LETTERS = 120; // of an instance's words
+  const MOST_OF_TITLE = 48; // of an instance's title
 
   function nodeName(view, position) {
     const node = view.nodes[position];
@@ -15,7 +16,12 @@ GG.panels = (() => {
     return node.type === null ? String(node.id) : `${node.type} ${node.id}`;
   }
 
-  const outputName = (names, noun, c) => (names && noun === "class" && names[c]) || `${noun} ${c}`;
+  const outputName = (names, noun, c) => (names && names[c]) || `${noun} ${c}`;
+
+  /** What is explained: as its title says, or by level and number. */
+  function instanceName({ title, index }, level) {
+    return title && title !== `${level} ${index}` ? title : `${NOUN[level] || "Instance"} ${index}`;
+  }
 
   function targetName(target, noun, names) {
     if (!Array.isArray(target)) return outputName(names, noun, target);
@@ -39,16 +45,17 @@ GG.panels = (() => {
     const severalGraphs = new Set(payload.instances.map((instance) => instance.graph)).size > 1;
     const rows = payload.instances.map((instance, i) => {
       const { predicted, verdict } = outcome(instance, payload.methods[0]);
-      const name = `${NOUN[payload.level] || "Instance"} ${instance.index}`;
+      const name = instanceName(instance, payload.level);
       const notes = [
-        severalGraphs && payload.level !== "graph" ? `graph ${instance.graph}` : null,
+        severalGraphs && payload.level !== "graph" && !instance.title ? `graph ${instance.graph}` : null,
         predicted === null ? null : outputName(payload.class_names, "class", predicted),
       ].filter(Boolean).join(" · ");
-      const words = wordsOf(instance);
+      const said = wordsOf(instance);
+      const words = said === name ? "" : said;
       const dot = el("i", { class: `dot ${verdict || "unknown"}`, title: verdict ? `${verdict} prediction` : "no label" });
       const row = el("button", { type: "button", role: "option", class: "row", onclick: () => onPick(i) },
-        dot, el("b", {}, name), el("span", {}, notes), words && el("small", { title: words }, GG.format.clip(words, MOST_LETTERS)));
-      row.dataset.text = `${name} ${notes} ${verdict || ""} ${words}`.toLowerCase();
+        dot, el("b", { title: name }, GG.format.clip(name, MOST_OF_TITLE)), el("span", {}, notes), words && el("small", { title: words }, GG.format.clip(words, MOST_LETTERS)));
+      row.dataset.text = `${name} ${payload.level} ${instance.index} ${NOUN[payload.level] || ""} ${notes} ${verdict || ""} ${words}`.toLowerCase();
       return row;
     });
     byId("instance-list").replaceChildren(...rows);
@@ -76,7 +83,7 @@ GG.panels = (() => {
     const most = Math.max(...values.map((value) => Math.abs(value || 0)), 1e-12);
     const bars = order.filter((c) => c >= 0 && c < values.length).map((c) => {
       const share = Math.abs(values[c] || 0) / (asShare ? 1 : most);
-      const name = values.length === 1 ? (asShare ? "p" : "value") : outputName(view.classNames, noun, c);
+      const name = values.length === 1 ? (view.classNames && view.classNames[c]) || (asShare ? "p" : "value") : outputName(view.classNames, noun, c);
       return el("div", { class: `bar${aimed.includes(c) ? " aimed" : ""}`, title: `${name}: ${exact(values[c])}` },
         el("span", { class: "name" }, name),
         el("span", { class: "track" }, el("i", { style: { width: `${100 * share}%` } })),
@@ -141,9 +148,9 @@ GG.panels = (() => {
     byId("features-card").hidden = !own || !own.total.length;
     if (byId("features-card").hidden) return;
     const most = Math.abs(own.total[0][1]);
-    byId("features").replaceChildren(...own.total.map(([feature, score]) =>
-      el("div", { class: `bar${score < 0 ? " negative" : ""}`, title: `feature ${feature}: ${exact(score)}, summed over its nodes` },
-        el("span", { class: "name" }, `feature ${feature}`),
+    byId("features").replaceChildren(...own.total.map(([feature, score, name]) =>
+      el("div", { class: `bar${score < 0 ? " negative" : ""}`, title: `${name || `feature ${feature}`}: ${exact(score)}, summed over its nodes` },
+        el("span", { class: "name" }, name ? GG.format.clip(name, 32) : `feature ${feature}`),
         el("span", { class: "track" }, el("i", { style: { width: `${(100 * Math.abs(score)) / most}%` } })),
         el("span", { class: "value" }, short(score)))));
   }
@@ -192,6 +199,7 @@ GG.panels = (() => {
     const found = look.truth ? GG.view.agreement(view) : null;
     byId("agreement").hidden = !found;
     if (!found) return;
+    if (!found.total) return byId("agreement").replaceChildren("No true edges.");
     const share = (part, whole) => [el("b", {}, whole ? short(part / whole) : "–"), ` (${part} of ${whole})`];
     byId("agreement").replaceChildren(
       "Precision ", ...share(found.hits, found.shown), " · recall ", ...share(found.hits, found.total));

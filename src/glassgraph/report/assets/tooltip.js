@@ -24,7 +24,7 @@ GG.tooltip = (() => {
     const lines = [["node", GG.panels.nodeName(view, position) + (node.isSeed ? " (explained)" : "")]];
     if (node.name) lines.push(["number", node.type === null ? String(node.id) : `${node.type} ${node.id}`]);
     if (view.run.nodes) lines.push(["score", exact(node.score)], ["rank", `${node.rank} of ${view.nodes.length}`]);
-    return [...lines, ...(node.features || []).map(([feature, score]) => [`feature ${feature}`, exact(score)])];
+    return [...lines, ...(node.features || []).map(([feature, score]) => [feature, exact(score)])];
   }
 
   function edgeLines(view, { told }) {

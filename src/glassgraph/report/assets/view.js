@@ -80,7 +80,7 @@ GG.view = (() => {
       isSeed: structure.seeds.includes(n),
       score: run.nodes ? run.nodes[n] : null,
       rank: nodeRanks ? nodeRanks[n] : null,
-      features: run.features ? run.features.per_node[n] : null,
+      features: run.features ? run.features.per_node[n].map(([f, score]) => [featureName(payload, structure, n, f), score]) : null,
       isHighlighted: subject === "nodes" && isStrong(run.nodes[n], nodeRanks[n]),
     }));
     const view = {
@@ -105,6 +105,12 @@ GG.view = (() => {
       nodes: numNodes - nodes.length, edges: numEdges - source.length,
       edgeSum: (layer === null ? own.edges : (own.layers || [])[layer]) ?? null, nodeSum: own.nodes ?? null,
     };
+  }
+
+  /** A feature of a node in words: its name, or its number. */
+  function featureName({ feature_names: names }, { node_types: types, node_type: kinds }, node, feature) {
+    const own = names && (Array.isArray(names) ? names : names[types[kinds[node]]]);
+    return (own && GG.format.clip(own[feature] || "", 40)) || `feature ${feature}`;
   }
 
   /** Walks with their edges (positions) and, for each of these, the steps at which it is passed. */

@@ -23,6 +23,7 @@ from glassgraph.errors import DamagedFileError, ExplanationFileError
 from glassgraph.files import replacing, writing
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.contents import Contents
+from glassgraph.results.names import Names
 from glassgraph.results.records import Part
 from glassgraph.results.saved.damage import (
     READ_ERRORS,
@@ -35,6 +36,7 @@ from glassgraph.results.saved.damage import (
 from glassgraph.results.saved.result_folder import ResultFolder, file_name, read_header
 from glassgraph.results.saved.resuming import Asked, refuse_differences
 from glassgraph.results.saved.stored_graph import graph_from_tensors, graph_tensors
+from glassgraph.results.saved.stored_names import named_provenance
 from glassgraph.results.saved.stored_tables import part_tables, read_part
 
 FORMAT = "glassgraph-explanations"
@@ -152,6 +154,8 @@ class Writer:
         }
         if include_graph and contents.graph is not None:
             self._header["has_graph"] = self._write_graph(contents.graph)
+        if not self._header["has_graph"]:
+            self._header["names"] = Names.read(contents).given()
         self._folder.write_header(self._header)
 
     def _resume(self, contents: Contents, asked: Asked) -> bool:
@@ -267,7 +271,7 @@ def _contents(header: dict[str, Any], parts: list[Part], graph: TypedGraph | Non
         method=str(header["method"]),
         level=str(header["level"]),
         num_layers=int(header["num_layers"]),
-        provenance=dict(header["provenance"]),
+        provenance=named_provenance(header),
         parts=parts,
         is_complete=bool(header["is_complete"]),
         graph=graph,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
@@ -38,7 +39,7 @@ def graph_tensors(graph: TypedGraph) -> dict[str, Tensor]:
                 if isinstance(value, Tensor):
                     plain = value.detach().cpu().contiguous().clone()
                     found[f"{number}|{name}|{attribute}"] = plain
-                elif _is_words(value):
+                elif _is_words(value := _plain(value)):
                     found[f"{number}|{name}|{attribute}{_WORDS}"] = _encoded(value)
         for name, size in sizes.items():
             found[f"{number}|{name}|num_nodes"] = torch.tensor(int(size or 0))
@@ -74,6 +75,11 @@ def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any])
     if is_typed:
         ordered = [_in_order(data, header) for data in ordered]
     return ordered if "node_start" in summary or len(ordered) > 1 else ordered[0]
+
+
+def _plain(value: Any) -> Any:
+    """An array of words as a list."""
+    return value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "UO" else value
 
 
 def _is_words(value: Any) -> bool:
