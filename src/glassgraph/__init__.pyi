@@ -55,6 +55,10 @@ from .metrics.compare import Comparison as Comparison
 from .metrics.compare import compare as compare
 from .metrics.similarity import Similarity as Similarity
 from .metrics.similarity import compare_all as compare_all
+from .report.grid import plot_grid as plot_grid
+from .report.save import save_figure as save_figure
+from .report.summary import plot_beeswarm as plot_beeswarm
+from .report.summary import plot_importance as plot_importance
 from .results.explanation import Attribution as Attribution
 from .results.explanation import Explanation as Explanation
 from .results.explanation import Explanations as Explanations

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import networkx as nx
 import pandas as pd
@@ -20,6 +21,9 @@ pytestmark = pytest.mark.browser
 
 METRICS = [{"method": "plain", "auc": 0.5, "n": 3}, {"method": "layered", "auc": None, "n": 20}]
 Open = Callable[..., Any]
+SVG = "{http://www.w3.org/2000/svg}"
+#: Elements of an SVG that are shapes of node types.
+FORMS = ("circle", "rect", "polygon")
 
 
 @pytest.fixture
@@ -580,6 +584,103 @@ def test_the_picture_can_be_saved(open_report: Open) -> None:
         page.locator("#png").click()
     assert download.value.suggested_filename == "plain-node-10.png"
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def saved(page: Any, kind: str) -> bytes:
+    with page.expect_download() as download:
+        page.locator(f"#{kind}").click()
+    return Path(download.value.path()).read_bytes()
+
+
+def drawing(page: Any) -> tuple[Any, list[str]]:
+    """The saved SVG, and its texts."""
+    root = ElementTree.fromstring(saved(page, "svg"))
+    return root, ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+
+
+def groups(root: Any, kind: str) -> list[Any]:
+    return [each for each in root.iter(f"{SVG}g") if each.get("class") == kind]
+
+
+def test_a_saved_svg_holds_what_is_drawn_with_title_and_legend(open_report: Open) -> None:
+    page = open_report(two_methods())
+    root, texts = drawing(page)
+    assert (root.get("width"), root.get("height"), root.get("viewBox")) == (
+        "900", "640", "0 0 900 640"
+    )  # fmt: skip
+    assert (len(groups(root, "node")), len(groups(root, "edge"))) == (4, 5)
+    for text in ("plain, node 10", "10", "13", "explained node", "ground truth", "not selected"):
+        assert text in texts
+    assert [text for text in texts if text.startswith("Edge score")] == ["Edge score  0"]
+    colors = {edge["color"] for edge in page.evaluate("glassgraph.edges()")}
+    strokes = {path.get("stroke") for path in root.iter(f"{SVG}path")}
+    assert len({color for color in colors if color.startswith("rgb")} & strokes) == 4
+
+
+def test_a_saved_picture_has_the_size_title_and_legend_that_were_chosen(open_report: Open) -> None:
+    page = open_report(two_methods())
+    assert page.locator("#picture-options").is_hidden()
+    page.locator("#picture").click()
+    assert page.locator("#picture-title").get_attribute("placeholder") == "plain, node 10"
+    page.locator("#picture-width").fill("700")
+    page.locator("#picture-height").fill("500")
+    page.locator("#picture-factor").select_option("4")
+    page.locator("#picture-title").fill("Fish & <chips>")
+    page.locator(".switch", has=page.locator("#picture-legend")).click()
+    root, texts = drawing(page)
+    assert (root.get("width"), root.get("height")) == ("700", "500")
+    assert "Fish & <chips>" in texts
+    assert "ground truth" not in texts
+    size = saved(page, "png")[16:24]
+    assert (int.from_bytes(size[:4], "big"), int.from_bytes(size[4:], "big")) == (2800, 2000)
+    page.locator("#picture").click()
+    assert page.locator("#picture-options").is_hidden()
+
+
+@pytest.mark.parametrize(("typed", "used"), [("7", "120"), ("", "900"), ("99999", "8000")])
+def test_a_size_out_of_range_becomes_the_nearest(open_report: Open, typed: str, used: str) -> None:
+    page = open_report(two_methods())
+    page.locator("#picture").click()
+    page.locator("#picture-width").fill(typed)
+    assert drawing(page)[0].get("width") == used
+    assert page.locator("#picture-width").input_value() == used
+
+
+def test_nothing_of_a_saved_picture_lies_outside_of_it(open_report: Open) -> None:
+    """Also a long title, a legend of several lines, and names, at the size of a column."""
+    kinds = ["institution of the author", "paper", "author", "venue of publication"]
+    typed = star(node_type=kinds, node_names=["GNNs explained, again", "B", "C", "D"])
+    page = open_report([Run("a method with a rather long name", [typed])])
+    page.locator("#picture").click()
+    page.locator("#picture-width").fill("320")
+    page.locator("#picture-height").fill("360")
+    page.set_content(saved(page, "svg").decode())
+    outside = page.evaluate("""() => {
+      const paper = document.querySelector('svg').getBoundingClientRect();
+      return [...document.querySelectorAll('svg text, svg g.node, svg path')].filter((each) => {
+        const box = each.getBoundingClientRect();
+        return box.left < paper.left || box.right > paper.right || box.top < paper.top
+          || box.bottom > paper.bottom;
+      }).map((each) => each.textContent);
+    }""")
+    assert outside == []
+
+
+def test_types_and_walks_are_saved_with_their_colors(open_report: Open) -> None:
+    page = open_report([Run("m", [star(node_type=["a", "b", "a", "c"])])])
+    root, texts = drawing(page)
+    assert {"a", "b", "c"} <= set(texts)
+    forms = [form for node in groups(root, "node") for form in node if form.get("fill") != "none"]
+    fills = {form.get("fill") for form in forms if not form.tag.endswith("text")}
+    keys = {
+        str(each.get("fill")).replace(" ", "") for each in root if each.tag.split("}")[1] in FORMS
+    }
+    assert len(fills) == 3
+    assert fills <= keys
+    page = open_report([Run("walky", [walked()])])
+    page.locator("#walks li").first.click()
+    root, _ = drawing(page)
+    assert [float(each.get("opacity")) < 0.5 for each in groups(root, "node")].count(False) == 2
 
 
 def test_no_instance_at_all(open_report: Open) -> None:

@@ -5,19 +5,22 @@ Thickness and color are the scores, the target has a thick border, ground truth 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from glassgraph.report.curve import Curve, read_curve, read_rows
-from glassgraph.report.labels import MOST_LETTERS, clipped, node_label, write_literally
-from glassgraph.report.payload import ReportError
+from glassgraph.report.graph_figure import (
+    GraphLook,
+    draw_graph,
+    edge_scores,
+    node_scores,
+    positions,
+)
+from glassgraph.report.labels import MOST_LETTERS, clipped, write_literally
+from glassgraph.report.payload import ReportError, seed_positions
 from glassgraph.report.protocols import LocalLike, RunLike
+from glassgraph.report.scale import ScoreScale, add_color_bar
 from glassgraph.report.sentence import draw_sentence
-from glassgraph.report.trim import ranks
-from glassgraph.report.walk_figure import draw_walks
-from glassgraph.report.walks import first_walks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,112 +28,114 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_curve", "plot_explanation"]
 
-LAYOUT_SEED = 0
-MAX_LABELED_NODES = 60
-
 
 def plot_explanation(
-    local: LocalLike, ax: Axes | None = None, top_k: int | None = None, layout: str = "organic"
+    local: LocalLike,
+    ax: Axes | None = None,
+    top_k: int | None = None,
+    layout: str = "organic",
+    *,
+    figsize: tuple[float, float] | None = None,
+    colorbar: bool = True,
+    legend: bool = True,
+    run: RunLike | None = None,
 ) -> Axes:
     """Draw an instance's receptive field with its scores; never shows a window.
 
-    Edges are drawn in the order of their magnitude, the strongest on top; negative scores are blue,
-    positive ones red, and a non-negative explanation uses one warm ramp. An explanation without
-    edge scores shows its layers' mean magnitude if it has layers, else plain edges. Nodes are
-    colored by their scores, where there are any. An explanation with walks shows these as curves
-    over plain edges, width and opacity being the score.
+    Edges are drawn in the order of their magnitude, the strongest on top; negative scores are blue
+    and dashed, positive ones red, and a non-negative explanation uses one warm ramp. An explanation
+    without edge scores shows its layers' mean magnitude if it has layers, else plain edges. Nodes
+    are colored by their scores, where there are any (of an explanation of features alone by their
+    sum), else by their types, which have shapes of their own as well. An explanation with walks
+    shows these as curves over plain edges, width and opacity being the score.
 
     Args:
         local: the instance.
         ax: where to draw; a new figure by default.
         top_k: color only the k strongest edges, all by default; or the k best walks, 20 by default.
         layout: ``"organic"``, or ``"sentence"`` for named nodes in a row with edges as arcs.
+        figsize: width and height of a new figure in inches.
+        colorbar: draw the scale of the scores beside the graph.
+        legend: say below the graph what else is drawn.
+        run: what the instance is part of, which knows the node types.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ReportError: for an unknown layout, or one that needs names that are not there.
+        ReportError: for an unknown layout, or one that needs names that are not there, for a size
+            that is none, or one beside ``ax``.
     """
+    check_figsize(figsize, ax)
     if layout == "sentence":
-        return draw_sentence(local, ax, top_k)
-    if layout != "organic":
-        raise ReportError(f"layout must be 'organic' or 'sentence'; got {layout!r}")
+        return draw_sentence(local, ax, top_k, figsize=figsize, colorbar=colorbar)
+    check_layout(layout)
     import matplotlib.pyplot as plt
-    import networkx as nx
-    from matplotlib.colors import Normalize
 
-    axes: Any = ax if ax is not None else plt.subplots(figsize=(6.0, 5.0), layout="constrained")[1]
-    graph = nx.MultiDiGraph()
-    nodes = local.node_id.tolist()
-    graph.add_nodes_from(range(len(nodes)))
-    source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
-    score = _edge_scores(local, len(source))
-    order, scores = ranks(score).tolist(), score.tolist()
-    walks = first_walks(local) if top_k is None else first_walks(local, top_k)
-    shown = len(source) if top_k is None else top_k
-    if local.walks is not None and len(local.walks):
-        shown = 0
-    largest = max((abs(s) for s in scores), default=0.0)
-    signed = any(s < 0 for s in scores)
-    colors = plt.get_cmap("coolwarm" if signed else "YlOrRd")
-    scale = Normalize(-largest if signed else -0.35 * largest, largest or 1.0)
+    axes: Any = ax
+    if axes is None:
+        axes = plt.subplots(figsize=figsize or (6.0, 5.0), layout="constrained")[1]
+    look = look_of([local], run, top_k)
+    handles = draw_graph(axes, local, place(local), look)
+    axes.set_title(title_of(local, run))
+    if colorbar:
+        add_color_bar(axes, look.nodes)
+        add_color_bar(axes, None if local.walks is not None and len(local.walks) else look.edges)
+    if legend and handles:
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "frameon": False}
+        axes.legend(handles=handles, ncols=min(3, len(handles)), fontsize=8, **below)
+    write_literally(axes)
+    return axes  # type: ignore[no-any-return]
+
+
+def check_layout(layout: str) -> None:
+    """Raise a `ReportError` for an unknown layout."""
+    if layout not in ("organic", "sentence"):
+        raise ReportError(f"layout must be 'organic' or 'sentence'; got {layout!r}")
+
+
+def check_figsize(figsize: Any, ax: Any = None) -> None:
+    """Raise a `ReportError` for a size that is none, or where axes are given."""
+    if figsize is None:
+        return
+    if ax is not None:
+        raise ReportError("figsize is the size of a new figure; with ax leave it out")
+    is_pair = isinstance(figsize, Sequence) and not isinstance(figsize, str) and len(figsize) == 2
+    if not is_pair or not all(
+        isinstance(each, int | float) and 0 < each < float("inf") for each in figsize
+    ):
+        raise ReportError(f"figsize must be (width, height) in inches; got {figsize!r}")
+
+
+def look_of(locals_: Sequence[LocalLike], run: RunLike | None, top_k: int | None) -> GraphLook:
+    """How explanations are drawn on common scales; the seeds are those of the first."""
+    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0):
+        raise ReportError(f"top_k must be a number of edges, from 0; got {top_k!r}")
+    kinds = dict.fromkeys(kind for local in locals_ for kind in local.node_type or ())
+    known = [kind for kind in getattr(run, "node_types", ()) if kind is not None]
+    edges, nodes = ([read(local) for local in locals_] for read in (edge_scores, node_scores))
+    return GraphLook(
+        edges=ScoreScale.of([score for score, _ in edges], edges[0][1]),
+        nodes=ScoreScale.of([score for score, _ in nodes], nodes[0][1]),
+        types=known if set(kinds) <= set(known) else sorted(kinds),
+        seeds=seeds_of(locals_[0], run),
+        top_k=top_k,
+    )
+
+
+def place(local: LocalLike) -> dict[int, Any]:
+    """Where each node stands."""
+    import networkx as nx
 
     simple = nx.Graph()
-    simple.add_nodes_from(graph)
-    simple.add_edges_from(zip(source, destination, strict=True))
-    position = positions(nx, simple)
-    twoway = set(zip(source, destination, strict=True))
+    simple.add_nodes_from(range(len(local.node_id)))
+    simple.add_edges_from(local.edge_index.t().tolist())
+    return positions(nx, simple)
 
-    def draw(edges: list[int], **look: Any) -> None:
-        for curved in (False, True):
-            chosen = [e for e in edges if ((destination[e], source[e]) in twoway) == curved]
-            if not chosen:
-                continue
-            picked = {
-                name: [value[e] for e in chosen] if isinstance(value, dict) else value
-                for name, value in look.items()
-            }
-            nx.draw_networkx_edges(
-                nx.DiGraph([(source[e], destination[e]) for e in chosen]),
-                position,
-                edgelist=[(source[e], destination[e]) for e in chosen],
-                ax=axes,
-                node_size=260,
-                connectionstyle="arc3,rad=0.08" if curved else "arc3",
-                **picked,
-            )
 
-    by_rank = sorted(range(len(source)), key=lambda e: -order[e])
-    strong = [e for e in by_rank if order[e] <= shown and scores[e] != 0.0]
-    weak = [e for e in by_rank if not (order[e] <= shown and scores[e] != 0.0)]
-    planted = [] if local.edge_truth is None else local.edge_truth.nonzero().flatten().tolist()
-    draw(
-        planted,
-        edge_color="#0fa28e",
-        width=8.0,
-        alpha=0.55,
-        style=(0, (1.2, 0.5)),
-        arrows=True,
-        arrowstyle="-",
-    )
-    draw(weak, edge_color="#c3c9d4", width=0.8, arrows=True, arrowstyle="-")
-    draw(
-        strong,
-        edge_color={e: tuple(colors(scale(scores[e]))) for e in strong},
-        width={e: 1.2 + 3.8 * abs(scores[e]) / largest for e in strong},
-        arrows=True,
-        arrowstyle="-|>",
-        arrowsize=9,
-    )
-    if walks is not None:
-        draw_walks(axes, position, walks[0].tolist(), walks[1].tolist())
-    _draw_nodes(nx, simple, position, local, axes)
-    _name_edges(nx, position, local, strong, axes)
-    axes.set_title(f"{_what(local)}, {_target(local)}")
-    write_literally(axes)
-    axes.set_axis_off()
-    return axes  # type: ignore[no-any-return]
+def title_of(local: LocalLike, run: RunLike | None = None) -> str:
+    """What is explained, in words."""
+    return f"{what_is_explained(local)}, {target_of(local, run)}"
 
 
 def plot_curve(source: pd.DataFrame | RunLike, ax: Axes | None = None) -> Axes:
@@ -203,102 +208,31 @@ def _curve_of(source: pd.DataFrame | RunLike) -> Curve:
     return curve
 
 
-def _edge_scores(local: LocalLike, num_edges: int) -> Tensor:
-    scores = local.edge_score
-    if scores is None and local.layer_edge_score is not None:
-        scores = local.layer_edge_score.abs().mean(dim=0)
-    return torch.zeros(num_edges) if scores is None else scores.nan_to_num(0.0, 0.0, 0.0)
-
-
-def positions(nx: Any, graph: Any) -> dict[int, Any]:
-    """Kamada-Kawai for what a reader can follow, a seeded spring layout for what is large."""
-    if len(graph) == 0:
-        return {}
-    spring = nx.spring_layout(graph, seed=LAYOUT_SEED)
-    if len(graph) <= 150 and nx.is_connected(graph):
-        return dict(nx.kamada_kawai_layout(graph, pos=spring))
-    return dict(spring)
-
-
-def _draw_nodes(nx: Any, graph: Any, position: Any, local: LocalLike, axes: Any) -> None:
-    seeds = set(_seed_positions(local))
-    look: dict[str, Any] = {"node_color": "#e3e7ef"}
-    if local.node_score is not None:
-        values = local.node_score.nan_to_num(0.0, 0.0, 0.0).tolist()
-        bound = max((abs(v) for v in values), default=0.0) or 1.0
-        signed = any(v < 0 for v in values)
-        look = {
-            "node_color": values,
-            "cmap": "coolwarm" if signed else "YlOrRd",
-            "vmin": -bound if signed else 0.0,
-            "vmax": bound,
-        }
-    nx.draw_networkx_nodes(
-        graph,
-        position,
-        nodelist=list(graph),
-        ax=axes,
-        node_size=260,
-        edgecolors=["#171b26" if n in seeds else "#aab3c4" for n in graph],
-        linewidths=[2.8 if n in seeds else 0.8 for n in graph],
-        **look,
-    )
-    if len(graph) <= MAX_LABELED_NODES:
-        label_box = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.6}
-        nx.draw_networkx_labels(
-            graph,
-            position,
-            labels={n: node_label(local, n) for n in graph},
-            font_size=7,
-            bbox=None if local.node_score is None else label_box,
-            ax=axes,
-        )
-
-
-def _name_edges(nx: Any, position: Any, local: LocalLike, edges: list[int], axes: Any) -> None:
-    """Write names on the edges that are brought out, if there are few enough to read them."""
-    if local.edge_names is None or len(position) > MAX_LABELED_NODES:
-        return
-    source, destination = local.edge_index.tolist()
-    labels: dict[tuple[int, int], list[str]] = {}
-    for edge in edges:
-        labels.setdefault((source[edge], destination[edge]), []).append(
-            clipped(local.edge_names[edge])
-        )
-    nx.draw_networkx_edge_labels(
-        nx.DiGraph(list(labels)),
-        position,
-        edge_labels={ends: ", ".join(dict.fromkeys(names)) for ends, names in labels.items()},
-        font_size=6,
-        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
-        connectionstyle="arc3,rad=0.08",
-        ax=axes,
-    )
-
-
-def _seed_positions(local: LocalLike) -> list[int]:
+def seeds_of(local: LocalLike, run: RunLike | None) -> list[int]:
     """Where the explained nodes stand; of typed nodes only one whose id no other type bears."""
+    found = [] if run is None else seed_positions(local, run)
     nodes, seeds = local.node_id.tolist(), local.seeds.tolist()
-    if local.node_type is None:
-        return [nodes.index(seed) for seed in seeds if seed in nodes]
+    if found or local.node_type is None:
+        return found or [nodes.index(seed) for seed in seeds if seed in nodes]
     bearers = [n for n, node in enumerate(nodes) if node == local.index]
     return bearers if len(seeds) == 1 and len(bearers) == 1 else []
 
 
-def _what(local: LocalLike) -> str:
+def what_is_explained(local: LocalLike) -> str:
+    """The instance in words."""
     if local.title:
         return clipped(local.title, 2 * MOST_LETTERS)
-    seeds = local.seeds.tolist()
-    if len(seeds) == 1:
-        return f"node {local.index}"
-    if len(seeds) == 2:
-        return f"link {local.index}"
-    return f"graph {local.index}"
+    kinds = {1: "node", 2: "link"}
+    return f"{kinds.get(len(local.seeds), 'graph')} {local.index}"
 
 
-def _target(local: LocalLike) -> str:
+def target_of(local: LocalLike, run: RunLike | None = None) -> str:
+    """The explained output in words."""
     if local.target_name:
         return clipped(local.target_name, 2 * MOST_LETTERS)
+    task = {} if run is None else run.provenance.get("task")
+    if isinstance(task, Mapping) and task.get("mode") == "regression":
+        return "value" if local.target in (0, None) else f"value {local.target}"
     target = local.target
     if target is None:
         return "the classes of its rows"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from glassgraph.report.figures import positions
+from glassgraph.report.graph_figure import positions
 from glassgraph.report.payload import ReportError
 
 if TYPE_CHECKING:

@@ -46,6 +46,7 @@ SCRIPTS = (
     "walks.js",
     "network.js",
     "metrics.js",
+    "export.js",
     "app.js",
 )
 DEFAULT_TITLE = "Glassgraph report"

@@ -142,12 +142,7 @@ def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
 def _instance(locals_: Sequence[LocalLike], i: int, runs: Sequence[RunLike]) -> Json:
     first = locals_[0]
     for local, run in zip(locals_, runs, strict=True):
-        if (local.index, local.graph) != (first.index, first.graph):
-            raise ReportError(
-                "runs must explain the same instances in the same order, but instance "
-                f"{i} is index {first.index} of graph {first.graph} for {runs[0].method!r} "
-                f"and index {local.index} of graph {local.graph} for {run.method!r}."
-            )
+        same_instance(first, local, i, repr(runs[0].method), repr(run.method))
     structures = [_structure(lo, run) for lo, run in zip(locals_, runs, strict=True)]
     unique: list[Json] = []
     for structure in structures:
@@ -171,6 +166,16 @@ def _instance(locals_: Sequence[LocalLike], i: int, runs: Sequence[RunLike]) -> 
     }
 
 
+def same_instance(first: LocalLike, local: LocalLike, i: int, name: str, other: str) -> None:
+    """Raise a `ReportError` where two methods explain something else at position ``i``."""
+    if (local.index, local.graph) != (first.index, first.graph):
+        raise ReportError(
+            "runs must explain the same instances in the same order, but instance "
+            f"{i} is index {first.index} of graph {first.graph} for {name} "
+            f"and index {local.index} of graph {local.graph} for {other}."
+        )
+
+
 def _structure(local: LocalLike, run: RunLike) -> Json:
     node_types, node_type = _encoded(local.node_type)
     edge_types, edge_type = _encoded(local.edge_type)
@@ -180,7 +185,7 @@ def _structure(local: LocalLike, run: RunLike) -> Json:
     return {
         **{key: list(value) for key, value in names.items() if value is not None},
         "nodes": local.node_id.tolist(),
-        "seeds": _seed_positions(local, run),
+        "seeds": seed_positions(local, run),
         "node_types": node_types,
         "node_type": node_type,
         "edge_id": local.edge_id.tolist(),
@@ -194,7 +199,7 @@ def _structure(local: LocalLike, run: RunLike) -> Json:
     }
 
 
-def _seed_positions(local: LocalLike, run: RunLike) -> list[int]:
+def seed_positions(local: LocalLike, run: RunLike) -> list[int]:
     """Where the explained nodes stand in ``node_id``.
 
     Among typed nodes an id says who is meant only with the type, which a node task has in the

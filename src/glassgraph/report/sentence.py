@@ -17,6 +17,7 @@ from torch import Tensor
 from glassgraph.report.labels import clipped, node_label, write_literally
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike
+from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale, add_color_bar
 from glassgraph.report.trim import ranks
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _LETTER, _GAP, _MARGIN = 0.62, 1.0, 8.0
 #: Inches of a unit; inches of a figure, at most; size of words, at most.
 _INCHES, _MOST_INCHES, _FONT = 0.11, 30.0, 9.0
 _GRAY = "#c3c9d4"
+#: Height that a color bar takes.
+_BAR_INCHES = 0.6
 
 
 @dataclass(frozen=True)
@@ -36,27 +39,34 @@ class _Look:
     """How arcs look.
 
     Attributes:
-        ramp: colors.
-        largest: magnitude of the largest score.
-        is_signed: whether some score is negative.
+        scale: colors.
         top_k: how many edges of a layer are brought out; None for all.
         font: size of their names.
     """
 
-    ramp: Any
-    largest: float
-    is_signed: bool
+    scale: ScoreScale | None
     top_k: int | None
     font: float
 
-    def color(self, score: float) -> Any:
-        """Of a score that is brought out."""
-        share = score / self.largest
-        return self.ramp(0.5 + 0.5 * share if self.is_signed else 0.25 + 0.75 * share)
 
-
-def draw_sentence(local: LocalLike, ax: Axes | None, top_k: int | None) -> Axes:
+def draw_sentence(
+    local: LocalLike,
+    ax: Axes | None,
+    top_k: int | None,
+    *,
+    figsize: tuple[float, float] | None = None,
+    colorbar: bool = True,
+    scale: ScoreScale | None = None,
+) -> Axes:
     """Draw it; see `plot_explanation`.
+
+    Args:
+        local: the instance.
+        ax: where to draw; a new figure by default.
+        top_k: how many edges of a layer are brought out; None for all.
+        figsize: of a new figure; as large as the sentence by default.
+        colorbar: draw the scale of the scores below.
+        scale: of the scores; their own by default.
 
     Raises:
         ReportError: if nodes have no names.
@@ -69,15 +79,14 @@ def draw_sentence(local: LocalLike, ax: Axes | None, top_k: int | None) -> Axes:
     step = 2 * (max(rises, default=1.0) + 1.8)
     axes: Any = ax
     if axes is None:
-        scale = min(_INCHES, _MOST_INCHES / width)
-        size = (max(4.0, scale * (width + _MARGIN)), scale * step * len(layers) + 0.4)
-        axes = plt.subplots(figsize=size, layout="constrained")[1]
+        unit = min(_INCHES, _MOST_INCHES / width)
+        size = (max(4.0, unit * (width + _MARGIN)), unit * step * len(layers) + 0.4)
+        size = (size[0], size[1] + (_BAR_INCHES if colorbar else 0.0))
+        axes = plt.subplots(figsize=figsize or size, layout="constrained")[1]
     room = axes.get_window_extent().width / axes.figure.dpi
     font = max(2.0, min(_FONT, _FONT * room / (_INCHES * (width + _MARGIN))))
-    largest = max((float(layer.abs().max()) for layer in layers if layer.numel()), default=0.0)
-    is_signed = any(bool((layer < 0).any()) for layer in layers)
-    ramp = plt.get_cmap("coolwarm" if is_signed else "YlOrRd")
-    look = _Look(ramp, largest, is_signed, top_k, 0.75 * font)
+    scale = scale or ScoreScale.of(layers, "edge score")
+    look = _Look(scale, top_k, 0.75 * font)
     for row, scores in enumerate(layers):
         _words(axes, local, place, -row * step, font)
         if len(layers) > 1:
@@ -88,6 +97,8 @@ def draw_sentence(local: LocalLike, ax: Axes | None, top_k: int | None) -> Axes:
     axes.set_ylim(-(len(layers) - 0.5) * step, 0.5 * step)
     axes.set_aspect("equal")
     axes.set_axis_off()
+    if colorbar:
+        add_color_bar(axes, scale, "bottom")
     write_literally(axes)
     return axes  # type: ignore[no-any-return]
 
@@ -160,9 +171,10 @@ def _arcs(
         ]
         is_shown = score != 0.0 and (look.top_k is None or rank[edge] <= look.top_k)
         shown: dict[str, Any] = {"color": _GRAY, "linewidth": 0.5, "arrowstyle": "-", "zorder": 1}
-        if is_shown:
-            width = 0.8 + 2.0 * abs(score) / look.largest
-            shown = {"color": look.color(score), "linewidth": width, "arrowstyle": "-|>"}
+        if is_shown and look.scale is not None:
+            width = 0.8 + 2.0 * look.scale.share(score)
+            shown = {"color": look.scale.color(score), "linewidth": width, "arrowstyle": "-|>"}
+            shown["linestyle"] = NEGATIVE_DASHES if score < 0 else "-"
         path = Path(ends, [1, 4, 4, 4])
         axes.add_patch(FancyArrowPatch(path=path, mutation_scale=7, **shown))
         if is_shown and local.edge_names is not None:

@@ -58,10 +58,18 @@ class _Drawable:
         return layer_paths(self.local, source, target, k)
 
     def plot(
-        self, ax: Axes | None = None, top_k: int | None = None, layout: str = "organic"
+        self,
+        ax: Axes | None = None,
+        top_k: int | None = None,
+        layout: str = "organic",
+        *,
+        figsize: tuple[float, float] | None = None,
+        colorbar: bool = True,
+        legend: bool = True,
     ) -> Axes:
         """Draw the receptive field with its scores, see `Explanations.plot`; returns the axes."""
-        return plot_explanation(self.local, ax, top_k, layout)
+        more: dict[str, Any] = {"figsize": figsize, "colorbar": colorbar, "legend": legend}
+        return plot_explanation(self.local, ax=ax, top_k=top_k, layout=layout, **more)
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """The receptive field as a graph with ``score`` on nodes and edges."""

@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_explanation(
-    local: Any, ax: Axes | None, top_k: int | None, layout: str = "organic"
-) -> Axes:
+def plot_explanation(local: Any, **how: Any) -> Axes:
     """Draw one explanation on its receptive field."""
     from glassgraph import report
 
-    return report.plot_explanation(local, ax=ax, top_k=top_k, layout=layout)
+    return report.plot_explanation(local, **how)
 
 
 def plot_similarity(similarity: Any, measure: str, ax: Axes | None) -> Axes:

@@ -20,6 +20,8 @@ from torch import Tensor
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.aggregates.aggregate import Bootstrap, aggregate_messages
 from glassgraph.results.aggregates.edge_scores import Ranking
+from glassgraph.results.aggregates.feature_scores import Per
+from glassgraph.results.aggregates.importance import features_frame, importance_table
 from glassgraph.results.aggregates.kept_paths import inverse_table, paths_table
 from glassgraph.results.aggregates.messages import Messages
 from glassgraph.results.aggregates.node_sets import NodeSet
@@ -471,6 +473,71 @@ class Explanations(Sequence[Explanation]):
         messages = Messages.read(self, threshold, top_share, ranking, needs_decisions=True)
         return inverse_table(messages, bootstrap)
 
+    def importance(
+        self,
+        by: str | Sequence[str] = "feature",
+        *,
+        per: Per = "node",
+        ranking: Ranking = "absolute",
+        confidence: float = 0.95,
+        samples: int = 1000,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """How large are scores: of features, types, layers, classes, right and wrong predictions?
+
+        What `glassgraph.plot_importance` draws. Scores are those of features for ``"feature"``; of
+        nodes for ``"node_type"`` and attributes of nodes; else of messages, as in `aggregate`.
+
+        Args:
+            by: one or several columns: ``"feature"``; ``"node_type"`` or any attribute of the
+                data's nodes; ``"layer"``, ``"edge_type"`` and what else `aggregate` takes; beside
+                each of them ``"target"``, ``"label"``, ``"predicted"``, ``"correct"``, ``"index"``.
+            per: of what features are averaged: ``"node"``, over the nodes of all explanations, or
+                ``"prediction"``, where the scores of an explanation's nodes are summed first.
+            ranking: ``"absolute"`` means magnitudes, ``"signed"`` scores with their signs.
+            confidence: of the intervals.
+            samples: draws of instances that they come from.
+            seed: of the draws.
+
+        Returns:
+            One row for each group: the columns of ``by``; ``count`` of scores; ``mean_score`` with
+            ``mean_score_low`` and ``mean_score_high`` (NaN for a group within one instance);
+            ``instances`` that have such scores.
+
+        Raises:
+            HyperParameterError: for an unknown column, a model of one layer, or arguments out of
+                range.
+            UnknownMetricError: if there are no such scores, or some are not finite.
+            ExplanationFileError: if a column is read from data that were not stored.
+
+        Example:
+            >>> import torch
+            >>> import glassgraph as gg
+            >>> from torch_geometric.data import Data
+            >>> from torch_geometric.nn import GCN
+            >>> data = Data(x=torch.rand(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
+            >>> found = gg.explain(GCN(4, 8, 2, 2), data, "saliency", task="node", progress=False)
+            >>> found.importance()["feature"].tolist()
+            ['feature 0', 'feature 1', 'feature 2', 'feature 3']
+        """
+        bootstrap = Bootstrap(confidence, samples, seed)
+        return importance_table(self, by, per=per, ranking=ranking, bootstrap=bootstrap)
+
+    def features_frame(self, *, per: Per = "node", max_features: int | None = None) -> pd.DataFrame:
+        """One row per feature of each node: instance, node, feature, its value and its score.
+
+        Args:
+            per: ``"prediction"``: one row per feature of each explanation, with the sum of its
+                nodes' scores and the mean of their values.
+            max_features: only the most important ones, by the mean magnitude of their scores.
+
+        Raises:
+            HyperParameterError: for arguments out of range.
+            UnknownMetricError: if there are no feature scores, or some are not finite.
+            ExplanationFileError: if the data were not stored.
+        """
+        return features_frame(self, per, max_features)
+
     def walks_frame(self) -> pd.DataFrame:
         """One row per walk: instance, rank from 0, the nodes at its positions, score."""
         return walk_frame(self._locals())
@@ -526,8 +593,14 @@ class Explanations(Sequence[Explanation]):
         ax: Axes | None = None,
         top_k: int | None = None,
         layout: str = "organic",
+        *,
+        figsize: tuple[float, float] | None = None,
+        colorbar: bool = True,
+        legend: bool = True,
     ) -> Axes:
         """Draw one of the explanations; returns the matplotlib axes.
+
+        `glassgraph.plot_grid` draws several side by side, `glassgraph.save_figure` keeps a figure.
 
         Args:
             position: which.
@@ -535,11 +608,17 @@ class Explanations(Sequence[Explanation]):
             top_k: color only the k strongest edges; all by default.
             layout: ``"organic"``, or ``"sentence"``: named nodes in a row, edges as arcs over it, a
                 row for each layer.
+            figsize: width and height of a new figure in inches.
+            colorbar: draw the scale of the scores beside the graph.
+            legend: say below the graph what else is drawn: node types, ground truth, ...
 
         Raises:
-            ReportError: if the layout is unknown, or nodes have no names that it needs.
+            ReportError: if the layout is unknown, or nodes have no names that it needs; for a size
+                that is none, or one beside ``ax``.
         """
-        return plot_explanation(self.local(position), ax, top_k, layout)
+        more: dict[str, Any] = {"figsize": figsize, "colorbar": colorbar, "legend": legend}
+        more |= {"top_k": top_k, "layout": layout, "run": self}
+        return plot_explanation(self.local(position), ax=ax, **more)
 
     def to_html(
         self,

@@ -179,9 +179,12 @@
       el("p", {}, `Graphs are drawn with ${name} ${version} (${license} license, © The Cytoscape Consortium, ${source}); the license text stands in this file, before its code.`));
   }
 
-  function savePicture() {
-    const name = `${payload.methods[state.method].name}-${payload.level}-${view.instance.index}.png`;
-    el("a", { href: GG.canvas.png(), download: name.replace(/[^\w.-]+/g, "_") }).click();
+  /** What a saved picture shows, and what it is called. */
+  function picture() {
+    const name = `${payload.methods[state.method].name}-${payload.level}-${view ? view.instance.index : "none"}`;
+    const row = rows[state.instance];
+    const title = row ? `${payload.methods[state.method].name}, ${row.querySelector("b").textContent.toLowerCase()}` : "";
+    return { view, look: state, name: name.replace(/[^\w.-]+/g, "_"), title };
   }
 
   function summary() {
@@ -220,7 +223,6 @@
     byId("method").onchange = (event) => set({ method: Number(event.target.value) });
     byId("layout").onchange = (event) => set({ layout: event.target.value });
     byId("fit").onclick = GG.canvas.fit;
-    byId("png").onclick = savePicture;
     byId("theme").onclick = () => set({ theme: state.theme === "dark" ? "light" : "dark" });
     for (const button of byId("mode").children) button.onclick = () => set({ mode: button.dataset.mode });
     byId("k-slider").oninput = (event) => set({ k: Number(event.target.value) });
@@ -239,6 +241,7 @@
       render();
       GG.canvas.fit();
     });
+    GG.exporter.create(byId("png"), picture);
     GG.metrics.show(payload, (method) => set({ method }));
     provenance();
     footer();

@@ -248,7 +248,7 @@ GG.canvas = (() => {
   };
   const resize = () => cy.resize();
   const zoomBy = (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
-  const png = () => cy.png({ full: true, scale: 2, bg: css("--canvas") });
+  const elements = () => cy.elements();
 
-  return { create, draw, fit, point, mark, markGroup, find, trace, counts, drawnLine, drawnNodes, resize, zoomBy, png };
+  return { create, draw, fit, point, mark, markGroup, find, trace, counts, drawnLine, drawnNodes, resize, zoomBy, elements };
 })();

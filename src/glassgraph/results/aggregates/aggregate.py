@@ -110,7 +110,7 @@ def aggregate_messages(
 
     messages = Messages.read(explanations, threshold, top_share, ranking)
     row, edge = (place.numpy() for place in messages.reaches.nonzero(as_tuple=True))
-    found, group, size = _groups(explanations, messages, _names(by), columns, row, edge)
+    found, group, size = _groups(explanations, messages, column_names(by), columns, row, edge)
     instance = messages.instance.numpy()[edge]
 
     def summed(values: Values) -> Any:
@@ -152,8 +152,26 @@ def _groups(
             own, values = factorize(column(explanations, messages, name, columns))
             codes.append(own[edge])
             labels.append(values)
+    return combined(names, codes, labels, len(row))
+
+
+def combined(
+    names: Sequence[str], codes: Sequence[Values], labels: Sequence[list[Any]], size: int
+) -> tuple[dict[str, Any], Values, int]:
+    """Groups by several columns at once.
+
+    Args:
+        names: of the columns.
+        codes: of each column ``[n]`` positions in its labels.
+        labels: what stands in each column.
+        size: number n of what is grouped.
+
+    Returns:
+        The columns of each group, in the order of the labels; ``[n]`` the group of each; how many
+        groups there are.
+    """
     shape = tuple(max(1, len(values)) for values in labels)
-    flat = np.ravel_multi_index(codes, shape) if names else np.zeros_like(row)
+    flat = np.ravel_multi_index(tuple(codes), shape) if names else np.zeros(size, dtype=np.int64)
     groups, group = np.unique(flat, return_inverse=True)
     own_codes = np.unravel_index(groups, shape) if names else ()
     found = {
@@ -186,7 +204,12 @@ def factorize(values: Values) -> tuple[Values, list[Any]]:
     return place[codes], [labels[code] for code in order] + missing
 
 
-def _names(by: str | Sequence[str]) -> list[str]:
+def column_names(by: str | Sequence[str]) -> list[str]:
+    """The columns that a user asks for.
+
+    Raises:
+        HyperParameterError: if they are no names, or one is asked for twice, or is a result's.
+    """
     names = [by] if isinstance(by, str) else list(by)
     taken = [name for name in names if names.count(name) > 1]
     if taken or not all(isinstance(name, str) for name in names):

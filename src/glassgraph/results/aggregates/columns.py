@@ -77,7 +77,7 @@ def column(
         graph = _graph(explanations, name)
         return _at(flat_values(graph, values, f"the column {name!r}"), messages.edge)
     if name in OF_INSTANCE:
-        return _at(_of_instances(explanations, name), messages.instance)
+        return _at(of_instances(explanations, name), messages.instance)
     if name in OF_EDGE and _exists(explanations, messages, OF_EDGE[name]):
         return _of_locals(explanations, messages, OF_EDGE[name], name)
     graph = _graph(explanations, name)
@@ -124,8 +124,16 @@ def _exists(
     return not each or any(read(explanations.local(number)) is not None for number in each)
 
 
-def _of_instances(explanations: ScoredSet, name: str) -> Values:
-    """``[B]`` a value for each instance, in their order."""
+def of_instances(explanations: ScoredSet, name: str) -> Values:
+    """``[B]`` a value for each instance, in their order.
+
+    Args:
+        explanations: the instances.
+        name: a key of `OF_INSTANCE`.
+
+    Raises:
+        HyperParameterError: if no instance has such a value.
+    """
     task = explanations.provenance.get("task")
     mode = task.get("mode") if isinstance(task, Mapping) else None
     found: dict[int, Any] = {}
