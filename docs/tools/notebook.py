@@ -76,9 +76,11 @@ def run_cell(cell: Cell, file: str, names: dict[str, Any]) -> tuple[str, list[by
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     printed, value = io.StringIO(), None
     with contextlib.redirect_stdout(printed):
-        exec(compile(tree, file, "exec"), names)
+        exec(compile(tree, file, "exec", dont_inherit=True), names)
         if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), file, "eval"), names)
+            value = eval(
+                compile(ast.Expression(last.value), file, "eval", dont_inherit=True), names
+            )
     drawn = _drawn()
     if drawn:
         value = None  # the picture says it; the object behind it says nothing
