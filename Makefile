@@ -133,7 +133,7 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
 
 docs: $(STAMP)  ## build the documentation in out/site; warnings and lost links are errors
-	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(OUT)/site
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(OUT)/site
 	@echo "open $(OUT)/site/index.html"
 
 gallery: $(STAMP)  ## take the pictures of docs/gallery again, in a headless Chromium

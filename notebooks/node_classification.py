@@ -25,7 +25,7 @@ data
 torch.manual_seed(0)
 model = GCN(data.num_features, 32, num_layers=3, out_channels=4, norm="batch", jk="cat")
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
-for _ in range(200):
+for _ in range(300):
     optimizer.zero_grad()
     out = model(data.x, data.edge_index)
     train = dataset.split["train"]

@@ -45,6 +45,7 @@ def links_of_the_site(text: str, source: str) -> str:
             name += "/index.md" if name == "docs/notebooks" else ".md"
         return f"]({pages.get(name, name.removeprefix('docs/'))}{anchor})"
 
+    text = re.sub(r"\[([^\]]*)\]\(LICENSE\)", r"\1", text)  # the site has no page of it
     return re.sub(r"\]\(((?!https?:|#|mailto:)[^)#\s]+)(#[^)]*)?\)", moved, text)
 
 
