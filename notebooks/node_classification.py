@@ -7,7 +7,7 @@
 
 # %%
 import torch
-from torch_geometric.nn import GCN
+from torch_geometric.nn import GraphSAGE
 
 import glassgraph as gg
 from glassgraph.datasets import load_dataset
@@ -23,8 +23,8 @@ data
 
 # %%
 torch.manual_seed(0)
-model = GCN(data.num_features, 32, num_layers=3, out_channels=4, norm="batch", jk="cat")
-optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
+model = GraphSAGE(data.num_features, 32, num_layers=3, out_channels=4, aggr="add")
+optimizer = torch.optim.Adam(model.parameters(), lr=0.005, weight_decay=5e-4)
 for _ in range(300):
     optimizer.zero_grad()
     out = model(data.x, data.edge_index)

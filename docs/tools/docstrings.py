@@ -1,4 +1,4 @@
-"""Docstrings as the parser of the reference reads them: it knows ``Examples:``, we write ``Example:``."""
+"""Docstrings as the reference reads them: it knows ``Examples:``, where we write ``Example:``."""
 
 from __future__ import annotations
 
