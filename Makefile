@@ -17,7 +17,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick fuzz pyg-cases gpu-check demo studies coverage-docs clean
+.PHONY: help setup lint test quick fuzz pyg-cases gpu-check demo studies docs gallery coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -131,6 +131,13 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	$(BIN)/glassgraph reproduce graphmask-faithfulness \
 	  --json $(OUT)/studies/graphmask-faithfulness.json \
 	  $(if $(wildcard $(MUTAG_ROOT)),--root $(MUTAG_ROOT))
+
+docs: $(STAMP)  ## build the documentation in out/site; warnings and lost links are errors
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(OUT)/site
+	@echo "open $(OUT)/site/index.html"
+
+gallery: $(STAMP)  ## take the pictures of docs/gallery again, in a headless Chromium
+	OMP_NUM_THREADS=1 $(BIN)/python docs/tools/make_gallery.py
 
 coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
 	$(BIN)/python -m tests.coverage_matrix

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch_geometric.data import Data
-from torch_geometric.nn import GCN
 
 import glassgraph as gg
 from glassgraph.models import reference
@@ -20,38 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def sentences(count: int) -> list[Data]:
-    """Words in a chain, which the README takes for granted."""
-    ends = torch.tensor([[0, 1, 2, 1, 2, 3], [1, 2, 3, 0, 1, 2]])
-    return [
-        Data(
-            x=torch.randn(4, 3),
-            edge_index=ends,
-            relation=["det", "nsubj", "obj"] * 2,
-            words=["the", "cat", "chases", "mice"],
-        )
-        for _ in range(count)
-    ]
-
-
 def blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
-
-
-@pytest.mark.filterwarnings(
-    "ignore::glassgraph.explainers.perturbation.message_gates.tolerance.UnmetConstraintWarning"
-)
-def test_the_python_quick_start_runs(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(reference, "_DEFAULTS", {"node": {"epochs": 20}})
-    monkeypatch.setattr(reference, "ATTEMPTS", 1)
-    names = {"tagger": GCN(3, 8, 2, 3), "sentences": sentences(12), "new": sentences(4)}
-    for code in blocks("python"):  # a reader goes from one to the next
-        exec(compile(code, "README.md", "exec"), names)
-    assert (tmp_path / "graphmask.safetensors").exists()
-    assert (tmp_path / "report.html").exists()
-    assert len(gg.Explanations.load(tmp_path / "explained")) == 5
-    assert "fidelity_plus" in capsys.readouterr().out
 
 
 def test_the_code_on_relevance_runs() -> None:
@@ -61,12 +28,16 @@ def test_the_code_on_relevance_runs() -> None:
     assert names["explanation"].walks.shape == (5, 4)
 
 
-@pytest.mark.parametrize("page", ["compare", "diagnostics"])
-def test_the_code_on_edge_gradients_runs(page: str, monkeypatch: Any, capsys: Any) -> None:
+@pytest.mark.parametrize(
+    ("page", "call"), [("compare", "compare_all"), ("diagnostics", "gradient_signs")]
+)
+def test_the_code_on_edge_gradients_runs(
+    page: str, call: str, monkeypatch: Any, capsys: Any
+) -> None:
     monkeypatch.setattr(reference, "_DEFAULTS", {"node": {"epochs": 20}})
     monkeypatch.setattr(reference, "ATTEMPTS", 1)
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    (code,) = (code for code in blocks("python", text) if "load_dataset" in code)
+    (code,) = (code for code in blocks("python", text) if call in code)
     exec(compile(code, f"{page}.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "all ones" in printed if page == "compare" else printed.count("GradientSigns(") == 4
