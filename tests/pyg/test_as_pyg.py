@@ -251,6 +251,45 @@ def test_heterogeneous(body: str) -> None:
         torch.testing.assert_close(found[kind].edge_mask, direct[kind].edge_mask)
 
 
+@pytest.mark.parametrize("name", ["batch_dict", "batch_info"])
+def test_heterogeneous_graphs_side_by_side(name: str) -> None:
+    """Edges of both graphs in turn: masks come back to where they stand."""
+    task = gg.Task("graph", "regression")
+
+    class Pooled(models.Hetero):
+        if name == "batch_info":
+
+            def forward(self, x_dict: Any, edge_index_dict: Any, batch_info: Any) -> Tensor:  # type: ignore[override]
+                return super().forward(x_dict, edge_index_dict, batch_info)
+
+    graphs = [models.papers(5, 4, 5), models.papers(6, 4, 5)]
+    data = models.two_of_papers()
+    order = torch.arange(20).view(2, 10).t().reshape(-1)
+    edges = {kind: data[kind].edge_index[:, order] for kind in data.edge_types}
+    owner = {kind: data[kind].batch for kind in data.node_types}
+    model = models.ready(Pooled("HGTConv", task), data.x_dict, edges, owner)
+    by_pyg = explainer(
+        gg.as_pyg("saliency"),
+        model,
+        "graph",
+        node_mask_type="attributes",
+        model_config={"mode": "regression"},
+    )
+    found = by_pyg(data.x_dict, edges, index=1, **{name: owner})
+
+    def call(model: Any, data: Any) -> Tensor:
+        return model(data.x_dict, data.edge_index_dict, data.batch_dict)
+
+    (direct,) = gg.explain(model, graphs, "saliency", task, [1], call=call, progress=False)
+    for kind in data.edge_types:
+        assert not found[kind].edge_mask[0::2].any()
+        torch.testing.assert_close(found[kind].edge_mask[1::2], direct[kind].edge_mask)
+    for kind in data.node_types:
+        half = owner[kind] == 1
+        torch.testing.assert_close(found[kind].node_mask[half], direct[kind].node_mask)
+        assert not found[kind].node_mask[~half].any()
+
+
 def test_the_predicted_type_has_to_be_clear() -> None:
     task = gg.Task("node", "regression", node_type=models.PAPER)
     data = models.papers(num_papers=4, num_authors=4)

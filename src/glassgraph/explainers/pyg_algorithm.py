@@ -41,7 +41,7 @@ from glassgraph.explainers.pyg_view import DenseScores, PyGView, without_masks
 from glassgraph.explainers.scope import LEVELS, Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.inputs.task import Mode, Task
+from glassgraph.inputs.task import Level, Mode, Task
 from glassgraph.results.records import Attribution
 
 NodeMask = Literal["auto", "object", "common_attributes", "attributes", "none"]
@@ -243,12 +243,12 @@ class PyGAlgorithm(Explainer):
 def _supported(algorithm: ExplainerAlgorithm) -> tuple[set[Masks], tuple[str, ...]]:
     """The masks, and the levels, that it says it supports in one mode or another."""
     masks, levels = set[Masks](), set[str]()
-    grid = itertools.product(_MASKS, _REASONS, LEVELS, get_args(Mode))
+    grid = itertools.product(_MASKS, _REASONS, get_args(Level), get_args(Mode))
     for pair, reason, level, mode in grid:
         if _connect(algorithm, pair, reason, _model_config(Task(level, mode, "raw")), []):
             masks.add(pair)
             levels.add(level)
-    for level in LEVELS:  # Captum's take binary models that return probabilities
+    for level in get_args(Level):  # Captum's take binary models that return probabilities
         task = Task(level, "binary_classification", "probs")
         if _connect(algorithm, _MASKS[0], "model", _model_config(task), []):
             levels.add(level)

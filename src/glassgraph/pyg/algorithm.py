@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric import explain as pyg
+from torch_geometric.data import HeteroData
 from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.explain.config import ExplanationType, MaskType, ModelMode
 
@@ -18,6 +19,7 @@ from glassgraph.explainers.registry import explain, find_method
 from glassgraph.explainers.settings import check_value, settings_of
 from glassgraph.inputs.task import Target, Task
 from glassgraph.pyg.inputs import PyGCall, PyGInputs
+from glassgraph.pyg.typed_graphs import TypedGraphs
 from glassgraph.results.explanation import Explanations
 
 #: What PyG's ``Explainer`` says in its own way.
@@ -86,7 +88,7 @@ def as_pyg(
     return GlassgraphAlgorithm(method, node_type=node_type, target=target, **settings)
 
 
-class GlassgraphAlgorithm(ExplainerAlgorithm):  # type: ignore[misc]
+class GlassgraphAlgorithm(ExplainerAlgorithm):
     """What `as_pyg` makes.
 
     Attributes:
@@ -112,6 +114,7 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):  # type: ignore[misc]
         self._check_settings()
         self._built: tuple[nn.Module, Any, Explainer] | None = None
         self._read: tuple[PyGInputs, str | None, Any] | None = None
+        self._graphs: TypedGraphs | None = None
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self._settings.items())
@@ -218,7 +221,8 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):  # type: ignore[misc]
         inputs = PyGInputs(x, edge_index, kwargs)
         task = self._task(inputs, target)
         links = inputs.links(target.size(0)) if task.level == "edge" and target.dim() else None
-        data, call = self._data(inputs, links), inputs.call(model, links)
+        batch = inputs.batch() if task.level == "graph" else None
+        data, call = self._data(inputs, links, batch), inputs.call(model, links, batch)
         wanted = self._wanted(model, inputs, target, index)
         if self._ready is not None:
             self._refuse_another(model, task)
@@ -228,10 +232,14 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):  # type: ignore[misc]
         self.explanations = found
         return self._combined(found, data)
 
-    def _data(self, inputs: PyGInputs, links: str | None) -> Any:
+    def _data(self, inputs: PyGInputs, links: str | None, batch: str | None) -> Any:
         """The same object for the same inputs, so that the model is traced once."""
         if self._read is None or self._read[1] != links or not inputs.same(self._read[0]):
-            self._read = (inputs, links, inputs.data(links))
+            data, self._graphs = inputs.data(links, batch), None
+            if batch is not None:
+                self._graphs = TypedGraphs.split(data, inputs.arguments[batch])
+                data = self._graphs.batch
+            self._read = (inputs, links, data)
         return self._read[2]
 
     def _task(self, inputs: PyGInputs, target: Tensor) -> Task:
@@ -325,15 +333,21 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):  # type: ignore[misc]
         """The mean of the masks that are asked for."""
         if not len(found):
             raise PyGAlgorithmError("there is nothing to explain: index names no prediction")
-        if not isinstance(data, pyg.HeteroExplanation) and not hasattr(data, "node_types"):
-            masks = _mean([self._masks(each) for each in found])
-            return pyg.Explanation(**masks)
-        explanation = pyg.HeteroExplanation()
-        typed = list(found)
+        if not isinstance(data, HeteroData):
+            return pyg.Explanation(**_mean(self._masks(each) for each in found))
+        explanation, each = pyg.HeteroExplanation(), list(found)
         for kind in (*data.node_types, *data.edge_types):
-            for name, mask in _mean([self._masks(each[kind]) for each in typed]).items():
+            for name, mask in _mean(self._typed_masks(one, kind) for one in each).items():
                 explanation[kind][name] = mask
         return explanation
+
+    def _typed_masks(self, explanation: Any, kind: Any) -> dict[str, Tensor]:
+        """The masks of one type; of several graphs those of all."""
+        masks = self._masks(explanation[kind])
+        if self._graphs is None:
+            return masks
+        graph = explanation.local.graph
+        return {name: self._graphs.whole(mask, graph, kind) for name, mask in masks.items()}
 
     def _masks(self, store: Any) -> dict[str, Tensor]:
         """The masks of an explanation, or of one of its types, that are asked for."""
@@ -348,7 +362,10 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):  # type: ignore[misc]
         return masks
 
 
-def _mean(each: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    if len(each) == 1:
-        return each[0]
-    return {name: torch.stack([masks[name] for masks in each]).mean(dim=0) for name in each[0]}
+def _mean(each: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    count = 0
+    for masks in each:
+        count += 1
+        total = {name: mask + total.get(name, 0) for name, mask in masks.items()}
+    return {name: mask / count for name, mask in total.items()}

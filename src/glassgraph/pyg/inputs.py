@@ -69,13 +69,14 @@ class PyGInputs:
         pairs += [(self.arguments[name], other.arguments[name]) for name in self.arguments]
         return all(_is_same(one, another) for one, another in pairs)
 
-    def data(self, links: str | None = None) -> Any:
+    def data(self, links: str | None = None, batch: str | None = None) -> Any:
         """As data, without arguments that are None.
 
         Args:
             links: the argument that holds the links to predict.
+            batch: the argument that is left out.
         """
-        given = {k: v for k, v in self.arguments.items() if v is not None}
+        given = {k: v for k, v in self.arguments.items() if v is not None and k != batch}
         if not isinstance(self.x, Mapping):
             data: Any = Data(x=self.x, edge_index=self.edge_index)
             for name, value in given.items():
@@ -94,20 +95,35 @@ class PyGInputs:
                 data[name] = value
         return data
 
-    def call(self, model: nn.Module, links: str | None = None) -> PyGCall | None:
+    def call(
+        self, model: nn.Module, links: str | None = None, batch: str | None = None
+    ) -> PyGCall | None:
         """How the model is called; None where it can be called by the names of its arguments."""
         named = [parameter.name for parameter in parameters_of(model)[0]]
         is_plain = named[:2] in _BY_NAME and set(self.arguments) <= set(named)
-        if is_plain and links in (None, LINK_INDEX) and None not in self.arguments.values():
+        absent = tuple(name for name, value in self.arguments.items() if value is None)
+        is_plain &= links in (None, LINK_INDEX) and batch in (None, "batch_dict")
+        if is_plain and not absent:
             return None
+        own = {links: LINK_INDEX, batch: "batch"}
         names = {
-            name: LINK_INDEX if name == links else name.removesuffix("_dict")
+            name: own.get(name) or name.removesuffix("_dict")
             for name, value in self.arguments.items()
             if value is not None
         }
-        absent = tuple(name for name, value in self.arguments.items() if value is None)
         passes_batch = "batch" in named and "batch" not in self.arguments
         return PyGCall(tuple(names.items()), absent, passes_batch)
+
+    def batch(self) -> str | None:
+        """The argument that says which graph each node of each type belongs to."""
+        if not isinstance(self.x, Mapping):
+            return None
+        for name, value in self.arguments.items():
+            if "batch" in name and isinstance(value, Mapping) and value.keys() == self.x.keys():
+                sizes = [each.shape == self.x[kind].shape[:1] for kind, each in value.items()]
+                if all(sizes):
+                    return name
+        return None
 
     def links(self, num_rows: int) -> str | None:
         """The argument that holds as many pairs of nodes as the model has rows of output."""
