@@ -41,6 +41,7 @@ from .explainers.perturbation.pg_explainer import PGExplainer as PGExplainer
 from .explainers.perturbation.random import Random as Random
 from .explainers.perturbation.subgraphx import SubgraphX as SubgraphX
 from .explainers.perturbation.zorro import Zorro as Zorro
+from .explainers.pyg_algorithm import from_pyg as from_pyg
 from .explainers.registry import explain as explain
 from .explainers.registry import methods as methods
 from .explainers.registry import register as register
@@ -55,6 +56,7 @@ from .metrics.compare import Comparison as Comparison
 from .metrics.compare import compare as compare
 from .metrics.similarity import Similarity as Similarity
 from .metrics.similarity import compare_all as compare_all
+from .pyg.algorithm import as_pyg as as_pyg
 from .report.grid import plot_grid as plot_grid
 from .report.save import save_figure as save_figure
 from .report.summary import plot_beeswarm as plot_beeswarm

@@ -81,6 +81,10 @@ class UnsupportedModelError(GlassgraphError, ValueError):
     """A method asks for something that this model or graph lacks."""
 
 
+class PyGAlgorithmError(GlassgraphError, ValueError):
+    """An algorithm of ``torch_geometric.explain`` and what it is to explain do not fit together."""
+
+
 class UnknownMethodError(GlassgraphError, ValueError):
     """No explanation method has this registry name."""
 

@@ -12,6 +12,8 @@ explanation of its own.
 from __future__ import annotations
 
 import itertools
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -65,6 +67,21 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.name}"
+
+
+#: A kind with so many cases is asked in full by `make test`; of others every eleventh case, a
+#: number that divides no list of parameters.
+SMALL, EVERY = 30, 11
+
+
+def share(cases: list[Case]) -> list[Case]:
+    """What `make test` asks; all of them where ``make pyg-cases`` does."""
+    if os.environ.get("GLASSGRAPH_PYG_CASES") == "all":
+        return cases
+    size = Counter(case.kind for case in cases)
+    return [
+        case for number, case in enumerate(cases) if size[case.kind] <= SMALL or number % EVERY == 0
+    ]
 
 
 # Explaining

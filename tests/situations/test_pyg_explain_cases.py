@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -18,23 +16,10 @@ from torch_geometric.data import Data
 import glassgraph as gg
 from glassgraph.errors import GraphError
 from tests.situations import pyg_models as models
-from tests.situations.pyg_cases import LEVELS, Case, call_on_graphs, refused
+from tests.situations.pyg_cases import LEVELS, Case, call_on_graphs, refused, share
 from tests.situations.pyg_further_cases import every_case
 
-#: A kind with so many cases is asked in full by `make test`; of others every eleventh case, a
-#: number that divides no list of parameters.
-SMALL, EVERY = 30, 11
-
 CASES = every_case()
-
-
-def chosen() -> list[Case]:
-    if os.environ.get("GLASSGRAPH_PYG_CASES") == "all":
-        return CASES
-    size = Counter(case.kind for case in CASES)
-    return [
-        case for number, case in enumerate(CASES) if size[case.kind] <= SMALL or number % EVERY == 0
-    ]
 
 
 @pytest.mark.filterwarnings(
@@ -42,12 +27,12 @@ def chosen() -> list[Case]:
     "ignore::glassgraph.core.told.PooledMessagesWarning",  # of what AttentiveFP reads out
     "ignore::glassgraph.explainers.amortized.HindsightWarning",  # PyG's fit on what they explain
 )
-@pytest.mark.parametrize("case", [each for each in chosen() if not each.lacks], ids=str)
+@pytest.mark.parametrize("case", [each for each in share(CASES) if not each.lacks], ids=str)
 def test_holds(case: Case) -> None:
     case.check()
 
 
-@pytest.mark.parametrize("case", [each for each in chosen() if each.lacks], ids=str)
+@pytest.mark.parametrize("case", [each for each in share(CASES) if each.lacks], ids=str)
 def test_what_cannot_be_is_named(case: Case) -> None:
     assert re.search(r"[a-z]", str(refused(case)))
 

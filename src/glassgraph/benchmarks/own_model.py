@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from torch import nn
+from torch_geometric.explain import ExplainerAlgorithm
 
 from glassgraph.benchmarks.cases import Asked
 from glassgraph.benchmarks.cell import (
@@ -41,7 +42,7 @@ METRICS = ("robust_fidelity", "fidelity", "sparsity", "accuracy")
 def benchmark(
     model: nn.Module | Callable[..., Any],
     data: Any,
-    methods: Sequence[str | type[Explainer]] | str = "all",
+    methods: Sequence[str | type[Explainer] | ExplainerAlgorithm] | str = "all",
     metrics: Sequence[str] = METRICS,
     *,
     task: str | Task = "node",
@@ -65,8 +66,8 @@ def benchmark(
     Args:
         model: the trained model; it is left as it was.
         data: the graph(s), as `Explainer.explain` takes them.
-        methods: names or classes; ``"all"`` for every method there is (those that do not apply say
-            so in their row).
+        methods: names, classes, or algorithms of ``torch_geometric.explain``; ``"all"`` for every
+            method there is (those that do not apply say so in their row).
         metrics: names of metrics or groups of them, see `glassgraph.benchmarks.metrics`.
         task: ``"node"``, ``"graph"``, ``"edge"`` or a `Task`.
         index: the predictions to explain; everything if None.
@@ -178,15 +179,29 @@ def _references(subject: Subject, plan: Plan, time_limit: float | None) -> Refer
 # What the caller says
 
 
-def _classes(methods: Sequence[str | type[Explainer]] | str) -> dict[str, type[Explainer]]:
+def _classes(
+    methods: Sequence[str | type[Explainer] | ExplainerAlgorithm] | str,
+) -> dict[str, type[Explainer]]:
     if methods == "all":
         return dict(METHODS)
-    found = [find_method(each) for each in _listed(methods, "methods")]
-    return {cls.name: cls for cls in found}
+    classes: dict[str, type[Explainer]] = {}
+    for cls in map(find_method, _listed(methods, "methods")):
+        if classes.setdefault(cls.name, cls) is not cls and not _is_same_method(cls, classes):
+            raise SuiteError(
+                f"methods: two are named {cls.name!r}; glassgraph.from_pyg(algorithm, name=...) "
+                "gives one another name"
+            )
+    return classes
+
+
+def _is_same_method(cls: type[Explainer], known: Mapping[str, type[Explainer]]) -> bool:
+    """Whether a class is that of the same name, or the same algorithm of PyG's given twice."""
+    own = getattr(cls, "algorithm", None)
+    return own is not None and own is getattr(known[cls.name], "algorithm", None)
 
 
 def _listed(given: Any, what: str) -> list[Any]:
-    found = [given] if isinstance(given, (str, type)) else list(given)
+    found = [given] if isinstance(given, (str, type, ExplainerAlgorithm)) else list(given)
     if not found:
         raise SuiteError(f"{what}: name at least one")
     return found

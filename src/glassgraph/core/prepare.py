@@ -141,6 +141,7 @@ class Preparation:
             GlassgraphError: for a malformed graph, a model without messages, a call that fails, a
                 compiled model that returns something else than the modules that it was made of.
         """
+        parts = compiled_parts(model)
         graph, task = _read_graph(data, task, model_call)
 
         def trace(way: ModelCall, form: TypedGraph) -> tuple[ModelCall, Wiring]:
@@ -151,7 +152,7 @@ class Preparation:
             model_call, graph, (plain, wiring) = first_way(model_call, graph, task, trace)
         told = Told(graph, task, on_unseen)
         preparation = Preparation(plain, task, graph, wiring, check, told)
-        if parts := compiled_parts(model):
+        if parts:
             sample = told.sample(plain)
             check_compiled(parts, model_call, plain, sample, lambda: told.is_unstable(plain))
         tell_of_pooling(wiring)

@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from torch import nn
+from torch_geometric.explain import ExplainerAlgorithm
 
 from glassgraph.calling.call import Call
 from glassgraph.errors import MethodDefinitionError, UnknownMethodError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.guard import check_class
+from glassgraph.explainers.pyg_algorithm import from_pyg
 from glassgraph.explainers.settings import Configured
 from glassgraph.inputs.task import Target, Task
 from glassgraph.results.explanation import Explanations
@@ -216,17 +218,19 @@ METHODS: Mapping[str, type[Explainer]] = _Methods(explains_predictions=True)
 MODEL_METHODS: Mapping[str, type[ModelExplainer]] = _Methods(explains_predictions=False)
 
 
-def find_method(name: str | type[Explainer]) -> type[Explainer]:
+def find_method(name: str | type[Explainer] | ExplainerAlgorithm) -> type[Explainer]:
     """The class of a method that explains predictions.
 
     Args:
-        name: its name, or the class itself.
+        name: its name, the class itself, or an algorithm of ``torch_geometric.explain``.
 
     Raises:
         UnknownMethodError: if there is none of that name.
     """
     if isinstance(name, type) and issubclass(name, Explainer):
         return name
+    if isinstance(name, ExplainerAlgorithm):
+        return from_pyg(name)
     if not isinstance(name, str):
         raise UnknownMethodError(
             f"a method is a name such as 'saliency' or a class such as glassgraph.Saliency; got "
@@ -285,7 +289,10 @@ def methods() -> pd.DataFrame:
 
 
 def make_explainer(
-    name: str | type[Explainer], model: nn.Module, task: str | Task, **hyper_parameters: Any
+    name: str | type[Explainer] | ExplainerAlgorithm,
+    model: nn.Module,
+    task: str | Task,
+    **hyper_parameters: Any,
 ) -> Explainer:
     """Build a method by name.
 
@@ -299,7 +306,7 @@ def make_explainer(
 def explain(
     model: nn.Module,
     data: Any,
-    method: str | type[Explainer],
+    method: str | type[Explainer] | ExplainerAlgorithm,
     task: str | Task = "node",
     index: Any = None,
     target: Target = None,
@@ -318,7 +325,8 @@ def explain(
     Args:
         model: a trained model.
         data: the graph(s).
-        method: its name, see `methods`, or its class.
+        method: its name, see `methods`, its class, or an algorithm of
+            ``torch_geometric.explain``, see `from_pyg`.
         task: ``"node"``, ``"graph"``, ``"edge"`` or a `Task`.
         index: what to explain; everything if None.
         target: the explained class, see `Explainer.explain`.

@@ -1,0 +1,1 @@
+"""Glassgraph's methods as algorithms of ``torch_geometric.explain``."""
