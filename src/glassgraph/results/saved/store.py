@@ -150,7 +150,7 @@ class Writer:
             "has_graph": False,
             **({} if asked is None else {"asked": asked}),
         }
-        if include_graph and contents.graph is not None:
+        if include_graph and contents.graph is not None and contents.graph.store is None:
             self._header["has_graph"] = self._write_graph(contents.graph)
         self._folder.write_header(self._header)
 
