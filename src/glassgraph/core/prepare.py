@@ -9,7 +9,7 @@ a time, and the user is told once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from glassgraph.calling.compiled import compiled_parts
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch, assemble
 from glassgraph.core.compiled_check import check_compiled
+from glassgraph.core.constant_tables import read_tables, write_tables
 from glassgraph.core.context import (
     Context,
     all_agree,
@@ -30,18 +31,20 @@ from glassgraph.core.context import (
     graph_context,
     local_context,
     predictions_in_graphs,
+    refuse_whole,
     rows_agree,
     run_on,
     single_graph,
     without_nan,
 )
 from glassgraph.core.copies import instances_are_apart
-from glassgraph.core.costs import Costs
-from glassgraph.core.intercept import Intervention, naming_other_messages
+from glassgraph.core.costs import Costs, refuse_large_fields, small_fields
+from glassgraph.core.intercept import Intervention, PlanMismatch, naming_other_messages
 from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.sites import Wiring
 from glassgraph.core.told import (
+    BEYOND,
     DIFFERENT,
     MIXED,
     POOLED,
@@ -52,8 +55,14 @@ from glassgraph.core.told import (
 )
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
-from glassgraph.errors import GraphError, ModelCallError, TargetError
-from glassgraph.inputs.graph import TypedGraph
+from glassgraph.errors import (
+    FieldTooLargeError,
+    GraphError,
+    ModelCallError,
+    TargetError,
+    WholeGraphError,
+)
+from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
     complete_task,
@@ -75,11 +84,16 @@ Check = Literal["auto", "full", "local"]
 Packing = tuple[InstanceBatch, Tensor]
 
 #: Graphs up to this many edges are always checked in full.
-FULL_CHECK_EDGES = 50_000
+FULL_CHECK_EDGES = WHOLE_EDGES
 #: Copies of each message that a forward and backward pass keeps, roughly.
 _COPIES = 6
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
+#: Groups of fields of a large graph on disk that are held against what lies around them: the first
+#: ones, and then one in so many.
+_GROUPS_CHECKED, _CHECKED_AGAIN = 2, 64
+#: Predictions that are made once more with other parts of the graph beside them.
+_COMPARED = 4
 
 
 @dataclass
@@ -122,6 +136,8 @@ class Preparation:
     _spent: int = field(default=0, repr=False)
     _alone: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
     _is_mixed: bool | None = field(default=None, repr=False)
+    _num_right: int = field(default=0, repr=False)
+    _tables: Mapping[int, Constants] | None = field(default=None, repr=False)
     _keeps_graphs: bool = field(default=False, repr=False)
 
     @staticmethod
@@ -146,7 +162,14 @@ class Preparation:
 
         def trace(way: ModelCall, form: TypedGraph) -> tuple[ModelCall, Wiring]:
             plain = way.uncompiled()
-            return plain, trace_wiring(model, plain, form, task)
+            try:
+                return plain, trace_wiring(model, plain, form, task)
+            except WholeGraphError:  # a part of the graph may need its part of the model's tables
+                tables = NodeTables.of(model, form)
+                if tables is None or plain.tables is not None:
+                    raise
+                cutting = plain.with_tables(tables)
+                return cutting, trace_wiring(model, cutting, form, task)
 
         with _naming_missing_edges(graph):
             model_call, graph, (plain, wiring) = first_way(model_call, graph, task, trace)
@@ -233,11 +256,12 @@ class Preparation:
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
             self._spent, num_nodes = 0, 0
-            for covered, batch in self._prepare(instances, position, each, full, budget):
-                self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
-                num_nodes += batch.num_nodes
-                schedule.is_mixed, schedule.keeps_graphs = self._is_mixed, self._keeps_graphs
-                yield covered, batch
+            for few in self._affordable(instances, position, budget):
+                for covered, batch in self._prepare(instances, few, each, full, budget):
+                    self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
+                    num_nodes += batch.num_nodes
+                    schedule.is_mixed, schedule.keeps_graphs = self._is_mixed, self._keeps_graphs
+                    yield covered, batch
             if budget is None:
                 return
             mean_cost = max(1, self._spent // int(position.numel()))
@@ -261,6 +285,7 @@ class Preparation:
             chosen = instances.take(position)
             batch, is_right, why, error = self._side_by_side(chosen, position, target, full)
             kept = is_right.nonzero().view(-1)
+            self._num_right += batch is not None and kept.numel() == position.numel()
             if batch is not None and kept.numel():
                 if kept.numel() < position.numel():
                     batch = batch.take(kept)
@@ -275,12 +300,55 @@ class Preparation:
             self.told.search_unseen(batch)
             yield group, batch
             position = position[group.numel() :]
+        if position.numel():
+            self._refuse_whole(instances.take(position), reason)
         for number, one in enumerate(position.view(-1, 1)):
             whole = self.whole(instances.take(one), one, target)
             if number == 0:
                 self.told.search_unseen(whole)
                 self.told.fall_back(self.model_call, *(reason or (DIFFERENT, None)))
             yield one, whole
+
+    def _affordable(
+        self, instances: Instances, position: Tensor, budget: int | None
+    ) -> Sequence[Tensor]:
+        """A group of instances; of a large graph on disk in parts, where it is far over the budget.
+
+        Raises:
+            FieldTooLargeError: if a single instance is over the budget, before its field is read.
+        """
+        if budget is None or not self.graph.must_stay_cut or self.task.level == "graph":
+            return [position]
+        chosen = instances.take(position)
+
+        def costs() -> Tensor:
+            around = not self._trusts_fields()
+            return refuse_large_fields(self.costs, chosen, budget, _COPIES, around=around)
+
+        try:
+            cost = costs()
+        except FieldTooLargeError:
+            if not self._has_tables():
+                raise
+            self._num_right += 1  # what lies around is too large for a check that is no must
+            cost = costs()
+        part = (cost.cumsum(0) - cost) // budget // 2
+        return position.split(torch.bincount(part).tolist()) if int(part[-1]) else [position]
+
+    def _refuse_whole(self, left: Instances, reason: tuple[str, Exception | None] | None) -> None:
+        """Refuse predictions that fields do not give, where the graph is too large to be run.
+
+        Raises:
+            WholeGraphError: naming the first of them.
+        """
+        what, error = reason or (DIFFERENT, None)
+        cause = "" if error is None else f" ({type(error).__name__}: {error})"
+        tables = NodeTables.of(self.model_call.model, self.graph)
+        advice = "" if tables is None else f" ({tables.advice})"
+        what = {DIFFERENT: BEYOND}.get(what, what)
+        refuse_whole(
+            self.graph, f"{what}{cause}, as for {self.task.level} {int(left.index[0])}{advice}"
+        )
 
     def _groups_of_graphs(
         self, instances: Instances, position: Tensor, budget: int | None
@@ -374,8 +442,25 @@ class Preparation:
             if self.task.level == "graph" or (has_all and batch.num_edges == self.graph.num_edges):
                 return False  # nothing lies beside it, nor does anything lack
         if self._is_mixed is None:
-            self._is_mixed = not instances_are_apart(batch)
+            self._is_mixed = not (instances_are_apart(batch) and self._is_alike_elsewhere(batch))
         return self._is_mixed
+
+    def _is_alike_elsewhere(self, batch: InstanceBatch) -> bool:
+        """Whether some predictions stay as they are when other parts of the graph lie beside them.
+
+        What was compared so far may be all that is joined to a node, and still not all there is.
+        """
+        if self.task.level != "node" or self.checks_in_full():
+            return True
+        few = torch.arange(min(_COMPARED, batch.num_instances), device=batch.device)
+        number = self.graph.type_position(self.task.node_type)
+        seeds = batch.fields.node[batch.fields.seed[few]]
+        others = small_fields(self.costs, number)
+        every = torch.cat([seeds, others.view(-1, 1)])
+        index = every.view(-1) - self.graph.node_offset[number]
+        beside = Instances(index, torch.zeros_like(index), every)
+        found = local_context(self.graph, self.wiring, self.model_call, self.task, beside).output
+        return bool(rows_agree(found[few], batch.reference[few], self.model_call).all())
 
     def on_fields(self, pack: Callable[[Preparation], Packing]) -> Packing:
         """Pack fields, with the model called as it is or, if that is not right, cut like the data.
@@ -413,6 +498,11 @@ class Preparation:
         fields = receptive_fields(
             self.graph, chosen.seeds, self.wiring.num_hops, self.wiring.needs_both_directions
         )
+        if full is None and self._trusts_fields():
+            try:
+                return self._pack_trusted(chosen, position, target, fields)
+            except PlanMismatch:  # what was tabulated is of no use here
+                self._tables = None
         if full is None:
             context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
             self._spent += self.costs.of_run(context.num_nodes, context.num_edges, 1)
@@ -423,6 +513,45 @@ class Preparation:
         batch = self.assemble(chosen, fields, targets, reference, context.constants)
         with torch.no_grad():
             return batch, rows_agree(batch.output(gates=batch.ones()), reference, self.model_call)
+
+    def tabulate(self, budget: int) -> None:
+        """Compute for all edges of a graph on disk what layers derive from the graph alone.
+
+        Raises:
+            OutputError: if the store's folder cannot be written to.
+        """
+        if self.graph.must_stay_cut:
+            write_tables(self.graph, self.model_call, self.wiring, budget)
+
+    def _trusts_fields(self) -> bool:
+        """Whether fields of a large graph on disk need no run on what lies around them.
+
+        The first groups are held against it, and every so many of the others.
+        """
+        return self._has_tables() and self._num_right % _CHECKED_AGAIN > 0
+
+    def _has_tables(self) -> bool:
+        """Whether it was seen that fields are right, and what they lack is tabulated."""
+        if not self.graph.must_stay_cut or self.check != "auto" or self.task.level != "node":
+            return False
+        if self._num_right < _GROUPS_CHECKED:
+            return False
+        if self._tables is None:
+            self._tables = read_tables(self.graph, self.model_call, self.wiring)
+        return self._tables is not None
+
+    def _pack_trusted(
+        self, chosen: Instances, position: Tensor, target: Target | Targets, fields: Fields
+    ) -> tuple[InstanceBatch, Tensor]:
+        """Receptive fields side by side, whose predictions are the model's."""
+        assert self._tables is not None
+        nothing = Targets(torch.zeros_like(chosen.index))
+        reference = fields.node.new_zeros((len(chosen), 1), dtype=torch.get_default_dtype())
+        batch = self.assemble(chosen, fields, nothing, reference, self._tables)
+        with torch.no_grad():
+            batch.reference = without_nan(batch.output(gates=batch.ones()))
+        batch.targets = self.targets(chosen, position, target, batch.reference)
+        return batch, torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
 
     def _pack_graphs(
         self,
