@@ -14,6 +14,7 @@ from .benchmarks.result import BenchmarkResult as BenchmarkResult
 from .core.adjacency import AdjacencyTap as AdjacencyTap
 from .core.sites import MessageTap as MessageTap
 from .diagnose.stability import stability as stability
+from .engine.explain_all import explain_all as explain_all
 from .explainers.amortized import AmortizedExplainer as AmortizedExplainer
 from .explainers.base import Explainer as Explainer
 from .explainers.black_box import BlackBoxExplainer as BlackBoxExplainer

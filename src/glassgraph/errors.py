@@ -162,6 +162,10 @@ class ExistingResultError(OutputError):
     """The output folder holds a result, and nothing said that it may be replaced."""
 
 
+class EngineError(GlassgraphError, RuntimeError):
+    """A job cannot go on: its workers do not start, or nothing that they try can be explained."""
+
+
 class ResumeError(GlassgraphError, ValueError):
     """A run cannot be resumed: what it was asked for differs, or was not recorded."""
 

@@ -11,6 +11,7 @@ from glassgraph.cli.benchmark import benchmark
 from glassgraph.cli.compare import compare
 from glassgraph.cli.datasets import datasets
 from glassgraph.cli.explain import explain
+from glassgraph.cli.jobs import jobs
 from glassgraph.cli.methods import methods
 from glassgraph.cli.plugins import add_plugins
 
@@ -25,7 +26,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_show_locals=False,
     )
     app.callback()(about)
-    for command in (explain, compare, benchmark, methods, datasets):
+    for command in (explain, jobs, compare, benchmark, methods, datasets):
         app.command(command.__name__)(command)
     add_plugins(app)
     return app

@@ -83,7 +83,7 @@ class SavedRun:
             if resume:
                 raise HyperParameterError("resume=True needs save_to=, the folder to go on with")
             return
-        asked = _asked(explainer, empty, instances, target)
+        asked = asked_for(explainer, empty, instances, target)
         self._writer = Writer(Path(folder), empty.contents(), asked=asked, resume=resume)
         self.parts = self._writer.finished
         try:
@@ -161,7 +161,7 @@ class SavedRun:
             self._schedule.keeps_graphs = told.get("keeps_graphs") is True
             if isinstance(group, int) and told.get("memory_budget") == self._budget:
                 self._schedule.group = group
-        unchecked = _unchecked(explainer)
+        unchecked = not_compared(explainer)
         if unchecked:
             warnings.warn(
                 f"what is resumed cannot be compared in full: {', '.join(unchecked)}; resume only "
@@ -171,7 +171,7 @@ class SavedRun:
             )
 
 
-def _unchecked(explainer: Saved) -> list[str]:
+def not_compared(explainer: Saved) -> list[str]:
     """What a digest says nothing about."""
     found = []
     if isinstance(explainer.model, CallableModule):
@@ -184,7 +184,7 @@ def _unchecked(explainer: Saved) -> list[str]:
     return found + [f"{name} is a function" for name, value in settings if callable(value)]
 
 
-def _asked(
+def asked_for(
     explainer: Saved, empty: Explanations, instances: Instances, target: Target
 ) -> dict[str, Any]:
     """What makes a run this one, besides its provenance."""

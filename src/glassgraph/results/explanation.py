@@ -35,7 +35,10 @@ from glassgraph.results.names import Names
 from glassgraph.results.notebook import NUM_ROWS, html_table
 from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import Attribution, LocalExplanation, Part, Table
+from glassgraph.results.saved.blocks import read_job
+from glassgraph.results.saved.explained_data import ExplainedData
 from glassgraph.results.saved.store import read, write
+from glassgraph.results.scan import Scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -574,7 +577,33 @@ class Explanations(Sequence[Explanation]):
             ExplanationFileError: if it is foreign, or of other data.
             GraphError: if ``data`` is malformed.
         """
-        found = read(Path(folder), data)
+        return Explanations._of(read(Path(folder), data))
+
+    @staticmethod
+    def scan(folder: str | Path, data: Any = None) -> Scan[Explanations]:
+        """Open what `glassgraph.explain_all` wrote, without loading it.
+
+        Args:
+            folder: the job's folder; the job may still be running.
+            data: the explained graph(s), if they are not where the job found them.
+
+        Returns:
+            What is there: `Scan.find` reads one explanation, `Scan.sample` and `Scan.explanations`
+            some as `Explanations`, `Scan.top_edges` and `Scan.by_edge_type` look through all.
+
+        Raises:
+            ExplanationFileError: if the folder holds no job.
+            DamagedFileError: if it is damaged.
+        """
+        folder = Path(folder)
+        source = ExplainedData.read(read_job(folder).get("source"), folder)
+        if data is not None:
+            return Scan(folder, Explanations._of, lambda: data)
+        is_there = source.where(folder).exists()
+        return Scan(folder, Explanations._of, (lambda: source.open(folder)) if is_there else None)
+
+    @staticmethod
+    def _of(found: Contents) -> Explanations:
         return Explanations(
             method=found.method,
             level=found.level,

@@ -133,6 +133,20 @@ def locked(folder: Path) -> Iterator[None]:
             lock.release()
 
 
+def writer_of(folder: Path) -> str | None:
+    """Who writes into a folder, in words; None if nobody does, or who did is dead for sure."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        owner = _owner(file)
+    finally:
+        os.close(file)
+    is_here = owner.get("host") == platform.node()
+    return None if is_here and _is_dead(owner.get("process")) else _named(owner)
+
+
 def _open(path: Path) -> tuple[int, bool]:
     """The lock file, and whether it was made now; a link in its place is not followed."""
     how = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)

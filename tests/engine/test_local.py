@@ -1,0 +1,127 @@
+"""Real processes: what they explain, and what they survive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import glassgraph as gg
+from glassgraph.data import GraphStore
+from glassgraph.errors import EngineError, HyperParameterError, InstanceError, ResumeError
+from glassgraph.results.saved.blocks import finished
+from tests.engine.models import DIES, EATS, HANGS, RAISES, Poisoned, model, ring
+
+NODES = 22
+TAKEN_OVER = "ignore:.*its lock is taken over:UserWarning"
+
+
+def equal(ours: gg.LocalExplanation, theirs: gg.LocalExplanation) -> bool:
+    names = ("edge_id", "edge_score", "layer_edge_score", "node_id", "prediction")
+    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in names]
+    return all(a is b is None or torch.equal(a, b) for a, b in pairs)
+
+
+def test_explanations_are_those_of_one_process(tmp_path):
+    data, network = ring(NODES), model()
+    store = GraphStore.build(data, tmp_path / "graph")
+    index = torch.tensor([20, 3, 11, 4, 7])
+    found = gg.explain_all(
+        network,
+        store,
+        "edge_gradients",
+        index=index,
+        out=tmp_path / "job",
+        workers=1,
+        block=3,
+        progress=False,
+    )
+    assert len(found) == 5
+    explainer = gg.EdgeGradients(network, progress=False)
+    for chosen in (index[:3], index[3:]):
+        alone = explainer.explain(data, chosen)
+        for place, node in enumerate(chosen.tolist()):
+            assert equal(found.find(node), alone.local(place))
+    some = found.sample(3, seed=1)
+    assert isinstance(some, gg.Explanations)
+    assert some.graph is not None
+    assert [each.index for each in some] == [each.local.index for each in some]
+    with pytest.raises(InstanceError, match="none of the 5"):
+        found.find(5)
+
+
+def test_poison_is_recorded_and_the_rest_goes_on(tmp_path):
+    data = ring(NODES, {2: RAISES, 9: EATS, 13: DIES, 18: HANGS})
+    found = gg.explain_all(
+        model(),
+        data,
+        "edge_gradients",
+        out=tmp_path,
+        workers=2,
+        block=11,
+        time_limit=2.0,
+        worker_memory=1 << 30,
+        check="local",
+        progress=False,
+    )
+    told = found.failures().set_index("index")["error"].to_dict()
+    assert sorted(told) == [2, 9, 13, 18]
+    assert "poisoned" in told[2]
+    assert "memory" in told[9]
+    assert "killed by signal 9" in told[13]
+    assert "time limit of 2 s" in told[18]
+    assert len(found) == NODES - 4
+    with pytest.raises(InstanceError, match="failed: its process was killed"):
+        found.find(13)
+
+
+@pytest.mark.filterwarnings(TAKEN_OVER)
+def test_a_killed_driver_loses_nothing_that_was_finished(tmp_path):
+    script = Path(__file__).with_name("killed_driver.py")
+    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    try:
+        until = time.monotonic() + 120
+        while not finished(tmp_path) and time.monotonic() < until:
+            time.sleep(0.02)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("0*.parquet")}
+    assert before
+    found = gg.explain_all(
+        model(), ring(NODES), "edge_gradients", out=tmp_path, workers=1, block=2, progress=False
+    )
+    assert len(found) == NODES
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    positions = sorted(found.dataset.to_table(columns=["position"])["position"].to_pylist())
+    assert positions == list(range(NODES))
+
+
+def test_other_weights_are_refused(tmp_path):
+    asked = {"out": tmp_path, "workers": 1, "progress": False, "index": [1]}
+    gg.explain_all(model(), ring(NODES), "edge_gradients", **asked)
+    other = model()
+    with torch.no_grad():
+        other.net.convs[0].bias += 1
+    with pytest.raises(ResumeError, match="model_fingerprint"):
+        gg.explain_all(other, ring(NODES), "edge_gradients", **asked)
+
+
+def test_a_model_that_no_worker_can_import_is_refused_by_name(tmp_path):
+    class Local(Poisoned):
+        pass
+
+    with pytest.raises(EngineError, match="top of a module"):
+        gg.explain_all(Local().eval(), ring(NODES), "random", out=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"block": 0}, {"time_limit": -1.0}])
+def test_numbers_out_of_range_are_refused(tmp_path, wrong):
+    with pytest.raises(HyperParameterError, match=next(iter(wrong))):
+        gg.explain_all(model(), ring(NODES), "random", out=tmp_path, **wrong)
