@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 def main() -> None:
     import glassgraph as gg
-    from tests.engine.models import model, ring
+    from tests.engine.models import loops, model
 
     gg.explain_all(
-        model(), ring(22), "edge_gradients", out=sys.argv[1], workers=1, block=2, progress=False
+        model(), loops(22), "edge_gradients", out=sys.argv[1], workers=1, block=2, progress=False
     )
 
 

@@ -1,53 +1,48 @@
-"""Models that workers import: one that is well, and one that some nodes bring down."""
+"""A model and a method that workers import; the method is brought down by some nodes."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN
 
-#: What a node with this value as its first feature does to who explains it.
-RAISES, HANGS, DIES, EATS = 91.0, 92.0, 93.0, 94.0
+import glassgraph as gg
+from glassgraph.core.batch import InstanceBatch
+
+#: Nodes of `loops` that do something to who explains them.
+RAISES, EATS, DIES, HANGS = 2, 9, 13, 18
 
 
-class Poisoned(nn.Module):
-    """A network that raises, hangs, dies or takes all memory where it meets certain features."""
+class Poisoned(gg.EdgeGradients):
+    """Edge gradients, but for four nodes."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = GCN(3, 5, 1, 2)
+    name = "poisoned"
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        if multiprocessing.parent_process() is not None:  # in workers alone
-            first = x[:, 0]
-            if bool((first == RAISES).any()):
-                raise ValueError("poisoned")
-            if bool((first == HANGS).any()):
-                time.sleep(600)
-            if bool((first == DIES).any()):
-                os.kill(os.getpid(), signal.SIGKILL)
-            if bool((first == EATS).any()):
-                torch.ones(1 << 36)
-        return self.net(x, edge_index)
+    def attribute(self, batch: InstanceBatch) -> gg.Attribution:
+        nodes = set(batch.fields.node.tolist())
+        if RAISES in nodes:
+            raise ValueError("of this node")
+        if EATS in nodes:
+            torch.ones(1 << 36)
+        if DIES in nodes:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if HANGS in nodes:
+            time.sleep(600)
+        return super().attribute(batch)
 
 
-def ring(num_nodes: int, poison: dict[int, float] | None = None) -> Data:
-    """Pairs of nodes: each sends to its partner alone, so that poison stays with two nodes."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(num_nodes, 3, generator=generator)
-    for node, value in (poison or {}).items():
-        x[node, 0] = value
-    edge_index = torch.stack([torch.arange(num_nodes), torch.arange(num_nodes)])
-    return Data(x=x, edge_index=edge_index)
+def loops(num_nodes: int) -> Data:
+    """Nodes that hear of themselves alone, so that what happens to one happens to no other."""
+    x = torch.rand(num_nodes, 3, generator=torch.Generator().manual_seed(0))
+    return Data(x=x, edge_index=torch.arange(num_nodes).repeat(2, 1))
 
 
-def model() -> Poisoned:
+def model() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Poisoned().eval()
+        return GCN(3, 5, 1, 2).eval()

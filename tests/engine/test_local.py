@@ -16,7 +16,7 @@ import glassgraph as gg
 from glassgraph.data import GraphStore
 from glassgraph.errors import EngineError, HyperParameterError, InstanceError, ResumeError
 from glassgraph.results.saved.blocks import finished
-from tests.engine.models import DIES, EATS, HANGS, RAISES, Poisoned, model, ring
+from tests.engine.models import DIES, EATS, HANGS, RAISES, Poisoned, loops, model
 
 NODES = 22
 TAKEN_OVER = "ignore:.*its lock is taken over:UserWarning"
@@ -29,7 +29,7 @@ def equal(ours: gg.LocalExplanation, theirs: gg.LocalExplanation) -> bool:
 
 
 def test_explanations_are_those_of_one_process(tmp_path):
-    data, network = ring(NODES), model()
+    data, network = loops(NODES), model()
     store = GraphStore.build(data, tmp_path / "graph")
     index = torch.tensor([20, 3, 11, 4, 7])
     found = gg.explain_all(
@@ -57,28 +57,26 @@ def test_explanations_are_those_of_one_process(tmp_path):
 
 
 def test_poison_is_recorded_and_the_rest_goes_on(tmp_path):
-    data = ring(NODES, {2: RAISES, 9: EATS, 13: DIES, 18: HANGS})
     found = gg.explain_all(
         model(),
-        data,
-        "edge_gradients",
+        loops(NODES),
+        Poisoned,
         out=tmp_path,
         workers=2,
-        block=11,
-        time_limit=2.0,
+        block=2,
+        time_limit=5.0,
         worker_memory=1 << 30,
-        check="local",
         progress=False,
     )
     told = found.failures().set_index("index")["error"].to_dict()
-    assert sorted(told) == [2, 9, 13, 18]
-    assert "poisoned" in told[2]
-    assert "memory" in told[9]
-    assert "killed by signal 9" in told[13]
-    assert "time limit of 2 s" in told[18]
+    assert sorted(told) == [RAISES, EATS, DIES, HANGS]
+    assert "of this node" in told[RAISES]
+    assert "memory" in told[EATS]
+    assert "killed by signal 9" in told[DIES]
+    assert "time limit of 5 s" in told[HANGS]
     assert len(found) == NODES - 4
     with pytest.raises(InstanceError, match="failed: its process was killed"):
-        found.find(13)
+        found.find(DIES)
 
 
 @pytest.mark.filterwarnings(TAKEN_OVER)
@@ -95,7 +93,7 @@ def test_a_killed_driver_loses_nothing_that_was_finished(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("0*.parquet")}
     assert before
     found = gg.explain_all(
-        model(), ring(NODES), "edge_gradients", out=tmp_path, workers=1, block=2, progress=False
+        model(), loops(NODES), "edge_gradients", out=tmp_path, workers=1, block=2, progress=False
     )
     assert len(found) == NODES
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -105,23 +103,28 @@ def test_a_killed_driver_loses_nothing_that_was_finished(tmp_path):
 
 def test_other_weights_are_refused(tmp_path):
     asked = {"out": tmp_path, "workers": 1, "progress": False, "index": [1]}
-    gg.explain_all(model(), ring(NODES), "edge_gradients", **asked)
+    gg.explain_all(model(), loops(NODES), "edge_gradients", **asked)
     other = model()
     with torch.no_grad():
         other.net.convs[0].bias += 1
     with pytest.raises(ResumeError, match="model_fingerprint"):
-        gg.explain_all(other, ring(NODES), "edge_gradients", **asked)
+        gg.explain_all(other, loops(NODES), "edge_gradients", **asked)
 
 
 def test_a_model_that_no_worker_can_import_is_refused_by_name(tmp_path):
-    class Local(Poisoned):
-        pass
+    class Local(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = model()
+
+        def forward(self, x, edge_index):
+            return self.net(x, edge_index)
 
     with pytest.raises(EngineError, match="top of a module"):
-        gg.explain_all(Local().eval(), ring(NODES), "random", out=tmp_path, progress=False)
+        gg.explain_all(Local().eval(), loops(NODES), "random", out=tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"block": 0}, {"time_limit": -1.0}])
 def test_numbers_out_of_range_are_refused(tmp_path, wrong):
     with pytest.raises(HyperParameterError, match=next(iter(wrong))):
-        gg.explain_all(model(), ring(NODES), "random", out=tmp_path, **wrong)
+        gg.explain_all(model(), loops(NODES), "random", out=tmp_path, **wrong)

@@ -99,7 +99,7 @@ class Scan(Generic[Found]):
 
     @cached_property
     def graph(self) -> TypedGraph | None:
-        """The explained graph(s); None if they are not where the job found them."""
+        """What is explained, as one graph; None if it is not where the job found it."""
         return None if self._open is None else TypedGraph.read(self._open())
 
     # One, some
