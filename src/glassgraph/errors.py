@@ -21,6 +21,31 @@ class GraphError(GlassgraphError, ValueError):
     """The input graph is malformed: wrong shape, dtype, range, or values that are not finite."""
 
 
+class StoreError(GlassgraphError, ValueError):
+    """A folder is not a graph on disk, is damaged, or a source cannot become one."""
+
+
+class WholeGraphError(GlassgraphError, ValueError):
+    """A prediction depends on more than its receptive field, and the graph is too large to run."""
+
+
+class FieldTooLargeError(GlassgraphError, ValueError):
+    """A receptive field is larger than the memory budget bears.
+
+    Attributes:
+        index: the user's number of the instance.
+        num_edges: edges of its field and their surroundings, counted before they are read; at
+            least so many where counting stopped at the budget.
+        num_bytes: what explaining it would take, roughly.
+    """
+
+    def __init__(
+        self, message: str, index: int = -1, num_edges: int = 0, num_bytes: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.index, self.num_edges, self.num_bytes = index, num_edges, num_bytes
+
+
 class SparseAdjacencyError(GraphError):
     """The graph comes as a sparse matrix, whose fused path never materializes messages."""
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from glassgraph.errors import OutputError
+from glassgraph.errors import ExistingResultError, OutputError
 
 #: Names of those folders; what a killed writer left is known by them.
 _BEGINNING, _ENDING = ".glassgraph-", ".tmp"
@@ -42,6 +42,38 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         if stat.S_IMODE(temporary.stat().st_mode) != rights:  # safetensors has its own idea
             temporary.chmod(rights)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path, known_by: str, *, replace: bool) -> Iterator[Path]:
+    """A new folder that takes the place of ``path`` if the block ends well.
+
+    Args:
+        path: it must not exist, or be an empty folder.
+        known_by: a file by which a folder of this kind is known.
+        replace: whether such a folder may be replaced.
+
+    Raises:
+        ExistingResultError: if there is something else.
+        OSError: if it cannot be made or moved. It is removed, and ``path`` stays as it was.
+    """
+    path = path.absolute()
+    is_there = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
+    if is_there and not (replace and (path / known_by).is_file() and not path.is_symlink()):
+        what = "there is something else" if replace else "pass replace=True to replace it"
+        raise ExistingResultError(f"{path} is there already; {what}, or choose another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_name(f"{_BEGINNING}{secrets.token_hex(8)}{_ENDING}")
+    folder.mkdir(0o700)
+    try:
+        temporary, before = folder / "new", folder / "before"
+        temporary.mkdir()
+        yield temporary
+        if is_there:
+            os.replace(path, before)
         os.replace(temporary, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

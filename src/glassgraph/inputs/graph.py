@@ -24,22 +24,33 @@ from torch import Tensor
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
 from torch_geometric.edge_index import EdgeIndex
-from torch_geometric.utils import is_sparse
 
-from glassgraph.errors import GraphError, SparseAdjacencyError
+from glassgraph.data.checks import (
+    EdgeTypeName,
+    check_edges,
+    check_features,
+    edge_stores,
+    num_nodes,
+)
+from glassgraph.data.store import GraphStore
+from glassgraph.errors import GraphError
 from glassgraph.inputs.collate import collate
-
-EdgeTypeName = tuple[str, str, str]
-#: What is predicted: a model rarely reads it, and it may have gaps.
-LABEL_KEYS = frozenset({"y", "edge_label", "edge_y"})
 
 
 @dataclass(frozen=True)
 class CompressedIndex:
-    """Edges by one endpoint: those of node ``v`` are ``edge[pointer[v]:pointer[v + 1]]``."""
+    """Edges by one endpoint: those of node ``v`` are ``edge[pointer[v]:pointer[v + 1]]``.
+
+    Attributes:
+        pointer: ``[N + 1]``.
+        edge: ``[E]`` numbers of edges.
+        other: ``[E]`` the node at their other end, where it should not be looked up by the edge,
+            because the edges are on disk.
+    """
 
     pointer: Tensor
     edge: Tensor
+    other: Tensor | None = None
 
     @staticmethod
     def build(endpoint: Tensor, num_nodes: int) -> CompressedIndex:
@@ -109,6 +120,7 @@ class TypedGraph:
         destination: ``[E]`` flat receiver of each edge.
         node_graph: ``[N]`` which graph a node belongs to, None for a single graph.
         lists: attributes that list nodes, see `glassgraph.inputs.lists_of_nodes`.
+        store: where the graph lies on disk; None for a graph in memory.
     """
 
     data: Any
@@ -121,6 +133,7 @@ class TypedGraph:
     destination: Tensor
     node_graph: Tensor | None
     lists: dict[tuple[Any, str, bool], Any] = field(default_factory=dict, repr=False)
+    store: GraphStore | None = None
     _incoming: CompressedIndex | None = field(default=None, repr=False)
     _outgoing: CompressedIndex | None = field(default=None, repr=False)
     _by_graph: tuple[CompressedIndex, CompressedIndex] | None = field(default=None, repr=False)
@@ -153,12 +166,14 @@ class TypedGraph:
             GraphError: for a malformed graph.
             SparseAdjacencyError: for a sparse adjacency matrix.
         """
+        if isinstance(data, GraphStore):
+            return _read_store(data)
         graphs: list[Any] | None = None
         if not isinstance(data, BaseData):  # else one graph, or a Batch of them
             graphs = _read_list(data)
             data = collate(graphs)
-        _check_edges(data, "")
-        _check_features(data)
+        check_edges(data, "")
+        check_features(data)
         return _flatten(data, graphs)
 
     @property
@@ -323,6 +338,29 @@ class TypedGraph:
         return start + int(torch.searchsorted(self.node_graph[start:stop], graph))
 
 
+def _read_store(store: GraphStore) -> TypedGraph:
+    """A graph on disk, which was checked when it was written."""
+    manifest = store.manifest
+    incoming, outgoing = (
+        CompressedIndex(pointer, edge, other)
+        for pointer, other, edge in map(store.index, ("in", "out"))
+    )
+    return TypedGraph(
+        data=store.mapped,
+        graphs=None,
+        node_types=list(manifest.node_types),
+        edge_types=list(manifest.edge_types),
+        node_offset=list(manifest.node_offset),
+        edge_offset=list(manifest.edge_offset),
+        source=store.edges[0],
+        destination=store.edges[1],
+        node_graph=None,
+        store=store,
+        _incoming=incoming,
+        _outgoing=outgoing,
+    )
+
+
 def _read_list(data: Any) -> list[Any]:
     """The graphs of a list or a data set, each checked."""
     is_list = isinstance(data, Sequence) or (
@@ -346,74 +384,8 @@ def _read_list(data: Any) -> list[Any]:
             raise GraphError(
                 f"graph {position} has no nodes; there is nothing to explain, leave it out"
             )
-        _check_edges(graph, f"graph {position}: ")
+        check_edges(graph, f"graph {position}: ")
     return graphs
-
-
-def _edge_stores(data: Any) -> list[tuple[EdgeTypeName | None, Any]]:
-    if isinstance(data, HeteroData):
-        return [(edge_type, data[edge_type]) for edge_type in data.edge_types]
-    return [(None, data)]
-
-
-def _num_nodes(data: Any, node_type: str | None) -> int:
-    return int((data if node_type is None else data[node_type]).num_nodes or 0)
-
-
-def _check_edges(data: Any, where: str) -> None:
-    """Check that ``edge_index`` is a ``[2, E]`` integer tensor within range."""
-    for edge_type, store in _edge_stores(data):
-        name = f"{where}edge_index" + ("" if edge_type is None else f" of {edge_type}")
-        if "edge_index" not in store:
-            if "adj_t" in store or "adj" in store:
-                raise SparseAdjacencyError(
-                    f"{where}the graph holds a sparse adjacency, whose messages are never "
-                    "materialized; convert it: data.edge_index, data.edge_weight = "
-                    "torch_geometric.utils.to_edge_index(data.adj_t.t())"
-                )
-            if edge_type is None:  # the model may build its edges itself
-                continue
-            raise GraphError(f"{name} is missing; expected a [2, E] tensor of node ids")
-        edge_index = store["edge_index"]
-        if not isinstance(edge_index, Tensor) or is_sparse(edge_index):
-            raise SparseAdjacencyError(
-                f"{name} is a sparse matrix, whose messages are never materialized; convert it "
-                "with torch_geometric.utils.to_edge_index(adj)"
-            )
-        if edge_index.dim() != 2 or edge_index.size(0) != 2:
-            raise GraphError(f"{name} has shape {tuple(edge_index.shape)}; expected [2, E]")
-        if edge_index.dtype not in (torch.int64, torch.int32):
-            raise GraphError(f"{name} is {edge_index.dtype}; expected torch.long node ids")
-        if edge_index.numel() == 0:
-            continue
-        ends = (None, None) if edge_type is None else (edge_type[0], edge_type[2])
-        sizes = [_num_nodes(data, node_type) for node_type in ends]
-        for row, (end, size) in enumerate(zip(("source", "destination"), sizes, strict=True)):
-            low, high = torch.aminmax(edge_index[row])
-            if int(low) < 0 or int(high) >= size:
-                bad = int(low) if int(low) < 0 else int(high)
-                raise GraphError(
-                    f"{name} names {end} node {bad}, but there are {size} nodes (0 to {size - 1})"
-                )
-
-
-def _check_features(data: Any) -> None:
-    """Check that there are nodes and that floating attributes are finite."""
-    if int(data.num_nodes or 0) == 0:
-        raise GraphError("the graph has no nodes; there is nothing to explain")
-    for store in data.stores:
-        for key, value in store.items():
-            if not isinstance(value, Tensor) or is_sparse(value) or not value.is_floating_point():
-                continue
-            if key in LABEL_KEYS:  # missing labels are nan: told where one is asked for
-                continue
-            # A sum is finite unless an entry is not, or the sum overflows: look closer only then.
-            if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
-                bad = int((~torch.isfinite(value)).sum())
-                raise GraphError(
-                    f"{key} has {bad} values that are NaN or infinite; replace them before "
-                    "explaining, every score would be NaN"
-                )
 
 
 def _plain(edge_index: Tensor) -> Tensor:
@@ -424,13 +396,13 @@ def _plain(edge_index: Tensor) -> Tensor:
 
 
 def _flatten(data: Any, graphs: list[Any] | None) -> TypedGraph:
-    stores = _edge_stores(data)
+    stores = edge_stores(data)
     node_types: list[str | None] = [None]
     if isinstance(data, HeteroData):
         node_types = list(data.node_types)
         if not stores:
             raise GraphError("the heterogeneous graph has no edge types; no message can pass")
-    node_offset = _offsets([_num_nodes(data, name) for name in node_types])
+    node_offset = _offsets([num_nodes(data, name) for name in node_types])
     sources, destinations = [], []
     for edge_type, store in stores:
         source, destination = _plain(store.get("edge_index", _no_edges(data)))

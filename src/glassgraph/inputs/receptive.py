@@ -176,7 +176,8 @@ class _Search:
         position, origin = expand(index.pointer, start % self._num_nodes)
         edge, instance = index.edge[position], (start // self._num_nodes)[origin]
         self._edges.append(instance * self._num_edges + edge)
-        return instance * self._num_nodes + end[edge]
+        other = end[edge] if index.other is None else index.other[position]
+        return instance * self._num_nodes + other
 
     def _add_layer(self, reached: Tensor) -> None:
         reached = _unique_sorted(reached)

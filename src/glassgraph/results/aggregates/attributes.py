@@ -14,8 +14,9 @@ import numpy as np
 from torch import Tensor
 from torch_geometric.utils import is_sparse
 
+from glassgraph.data.checks import LABEL_KEYS
 from glassgraph.errors import GraphError
-from glassgraph.inputs.graph import LABEL_KEYS, TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 
 #: What is known to be about nodes, or about connections, also where there are as many edges.
 _NODE_KEYS = frozenset({"x", "pos", "z", "batch", "ptr", *LABEL_KEYS})
