@@ -19,10 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.black_box.probed_part import part_to_probe
 from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.sampled import thin_edges
-from glassgraph.core.context import data_about, rows_agree, run_on
+from glassgraph.core.context import data_about, refuse_whole, rows_agree, run_on
 from glassgraph.core.output_rows import OutputRows, output_rows, select_rows
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.sites import OpaqueWiring
@@ -79,6 +80,12 @@ def prepare_black_box(
             found = find_reach(cutting, graph, preparation.task)
             if not found.sees_everything:
                 preparation.model_call, preparation.wiring = cutting, found
+    if isinstance(preparation.wiring, OpaqueWiring) and preparation.wiring.sees_everything:
+        refuse_whole(
+            graph,
+            "how far the model looks was not found on parts of the graph (say num_hops=, if you "
+            "know it)",
+        )
     return preparation
 
 
@@ -93,7 +100,10 @@ def find_reach(model_call: ModelCall, graph: TypedGraph, task: Task) -> OpaqueWi
         graph: the user's graph.
         task: a task about nodes or links.
     """
-    scenes = _scenes(model_call, graph, task)
+    probes = _probes(graph, task)
+    if graph.must_stay_cut:
+        graph, probes = part_to_probe(graph, probes, model_call, task)
+    scenes = _scenes(model_call, graph, task, probes)
     farthest = max(1, graph.num_nodes)
     for looks_ahead in (False, True):
         for hops in range(1, min(_MOST_HOPS, farthest) + 1):
@@ -182,13 +192,15 @@ def _output(
 
 
 @torch.no_grad()
-def _scenes(model_call: ModelCall, graph: TypedGraph, task: Task) -> list[_Scene]:
+def _scenes(
+    model_call: ModelCall, graph: TypedGraph, task: Task, instances: Instances
+) -> list[_Scene]:
     """The user's graph and disturbed versions of it, as far as the model runs on them."""
     found = []
     for number, data in enumerate([graph.data, *_disturbed(graph.data)]):
         try:
             scene = graph if number == 0 else TypedGraph.read(data)
-            instances = _probes(scene, task)
+            instances = instances if number == 0 else _again(scene, task, instances)
             predict = _prediction(model_call, scene, task, instances)
         except GlassgraphError:
             if number == 0:
@@ -215,6 +227,13 @@ def _probes(graph: TypedGraph, task: Task) -> Instances:
     count = min(_PROBES, len(everyone))
     chosen = torch.linspace(0, max(0, len(everyone) - 1), count, device=graph.device).long()
     return everyone.take(chosen if count > 1 else chosen.repeat(2))  # one lies beside a copy
+
+
+def _again(scene: TypedGraph, task: Task, instances: Instances) -> Instances:
+    """The same predictions on a graph with other edges."""
+    if not task.is_about_edges:
+        return instances
+    return _probes(scene, task)
 
 
 def _prediction(

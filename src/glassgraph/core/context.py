@@ -31,8 +31,9 @@ from glassgraph.errors import (
     ModelCallError,
     ModelOutputError,
     UnsupportedModelError,
+    WholeGraphError,
 )
-from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.links import set_links
 from glassgraph.inputs.pack import (
@@ -123,7 +124,11 @@ def own_data(graph: TypedGraph, task: Task, model_call: ModelCall) -> Any:
 
     That is ``n_id``, the numbers of nodes, if it reads them, and a ``Batch`` where there are
     several graphs or the task is about graphs.
+
+    Raises:
+        WholeGraphError: if the graph lies on disk and is too large.
     """
+    refuse_whole(graph, "this is computed on the whole graph")
     data = _copied(graph.data)
     if isinstance(data, Data) and graph.has_edge_index:
         data.edge_index = torch.stack([graph.source, graph.destination])
@@ -135,6 +140,20 @@ def own_data(graph: TypedGraph, task: Task, model_call: ModelCall) -> Any:
     if model_call.wants_batch(data, if_optional=is_split):
         data = as_batch(data, graph.device)
     return data
+
+
+def refuse_whole(graph: TypedGraph, why: str) -> None:
+    """Refuse to run a model on all of a large graph on disk.
+
+    Raises:
+        WholeGraphError: saying why that would have been needed.
+    """
+    if graph.must_stay_cut:
+        raise WholeGraphError(
+            f"{why}, and the graph on disk has {graph.num_edges:,} edges, of which only receptive "
+            f"fields are read (beyond {WHOLE_EDGES:,}). If memory holds the graph, explain "
+            "store.to_data()"
+        )
 
 
 def _copied(data: Any) -> Any:

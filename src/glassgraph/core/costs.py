@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from glassgraph.core.sites import Wiring
+from glassgraph.errors import FieldTooLargeError
+from glassgraph.inputs.field_sizes import field_sizes
 from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.task import Level
 
 #: Bytes of row numbers and sort keys for each edge and node, roughly.
 _INDEX_BYTES = 200
 #: Nodes side by side in one dense adjacency matrix: k fields cost k * k products of one.
 _NODES_IN_MATRIX = 1024
+#: Nodes of which some with small fields are taken, and what is small.
+_LOOKED_AT, _SMALL_FIELD = 64, 20_000
 
 
 @dataclass(frozen=True)
@@ -44,3 +52,63 @@ class Costs:
         if not self.wiring.num_matrices:
             return otherwise
         return min(otherwise, _NODES_IN_MATRIX // max(1, num_nodes))
+
+
+def refuse_large_fields(
+    costs: Costs, chosen: Instances, budget: int, copies: int, hops: int | None = None
+) -> Tensor:
+    """Count the fields of instances before they are read.
+
+    Args:
+        costs: what runs take.
+        chosen: the instances.
+        budget: bytes that each may take.
+        copies: of every message and node state of a field; of what lies around it there is one.
+        hops: how far fields reach; as far as messages if None.
+
+    Returns:
+        ``[B]`` bytes that each takes, roughly: of its field, or of a run on what lies around it.
+
+    Raises:
+        FieldTooLargeError: for the first one that takes more than the budget.
+    """
+    hops = costs.wiring.num_hops if hops is None else hops
+    most = budget // costs.of_run(1, 1, copies) + 1
+    both = costs.wiring.needs_both_directions
+    sizes = field_sizes(costs.graph, chosen.seeds, hops, both, most)
+    own, around = (
+        costs.of_run(0, 1, count) * edges + costs.of_run(1, 0, count) * (edges + 1)
+        for edges, count in ((sizes.edges, copies), (sizes.around, 1))
+    )
+    found = torch.maximum(own, around)
+    for position in (found > budget).nonzero().view(-1)[:1].tolist():
+        index, edges, around_it, num_bytes = (
+            int(each[position]) for each in (chosen.index, sizes.edges, sizes.around, found)
+        )
+        least = "" if bool(sizes.is_exact[position]) else "at least "
+        raise FieldTooLargeError(
+            f"what instance {index} depends on has {least}{edges:,} edges within {hops} hops "
+            f"({least}{around_it:,} enter or leave its nodes): to explain it takes {least}"
+            f"{num_bytes / 1e9:.3g} GB, the memory budget is {budget / 1e9:.3g} GB; give a larger "
+            "memory_budget= (bytes), or leave it out",
+            index=index,
+            num_edges=edges,
+            num_bytes=num_bytes,
+        )
+    return found
+
+
+def small_fields(costs: Costs, number: int) -> Tensor:
+    """A few nodes of a type with small receptive fields, some among its first and its last ones.
+
+    Args:
+        costs: what runs take.
+        number: position of the node type.
+    """
+    graph, wiring = costs.graph, costs.wiring
+    first, stop = graph.node_offset[number : number + 2]
+    node = torch.linspace(first, stop - 1, _LOOKED_AT, device=graph.device).long()
+    hops, both = wiring.num_hops, wiring.needs_both_directions
+    sizes = field_sizes(graph, node.view(-1, 1), hops, both, _SMALL_FIELD)
+    small = node[sizes.around <= _SMALL_FIELD]
+    return torch.cat([small[:1], small[-1:]])

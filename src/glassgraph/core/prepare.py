@@ -9,7 +9,7 @@ a time, and the user is told once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -30,18 +30,20 @@ from glassgraph.core.context import (
     graph_context,
     local_context,
     predictions_in_graphs,
+    refuse_whole,
     rows_agree,
     run_on,
     single_graph,
     without_nan,
 )
 from glassgraph.core.copies import instances_are_apart
-from glassgraph.core.costs import Costs
+from glassgraph.core.costs import Costs, refuse_large_fields, small_fields
 from glassgraph.core.intercept import Intervention, naming_other_messages
 from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.sites import Wiring
 from glassgraph.core.told import (
+    BEYOND,
     DIFFERENT,
     MIXED,
     POOLED,
@@ -53,7 +55,7 @@ from glassgraph.core.told import (
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
 from glassgraph.errors import GraphError, ModelCallError, TargetError
-from glassgraph.inputs.graph import TypedGraph
+from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
     complete_task,
@@ -75,11 +77,13 @@ Check = Literal["auto", "full", "local"]
 Packing = tuple[InstanceBatch, Tensor]
 
 #: Graphs up to this many edges are always checked in full.
-FULL_CHECK_EDGES = 50_000
+FULL_CHECK_EDGES = WHOLE_EDGES
 #: Copies of each message that a forward and backward pass keeps, roughly.
 _COPIES = 6
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
+#: Predictions that are made once more with other parts of the graph beside them.
+_COMPARED = 4
 
 
 @dataclass
@@ -232,11 +236,12 @@ class Preparation:
             stop = min(start + group, len(instances))
             position = torch.arange(start, stop, device=self.graph.device)
             self._spent, num_nodes = 0, 0
-            for covered, batch in self._prepare(instances, position, each, full, budget):
-                self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
-                num_nodes += batch.num_nodes
-                schedule.is_mixed, schedule.keeps_graphs = self._is_mixed, self._keeps_graphs
-                yield covered, batch
+            for few in self._affordable(instances, position, budget):
+                for covered, batch in self._prepare(instances, few, each, full, budget):
+                    self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
+                    num_nodes += batch.num_nodes
+                    schedule.is_mixed, schedule.keeps_graphs = self._is_mixed, self._keeps_graphs
+                    yield covered, batch
             if budget is None:
                 return
             mean_cost = max(1, self._spent // int(position.numel()))
@@ -274,12 +279,44 @@ class Preparation:
             self.told.search_unseen(batch)
             yield group, batch
             position = position[group.numel() :]
+        if position.numel():
+            self._refuse_whole(instances.take(position), reason)
         for number, one in enumerate(position.view(-1, 1)):
             whole = self.whole(instances.take(one), one, target)
             if number == 0:
                 self.told.search_unseen(whole)
                 self.told.fall_back(self.model_call, *(reason or (DIFFERENT, None)))
             yield one, whole
+
+    def _affordable(
+        self, instances: Instances, position: Tensor, budget: int | None
+    ) -> Sequence[Tensor]:
+        """A group of instances; of a large graph on disk in parts, where it is far over the budget.
+
+        Raises:
+            FieldTooLargeError: if a single instance is over the budget, before its field is read.
+        """
+        if budget is None or not self.graph.must_stay_cut or self.task.level == "graph":
+            return [position]
+        chosen = instances.take(position)
+        cost = refuse_large_fields(self.costs, chosen, budget, _COPIES)
+        part = (cost.cumsum(0) - cost) // budget // 2
+        return position.split(torch.bincount(part).tolist()) if int(part[-1]) else [position]
+
+    def _refuse_whole(self, left: Instances, reason: tuple[str, Exception | None] | None) -> None:
+        """Refuse predictions that fields do not give, where the graph is too large to be run.
+
+        Raises:
+            WholeGraphError: naming the first of them.
+        """
+        what, error = reason or (DIFFERENT, None)
+        cause = "" if error is None else f" ({type(error).__name__}: {error})"
+        tables = NodeTables.of(self.model_call.model, self.graph)
+        advice = "" if tables is None else f" ({tables.advice})"
+        what = {DIFFERENT: BEYOND}.get(what, what)
+        refuse_whole(
+            self.graph, f"{what}{cause}, as for {self.task.level} {int(left.index[0])}{advice}"
+        )
 
     def _groups_of_graphs(
         self, instances: Instances, position: Tensor, budget: int | None
@@ -373,8 +410,25 @@ class Preparation:
             if self.task.level == "graph" or (has_all and batch.num_edges == self.graph.num_edges):
                 return False  # nothing lies beside it, nor does anything lack
         if self._is_mixed is None:
-            self._is_mixed = not instances_are_apart(batch)
+            self._is_mixed = not (instances_are_apart(batch) and self._is_alike_elsewhere(batch))
         return self._is_mixed
+
+    def _is_alike_elsewhere(self, batch: InstanceBatch) -> bool:
+        """Whether some predictions stay as they are when other parts of the graph lie beside them.
+
+        What was compared so far may be all that is joined to a node, and still not all there is.
+        """
+        if self.task.level != "node" or self.checks_in_full():
+            return True
+        few = torch.arange(min(_COMPARED, batch.num_instances), device=batch.device)
+        number = self.graph.type_position(self.task.node_type)
+        seeds = batch.fields.node[batch.fields.seed[few]]
+        others = small_fields(self.costs, number)
+        every = torch.cat([seeds, others.view(-1, 1)])
+        index = every.view(-1) - self.graph.node_offset[number]
+        beside = Instances(index, torch.zeros_like(index), every)
+        found = local_context(self.graph, self.wiring, self.model_call, self.task, beside).output
+        return bool(rows_agree(found[few], batch.reference[few], self.model_call).all())
 
     def on_fields(self, pack: Callable[[Preparation], Packing]) -> Packing:
         """Pack fields, with the model called as it is or, if that is not right, cut like the data.

@@ -14,6 +14,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import own_data, run_on, single_graph
 from glassgraph.core.own_edges import own_edges
 from glassgraph.core.sites import Wiring
+from glassgraph.core.tracing import trace_piece
 from glassgraph.core.unseen import find_unseen
 from glassgraph.errors import UnseenMessagesError
 from glassgraph.inputs.graph import TypedGraph
@@ -26,6 +27,10 @@ OnUnseen = Literal["raise", "warn", "ignore"]
 #: Why predictions fall back to the full graph.
 UNCUT = "the model could not run on receptive fields"
 DIFFERENT = "predictions on receptive fields differ from those on the full graph"
+BEYOND = (
+    "the model looks beyond the receptive fields of its messages: in one hop more of the graph "
+    "it predicts something else"
+)
 MIXED = "predictions on receptive fields depend on what lies beside them"
 POOLED = "the nodes or edges that the model makes depend on all nodes of the graph"
 #: The same of graph tasks, whose graphs are not cut but lie side by side.
@@ -70,9 +75,13 @@ class Told:
     _addition: str = ""
 
     def sample(self, model_call: ModelCall) -> Any:
-        """The user's data; of a graph task one graph."""
+        """The user's data; of a graph task one graph, of a large graph on disk a small piece."""
         if self.task.level == "graph":
             return single_graph(self.graph, 0, model_call, self.task)
+        if self.graph.must_stay_cut:
+            piece = trace_piece(self.graph, model_call, self.task)
+            if piece is not None:
+                return piece.data
         return own_data(self.graph, self.task, model_call)
 
     def search_unseen(self, batch: InstanceBatch) -> None:

@@ -43,7 +43,7 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
     channels = find_channels(model)
 
     def on_piece() -> Wiring | None:
-        packed = _trace_piece(graph, model_call, task)
+        packed = trace_piece(graph, model_call, task)
         return None if packed is None else _trace_on(channels, model_call, graph, packed)
 
     try:
@@ -60,7 +60,7 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
     return run_on(lambda whole: _trace_on(channels, model_call, graph, whole), packed)
 
 
-def _trace_piece(graph: TypedGraph, model_call: ModelCall, task: Task) -> Packed | None:
+def trace_piece(graph: TypedGraph, model_call: ModelCall, task: Task) -> Packed | None:
     """A small part of the graph that has edges; None if the whole graph is small already."""
     if graph.node_graph is None and graph.num_edges <= _SMALL_GRAPH_EDGES:
         return None

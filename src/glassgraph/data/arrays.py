@@ -1,7 +1,7 @@
 """Arrays in ``.npy`` files: written piece by piece, read through a memory map.
 
-A map is read-only and backed by the file, so that all processes of a machine share its pages, and
-the system drops those that nobody needs. What is written goes through ordinary files instead: pages
+A map is backed by the file, so that all processes of a machine share its pages, and the system
+drops those that nobody needs. What is written goes through ordinary files instead: pages
 of a map that is written to count as the writer's own memory.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ from typing_extensions import Self
 
 Array = NDArray[Any]
 
+#: Python names this flag of Linux from 3.13 on.
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 #: Bytes that are copied, compared or hashed at once.
 _PIECE = 1 << 24
 #: What numpy has no type for is kept as its bits.
@@ -120,17 +124,29 @@ def save_tensor(path: Path, value: Tensor) -> str:
 
 
 def map_array(path: Path) -> Array:
-    """An array on disk, read-only; its pages are read when they are needed."""
-    found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return found
+    """An array on disk; its pages are read when they are needed.
+
+    The file is never written to. Who writes to the array gets copies of its pages, where the system
+    grants them without reserving memory for all; else the array is read-only.
+    """
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.memmap) or not hasattr(mmap, "MAP_PRIVATE"):
+        return array
+    try:
+        with path.open("rb") as file:
+            flags = mmap.MAP_PRIVATE | _NO_RESERVE
+            access = mmap.PROT_READ | mmap.PROT_WRITE
+            pages = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+    except OSError:
+        return array
+    return np.ndarray(array.shape, array.dtype, pages, array.offset)
 
 
 def map_tensor(path: Path, dtype: str | None = None) -> Tensor:
-    """The same as a tensor. It cannot be written to: who would has to copy it first."""
-    array = map_array(path)
-    with warnings.catch_warnings():  # that it is read-only: nobody writes to what a store holds
+    """The same as a tensor; ``dtype`` is torch's name of its type where numpy has none."""
+    with warnings.catch_warnings():  # where it is read-only, torch would say so
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-        found = torch.from_numpy(array)
+        found = torch.from_numpy(map_array(path))
     wanted = found.dtype if dtype is None else getattr(torch, dtype)
     return found.view(wanted) if wanted in _BITS else found
 

@@ -204,7 +204,9 @@ def _asked(
 
 
 def _contents(graph: TypedGraph) -> dict[str, Any]:
-    """Everything that the data hold, by name, in their order."""
+    """Everything that the data hold, by name, in their order; of a graph on disk its checksums."""
+    if graph.store is not None:
+        return {"store": graph.store.fingerprint}
     return {
         f"{number} {key}": value
         for number, store in enumerate(graph.data.stores)

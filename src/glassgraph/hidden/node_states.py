@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.costs import refuse_large_fields
 from glassgraph.core.prepare import Check, Preparation
 from glassgraph.core.told import Told
 from glassgraph.hidden.states import StateReader, module_states
@@ -45,10 +46,11 @@ class NodeStates:
     Args:
         which: ``"all"`` layers side by side, the ``"last"`` layer, or the name of a submodule.
         check: whether the model may run on the full graph, see `Preparation`.
+        budget: bytes that a run on surroundings may take, of a graph on disk; None for any.
     """
 
-    def __init__(self, which: str, check: Check) -> None:
-        self._which, self._check = which, check
+    def __init__(self, which: str, check: Check, budget: int | None = None) -> None:
+        self._which, self._check, self._budget = which, check, budget
         self._reader = StateReader()
         self._kept: tuple[TypedGraph, list[tuple[int, int]], Tensor] | None = None
 
@@ -59,6 +61,7 @@ class NodeStates:
             HyperParameterError: if there is no submodule of the name.
             UnsupportedModelError: if the states cannot be read; those of a submodule are not on
                 heterogeneous graphs.
+            FieldTooLargeError: if a graph is on disk, and they depend on too much of it.
         """
         node = batch.fields.node
         if batch.is_whole or batch.keeps_graphs or batch.task.level == "graph":
@@ -85,6 +88,12 @@ class NodeStates:
     ) -> StateTable:
         """On twice as many hops: the last layer's states depend on as many as a prediction."""
         wiring = batch.wiring
+        if self._budget is not None and batch.graph.must_stay_cut:
+            shared = replace(
+                instances.take(batch.key.new_zeros(1)), seeds=instances.seeds.view(1, -1)
+            )
+            costs = preparation.costs
+            refuse_large_fields(costs, shared, self._budget, 1, hops=2 * wiring.num_hops)
         fields = receptive_fields(
             batch.graph,
             instances.seeds.reshape(1, -1),

@@ -36,6 +36,9 @@ from glassgraph.data.store import GraphStore
 from glassgraph.errors import GraphError
 from glassgraph.inputs.collate import collate
 
+#: A graph on disk with more edges is never read as a whole.
+WHOLE_EDGES = 50_000
+
 
 @dataclass(frozen=True)
 class CompressedIndex:
@@ -180,6 +183,18 @@ class TypedGraph:
     def is_heterogeneous(self) -> bool:
         """Whether nodes or edges have types."""
         return self.node_types != [None]
+
+    @property
+    def must_stay_cut(self) -> bool:
+        """Whether the graph is read field by field alone, because it is on disk and large."""
+        return self.store is not None and self.num_edges > WHOLE_EDGES
+
+    @property
+    def ends(self) -> Tensor:
+        """``[2, E]`` flat sender and receiver of each edge."""
+        if self.store is not None:
+            return self.store.edges
+        return torch.stack([self.source, self.destination])
 
     @property
     def has_edge_index(self) -> bool:

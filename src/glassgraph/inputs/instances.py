@@ -97,7 +97,7 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
         return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)), rows)
     if task.level == "edge":
         about_edges = task.is_about_edges
-        ends = torch.stack([graph.source, graph.destination]) if about_edges else find_links(graph)
+        ends = graph.ends if about_edges else find_links(graph)
         chosen = as_edge_numbers(index, ends, "edge" if about_edges else "link")
         seeds = ends.t()[chosen]
         owner = torch.zeros_like(chosen)

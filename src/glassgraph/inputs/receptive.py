@@ -89,7 +89,8 @@ def expand(pointer: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     return start[origin] + offset, origin
 
 
-def _unique_sorted(value: Tensor) -> Tensor:
+def unique_sorted(value: Tensor) -> Tensor:
+    """Different values in ascending order."""
     value = value.sort().values
     if value.numel() == 0:
         return value
@@ -98,7 +99,8 @@ def _unique_sorted(value: Tensor) -> Tensor:
     return value[is_first]
 
 
-def _not_in(value: Tensor, ordered: Tensor) -> Tensor:
+def not_in(value: Tensor, ordered: Tensor) -> Tensor:
+    """Which values do not stand among others, given in ascending order."""
     position = torch.searchsorted(ordered, value).clamp_max(max(ordered.numel() - 1, 0))
     return ordered[position] != value
 
@@ -147,9 +149,10 @@ class _Search:
         self._num_nodes, self._num_edges = max(graph.num_nodes, 1), max(graph.num_edges, 1)
         instance = torch.arange(seeds.size(0), device=seeds.device)
         self._seed = instance.view(-1, 1) * self._num_nodes + seeds
-        self._seen = _unique_sorted(self._seed.flatten())
+        self._seen = unique_sorted(self._seed.flatten())
         self._layers = [self._seen]
         self._edges: list[Tensor] = []
+        self._ends: list[Tensor] = []
 
     @property
     def is_finished(self) -> bool:
@@ -159,29 +162,40 @@ class _Search:
     def step(self, both_directions: bool) -> None:
         """Go one hop further."""
         graph, last = self._graph, self._layers[-1]
-        reached = self._cross(last, graph.incoming, graph.source)
+        reached = self._cross(last, graph.incoming, 0)
         if both_directions:
-            ahead = self._cross(last, graph.outgoing, graph.destination)
+            ahead = self._cross(last, graph.outgoing, 1)
             reached = torch.cat([reached, ahead])
         self._add_layer(reached)
 
     def add_surroundings(self) -> None:
         """Add all edges that enter or leave what has been seen, and their other ends."""
         graph, inside = self._graph, self._seen
-        for index, end in ((graph.incoming, graph.source), (graph.outgoing, graph.destination)):
-            self._add_layer(self._cross(inside, index, end))
+        for number, index in enumerate((graph.incoming, graph.outgoing)):
+            self._add_layer(self._cross(inside, index, number))
 
-    def _cross(self, start: Tensor, index: CompressedIndex, end: Tensor) -> Tensor:
-        """Note the edges that an index lists for nodes, and return what is at their other ends."""
+    def _cross(self, start: Tensor, index: CompressedIndex, end: int) -> Tensor:
+        """Note the edges that an index lists for nodes, and return what is at their other ends.
+
+        Args:
+            start: keys of the nodes.
+            index: lists edges by these nodes.
+            end: where the other nodes stand among the ends of an edge: 0 sender, 1 receiver.
+        """
         position, origin = expand(index.pointer, start % self._num_nodes)
         edge, instance = index.edge[position], (start // self._num_nodes)[origin]
         self._edges.append(instance * self._num_edges + edge)
-        other = end[edge] if index.other is None else index.other[position]
+        if index.other is None:
+            other = (self._graph.destination if end else self._graph.source)[edge]
+        else:  # a graph on disk: edges of a node lie side by side in its index, and there alone
+            other = index.other[position]
+            own = (start % self._num_nodes)[origin]
+            self._ends.append(torch.stack([own, other] if end else [other, own]))
         return instance * self._num_nodes + other
 
     def _add_layer(self, reached: Tensor) -> None:
-        reached = _unique_sorted(reached)
-        layer = reached[_not_in(reached, self._seen)]
+        reached = unique_sorted(reached)
+        layer = reached[not_in(reached, self._seen)]
         self._layers.append(layer)
         self._seen = torch.cat([self._seen, layer]).sort().values
 
@@ -192,10 +206,12 @@ class _Search:
             is_repeated: whether edges may have been crossed several times.
         """
         graph, key = self._graph, self._seen
-        edge_key = torch.cat(self._edges) if self._edges else key.new_empty(0)
-        edge_key = _unique_sorted(edge_key) if is_repeated else edge_key.sort().values
+        edge_key, ends = self._sorted_edges(is_repeated)
         instance, edge = edge_key // self._num_edges, edge_key % self._num_edges
         start = instance * self._num_nodes
+        source, destination = (
+            (graph.source[edge], graph.destination[edge]) if ends is None else ends
+        )
         return Fields(
             num_instances=self._seed.size(0),
             node_instance=key // self._num_nodes,
@@ -203,10 +219,24 @@ class _Search:
             distance=self._distance(),
             edge_instance=instance,
             edge=edge,
-            source=torch.searchsorted(key, start + graph.source[edge]),
-            destination=torch.searchsorted(key, start + graph.destination[edge]),
+            source=torch.searchsorted(key, start + source),
+            destination=torch.searchsorted(key, start + destination),
             seed=torch.searchsorted(key, self._seed),
         )
+
+    def _sorted_edges(self, is_repeated: bool) -> tuple[Tensor, Tensor | None]:
+        """Keys of the edges in order, each once, and their ends ``[2, e]`` where they are known."""
+        if not self._edges:
+            return self._seen.new_empty(0), None
+        key = torch.cat(self._edges)
+        if not self._ends:
+            return (unique_sorted(key) if is_repeated else key.sort().values), None
+        key, order = key.sort()
+        if is_repeated:
+            is_first = torch.ones_like(key, dtype=torch.bool)
+            torch.ne(key[1:], key[:-1], out=is_first[1:])
+            key, order = key[is_first], order[is_first]
+        return key, torch.cat(self._ends, dim=1)[:, order]
 
     def _distance(self) -> Tensor:
         """``[n]`` the step at which each node was found."""

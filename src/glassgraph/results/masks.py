@@ -25,8 +25,8 @@ def dense_explanation(contents: Contents, local: LocalExplanation) -> Any:
     """
     if contents.graph is None:
         raise ExplanationFileError(
-            "the saved folder holds no graph (it was too large to store); pass it to load: "
-            "Explanations.load(folder, data=data)"
+            "the saved folder holds no graph (it was too large to store, or on disk already); pass "
+            "it to load: Explanations.load(folder, data=data)"
         )
     if contents.graph.is_heterogeneous:
         return _heterogeneous(contents.graph, local, _reads(contents))

@@ -171,7 +171,7 @@ class PGExplainer(AmortizedExplainer[EdgeStates]):
                 f"{self.name}: read_target is for node and link tasks: a graph has no node"
             )
         self.temperature = [float(each) for each in self.temperature]
-        self._states = NodeStates(self.states, self.check)
+        self._states = NodeStates(self.states, self.check, self.memory_budget)
         self._scorer: EdgeScorer | None = None
 
     # Fitting

@@ -152,7 +152,7 @@ class Writer:
             "has_graph": False,
             **({} if asked is None else {"asked": asked}),
         }
-        if include_graph and contents.graph is not None:
+        if include_graph and contents.graph is not None and contents.graph.store is None:
             self._header["has_graph"] = self._write_graph(contents.graph)
         if not self._header["has_graph"]:
             self._header["names"] = Names.read(contents).given()
