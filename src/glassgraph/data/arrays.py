@@ -139,7 +139,7 @@ def map_array(path: Path) -> Array:
             pages = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
     except OSError:
         return array
-    return np.ndarray(array.shape, array.dtype, pages, array.offset)
+    return np.ndarray(array.shape, array.dtype, pages, array.offset, array.strides)
 
 
 def map_tensor(path: Path, dtype: str | None = None) -> Tensor:

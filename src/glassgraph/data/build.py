@@ -218,6 +218,8 @@ def _write_node_attributes(
         with _Column.new(folder, f"node_{number}", name, value) as column:
             step = max(1, _AT_ONCE // max(1, value[:1].size))
             for first in range(0, num_nodes, step):
+                if isinstance(given, (str, Path)):  # a map's pages go with it
+                    value = _rows_of(name, given)
                 column.append(value[first : first + step])
         found.append(column.attribute)
     return num_nodes, found
