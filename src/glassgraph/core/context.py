@@ -37,6 +37,7 @@ from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.links import set_links
 from glassgraph.inputs.pack import (
+    Candidates,
     CannotPack,
     Packed,
     carries_ids,
@@ -196,7 +197,7 @@ def full_context(
     output = without_nan(select_rows(task, result, rows, len(instances), num_rows))
     fields = everything(graph, None)
     packed = pack_whole(graph, data, fields)
-    constants = _constants(graph, wiring, model_call, packed, records, fields)
+    constants = constants_of(graph, wiring, model_call, packed, records, fields)
     return Context(output, constants, graph.num_nodes, graph.num_edges)
 
 
@@ -309,7 +310,7 @@ def local_context(
         rows, num_rows = torch.searchsorted(position, fields.seed[:, 0]), position.numel()
     result, records = run_observed(wiring.channels, model_call, packed.data)
     output = without_nan(select_rows(task, result, rows, len(instances), num_rows))
-    constants = _constants(graph, wiring, model_call, packed, records, fields)
+    constants = constants_of(graph, wiring, model_call, packed, records, fields)
     return Context(output, constants, fields.node.numel(), fields.edge.numel())
 
 
@@ -375,7 +376,17 @@ def without_nan(output: Tensor) -> Tensor:
     return output
 
 
-def _constants(
+#: Rows of a site, the edges that may be there, and whether it is flipped.
+_Rows = tuple[Tensor, Candidates, bool | None]
+
+
+def _is_as_before(last: _Rows, given: _Rows) -> bool:
+    """Whether a site has the rows that another one had."""
+    same = last[1] is given[1] and last[2] == given[2]
+    return same and torch.equal(last[0], given[0])
+
+
+def constants_of(
     graph: TypedGraph,
     wiring: Wiring,
     model_call: ModelCall,
@@ -394,12 +405,17 @@ def _constants(
     set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
     found: dict[int, Constants] = {}
+    last: tuple[_Rows, Tensor] | None = None
     for position in wanted:
         rows, arguments = records[position].edge_index, records[position].arguments
-        local = match_rows(rows, candidates[position], records[position].is_flipped).edge
-        key = torch.where(local >= 0, fields.edge[local.clamp_min(0)], -1)
-        if not graph.is_heterogeneous:
-            key = row_key(rows, key, graph.num_edges, fields.node)
+        given = (rows, candidates[position], records[position].is_flipped)
+        if last is None or not _is_as_before(last[0], given):
+            local = match_rows(*given).edge
+            key = torch.where(local >= 0, fields.edge[local.clamp_min(0)], -1)
+            if not graph.is_heterogeneous:
+                key = row_key(rows, key, graph.num_edges, fields.node)
+            last = given, key
+        key = last[1]
         values = {
             name: value
             for name in wiring.sites[position].constant_arguments

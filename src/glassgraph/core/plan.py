@@ -41,12 +41,15 @@ class Constants:
     """Arguments of a site that depend on the graph alone, computed once on a larger graph.
 
     Attributes:
-        key: ``[M]`` what each row is (see `glassgraph.core.edges.row_key`).
+        key: ``[M]`` what each row is (see `glassgraph.core.edges.row_key`); None where row k is
+            that of key k.
         values: the arguments, one row per message.
+        known: without keys, which rows there are.
     """
 
-    key: Tensor
+    key: Tensor | None
     values: dict[str, Tensor]
+    known: Tensor | None = None
 
 
 def plan_sites(
@@ -341,7 +344,13 @@ def _look_up_constants(
         user_edge = torch.where(edge >= 0, fields.edge[edge.clamp_min(0)], -1)
     node = None if graph.is_heterogeneous else fields.node
     key = user_edge if node is None else row_key(rows, user_edge, graph.num_edges, node)
-    position = find_keys(key, constants.key)
+    position: Tensor | None = key
+    if constants.key is not None:
+        position = find_keys(key, constants.key)
+    elif bool((key < 0).any()):
+        return {}
+    elif constants.known is not None and not bool(constants.known[key].all()):
+        raise PlanMismatch("a layer has other rows on a receptive field than on the graph")
     if position is None:
         return {}
     return {name: value[position] for name, value in constants.values.items()}

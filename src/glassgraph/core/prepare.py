@@ -22,6 +22,7 @@ from glassgraph.calling.compiled import compiled_parts
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch, assemble
 from glassgraph.core.compiled_check import check_compiled
+from glassgraph.core.constant_tables import read_tables, write_tables
 from glassgraph.core.context import (
     Context,
     all_agree,
@@ -38,7 +39,7 @@ from glassgraph.core.context import (
 )
 from glassgraph.core.copies import instances_are_apart
 from glassgraph.core.costs import Costs, refuse_large_fields, small_fields
-from glassgraph.core.intercept import Intervention, naming_other_messages
+from glassgraph.core.intercept import Intervention, PlanMismatch, naming_other_messages
 from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.plan import Constants, plan_sites
 from glassgraph.core.sites import Wiring
@@ -54,7 +55,7 @@ from glassgraph.core.told import (
 )
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
-from glassgraph.errors import GraphError, ModelCallError, TargetError
+from glassgraph.errors import GraphError, ModelCallError, TargetError, WholeGraphError
 from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
@@ -82,6 +83,9 @@ FULL_CHECK_EDGES = WHOLE_EDGES
 _COPIES = 6
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
+#: Groups of fields of a large graph on disk that are held against what lies around them: the first
+#: ones, and then one in so many.
+_GROUPS_CHECKED, _CHECKED_AGAIN = 2, 64
 #: Predictions that are made once more with other parts of the graph beside them.
 _COMPARED = 4
 
@@ -126,6 +130,8 @@ class Preparation:
     _spent: int = field(default=0, repr=False)
     _alone: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
     _is_mixed: bool | None = field(default=None, repr=False)
+    _num_right: int = field(default=0, repr=False)
+    _tables: Mapping[int, Constants] | None = field(default=None, repr=False)
     _keeps_graphs: bool = field(default=False, repr=False)
 
     @staticmethod
@@ -149,7 +155,14 @@ class Preparation:
 
         def trace(way: ModelCall, form: TypedGraph) -> tuple[ModelCall, Wiring]:
             plain = way.uncompiled()
-            return plain, trace_wiring(model, plain, form, task)
+            try:
+                return plain, trace_wiring(model, plain, form, task)
+            except WholeGraphError:  # a part of the graph may need its part of the model's tables
+                tables = NodeTables.of(model, form)
+                if tables is None or plain.tables is not None:
+                    raise
+                cutting = plain.with_tables(tables)
+                return cutting, trace_wiring(model, cutting, form, task)
 
         with _naming_missing_edges(graph):
             model_call, graph, (plain, wiring) = first_way(model_call, graph, task, trace)
@@ -265,6 +278,7 @@ class Preparation:
             chosen = instances.take(position)
             batch, is_right, why, error = self._side_by_side(chosen, position, target, full)
             kept = is_right.nonzero().view(-1)
+            self._num_right += batch is not None and kept.numel() == position.numel()
             if batch is not None and kept.numel():
                 if kept.numel() < position.numel():
                     batch = batch.take(kept)
@@ -466,6 +480,11 @@ class Preparation:
         fields = receptive_fields(
             self.graph, chosen.seeds, self.wiring.num_hops, self.wiring.needs_both_directions
         )
+        if full is None and self._trusts_fields():
+            try:
+                return self._pack_trusted(chosen, position, target, fields)
+            except PlanMismatch:  # what was tabulated is of no use here
+                self._tables = None
         if full is None:
             context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
             self._spent += self.costs.of_run(context.num_nodes, context.num_edges, 1)
@@ -476,6 +495,41 @@ class Preparation:
         batch = self.assemble(chosen, fields, targets, reference, context.constants)
         with torch.no_grad():
             return batch, rows_agree(batch.output(gates=batch.ones()), reference, self.model_call)
+
+    def tabulate(self, budget: int) -> None:
+        """Compute for all edges of a graph on disk what layers derive from the graph alone.
+
+        Raises:
+            OutputError: if the store's folder cannot be written to.
+        """
+        if self.graph.must_stay_cut:
+            write_tables(self.graph, self.model_call, self.wiring, budget)
+
+    def _trusts_fields(self) -> bool:
+        """Whether fields of a large graph on disk need no run on what lies around them.
+
+        The first groups are held against it, and every so many of the others.
+        """
+        if not self.graph.must_stay_cut or self.check != "auto" or self.task.level != "node":
+            return False
+        if self._num_right < _GROUPS_CHECKED or self._num_right % _CHECKED_AGAIN == 0:
+            return False
+        if self._tables is None:
+            self._tables = read_tables(self.graph, self.model_call, self.wiring)
+        return self._tables is not None
+
+    def _pack_trusted(
+        self, chosen: Instances, position: Tensor, target: Target | Targets, fields: Fields
+    ) -> tuple[InstanceBatch, Tensor]:
+        """Receptive fields side by side, whose predictions are the model's."""
+        assert self._tables is not None
+        nothing = Targets(torch.zeros_like(chosen.index))
+        reference = fields.node.new_zeros((len(chosen), 1), dtype=torch.get_default_dtype())
+        batch = self.assemble(chosen, fields, nothing, reference, self._tables)
+        with torch.no_grad():
+            batch.reference = without_nan(batch.output(gates=batch.ones()))
+        batch.targets = self.targets(chosen, position, target, batch.reference)
+        return batch, torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
 
     def _pack_graphs(
         self,

@@ -18,6 +18,14 @@ from glassgraph.data.arrays import Array, ArrayWriter, map_array, save_tensor
 from glassgraph.data.checks import LABEL_KEYS, check_edges, check_features, edge_stores, num_nodes
 from glassgraph.data.edge_lists import EdgeColumns, is_edge_file, read_edges
 from glassgraph.data.manifest import NAME, Attribute, Manifest, TypeName
+from glassgraph.data.ogb import (
+    EDGE_FILES,
+    NODE_FILES,
+    count_nodes,
+    ogb_folder,
+    read_attribute,
+    read_ends,
+)
 from glassgraph.data.sorting import write_sorted
 from glassgraph.errors import GraphError, StoreError
 from glassgraph.files import new_folder, writing
@@ -44,6 +52,10 @@ def build(
                     f"{type(source).__name__} has its own"
                 )
             manifest = _write_data(source, temporary)
+        elif (raw := ogb_folder(source)) is not None:
+            if num_nodes is not None or nodes is not None or columns.attributes:
+                raise StoreError("num_nodes, nodes and edge_columns are for files of edges")
+            manifest = _write_ogb(raw, temporary)
         else:
             manifest = _write_files(_files(source), columns, num_nodes, nodes or {}, temporary)
         manifest.write(temporary)
@@ -201,6 +213,40 @@ def _write_files(
     if not {"x", "pos"} & nodes.keys():
         attributes.append(Attribute(None, "num_nodes", value=count))
     return Manifest([None], [None], [0, count], [0, edges.num_rows], attributes)
+
+
+def _write_ogb(raw: Path, folder: Path) -> Manifest:
+    """A graph from OGB's raw files."""
+    count = count_nodes(raw)
+    with ArrayWriter(folder / "edges.npy", np.int64, (2,)) as edges:
+        _write_edges(read_ends(raw), count, edges, folder)
+        _write_indices(edges, count, folder)
+    attributes = [Attribute(None, "edge_index", "edges.npy", "int64")]
+    for files, size, what in ((NODE_FILES, count, "nodes"), (EDGE_FILES, edges.num_rows, "edges")):
+        for name, file in files.items():
+            if not (raw / file).is_file():
+                continue
+            column = _write_pieces(folder, f"ogb_{name}", name, read_attribute(raw / file, name))
+            if column is None or column.writer.num_rows != size:
+                rows = 0 if column is None else column.writer.num_rows
+                raise GraphError(f"{raw / file} has {rows} rows for {size} {what}")
+            attributes.append(column.attribute)
+    if not any(each.name == "x" for each in attributes):
+        attributes.append(Attribute(None, "num_nodes", value=count))
+    return Manifest([None], [None], [0, count], [0, edges.num_rows], attributes)
+
+
+def _write_pieces(folder: Path, stem: str, name: str, pieces: Iterable[Array]) -> _Column | None:
+    """Write an attribute; None if there are no pieces."""
+    column: _Column | None = None
+    try:
+        for piece in pieces:
+            column = column or _Column.new(folder, stem, name, piece)
+            column.append(piece)
+    finally:
+        if column is not None:
+            column.writer.close()
+    return column
 
 
 def _write_node_attributes(

@@ -78,10 +78,10 @@ def read_edges(files: list[Path], columns: EdgeColumns) -> Iterator[tuple[Array,
     for path in files:
         first = 0
         for batch in read_table(path, columns.names):
-            where = _Where(path, first)
-            ends = [_integers(batch, name, where) for name in columns.ends]
+            where = Where(path, first)
+            ends = [integers(batch, name, where) for name in columns.ends]
             values = {
-                name: _numbers(batch, [each] if isinstance(each, str) else each, where)
+                name: numbers(batch, [each] if isinstance(each, str) else each, where)
                 for name, each in columns.attributes.items()
             }
             yield (
@@ -136,17 +136,18 @@ def _check_columns(path: Path, names: list[str] | None, found: list[str]) -> Non
 
 
 @dataclass(frozen=True)
-class _Where:
+class Where:
     """A piece of a file, for messages."""
 
     path: Path
     first: int
 
     def row(self, number: int) -> str:
+        """Name a row of the piece."""
         return f"row {self.first + number} of {self.path}"
 
 
-def _integers(batch: pa.RecordBatch, name: str, where: _Where) -> Array:
+def integers(batch: pa.RecordBatch, name: str, where: Where) -> Array:
     """Numbers of nodes ``[c]``."""
     column = batch.column(name)
     kind = column.type
@@ -173,15 +174,17 @@ def _integers(batch: pa.RecordBatch, name: str, where: _Where) -> Array:
     return np.asarray(column.to_numpy(zero_copy_only=False).astype(np.int64))
 
 
-def _numbers(batch: pa.RecordBatch, names: list[str], where: _Where) -> Array:
-    """Attributes ``[c, k]``."""
+def numbers(
+    batch: pa.RecordBatch, names: list[str], where: Where, *, may_lack: bool = False
+) -> Array:
+    """Attributes ``[c, k]``; entries that are empty are NaN, if there may be any."""
     found = []
     for name in names:
         column = batch.column(name)
         kind = column.type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_boolean(kind)):
             raise GraphError(f"column {name!r} of {where.path} is {kind}; expected numbers")
-        if column.null_count:
+        if column.null_count and not may_lack:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
             raise GraphError(f"{where.row(row)} has no {name}; expected a number")
         found.append(column.to_numpy(zero_copy_only=False))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 
 from glassgraph.data.arrays import checksum, map_array, map_tensor
@@ -167,6 +167,27 @@ class GraphStore:
         """The graph as a ``Data`` or ``HeteroData`` whose tensors lie on disk; not to write."""
         return self._data(lambda value: value)
 
+    def embedding(self, name: str, node_type: str | None = None) -> StoredEmbedding:
+        """A table of nodes on disk, as a module that a model reads in the place of an embedding.
+
+        Args:
+            name: of an attribute with a row for each node.
+            node_type: whose attribute, on heterogeneous graphs.
+
+        Raises:
+            StoreError: if there is none.
+        """
+        owner = self.mapped if node_type is None else self.mapped[node_type]
+        value = owner.get(name, None)
+        if not isinstance(value, Tensor) or value.dim() != 2 or not owner.is_node_attr(name):
+            names = ", ".join(sorted(owner.keys()))
+            raise StoreError(
+                f"there is no attribute {name!r}; it has {names}"
+                if value is None
+                else f"{name} is no table [N, D] with a row for each node"
+            )
+        return StoredEmbedding(self, name, node_type)
+
     def to_data(self) -> Data | HeteroData:
         """The graph in memory, as it was given."""
 
@@ -211,6 +232,32 @@ class GraphStore:
             f"GraphStore({str(self.path)!r}, {self.num_nodes:,} nodes{node}, {self.num_edges:,} "
             f"edges{edge}, {_readable(self.num_bytes)})"
         )
+
+
+class StoredEmbedding(nn.Module):
+    """Rows of nodes that lie in a store; see `GraphStore.embedding`.
+
+    Only the rows that are asked for are read, and the state of the model does not hold them.
+
+    Args:
+        store: where they are.
+        name: of the attribute.
+        node_type: whose attribute.
+    """
+
+    def __init__(self, store: GraphStore, name: str, node_type: str | None) -> None:
+        super().__init__()
+        self.store, self.name, self.node_type = store, name, node_type
+
+    def forward(self, n_id: Tensor) -> Tensor:
+        """Rows ``[n, D]`` of nodes ``n_id [n]``, numbers in the whole graph (of their type)."""
+        mapped = self.store.mapped
+        table: Tensor = (mapped if self.node_type is None else mapped[self.node_type])[self.name]
+        return table.index_select(0, n_id)
+
+    def extra_repr(self) -> str:
+        """What is read."""
+        return f"{self.name!r} of {self.store!r}"
 
 
 def _readable(num_bytes: int) -> str:
