@@ -55,7 +55,13 @@ class Costs:
 
 
 def refuse_large_fields(
-    costs: Costs, chosen: Instances, budget: int, copies: int, hops: int | None = None
+    costs: Costs,
+    chosen: Instances,
+    budget: int,
+    copies: int,
+    hops: int | None = None,
+    *,
+    around: bool = True,
 ) -> Tensor:
     """Count the fields of instances before they are read.
 
@@ -65,6 +71,7 @@ def refuse_large_fields(
         budget: bytes that each may take.
         copies: of every message and node state of a field; of what lies around it there is one.
         hops: how far fields reach; as far as messages if None.
+        around: whether the model also runs on what lies around fields.
 
     Returns:
         ``[B]`` bytes that each takes, roughly: of its field, or of a run on what lies around it.
@@ -76,11 +83,11 @@ def refuse_large_fields(
     most = budget // costs.of_run(1, 1, copies) + 1
     both = costs.wiring.needs_both_directions
     sizes = field_sizes(costs.graph, chosen.seeds, hops, both, most)
-    own, around = (
+    own, outside = (
         costs.of_run(0, 1, count) * edges + costs.of_run(1, 0, count) * (edges + 1)
         for edges, count in ((sizes.edges, copies), (sizes.around, 1))
     )
-    found = torch.maximum(own, around)
+    found = torch.maximum(own, outside) if around else own
     for position in (found > budget).nonzero().view(-1)[:1].tolist():
         index, edges, around_it, num_bytes = (
             int(each[position]) for each in (chosen.index, sizes.edges, sizes.around, found)

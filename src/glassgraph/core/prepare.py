@@ -55,7 +55,13 @@ from glassgraph.core.told import (
 )
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
-from glassgraph.errors import GraphError, ModelCallError, TargetError, WholeGraphError
+from glassgraph.errors import (
+    FieldTooLargeError,
+    GraphError,
+    ModelCallError,
+    TargetError,
+    WholeGraphError,
+)
 from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
@@ -313,7 +319,18 @@ class Preparation:
         if budget is None or not self.graph.must_stay_cut or self.task.level == "graph":
             return [position]
         chosen = instances.take(position)
-        cost = refuse_large_fields(self.costs, chosen, budget, _COPIES)
+
+        def costs() -> Tensor:
+            around = not self._trusts_fields()
+            return refuse_large_fields(self.costs, chosen, budget, _COPIES, around=around)
+
+        try:
+            cost = costs()
+        except FieldTooLargeError:
+            if not self._has_tables():
+                raise
+            self._num_right += 1  # what lies around is too large for a check that is no must
+            cost = costs()
         part = (cost.cumsum(0) - cost) // budget // 2
         return position.split(torch.bincount(part).tolist()) if int(part[-1]) else [position]
 
@@ -510,9 +527,13 @@ class Preparation:
 
         The first groups are held against it, and every so many of the others.
         """
+        return self._has_tables() and self._num_right % _CHECKED_AGAIN > 0
+
+    def _has_tables(self) -> bool:
+        """Whether it was seen that fields are right, and what they lack is tabulated."""
         if not self.graph.must_stay_cut or self.check != "auto" or self.task.level != "node":
             return False
-        if self._num_right < _GROUPS_CHECKED or self._num_right % _CHECKED_AGAIN == 0:
+        if self._num_right < _GROUPS_CHECKED:
             return False
         if self._tables is None:
             self._tables = read_tables(self.graph, self.model_call, self.wiring)
