@@ -49,6 +49,7 @@ class GraphStore:
         >>> explanations = explainer.explain(store, index=[2])
         >>> explanations.local(0).edge_id
         tensor([0, 1])
+        >>> folder.cleanup()
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
