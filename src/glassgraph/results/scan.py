@@ -205,7 +205,8 @@ class Scan(Generic[Found]):
                 [np.bincount(each.edge_type, weight) for weight in (None, score, np.abs(score))]
             )
             width = max(sums.shape[1], own.shape[1])
-            sums = sum(np.pad(one, ((0, 0), (0, width - one.shape[1]))) for one in (sums, own))
+            sums, own = (np.pad(one, ((0, 0), (0, width - one.shape[1]))) for one in (sums, own))
+            sums = sums + own
         kinds = np.flatnonzero(sums[0])
         count, total, absolute = sums[:, kinds]
         names: Sequence[Any] = kinds.tolist()
