@@ -106,7 +106,7 @@ def test_other_weights_are_refused(tmp_path):
     gg.explain_all(model(), loops(NODES), "edge_gradients", **asked)
     other = model()
     with torch.no_grad():
-        other.net.convs[0].bias += 1
+        other.convs[0].bias += 1
     with pytest.raises(ResumeError, match="model_fingerprint"):
         gg.explain_all(other, loops(NODES), "edge_gradients", **asked)
 
