@@ -1,5 +1,6 @@
 # Every public name and where it lives: read by `__init__.py`, by type checkers and by editors.
 
+from . import data as data
 from . import datasets as datasets
 from . import diagnose as diagnose
 from . import errors as errors

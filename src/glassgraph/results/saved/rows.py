@@ -1,7 +1,7 @@
 """The columns of a part as one Arrow table with a row for each instance, and back.
 
 What an instance has several of (edges, nodes, walks, rows of a method's tables) stands in lists.
-The columns, all of which ``docs/scale.md`` describes:
+The columns, all of which ``docs/jobs.md`` describes:
 
 - ``position``, ``index``, ``graph``, ``target``, ``contrast``, ``label``: integers;
 - ``status``: ``"done"`` or ``"failed"``; ``error``: why it failed; ``remark``;
