@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -66,7 +66,8 @@ class ProgressLines:
         self, iterable: Iterable[Any] | None, desc: str, *, total: int | None, delay: float
     ) -> None:
         self._iterable, self._desc, self._delay = iterable, desc, delay
-        self.total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
+        size = len(iterable) if isinstance(iterable, Sized) else None
+        self.total = size if total is None else total
         self.n, self._said = 0, 0
         self._postfix = ""
         self._start = time.monotonic()

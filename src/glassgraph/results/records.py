@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
+
 #: Of instances with several rows of output: node, row, target, contrast, label, prediction.
 ROWS = "rows"
 
@@ -26,6 +28,8 @@ class Table:
     instance: Tensor
     nodes: dict[str, Tensor]
     values: dict[str, Tensor]
+
+    __repr__ = brief_repr
 
     def take(self, row: Tensor, instance: Tensor) -> Table:
         """Some of the rows, with new instances."""
@@ -101,6 +105,8 @@ class Attribution:
     tables: dict[str, Table] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
 
+    __repr__ = brief_repr
+
 
 @dataclass(frozen=True)
 class Part:
@@ -153,6 +159,8 @@ class Part:
     walk_score: Tensor | None = None
     tables: dict[str, Table] = field(default_factory=dict)
     remark: tuple[str, ...] = ()
+
+    __repr__ = brief_repr
 
     @property
     def num_bytes(self) -> int:
@@ -299,6 +307,14 @@ class LocalExplanation:
     graph_name: str | None = None
     title: str = ""
     target_name: str | None = None
+
+    __repr__ = brief_repr
+
+    def _repr_html_(self) -> str:
+        """A picture, for notebooks."""
+        from glassgraph.results.picture import svg_picture
+
+        return svg_picture(self)
 
     @property
     def rows(self) -> dict[str, Tensor] | None:
