@@ -251,7 +251,7 @@ def _graph(mapping: Any, where: str) -> Data | HeteroData:
     if not all(isinstance(key, str) for key in mapping):
         raise DatasetError(f"{where}: keys must be strings, got {list(mapping)}")
     if "edge_index" not in mapping:
-        raise DatasetError(f"{where}: edge_index is missing; got {sorted(mapping)}")
+        raise DatasetError(f"{where}: edge_index is missing; got {sorted(mapping)}. {WHAT_IS_READ}")
     if "x" not in mapping and "num_nodes" not in mapping:
         raise DatasetError(f"{where}: needs x or num_nodes, or isolated nodes would get lost")
     graph = Data.from_dict(dict(mapping))
