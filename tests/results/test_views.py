@@ -15,7 +15,7 @@ from torch_geometric.nn import GCN, HeteroConv, SAGEConv
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, MissingExtraError, OutputError
-from glassgraph.results.picture import MAX_EDGES, MAX_NODES
+from glassgraph.report.picture import MAX_EDGES, MAX_NODES
 from glassgraph.results.tracking import numbers_of
 
 NASTY = ["<script>alert(1)</script>", "a\"b'c", "&amp;", "]]>", "Zoë → 7"]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch_geometric import explain as pyg
 
-from glassgraph.results.drawing import plot_explanation
+from glassgraph.results.drawing import plot_explanation, svg_picture
 from glassgraph.results.layer_paths import LayerPaths, layer_paths
-from glassgraph.results.picture import svg_picture
 from glassgraph.results.records import LocalExplanation
 
 if TYPE_CHECKING:

@@ -27,13 +27,12 @@ from glassgraph.results.aggregates.messages import Messages
 from glassgraph.results.aggregates.node_sets import NodeSet
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
-from glassgraph.results.drawing import plot_explanation, write_report
+from glassgraph.results.drawing import plot_explanation, svg_picture, write_report
 from glassgraph.results.frames import as_polars, edge_frame, table_frame, walk_frame
 from glassgraph.results.given_names import GivenNames, given_names
 from glassgraph.results.masks import dense_explanation
 from glassgraph.results.names import Names
 from glassgraph.results.notebook import NUM_ROWS, html_table
-from glassgraph.results.picture import svg_picture
 from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import Attribution, LocalExplanation, Part, Table
 from glassgraph.results.saved.store import read, write

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.brief import brief_repr
+from glassgraph.results.drawing import svg_picture
 
 #: Of instances with several rows of output: node, row, target, contrast, label, prediction.
 ROWS = "rows"
@@ -312,8 +313,6 @@ class LocalExplanation:
 
     def _repr_html_(self) -> str:
         """A picture, for notebooks."""
-        from glassgraph.results.picture import svg_picture
-
         return svg_picture(self)
 
     @property
