@@ -86,6 +86,10 @@ class HyperParameterError(GlassgraphError, ValueError):
     """A hyper-parameter of a method is unknown or out of range."""
 
 
+class ArgumentsError(HyperParameterError, TypeError):
+    """A constructor lacks an argument, or was given too many by position."""
+
+
 class NoGradientError(GlassgraphError, RuntimeError):
     """A method needs gradients, and the model lets none through."""
 

@@ -112,9 +112,22 @@ def run_job(job: Job) -> None:
             rows = measure(done, chosen, source, how, job.tell)
             asked = {"target": job.target, "seed": job.seed, **how}
             write(done, rows, chosen, source, asked, job.out, job.json)
+    _end(done, job.methods)
+
+
+def _end(done: Done, methods: list[str]) -> None:
+    """Leave with the exit code that belongs to what happened, and say so in the last line.
+
+    Raises:
+        typer.Exit: with 130 after an interrupt, with 2 where a method failed.
+    """
+    finished = f"{len(done.runs)} of {len(methods)} methods finished"
+    failed = f"; failed: {', '.join(done.failed)}" if done.failed else ""
     if done.is_interrupted:
+        say(f"Interrupted: {finished}{failed}.", style="bold red")
         raise typer.Exit(INTERRUPTED)
     if done.failed:
+        say(f"Error: {finished}{failed}", style="bold red")
         raise typer.Exit(MISTAKE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,8 @@ class ChosenModel:
         accuracy: shares of correct classes in each part of the data set's split.
         required: test accuracy that the data set asks for.
         reached: whether it was reached; None where nothing is asked for.
-        came_about: whether it was trained or read from the folder of trained models, in words.
+        came_about: whether it was trained, read from the folder of trained models, or taken with
+            the weights that its file gives it, in words.
     """
 
     model: nn.Module
@@ -97,7 +98,8 @@ def choose_model(
         model = build_from_file(choice)
         if weights is not None:
             load_weights(model, weights)
-        return _judged(ChosenModel(model.eval(), "file"), dataset)
+        note = None if weights is not None else _as_built(choice)
+        return _judged(ChosenModel(model.eval(), "file", came_about=note), dataset)
     if weights is not None:
         saved = load_model(weights)
         if choice not in (None, saved.kind):
@@ -121,7 +123,7 @@ def _judged(chosen: ChosenModel, dataset: ExplanationDataset | None) -> ChosenMo
             f"the model takes {got[0]} features, {got[1]} classes at the {got[2]} level; "
             f"{dataset.name} has {expected[0]}, {expected[1]} and {expected[2]}"
         )
-    return ChosenModel(chosen.model, chosen.origin, accuracy(chosen.model, dataset))
+    return replace(chosen, accuracy=accuracy(chosen.model, dataset))
 
 
 def _trained(
@@ -142,6 +144,14 @@ def _trained(
         trained.required,
         reached,
         _came_about(trained, cache),
+    )
+
+
+def _as_built(choice: str) -> str:
+    """Weights that nobody trained explain nothing, and look like any others."""
+    return (
+        f"model: as {choice.rpartition(':')[2]}() builds it, with the weights it has then; if that "
+        "function loads none they are random: give --weights FILE"
     )
 
 
@@ -172,10 +182,18 @@ def build_from_file(choice: str) -> nn.Module:
     try:
         model = factory()
     except Exception as error:
-        raise ModelFileError(f"{choice} failed: {type(error).__name__}: {error}") from error
+        raise ModelFileError(
+            f"{choice} failed: {type(error).__name__}: {error}{_where(error)}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise ModelFileError(f"{choice} returned a {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def _where(error: Exception) -> str:
+    from glassgraph.calling.user_code import where_raised
+
+    return where_raised(error)
 
 
 def _split(choice: str) -> tuple[Path, str]:
@@ -197,7 +215,9 @@ def _run_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ModelFileError(f"{path} failed: {type(error).__name__}: {error}") from error
+        raise ModelFileError(
+            f"{path} failed: {type(error).__name__}: {error}{_where(error)}"
+        ) from error
     finally:
         sys.path.remove(str(path.parent))
     return module

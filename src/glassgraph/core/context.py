@@ -21,6 +21,7 @@ from glassgraph.calling.call import ModelCall
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.packed_batch import as_batch
 from glassgraph.calling.sampled import num_seeds, seed_everything
+from glassgraph.calling.user_code import where_raised
 from glassgraph.core.edges import match_rows, row_key
 from glassgraph.core.output_rows import output_rows, select_rows
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
@@ -80,7 +81,7 @@ def run_on(model_call: Callable[[Any], T], data: Any) -> T:
     except Exception as error:
         let_through(error)
         raise ModelCallError(
-            f"the model failed on the data: {type(error).__name__}: {error}"
+            f"the model failed on the data: {type(error).__name__}: {error}{where_raised(error)}"
         ) from error
 
 

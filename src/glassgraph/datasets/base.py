@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from glassgraph.brief import brief_repr
 from glassgraph.errors import DatasetError
 
 Level = Literal["node", "graph"]
@@ -65,6 +66,8 @@ class ExplanationDataset:
     split: Split
     license: str
     source: str
+
+    __repr__ = brief_repr
 
     def __post_init__(self) -> None:
         """Check the parts against each other."""

@@ -5,7 +5,8 @@ Two forms, told apart by the suffix:
 - `.pt`: `torch.save` of a dict of tensors, or a list of such dicts, one per graph. The keys become
   attributes of the graph: `edge_index` is required, `x`, `y`, `edge_attr`, `edge_weight`,
   `edge_type`, `batch` and others are optional. Heterogeneous graphs are nested dicts, as
-  `HeteroData.to_dict()` gives them. Read with `weights_only=True`, so a file cannot run code.
+  `HeteroData.to_dict()` gives them. PyG's own `Data` and `HeteroData`, as `torch.save(data)` writes
+  them, are read too. Read with `weights_only=True`, so a file cannot run code.
 - `.safetensors`, with a `.json` beside it that says which tensor is which attribute.
 
 Values are tensors, numbers, strings, None, or lists of them.
@@ -13,6 +14,7 @@ Values are tensors, numbers, strings, None, or lists of them.
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+from torch_geometric.data.storage import BaseStorage, EdgeStorage, GlobalStorage, NodeStorage
 
 from glassgraph.datasets.base import check_graph
+from glassgraph.datasets.file_kinds import kind_of_content, kind_of_file
 from glassgraph.errors import DatasetError
 from glassgraph.files import parse_json, replace_text, replacing
 
 FORMAT = "glassgraph-graphs-1"
+#: What a pickled `Data` consists of: holders of attributes, none of which runs code of the file.
+_PYG: list[Any] = [Data, HeteroData, DataEdgeAttr, DataTensorAttr]
+_PYG += [BaseStorage, EdgeStorage, GlobalStorage, NodeStorage]
+_SUFFIXES = (".pt", ".safetensors")
 
+WHAT_IS_READ = (
+    "Graphs are read from .pt (torch.save of a Data or HeteroData, of a dict with edge_index and x "
+    "or num_nodes, or of a list of these) and .safetensors (glassgraph.datasets.save_graphs)."
+)
 HOW_TO_SAVE = (
     "Save plain tensors instead: glassgraph.datasets.save_graphs(graphs, path), or "
     "torch.save([graph.to_dict() for graph in graphs], path)."
@@ -49,12 +62,14 @@ def load_graphs(path: str | Path) -> list[Data | HeteroData]:
             graphs.
     """
     path = Path(path)
-    read = _by_suffix(path, _read_pt, _read_safetensors)
-    if not path.is_file():
+    if path.is_dir():
+        raise DatasetError(f"{path} is a folder, not a file of graphs. {WHAT_IS_READ}")
+    if not path.is_file() and path.suffix in _SUFFIXES:
         raise DatasetError(f"no file of graphs at {path}")
+    read = _by_suffix(path, _read_pt, _read_safetensors)
     mappings = read(path)
     if not mappings:
-        raise DatasetError(f"{path} holds no graphs")
+        raise DatasetError(f"{path} holds no graphs: its list is empty. {WHAT_IS_READ}")
     return [_graph(mapping, f"{path}: graph {i}") for i, mapping in enumerate(mappings)]
 
 
@@ -88,30 +103,60 @@ def save_graphs(graphs: Sequence[Data | HeteroData] | Data | HeteroData, path: s
 def _by_suffix(
     path: Path, for_pt: Callable[..., Any], for_safetensors: Callable[..., Any]
 ) -> Callable[..., Any]:
-    known = {".pt": for_pt, ".safetensors": for_safetensors}
+    known = dict(zip(_SUFFIXES, (for_pt, for_safetensors), strict=True))
     if path.suffix not in known:
-        raise DatasetError(f"{path} must end in .pt or .safetensors, got {path.suffix!r}")
+        found = f"; it is {kind_of_file(path)}" if path.is_file() else ""
+        raise DatasetError(
+            f"{path} must end in .pt or .safetensors, got {path.suffix!r}{found}. {WHAT_IS_READ}"
+        )
     return known[path.suffix]
 
 
 def _read_pt(path: Path) -> list[Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DatasetError(
-            f"{path} holds pickled objects, which are not loaded because unpickling can run code. "
-            f"{HOW_TO_SAVE}"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise DatasetError(f"{path} is no readable torch file: {error}") from error
-    entries = content if isinstance(content, list | tuple) else [content]
+    content = _load(path)
+    entries = list(content) if isinstance(content, list | tuple) else [content]
     for number, entry in enumerate(entries):
-        if not isinstance(entry, dict):
+        if isinstance(entry, Data | HeteroData):
+            entries[number] = entry.to_dict()
+        elif not isinstance(entry, dict):
+            where = f"entry {number} is" if isinstance(content, list | tuple) else "it holds"
             raise DatasetError(
-                f"{path}: entry {number} is a {type(entry).__name__}, not a dict of tensors. "
-                f"{HOW_TO_SAVE}"
+                f"{path}: {where} {kind_of_content(entry)}, not a dict of tensors. {WHAT_IS_READ}"
             )
-    return list(entries)
+        elif "edge_index" not in entry and entry and not _is_nested(entry):
+            raise DatasetError(
+                f"{path}: graph {number}: edge_index is missing; it is {kind_of_content(entry)}. "
+                f"{WHAT_IS_READ}"
+            )
+    return entries
+
+
+def _load(path: Path) -> Any:
+    """What `torch.save` wrote.
+
+    Raises:
+        DatasetError: saying what the file is instead.
+    """
+    try:
+        with warnings.catch_warnings():  # torch's remark on a pickle that it then refuses
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            with torch.serialization.safe_globals(_PYG):
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a foreign file makes of torch's reader
+        kind = kind_of_file(path)
+        if isinstance(error, pickle.UnpicklingError) and "pickle" in kind:
+            raise DatasetError(
+                f"{path} holds pickled objects ({kind}), which are not loaded because unpickling "
+                f"can run code. {HOW_TO_SAVE}"
+            ) from error
+        raise DatasetError(
+            f"{path} is no readable torch file: it is {kind}. {WHAT_IS_READ}"
+        ) from error
+
+
+def _is_nested(mapping: Mapping[Any, Any]) -> bool:
+    """Whether it looks like a heterogeneous graph, which is checked as such."""
+    return any(isinstance(value, Mapping) for value in mapping.values())
 
 
 def _write_pt(mappings: list[Any], path: Path) -> None:
@@ -206,7 +251,7 @@ def _graph(mapping: Any, where: str) -> Data | HeteroData:
     if not all(isinstance(key, str) for key in mapping):
         raise DatasetError(f"{where}: keys must be strings, got {list(mapping)}")
     if "edge_index" not in mapping:
-        raise DatasetError(f"{where}: edge_index is missing; got {sorted(mapping)}")
+        raise DatasetError(f"{where}: edge_index is missing; got {sorted(mapping)}. {WHAT_IS_READ}")
     if "x" not in mapping and "num_nodes" not in mapping:
         raise DatasetError(f"{where}: needs x or num_nodes, or isolated nodes would get lost")
     graph = Data.from_dict(dict(mapping))

@@ -22,7 +22,6 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 import torch_geometric
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from typing_extensions import Unpack
 
 from glassgraph._version import __version__
@@ -48,6 +47,7 @@ from glassgraph.inputs.task import Mode, ReturnType, Target, Task
 from glassgraph.masking.keep import predict
 from glassgraph.masking.message_sets import Scene
 from glassgraph.masking.rerun import Rerun
+from glassgraph.progress import progress_bar
 from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.explanation import Attribution, Explanations, Part
 from glassgraph.results.given_names import GivenNames, check_known, refuse_other_outputs
@@ -481,7 +481,7 @@ class Explainer(Configured, ABC, kw_only=False):
 
     @contextmanager
     def _bar(self, total: int, *, is_fit: bool = False) -> Iterator[Any]:
-        with tqdm(
+        with progress_bar(
             total=total,
             desc=f"fit {self.name}" if is_fit else self.name,
             unit=" step" if is_fit else f" {self.task.level}",

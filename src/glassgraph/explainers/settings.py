@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, overload
 import numpy as np
 from typing_extensions import Self, dataclass_transform
 
-from glassgraph.errors import HyperParameterError
+from glassgraph.errors import ArgumentsError, HyperParameterError
 
 __all__ = ["KW_ONLY", "Configured", "Converted", "Setting", "setting", "settings_of"]
 
@@ -181,6 +181,8 @@ class Configured:
             cls._has_own_init = True  # inherited: no constructor is made for its subclasses
         _refuse_other_fields(cls)
         dataclass(init=not cls._has_own_init, eq=False, repr=False, kw_only=kw_only)(cls)
+        if not cls._has_own_init:
+            cls.__init__ = _named_errors(cls.__init__)  # type: ignore[method-assign]
         parameters = [*inspect.signature(cls.__init__).parameters.values()][1:]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         if "__init__" in vars(cls) and not cls.__init__.__doc__:
@@ -224,6 +226,26 @@ class Configured:
     def _subject(self) -> list[str]:
         """What `__repr__` names first."""
         return []
+
+
+def _named_errors(make: Callable[..., None]) -> Callable[..., None]:
+    """The constructor, with an error of ours where arguments are missing or too many."""
+
+    @functools.wraps(make)
+    def init(self: Any, *args: Any, **settings: Any) -> None:
+        try:
+            inspect.signature(make).bind(self, *args, **settings)
+        except TypeError as error:
+            known = inspect.signature(type(self)).parameters.values()
+            placed = [each.name for each in known if each.kind is each.POSITIONAL_OR_KEYWORD]
+            named = [each.name for each in known if each.kind is each.KEYWORD_ONLY]
+            raise ArgumentsError(
+                f"{_title(type(self))}: {error}; it takes {', '.join(placed) or 'nothing'} in this "
+                f"order, and by name {', '.join(named) or 'nothing'}"
+            ) from None
+        make(self, *args, **settings)
+
+    return init
 
 
 def _refuse_other_fields(owner: type) -> None:

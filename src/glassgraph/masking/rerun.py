@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from glassgraph.calling.protect import protected
 from glassgraph.core import random
@@ -29,6 +28,7 @@ from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.labels import find_labels
 from glassgraph.inputs.task import Target, Targets
 from glassgraph.masking.same_data import check_same, check_same_predictions
+from glassgraph.progress import progress_bar
 from glassgraph.results.again import explained_again
 from glassgraph.results.aggregates.decisions import Rule, ScoreTable
 from glassgraph.results.explanation import Explanations
@@ -208,7 +208,7 @@ class Rerun:
         with protected(self.explainer.model), torch.no_grad(), warnings.catch_warnings():
             # Explaining has told of instances that cannot be cut out; the numbers are right anyhow.
             warnings.simplefilter("ignore", FallbackWarning)
-            with tqdm(
+            with progress_bar(
                 total=len(self),
                 desc="running again",
                 disable=not self.explainer.progress,

@@ -22,7 +22,7 @@ Row = dict[str, object]
 
 
 def evaluate(
-    runs: Sequence[Explanations],
+    runs: Sequence[Explanations] | Explanations,
     model: nn.Module | Callable[..., Any],
     data: Any,
     *,
@@ -38,7 +38,7 @@ def evaluate(
     """Measure methods on the same predictions.
 
     Args:
-        runs: explanations, one set for each method.
+        runs: explanations, one set for each method; or one set.
         model: as in `fidelity`.
         data: the explained graph(s).
         task: as in `fidelity`.
@@ -63,6 +63,7 @@ def evaluate(
     """
     levels = read_levels(sparsity, top_k)
     check_removal(removal)
+    runs = [runs] if isinstance(runs, Explanations) else runs
     rows: list[Row] = []
     if not runs:
         return rows

@@ -38,6 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.black_box.callable_module import as_module
+from glassgraph.brief import brief_repr
 from glassgraph.calling.call import Call
 from glassgraph.calling.protect import protected
 from glassgraph.core.prepare import Preparation
@@ -81,6 +82,8 @@ class FidelityResult:
     sparsity: Tensor
     num_without_edges: int
     of: Of = "edge"
+
+    __repr__ = brief_repr
 
     def measured(self) -> list[Measured]:
         """The four fidelities at each level, with intervals over instances."""

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
 from glassgraph.errors import UnknownMetricError
 from glassgraph.results.aggregates.aggregate import Bootstrap
 
@@ -97,6 +98,8 @@ class Measured:
     values: Tensor | None = None
     floor: Estimate | None = None
     ceiling: Estimate | None = None
+
+    __repr__ = brief_repr
 
     def __post_init__(self) -> None:
         if self.better not in ("higher", "lower", "zero"):

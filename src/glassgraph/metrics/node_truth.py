@@ -18,6 +18,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
 from glassgraph.metrics.scores import Ranking, node_scores
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.records import LocalExplanation
@@ -42,6 +43,8 @@ class NodeTruthResult:
     num_scored: int
     num_without_truth: int
     num_one_class: int
+
+    __repr__ = brief_repr
 
 
 def node_truth_accuracy(

@@ -37,6 +37,7 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.black_box.noise import FeatureNoise, only_features
 from glassgraph.black_box.probing import prepare_black_box
 from glassgraph.black_box.variants import Copies, Variants
+from glassgraph.brief import brief_repr
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
@@ -74,6 +75,8 @@ class RDTFidelityResult:
     index: Tensor
     fidelity: Tensor
     mean: float | None
+
+    __repr__ = brief_repr
 
 
 def rdt_fidelity(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.scores import Ranking, edge_scores, node_scores
 from glassgraph.results.explanation import Explanations
@@ -47,6 +48,8 @@ class SparsityResult:
     sparsity: Tensor
     mean: float | None
     num_without_edges: int
+
+    __repr__ = brief_repr
 
 
 def sparsity(
@@ -95,6 +98,8 @@ class MaskEntropyResult:
     features: Tensor | None
     mean_nodes: float | None
     mean_features: float | None
+
+    __repr__ = brief_repr
 
 
 def mask_entropy(explanations: Explanations) -> MaskEntropyResult:

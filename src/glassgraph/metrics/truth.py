@@ -26,6 +26,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
 from glassgraph.errors import UnknownMetricError
 from glassgraph.metrics.scores import Ranking, edge_scores
 from glassgraph.results.explanation import Explanations
@@ -60,6 +61,8 @@ class GroundTruthResult:
     num_scored: int
     num_without_truth: int
     num_one_class: int
+
+    __repr__ = brief_repr
 
 
 def ground_truth_accuracy(

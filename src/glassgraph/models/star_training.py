@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Data
-from tqdm.auto import tqdm
 
 from glassgraph.errors import HyperParameterError
 from glassgraph.models.star_gnn import StarGNN
 from glassgraph.models.training import Trainable
+from glassgraph.progress import progress_bar
 
 #: Epochs in a row without a mistake, and the loss that they must leave.
 _CALM_EPOCHS, _CALM_LOSS = 3, 0.003
@@ -87,7 +87,7 @@ def train_star_gnn(
     shuffle = torch.Generator().manual_seed(seed)
     val_inputs, val_labels = stars.take(dataset.split["val"])
     best, best_weights, calm = (-1.0, 0.0), copy.deepcopy(model.state_dict()), 0
-    bar = tqdm(range(epochs), desc=f"train {dataset.name}", disable=not progress)
+    bar = progress_bar(range(epochs), desc=f"train {dataset.name}", disable=not progress)
     for epoch in bar:  # noqa: B007 - the number that ran is reported
         ids = dataset.split["train"]
         for chunk in ids[torch.randperm(len(ids), generator=shuffle)].split(batch_size):

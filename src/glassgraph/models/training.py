@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
-from tqdm.auto import tqdm
 
 from glassgraph.errors import HyperParameterError
+from glassgraph.progress import progress_bar
 
 Step = tuple[Data, Tensor]
 """A graph, and the rows of the model's output on it that count."""
@@ -122,7 +122,7 @@ def train(
         torch.manual_seed(seed)  # noqa: TID251 - inside the forked random state
         val_steps = list(_steps(model, dataset, "val", EVALUATION_BATCH))
         train_steps = list(_steps(model, dataset, "train", EVALUATION_BATCH))
-        bar = tqdm(range(1, epochs + 1), desc=f"train {dataset.name}", disable=not progress)
+        bar = progress_bar(range(1, epochs + 1), desc=f"train {dataset.name}", disable=not progress)
         for epoch in bar:
             model.train()
             for graph, rows in _steps(model, dataset, "train", batch_size, shuffle=True):

@@ -7,6 +7,7 @@ from glassgraph.report.grid import plot_grid
 from glassgraph.report.heat_map import plot_similarity
 from glassgraph.report.html import render_report, write_report
 from glassgraph.report.payload import ReportError
+from glassgraph.report.picture import svg_picture
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.save import save_figure
 from glassgraph.report.summary import plot_beeswarm, plot_importance
@@ -24,6 +25,7 @@ __all__ = [
     "plot_similarity",
     "render_report",
     "save_figure",
+    "svg_picture",
     "write_generation_report",
     "write_report",
 ]

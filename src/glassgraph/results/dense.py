@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch_geometric import explain as pyg
 
-from glassgraph.results.drawing import plot_explanation
+from glassgraph.results.drawing import plot_explanation, svg_picture
 from glassgraph.results.layer_paths import LayerPaths, layer_paths
 from glassgraph.results.records import LocalExplanation
 
@@ -39,6 +39,10 @@ class _Drawable:
     def walk_scores(self) -> Tensor | None:
         """``[W]`` score of each walk; None without walks."""
         return self.local.walk_scores
+
+    def _repr_html_(self) -> str:
+        """A picture, for notebooks."""
+        return svg_picture(self.local)
 
     def paths(self, source: int | None = None, target: int | None = None, k: int = 5) -> LayerPaths:
         """The k paths through the layers with the largest sums of layer edge scores.
@@ -72,23 +76,39 @@ class _Drawable:
         return plot_explanation(self.local, ax=ax, top_k=top_k, layout=layout, **more)
 
     def to_networkx(self) -> networkx.MultiDiGraph:
-        """The receptive field as a graph with ``score`` on nodes and edges."""
+        """The receptive field as a graph, an edge of it for each edge of the data.
+
+        Nodes are the user's numbers (on heterogeneous graphs pairs of type and number), with
+        ``score``, ``node_type`` and ``name``; edges have ``edge_id``, ``score``, ``edge_type``,
+        ``name`` and ``truth``; each where there is one.
+        """
         import networkx as nx
 
-        local, graph = self.local, nx.MultiDiGraph()
+        local = self.local
+        graph = nx.MultiDiGraph(title=local.title, index=local.index, target=local.target)
         names = [
             int(node) if local.node_type is None else (local.node_type[i], int(node))
             for i, node in enumerate(local.node_id.tolist())
         ]
         for i, name in enumerate(names):
-            scores = {} if local.node_score is None else {"score": float(local.node_score[i])}
-            graph.add_node(name, **scores)
+            about: dict[str, Any] = {}
+            if local.node_score is not None:
+                about["score"] = float(local.node_score[i])
+            if local.node_type is not None:
+                about["node_type"] = local.node_type[i]
+            if local.node_names is not None and local.node_names[i]:
+                about["name"] = local.node_names[i]
+            graph.add_node(name, **about)
         for i, (source, destination) in enumerate(local.edge_index.t().tolist()):
             values: dict[str, Any] = {"edge_id": int(local.edge_id[i])}
             if local.edge_score is not None:
                 values["score"] = float(local.edge_score[i])
             if local.edge_type is not None:
                 values["edge_type"] = local.edge_type[i]
+            if local.edge_names is not None and local.edge_names[i]:
+                values["name"] = local.edge_names[i]
+            if local.edge_truth is not None:
+                values["truth"] = bool(local.edge_truth[i])
             graph.add_edge(names[source], names[destination], **values)
         return graph
 

@@ -22,6 +22,13 @@ def plot_explanation(local: Any, **how: Any) -> Axes:
     return report.plot_explanation(local, **how)
 
 
+def svg_picture(local: Any) -> str:
+    """One explanation as a small SVG, for notebooks."""
+    from glassgraph import report
+
+    return report.svg_picture(local)
+
+
 def plot_similarity(similarity: Any, measure: str, ax: Axes | None) -> Axes:
     """Draw a matrix of similarities as a heat map."""
     from glassgraph import report

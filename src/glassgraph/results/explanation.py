@@ -27,8 +27,8 @@ from glassgraph.results.aggregates.messages import Messages
 from glassgraph.results.aggregates.node_sets import NodeSet
 from glassgraph.results.contents import Contents
 from glassgraph.results.dense import Explanation, HeteroExplanation
-from glassgraph.results.drawing import plot_explanation, write_report
-from glassgraph.results.frames import edge_frame, table_frame, walk_frame
+from glassgraph.results.drawing import plot_explanation, svg_picture, write_report
+from glassgraph.results.frames import as_polars, edge_frame, table_frame, walk_frame
 from glassgraph.results.given_names import GivenNames, given_names
 from glassgraph.results.masks import dense_explanation
 from glassgraph.results.names import Names
@@ -39,6 +39,7 @@ from glassgraph.results.saved.blocks import read_job
 from glassgraph.results.saved.explained_data import ExplainedData
 from glassgraph.results.saved.store import read, write
 from glassgraph.results.scan import Scan
+from glassgraph.results.tracking import log_numbers, numbers_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -290,6 +291,39 @@ class Explanations(Sequence[Explanation]):
     def to_frame(self) -> pd.DataFrame:
         """One row per explained edge: instance, ids, score, one column per layer."""
         return edge_frame(self._locals())
+
+    def to_polars(self) -> Any:
+        """The same as `to_frame`, as a data frame of polars.
+
+        Raises:
+            MissingExtraError: if polars is not installed.
+        """
+        return as_polars(self.to_frame())
+
+    def log_to(
+        self,
+        tracker: str,
+        metrics: Sequence[Mapping[str, object]] = (),
+        *,
+        step: int = 0,
+        writer: Any = None,
+    ) -> None:
+        """Log metrics as numbers, and the scores of edges as a table, to an experiment tracker.
+
+        Args:
+            tracker: ``"wandb"`` or ``"mlflow"`` (their active run), or ``"tensorboard"``.
+            metrics: rows of `glassgraph.metrics.evaluate`; those of other methods are left out.
+            step: which step the numbers belong to.
+            writer: TensorBoard's ``SummaryWriter``; by default a new one in ``./runs``.
+
+        Raises:
+            HyperParameterError: for an unknown tracker.
+            MissingExtraError: if its package is not installed.
+            OutputError: if wandb has no active run.
+        """
+        numbers = {f"{self.method}/explanations": float(len(self))}
+        numbers |= numbers_of(metrics, self.method)
+        log_numbers(tracker, numbers, self.to_frame(), step=step, name=self.method, writer=writer)
 
     def table(self, name: str) -> pd.DataFrame:
         """One row per row of a method's table: instance, and its columns; nodes by the user's ids.
@@ -676,6 +710,7 @@ class Explanations(Sequence[Explanation]):
         return write_report(Path(path), [self], metrics, title, **more)
 
     def _repr_html_(self) -> str:
-        """A short table for notebooks."""
+        """For notebooks: a short table, and a picture where there is one explanation."""
         shown = [self.local(position) for position in range(min(len(self), NUM_ROWS))]
-        return html_table(repr(self), self.level, shown, len(self))
+        table = html_table(repr(self), self.level, shown, len(self))
+        return table + svg_picture(shown[0]) if len(self) == 1 else table

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from glassgraph.errors import MissingExtraError
 from glassgraph.results.records import LocalExplanation
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def edge_frame(instances: Iterable[LocalExplanation]) -> pd.DataFrame:
         frames.append(pd.DataFrame(columns))
     names = ["position", "index", "graph", "edge_id", "source", "destination"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
+
+
+def as_polars(frame: pd.DataFrame) -> Any:
+    """A data frame of polars.
+
+    Raises:
+        MissingExtraError: if polars is not installed.
+    """
+    try:
+        polars: Any = import_module("polars")
+    except ImportError as error:
+        raise MissingExtraError("to_polars needs polars: pip install polars") from error
+    return polars.DataFrame({str(name): frame[name].tolist() for name in frame})
 
 
 def table_frame(

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from glassgraph.brief import brief_repr
+
 
 @dataclass(frozen=True)
 class Step:
@@ -55,6 +57,8 @@ class GeneratedGraph:
     origin_probability: float
     steps: tuple[Step, ...]
     taken: int
+
+    __repr__ = brief_repr
 
     @property
     def node_type(self) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
 from glassgraph.errors import HyperParameterError, InstanceError, WalkError
 from glassgraph.results.paths import Moves, best_paths
 from glassgraph.results.records import LocalExplanation
@@ -25,6 +26,8 @@ class LayerPaths:
     nodes: Tensor
     edges: Tensor
     scores: Tensor
+
+    __repr__ = brief_repr
 
     def __len__(self) -> int:
         return int(self.scores.numel())

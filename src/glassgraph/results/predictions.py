@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -43,3 +45,5 @@ class Predictions:
     instance: Tensor
     num_open: Tensor
     num_messages: Tensor
+
+    __repr__ = brief_repr

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor
 
+from glassgraph.brief import brief_repr
+from glassgraph.results.drawing import svg_picture
+
 #: Of instances with several rows of output: node, row, target, contrast, label, prediction.
 ROWS = "rows"
 
@@ -26,6 +29,8 @@ class Table:
     instance: Tensor
     nodes: dict[str, Tensor]
     values: dict[str, Tensor]
+
+    __repr__ = brief_repr
 
     def take(self, row: Tensor, instance: Tensor) -> Table:
         """Some of the rows, with new instances."""
@@ -101,6 +106,8 @@ class Attribution:
     tables: dict[str, Table] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
 
+    __repr__ = brief_repr
+
 
 @dataclass(frozen=True)
 class Part:
@@ -153,6 +160,8 @@ class Part:
     walk_score: Tensor | None = None
     tables: dict[str, Table] = field(default_factory=dict)
     remark: tuple[str, ...] = ()
+
+    __repr__ = brief_repr
 
     @property
     def num_bytes(self) -> int:
@@ -299,6 +308,12 @@ class LocalExplanation:
     graph_name: str | None = None
     title: str = ""
     target_name: str | None = None
+
+    __repr__ = brief_repr
+
+    def _repr_html_(self) -> str:
+        """A picture, for notebooks."""
+        return svg_picture(self)
 
     @property
     def rows(self) -> dict[str, Tensor] | None:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from glassgraph.errors import FitError
 from glassgraph.explainers.graph_generation.dense_graphs import DenseGraphs
@@ -31,6 +30,7 @@ from glassgraph.explainers.graph_generation.trajectories import (
 from glassgraph.explainers.model_explainer import ModelExplainer
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
+from glassgraph.progress import progress_bar
 from glassgraph.results.model_explanation import GeneratedGraph
 
 _STEPS_PER_NODE = 3
@@ -200,7 +200,8 @@ class XGNN(ModelExplainer):
         learn = self._learner(policy)
         best, highest = policy.state_dict(), -math.inf
         rounds = range(self.iterations)
-        for iteration in tqdm(rounds, "fit xgnn", disable=not self.progress, delay=1, leave=False):
+        is_hidden = not self.progress
+        for iteration in progress_bar(rounds, "fit xgnn", disable=is_hidden, delay=1, leave=False):
             initial = self._draw_initial(self.episodes, iteration)
             trajectories = runner.run(policy, initial, iteration, learn)
             self._rows.append(self._summary(runner.environment, iteration, trajectories))
