@@ -9,9 +9,11 @@
 
 from glassgraph.datasets.base import ExplanationDataset
 from glassgraph.datasets.cards import CARDS, DatasetCard
+from glassgraph.datasets.chemistry import name_atoms
 from glassgraph.datasets.files import load_graphs, save_graphs
 from glassgraph.datasets.load import DATASETS, dataset_card, load_dataset
 from glassgraph.datasets.pyg import from_pyg
+from glassgraph.datasets.smiles import from_smiles, read_smiles
 
 __all__ = [
     "CARDS",
@@ -20,7 +22,10 @@ __all__ = [
     "ExplanationDataset",
     "dataset_card",
     "from_pyg",
+    "from_smiles",
     "load_dataset",
     "load_graphs",
+    "name_atoms",
+    "read_smiles",
     "save_graphs",
 ]

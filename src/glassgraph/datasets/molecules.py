@@ -15,6 +15,7 @@ https://arxiv.org/abs/2007.08663), read from a folder that holds them itself or 
   class-0 graphs with such a group, 1015 of them; another 341 graphs with a group are not mutagenic.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -59,7 +60,7 @@ def mutag(
         DatasetError: if a file is missing or damaged.
     """
     folder = _folder(root, "MUTAG", FILES, download)
-    graphs = _read(folder, "MUTAG", len(MUTAG_ATOMS), len(MUTAG_BONDS))
+    graphs = _read(folder, "MUTAG", MUTAG_ATOMS, MUTAG_BONDS)
     for graph in graphs:
         _add_truth(graph, _nitro_bonds(graph))
     return _dataset("mutag", graphs, 1, seed, "TUDataset MUTAG, Debnath et al. 1991")
@@ -81,7 +82,7 @@ def mutagenicity(
         DatasetError: if a file is missing or damaged.
     """
     folder = _folder(root, "Mutagenicity", (*FILES, "edge_gt"), download)
-    graphs = _read(folder, "Mutagenicity", len(MUTAGENICITY_ATOMS), len(MUTAGENICITY_BONDS))
+    graphs = _read(folder, "Mutagenicity", MUTAGENICITY_ATOMS, MUTAGENICITY_BONDS)
     masks = _edge_truth(folder, "Mutagenicity", graphs)
     for graph, mask in zip(graphs, masks, strict=True):
         _add_truth(graph, mask)
@@ -143,7 +144,7 @@ def usual_folder(prefix: str) -> str:
     return f"{prefix.lower()}_tud"
 
 
-def _read(folder: Path, prefix: str, num_atoms: int, num_bonds: int) -> list[Data]:
+def _read(folder: Path, prefix: str, atoms: Sequence[str], bonds: Sequence[str]) -> list[Data]:
     """PyG's reader drops self-loops, sorts edges by source and target, numbers from zero."""
     try:
         joint, slices, _ = read_tu_data(str(folder), prefix)
@@ -158,14 +159,18 @@ def _read(folder: Path, prefix: str, num_atoms: int, num_bonds: int) -> list[Dat
             )
             for i in range(len(joint.y))
         ]
+        atom, bond = joint.x.argmax(dim=1).tolist(), joint.edge_attr.argmax(dim=1).tolist()
     except (ValueError, IndexError, KeyError, RuntimeError, TypeError) as error:
         raise DatasetError(f"{prefix}: the files in {folder} are damaged: {error}") from error
     widths = (graphs[0].x.shape[1], graphs[0].edge_attr.shape[1])
-    if widths != (num_atoms, num_bonds):
+    if widths != (len(atoms), len(bonds)):
         raise DatasetError(
-            f"{prefix}: expected {num_atoms} atom and {num_bonds} bond types, got {widths}; "
+            f"{prefix}: expected {len(atoms)} atom and {len(bonds)} bond types, got {widths}; "
             f"is {folder} the original {prefix}?"
         )
+    for i, graph in enumerate(graphs):
+        graph.node_names = [atoms[kind] for kind in atom[node[i] : node[i + 1]]]
+        graph.edge_names = [bonds[kind] for kind in bond[edge[i] : edge[i + 1]]]
     return graphs
 
 

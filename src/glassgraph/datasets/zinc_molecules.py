@@ -146,6 +146,8 @@ def _read(path: Path, *, as_parts: bool) -> tuple[list[Data], tuple[Tensor, Tens
     column = {key: torch.from_numpy(value) for key, value in arrays.items()}
     nodes, edges = column["node_ptr"].diff().tolist(), column["edge_ptr"].diff().tolist()
     bonds = column["edge_type"]
+    atom_words = [ATOMS[kind] for kind in arrays["node_type"].tolist()]
+    bond_words = [BONDS[kind] for kind in arrays["edge_type"].tolist()]
     pieces = zip(
         one_hot(column["node_type"], len(ATOMS)).float().split(nodes),
         torch.stack([column["senders"], column["receivers"]]).split(edges, dim=1),
@@ -160,6 +162,10 @@ def _read(path: Path, *, as_parts: bool) -> tuple[list[Data], tuple[Tensor, Tens
         Data(x=x, edge_index=ends, edge_attr=attr, edge_type=kind, y=y, **{key: truth})
         for x, ends, attr, kind, y, truth in pieces
     ]
+    node, edge = arrays["node_ptr"].tolist(), arrays["edge_ptr"].tolist()
+    for i, graph in enumerate(graphs):
+        graph.node_names = atom_words[node[i] : node[i + 1]]
+        graph.edge_names = bond_words[edge[i] : edge[i + 1]]
     return graphs, (column["train_index"], column["test_index"])
 
 

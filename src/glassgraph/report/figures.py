@@ -17,6 +17,7 @@ from glassgraph.report.graph_figure import (
     positions,
 )
 from glassgraph.report.labels import MOST_LETTERS, clipped, write_literally
+from glassgraph.report.molecule import draw_molecule, is_molecule
 from glassgraph.report.payload import ReportError, seed_positions
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.scale import ScoreScale, add_color_bar
@@ -26,14 +27,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["plot_curve", "plot_explanation"]
+__all__ = ["LAYOUTS", "plot_curve", "plot_explanation"]
+
+#: How a graph may be laid out.
+LAYOUTS = ("auto", "organic", "molecule", "sentence")
 
 
 def plot_explanation(
     local: LocalLike,
     ax: Axes | None = None,
     top_k: int | None = None,
-    layout: str = "organic",
+    layout: str = "auto",
     *,
     figsize: tuple[float, float] | None = None,
     colorbar: bool = True,
@@ -53,7 +57,8 @@ def plot_explanation(
         local: the instance.
         ax: where to draw; a new figure by default.
         top_k: color only the k strongest edges, all by default; or the k best walks, 20 by default.
-        layout: ``"organic"``, or ``"sentence"`` for named nodes in a row with edges as arcs.
+        layout: ``"organic"``; ``"molecule"`` for atoms and bonds; ``"sentence"`` for named nodes in
+            a row with edges as arcs; ``"auto"`` draws molecules as such.
         figsize: width and height of a new figure in inches.
         colorbar: draw the scale of the scores beside the graph.
         legend: say below the graph what else is drawn.
@@ -76,7 +81,10 @@ def plot_explanation(
     if axes is None:
         axes = plt.subplots(figsize=figsize or (6.0, 5.0), layout="constrained")[1]
     look = look_of([local], run, top_k)
-    handles = draw_graph(axes, local, place(local), look)
+    if layout == "molecule" or (layout == "auto" and is_molecule(local)):
+        handles = draw_molecule(axes, local, look)
+    else:
+        handles = draw_graph(axes, local, place(local), look)
     axes.set_title(title_of(local, run))
     if colorbar:
         add_color_bar(axes, look.nodes)
@@ -90,8 +98,9 @@ def plot_explanation(
 
 def check_layout(layout: str) -> None:
     """Raise a `ReportError` for an unknown layout."""
-    if layout not in ("organic", "sentence"):
-        raise ReportError(f"layout must be 'organic' or 'sentence'; got {layout!r}")
+    if layout not in LAYOUTS:
+        listed = ", ".join(map(repr, LAYOUTS))
+        raise ReportError(f"layout must be one of {listed}; got {layout!r}")
 
 
 def check_figsize(figsize: Any, ax: Any = None) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from glassgraph.errors import InstanceError
 from glassgraph.report.figures import check_figsize, look_of, seeds_of, title_of
 from glassgraph.report.graph_figure import GraphLook, draw_graph, positions
+from glassgraph.report.molecule import draw_molecule, is_molecule, marked_atoms
 from glassgraph.report.payload import ReportError, same_instance
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.scale import ScoreScale, add_color_bar
@@ -191,12 +192,19 @@ def _draw_row(
     row: Sequence[LocalLike], panels: Sequence[Any], look: GraphLook, runs: Sequence[RunLike]
 ) -> dict[str, Any]:
     """Draw one instance by all methods; returns what the legend says, by label."""
-    place = _shared_place(row)
+    looks = [replace(look, seeds=seeds_of(*each)) for each in zip(row, runs, strict=True)]
     found: dict[str, Any] = {}
-    for local, axes, run in zip(row, panels, runs, strict=True):
-        own = replace(look, seeds=seeds_of(local, run))
-        position = {n: place[key] for n, key in enumerate(_keys(local))}
-        found |= {each.get_label(): each for each in draw_graph(axes, local, position, own)}
+    if all(map(is_molecule, row)):
+        keep = {n for each in zip(row, looks, strict=True) for n in marked_atoms(*each)}
+        for local, axes, own in zip(row, panels, looks, strict=True):
+            drawn = draw_molecule(axes, local, own, keep)
+            found |= {each.get_label(): each for each in drawn}
+    else:
+        place = _shared_place(row)
+        for local, axes, own in zip(row, panels, looks, strict=True):
+            position = {n: place[key] for n, key in enumerate(_keys(local))}
+            drawn = draw_graph(axes, local, position, own)
+            found |= {each.get_label(): each for each in drawn}
     text = {"rotation": 90, "ha": "right", "va": "center", "fontsize": 9}
     panels[0].annotate(
         title_of(row[0], runs[0]).replace(", ", "\n", 1),

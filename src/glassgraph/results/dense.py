@@ -65,7 +65,7 @@ class _Drawable:
         self,
         ax: Axes | None = None,
         top_k: int | None = None,
-        layout: str = "organic",
+        layout: str = "auto",
         *,
         figsize: tuple[float, float] | None = None,
         colorbar: bool = True,

@@ -655,7 +655,7 @@ class Explanations(Sequence[Explanation]):
         position: int = 0,
         ax: Axes | None = None,
         top_k: int | None = None,
-        layout: str = "organic",
+        layout: str = "auto",
         *,
         figsize: tuple[float, float] | None = None,
         colorbar: bool = True,
@@ -669,8 +669,10 @@ class Explanations(Sequence[Explanation]):
             position: which.
             ax: where to draw; a new figure by default.
             top_k: color only the k strongest edges; all by default.
-            layout: ``"organic"``, or ``"sentence"``: named nodes in a row, edges as arcs over it, a
-                row for each layer.
+            layout: ``"organic"``; ``"molecule"``: letters, orders of bonds, hydrogens folded;
+                ``"sentence"``: named nodes in a row, edges as arcs over it, a row for each layer.
+                ``"auto"`` is a molecule where nodes are named by elements and edges by kinds of
+                bonds, see `glassgraph.datasets.name_atoms`.
             figsize: width and height of a new figure in inches.
             colorbar: draw the scale of the scores beside the graph.
             legend: say below the graph what else is drawn: node types, ground truth, ...
