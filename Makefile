@@ -6,9 +6,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
 
-OLDEST := .venv-oldest
-OLDEST_INSTALL := $(OLDEST)/bin/python -m pip install -c constraints-oldest.txt
-
 OUT ?= out
 MUTAG_ROOT ?= ../shared/data/mutag_tud
 BENZENE_ROOT ?= ../shared/data/graph_attribution_molecules/benzene
@@ -20,7 +17,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick quick-oldest fuzz pyg-cases gpu-check demo studies docs gallery coverage-docs clean
+.PHONY: help setup lint test quick fuzz pyg-cases gpu-check demo studies docs gallery coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -46,16 +43,6 @@ test: lint  ## lint, then every test and doctest
 
 quick: $(STAMP)  ## one case per method and law, in a minute or so; make test asks for everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
-
-$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
-	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST_INSTALL) torch
-	$(OLDEST_INSTALL) -e . captum hatchling hypothesis playwright pytest pytest-xdist torchmetrics
-	$(OLDEST_INSTALL) --no-deps -e studies
-	@touch $@
-
-quick-oldest: $(OLDEST)/.installed  ## the quick tests with the oldest torch, PyG and captum; downloads 3 GB
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -q -n auto -m quick
 
 pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make test asks a part of them
 	OMP_NUM_THREADS=1 GLASSGRAPH_PYG_CASES=all $(BIN)/pytest -q -n auto \

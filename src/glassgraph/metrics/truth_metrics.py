@@ -38,6 +38,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from scipy.integrate import trapezoid
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 from torch import Tensor
@@ -392,7 +393,7 @@ class _Pooled:
         false = np.cumsum(weight * ~self.truth)[self.last]
         if true[-1] == 0 or false[-1] == 0:
             return math.nan, math.nan
-        area = np.trapezoid(np.append(0, true), np.append(0, false)) / (true[-1] * false[-1])
+        area = trapezoid(np.append(0, true), np.append(0, false)) / (true[-1] * false[-1])
         seen = true + false
         share = np.divide(true, seen, out=np.zeros_like(true), where=seen > 0)
         return float(area), float((np.diff(np.append(0, true)) * share).sum() / true[-1])
