@@ -314,3 +314,37 @@ def test_a_method_is_fitted_on_what_is_named_and_kept(case: dict[str, Any]) -> N
     result = explain(case, *settings, **(names | {"fit": "a"}))
     assert result.exit_code == 2
     assert one_line(result).startswith("Error: --fit takes numbers")
+
+
+def test_molecules_from_a_table_of_smiles(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        "from torch_geometric.nn import GCNConv, global_add_pool\n\n\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = GCNConv(9, 2)\n\n"
+        "    def forward(self, x, edge_index, batch=None):\n"
+        "        return global_add_pool(self.conv(x.float(), edge_index), batch)\n\n\n"
+        "def make():\n"
+        "    torch.manual_seed(0)\n"
+        "    return Net()\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "molecules.csv").write_text("smiles\nCC=O\nc1ccccc1N\n", encoding="utf-8")
+    options = {
+        "--smiles": tmp_path / "molecules.csv",
+        "--model": f"{tmp_path / 'net.py'}:make",
+        "--method": "occlusion",
+        "--out": tmp_path / "out",
+    }
+    result = explain(options)
+    assert result.exit_code == 0, result.output
+    found = gg.Explanations.load(tmp_path / "out" / "occlusion")
+    assert [each.local.node_names for each in found] == [
+        ["C", "C", "O"],
+        ["C", "C", "C", "C", "C", "C", "N"],
+    ]
+    assert [each.local.title for each in found] == ["CC=O", "c1ccccc1N"]
+    assert "give either" in explain(options, data=tmp_path / "x.pt").output
+    assert "not --task node" in explain(options, task="node", out=tmp_path / "other").output

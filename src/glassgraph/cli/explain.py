@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from glassgraph.cli.console import friendly
+from glassgraph.cli.inputs import Source
 from glassgraph.cli.job import Job, run_job
 from glassgraph.cli.parse import parse_cache, parse_memory, parse_names, parse_shares, parse_target
 
@@ -60,6 +61,12 @@ def explain(
     dataset: Annotated[str | None, typer.Option(help="Built-in data set.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="File of graphs, .pt or .safetensors (plain tensors).")
+    ] = None,
+    smiles: Annotated[
+        Path | None,
+        typer.Option(
+            help="Molecules: a CSV file with a column 'smiles', or a file .smi (needs RDKit)."
+        ),
     ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Folder of the raw files of a built-in data set.")
@@ -171,9 +178,7 @@ def explain(
         Job(
             methods=parse_names(method),
             out=out,
-            dataset=dataset,
-            data=data,
-            root=root,
+            source=Source(dataset, data, smiles, root),
             model=model,
             weights=weights,
             cache=parse_cache(cache, no_cache=no_cache),

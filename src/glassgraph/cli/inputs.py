@@ -50,40 +50,56 @@ class Input:
         return self.dataset.explained.tolist()
 
 
-def check_source(dataset: str | None, file: Path | None, root: Path | None) -> None:
-    """Refuse none or two sources of graphs.
+@dataclass(frozen=True)
+class Source:
+    """Where graphs come from: one of three.
 
-    Raises:
-        CommandError: see above.
+    Attributes:
+        dataset: name of a built-in data set.
+        file: file of graphs.
+        smiles: table of molecules.
+        root: folder of a built-in data set's files.
     """
-    if (dataset is None) == (file is None):
-        raise CommandError(
-            "give either --dataset NAME or --data FILE" + ("" if file is None else ", not both")
-        )
-    if root is not None and dataset is None:
-        raise CommandError("--root is the folder of a built-in data set's files; --data needs none")
+
+    dataset: str | None
+    file: Path | None
+    smiles: Path | None
+    root: Path | None
+
+    def __post_init__(self) -> None:
+        given = {"--dataset": self.dataset, "--data": self.file, "--smiles": self.smiles}
+        options = [option for option, value in given.items() if value is not None]
+        if len(options) != 1:
+            got = f", not both {' and '.join(options)}" if options else ""
+            raise CommandError(f"give either --dataset NAME or --data FILE or --smiles FILE{got}")
+        if self.root is not None and self.dataset is None:
+            raise CommandError(
+                f"--root is the folder of a built-in data set's files; {options[0]} needs none"
+            )
 
 
-def read_input(
-    dataset: str | None, file: Path | None, root: Path | None, level: str | None, seed: int
-) -> Input:
+def read_input(source: Source, level: str | None, seed: int) -> Input:
     """Read the graphs.
 
     Raises:
         CommandError: if the level does not fit.
         DatasetError: if there are no such data.
+        MissingExtraError: if molecules are to be read without RDKit.
     """
-    check_source(dataset, file, root)
-    if dataset is not None:
-        return _built_in(dataset, root, level, seed)
-    from glassgraph.datasets import load_graphs
+    if source.dataset is not None:
+        return _built_in(source.dataset, source.root, level, seed)
+    from glassgraph.datasets import load_graphs, read_smiles
 
+    if source.smiles is not None:
+        if level not in (None, "graph"):
+            raise CommandError(f"--smiles holds molecules, which are graphs; not --task {level}")
+        return Input(str(source.smiles), read_smiles(source.smiles), "graph", None)
     if level is None:
         raise CommandError("--data needs --task node, graph or edge")
-    graphs = load_graphs(str(file))
+    graphs = load_graphs(str(source.file))
     if level != "graph" and len(graphs) != 1:
-        raise CommandError(f"--task {level} needs one graph, {file} holds {len(graphs)}")
-    return Input(str(file), graphs if level == "graph" else graphs[0], level, None)
+        raise CommandError(f"--task {level} needs one graph, {source.file} holds {len(graphs)}")
+    return Input(str(source.file), graphs if level == "graph" else graphs[0], level, None)
 
 
 def _built_in(name: str, root: Path | None, level: str | None, seed: int) -> Input:

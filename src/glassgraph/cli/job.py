@@ -23,7 +23,7 @@ from glassgraph.cli.console import (
     say_error,
     told_warnings,
 )
-from glassgraph.cli.inputs import Input, check_source, read_input
+from glassgraph.cli.inputs import Input, Source, read_input
 from glassgraph.cli.model import ChosenModel, check_choice, choose_model
 from glassgraph.cli.names import check_names, read_names
 from glassgraph.cli.parse import parse_index, parse_settings
@@ -50,9 +50,7 @@ class Job:
 
     methods: list[str]
     out: Path
-    dataset: str | None
-    data: Path | None
-    root: Path | None
+    source: Source
     model: str | None
     weights: Path | None
     cache: Path | None
@@ -96,7 +94,7 @@ def run_job(job: Job) -> None:
 
         with locked(job.out):
             _check_results(job)
-            source = read_input(job.dataset, job.data, job.root, job.level, job.seed)
+            source = read_input(job.source, job.level, job.seed)
             index = source.index(job.index)
             check_names(names, source.data)
             chosen = _prepare_model(job, source)
@@ -138,8 +136,7 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Find every mistake that can be found without data; hyper-parameters and task come back."""
     if job.resume and job.overwrite:
         raise CommandError("give --resume or --overwrite, not both")
-    check_source(job.dataset, job.data, job.root)
-    check_choice(job.model, job.weights, job.dataset is not None)
+    check_choice(job.model, job.weights, job.source.dataset is not None)
     for option, text in (("--index", job.index), ("--fit", job.fit)):
         if text not in (None, "motif", "all"):
             parse_index(str(text), option)
