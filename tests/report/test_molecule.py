@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from glassgraph.report import ReportError, plot_explanation
-from glassgraph.report.molecule import Molecule, bond_scores, is_molecule
+from glassgraph.report.molecule import bond_scores
+from glassgraph.report.molecule_parts import Molecule, is_molecule
 from tests.report.fakes import Local, Run, local_of
 
 #: Formamide, all hydrogens written: C=O, C-N, C-H, N-H, N-H.

@@ -17,7 +17,8 @@ from glassgraph.report.graph_figure import (
     positions,
 )
 from glassgraph.report.labels import MOST_LETTERS, clipped, write_literally
-from glassgraph.report.molecule import draw_molecule, is_molecule
+from glassgraph.report.molecule import draw_molecule
+from glassgraph.report.molecule_parts import is_molecule
 from glassgraph.report.payload import ReportError, seed_positions
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.scale import ScoreScale, add_color_bar

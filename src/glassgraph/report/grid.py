@@ -15,7 +15,8 @@ from torch import Tensor
 from glassgraph.errors import InstanceError
 from glassgraph.report.figures import check_figsize, look_of, seeds_of, title_of
 from glassgraph.report.graph_figure import GraphLook, draw_graph, positions
-from glassgraph.report.molecule import draw_molecule, is_molecule, marked_atoms
+from glassgraph.report.molecule import draw_molecule, marked_atoms
+from glassgraph.report.molecule_parts import is_molecule
 from glassgraph.report.payload import ReportError, same_instance
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.scale import ScoreScale, add_color_bar

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from glassgraph.report.graph_figure import (
@@ -17,16 +16,13 @@ from glassgraph.report.graph_figure import (
     GraphLook,
     edge_scores,
     node_scores,
-    positions,
 )
-from glassgraph.report.payload import ReportError
+from glassgraph.report.molecule_parts import BOND_LINES, Bond, Molecule, places
 from glassgraph.report.protocols import LocalLike
 from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale
 
-__all__ = ["Molecule", "bond_scores", "draw_molecule", "is_molecule", "marked_atoms"]
+__all__ = ["bond_scores", "draw_molecule", "marked_atoms"]
 
-#: Lines of a bond; of an aromatic one the second is dashed.
-_LINES = {"single": 1, "double": 2, "triple": 3, "aromatic": 2, "unspecified": 1}
 #: Colors of letters, dark enough for paper; those of chemists where these are.
 _COLORS = {
     "N": "#2340c8", "O": "#c8102e", "S": "#8a6d00", "F": "#0b7a3b", "Cl": "#0b7a3b",
@@ -40,88 +36,6 @@ _STRONG = 0.25
 def _color(element: str) -> str:
     """The color of an element's letter."""
     return _COLORS.get(element, _INK)
-
-
-@dataclass(frozen=True)
-class Bond:
-    """The edges between two atoms.
-
-    Attributes:
-        ends: positions of the atoms, ascending.
-        edges: positions of its edges.
-        kind: ``"single"``, ... or ``"unspecified"``.
-    """
-
-    ends: tuple[int, int]
-    edges: tuple[int, ...]
-    kind: str
-
-
-@dataclass(frozen=True)
-class Molecule:
-    """An instance as a molecule.
-
-    Attributes:
-        elements: ``[n]`` symbols.
-        bonds: each pair of bonded atoms once.
-    """
-
-    elements: Sequence[str]
-    bonds: Sequence[Bond]
-
-    @staticmethod
-    def of(local: LocalLike) -> Molecule:
-        """Read it from the names of nodes and edges.
-
-        Raises:
-            ReportError: if nodes are not named by elements.
-        """
-        names = local.node_names
-        if names is None or not set(names) <= _elements():
-            raise ReportError(
-                "a molecule has atoms: name the nodes by symbols of elements, for instance with "
-                "glassgraph.datasets.name_atoms(graph, atoms=[...]) before explaining, or with "
-                "explanations.named(node_names=...)"
-            )
-        kinds = local.edge_names or ["unspecified"] * local.edge_index.size(1)
-        edges: dict[tuple[int, int], list[int]] = {}
-        for edge, (a, b) in enumerate(local.edge_index.t().tolist()):
-            if a != b:
-                edges.setdefault((min(a, b), max(a, b)), []).append(edge)
-        bonds = [
-            Bond(ends, tuple(own), kinds[own[0]] if kinds[own[0]] in _LINES else "unspecified")
-            for ends, own in edges.items()
-        ]
-        return Molecule(list(names), bonds)
-
-    def foldable(self, keep: Iterable[int] = ()) -> dict[int, int]:
-        """Hydrogens with one neighbor, which is no hydrogen, and that neighbor.
-
-        Args:
-            keep: atoms that stay in any case.
-        """
-        neighbors: dict[int, list[int]] = {n: [] for n in range(len(self.elements))}
-        for bond in self.bonds:
-            a, b = bond.ends
-            neighbors[a].append(b)
-            neighbors[b].append(a)
-        kept = set(keep)
-        return {
-            atom: own[0]
-            for atom, own in neighbors.items()
-            if self.elements[atom] == "H"
-            and atom not in kept
-            and len(own) == 1
-            and self.elements[own[0]] != "H"
-        }
-
-
-def is_molecule(local: LocalLike) -> bool:
-    """Whether nodes are named by elements, and edges by kinds of bonds."""
-    nodes, edges = local.node_names, local.edge_names
-    if not nodes or edges is None or not edges:
-        return False
-    return set(nodes) <= _elements() and set(edges) <= set(_LINES)
 
 
 def bond_scores(local: LocalLike, molecule: Molecule) -> list[float]:
@@ -154,7 +68,7 @@ def draw_molecule(
     values, atom_scores = bond_scores(local, molecule), _atom_scores(local)
     strong = _strong(values, look.top_k)
     folded = molecule.foldable([*look.seeds, *keep, *marked_atoms(local, look)])
-    place = _places(molecule, folded)
+    place = places(molecule, folded)
     shown = [n for n, bond in enumerate(molecule.bonds) if not set(bond.ends) & set(folded)]
     handles = _draw_truth(axes, local, molecule, place, shown)
     for number in sorted(set(strong) & set(shown), key=lambda n: abs(values[n])):
@@ -196,64 +110,10 @@ def marked_atoms(local: LocalLike, look: GraphLook) -> list[int]:
     return found
 
 
-def _elements() -> frozenset[str]:
-    from glassgraph.datasets.chemistry import ELEMENTS
-
-    return frozenset((*ELEMENTS, "*"))
-
-
 def _strong(values: Sequence[float], top_k: int | None) -> list[int]:
     """Bonds that are brought out."""
     order = sorted(range(len(values)), key=lambda n: (-abs(values[n]), n))
     return [n for n in order[: len(order) if top_k is None else top_k] if values[n] != 0.0]
-
-
-# Where atoms stand
-
-
-def _places(molecule: Molecule, folded: Mapping[int, int]) -> dict[int, tuple[float, float]]:
-    """RDKit's coordinates where it is installed; else those of any graph, in lengths of bonds."""
-    atoms = [n for n in range(len(molecule.elements)) if n not in folded]
-    bonds = [bond for bond in molecule.bonds if not set(bond.ends) & set(folded)]
-    found = _by_rdkit(molecule, atoms, bonds)
-    if found is not None:
-        return found
-    import networkx as nx
-
-    graph = nx.Graph()
-    graph.add_nodes_from(atoms)
-    graph.add_edges_from(bond.ends for bond in bonds)
-    place = positions(nx, graph)
-    lengths = [math.dist(place[bond.ends[0]], place[bond.ends[1]]) for bond in bonds]
-    scale = 1.5 / (sum(lengths) / len(lengths)) if lengths and sum(lengths) > 0 else 1.0
-    return {atom: (float(scale * x), float(scale * y)) for atom, (x, y) in place.items()}
-
-
-def _by_rdkit(
-    molecule: Molecule, atoms: Sequence[int], bonds: Sequence[Bond]
-) -> dict[int, tuple[float, float]] | None:
-    try:
-        from rdkit import Chem, rdBase
-        from rdkit.Chem import rdDepictor
-    except ImportError:
-        return None
-    kinds = {
-        "single": Chem.BondType.SINGLE,
-        "double": Chem.BondType.DOUBLE,
-        "triple": Chem.BondType.TRIPLE,
-        "aromatic": Chem.BondType.AROMATIC,
-        "unspecified": Chem.BondType.SINGLE,
-    }
-    with rdBase.BlockLogs():
-        drawn = Chem.RWMol()
-        number = {atom: drawn.AddAtom(Chem.Atom(molecule.elements[atom])) for atom in atoms}
-        for bond in bonds:
-            drawn.AddBond(number[bond.ends[0]], number[bond.ends[1]], kinds[bond.kind])
-        drawn.UpdatePropertyCache(strict=False)
-        Chem.FastFindRings(drawn)
-        rdDepictor.Compute2DCoords(drawn)
-    points = drawn.GetConformer().GetPositions().tolist()
-    return {atom: (points[number[atom]][0], points[number[atom]][1]) for atom in atoms}
 
 
 # Strokes
@@ -278,7 +138,7 @@ def _draw_bond(
     (x, u), (y, v) = _segment(bond, place)
     length = math.hypot(u - x, v - y) or 1.0
     aside = (-(v - y) / length, (u - x) / length)
-    count = _LINES[bond.kind]
+    count = BOND_LINES[bond.kind]
     for line in range(count):
         shift = 0.2 * toward * line if toward and count == 2 else 0.17 * (line - (count - 1) / 2)
         inset = 0.12 if toward and line else 0.0

@@ -31,11 +31,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from glassgraph.errors import GlassgraphError
 from glassgraph.report.labels import feature_label, node_label
 from glassgraph.report.metric_names import readable
+from glassgraph.report.molecule_parts import Molecule, is_molecule, places
 from glassgraph.report.network import network_of
-from glassgraph.report.protocols import LocalLike, RunLike
+from glassgraph.report.protocols import LocalLike, ReportError, RunLike
 from glassgraph.report.trim import choose_edges, ranks, sum_of_others
 from glassgraph.report.walks import first_walks, passed_edges
 
@@ -51,10 +51,6 @@ SHOWN_OF_LONG_LIST = 8
 
 Json: TypeAlias = dict[str, Any]
 Number: TypeAlias = int | float | None
-
-
-class ReportError(GlassgraphError, ValueError):
-    """The explanations do not belong into one report."""
 
 
 def build_payload(
@@ -182,8 +178,10 @@ def _structure(local: LocalLike, run: RunLike) -> Json:
     truth = local.edge_truth
     source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
     names = {"node_names": local.node_names, "edge_names": local.edge_names}
+    place = places(Molecule.of(local)) if is_molecule(local) else {}
     return {
         **{key: list(value) for key, value in names.items() if value is not None},
+        "atoms": [place[atom] for atom in sorted(place)] or None,
         "nodes": local.node_id.tolist(),
         "seeds": seed_positions(local, run),
         "node_types": node_types,
@@ -350,7 +348,7 @@ def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor
     new = {old: position for position, old in enumerate(nodes)}
     structure["seeds"] = [new[node] for node in structure["seeds"]]
     structure["drawn_of"] = [num_nodes, num_edges]
-    for name in ("nodes", "node_names", "node_type"):
+    for name in ("nodes", "node_names", "node_type", "atoms"):
         structure[name] = _take(structure.get(name), nodes)
     for name in ("edge_id", "source", "destination", "edge_type", "edge_names", "truth"):
         structure[name] = _take(structure.get(name), edges)

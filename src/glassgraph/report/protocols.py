@@ -11,7 +11,13 @@ from typing import Protocol
 
 from torch import Tensor
 
+from glassgraph.errors import GlassgraphError
+
 __all__ = ["LocalLike", "RunLike"]
+
+
+class ReportError(GlassgraphError, ValueError):
+    """The explanations do not belong into one report."""
 
 
 class LocalLike(Protocol):

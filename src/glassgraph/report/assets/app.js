@@ -23,9 +23,11 @@
   const byId = (id) => document.getElementById(id);
   const payload = JSON.parse(byId("payload").textContent);
   const prefersDark = window.matchMedia && matchMedia("(prefers-color-scheme: dark)").matches;
+  /* Bonds have no direction. */
+  const isOfMolecules = payload.instances.length > 0 && payload.instances.every(({ structures }) => structures[0].atoms);
   const state = {
     instance: 0, method: 0, layer: null, mode: "k", k: 12, threshold: 0.5,
-    truth: true, separate: true, layout: payload.layout, theme: prefersDark ? "dark" : "light",
+    truth: true, separate: !isOfMolecules, layout: payload.layout, theme: prefersDark ? "dark" : "light",
     walk: null, fold: true, opened: [],
   };
   let view = null;

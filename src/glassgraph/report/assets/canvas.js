@@ -57,6 +57,7 @@ GG.canvas = (() => {
   const isFolded = (view, edge) => view.fold.groupOf.has(edge.source) || view.fold.groupOf.has(edge.target);
 
   /** A line's element bears the number of its first edge; which of two opposite edges is stronger may change. */
+  const BONDS = { double: "=", triple: "≡", aromatic: ":" };
   const numberOf = (line) => Math.min(...line.map((edge) => edge.position));
   const elementOf = (line) => cy.getElementById(`e${numberOf(line)}`);
 
@@ -90,9 +91,13 @@ GG.canvas = (() => {
       fill = color;
     }
     const isRimmed = isTyped && Boolean(view.run.nodes);
+    /* An atom without a score is a letter. */
+    const isLetter = Boolean(view.structure.atoms) && !view.run.nodes;
+    if (isLetter) fill = css("--canvas");
     element.data({
-      fill, ink: GG.color.ink(fill), border: isRimmed ? color : css("--node-edge"), rim: isRimmed ? 3.5 : 1.2,
-      shape: isTyped ? GG.color.shape(node.typeNumber) : node.name || element.data("label").length > 4 ? "round-rectangle" : "ellipse",
+      fill, ink: (isLetter && GG.color.element(node.name, look.theme)) || GG.color.ink(fill),
+      border: isRimmed ? color : isLetter ? fill : css("--node-edge"), rim: isRimmed ? 3.5 : 1.2,
+      shape: view.structure.atoms ? "ellipse" : isTyped ? GG.color.shape(node.typeNumber) : node.name || element.data("label").length > 4 ? "round-rectangle" : "ellipse",
     });
     element.toggleClass("seed", node.isSeed);
     element.toggleClass("typed", isRimmed);
@@ -117,7 +122,8 @@ GG.canvas = (() => {
     /* Two opposite edges are two arcs if one of them is selected; else they lie on each other as one thin line. */
     const isFlat = look.separate && pair.length === 2 && !pair.some((edge) => edge.isHighlighted);
     const isLoop = shown.source === shown.target;
-    const hasDirection = line.length === 1 && !isLoop && !isFlat;
+    const isBond = Boolean(view.structure.atoms) && !look.separate;
+    const hasDirection = line.length === 1 && !isLoop && !isFlat && !isBond;
     element.data({
       members: line.map((edge) => edge.position),
       told: (isFlat ? pair : line).map((edge) => edge.position),
@@ -126,7 +132,7 @@ GG.canvas = (() => {
       opacity: isLit ? 1 : 0.75,
       z: isLit ? 15 : 1,
       curve: isFlat || (count === 1 && !isLoop) ? "straight" : count === 2 && pair.length === 2 && !isLoop ? "unbundled-bezier" : "bezier",
-      label: isLit && shown.name ? GG.format.clip(shown.name, 24) : "",
+      label: isBond ? BONDS[shown.name] || "" : isLit && shown.name ? GG.format.clip(shown.name, 24) : "",
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
     element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !isLoop);

@@ -6,6 +6,7 @@
    rings:   a radial tree around the explained nodes, one ring per hop. */
 GG.layout = (() => {
   const UNIT = 64;
+  const BOND = 1.5; // length of a bond in the places of atoms
   const CROWDED_DEGREE = 6;
 
   /** isTall: for a canvas that is higher than wide. */
@@ -29,6 +30,14 @@ GG.layout = (() => {
       points[n] = isRow ? { x: at + widths[n] / 2, y: 0 } : { x: 0, y: w * 31 };
       at += widths[n] + 9;
     });
+    return points;
+  }
+
+  /** Atoms where chemists draw them, in lengths of bonds; y runs upwards there. */
+  function molecule(atoms, isTall) {
+    const points = atoms.map(([x, y]) => ({ x: (x / BOND) * UNIT, y: (-y / BOND) * UNIT }));
+    const span = (axis) => Math.max(...points.map((p) => p[axis])) - Math.min(...points.map((p) => p[axis]));
+    if (isTall !== span("y") > span("x")) points.forEach((p) => ([p.x, p.y] = [-p.y, p.x]));
     return points;
   }
 
@@ -256,5 +265,5 @@ GG.layout = (() => {
     return placed;
   }
 
-  return { organic, rings, sentence };
+  return { molecule, organic, rings, sentence };
 })();

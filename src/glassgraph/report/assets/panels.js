@@ -29,8 +29,8 @@ GG.panels = (() => {
   }
 
   /** The words of an instance: of what is explained, or else of all its nodes. */
-  function wordsOf({ structures: [{ node_names: names, seeds }] }) {
-    if (!names) return "";
+  function wordsOf({ structures: [{ node_names: names, seeds, atoms }] }) {
+    if (!names || atoms) return "";
     return seeds.length ? seeds.map((seed) => names[seed]).join(" → ") : names.join(" ");
   }
 

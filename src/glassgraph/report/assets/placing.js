@@ -21,7 +21,11 @@ GG.placing = (() => {
     const key = `${layout} ${isTall} ${signature(view)}`;
     if (!known.has(key)) {
       if (known.size >= REMEMBERED) known.delete(known.keys().next().value);
-      const points = isSentence ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall) : arranged(view, layout, isTall, boxes, ids, before);
+      const points = isSentence
+        ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall)
+        : view.structure.atoms && layout === "organic" && !groups.length
+          ? GG.layout.molecule(items.map((n) => view.structure.atoms[n]), isTall)
+          : arranged(view, layout, isTall, boxes, ids, before);
       known.set(key, points);
     }
     return { ids, boxes, points: known.get(key) };
