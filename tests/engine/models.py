@@ -9,7 +9,7 @@ import time
 import torch
 from torch import nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCN
+from torch_geometric.nn import GCN, RGCNConv
 
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
@@ -46,3 +46,24 @@ def model() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return GCN(3, 5, 1, 2).eval()
+
+
+class Relational(nn.Module):
+    """Two relational layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([RGCNConv(3, 4, 3), RGCNConv(4, 2, 3)])
+
+    def forward(
+        self, x: torch.Tensor, edge_index: torch.Tensor, edge_type: torch.Tensor
+    ) -> torch.Tensor:
+        h = self.convs[0](x, edge_index, edge_type).relu()
+        return self.convs[1](h, edge_index, edge_type)
+
+
+def relational() -> nn.Module:
+    """The same weights each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        return Relational().eval()

@@ -12,7 +12,7 @@ from glassgraph.cli.console import check_file_writable, friendly, out, write_jso
 
 @friendly
 def jobs(
-    folder: Annotated[Path, typer.Argument(help="Folder of 'glassgraph explain --engine'.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that glassgraph.explain_all writes into.")],
     json: Annotated[Path | None, typer.Option(help="Write it to this file too.")] = None,
 ) -> None:
     """Say what a job has explained, what failed and why, and what is left."""
