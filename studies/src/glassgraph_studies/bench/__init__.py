@@ -11,6 +11,7 @@ from glassgraph_studies.bench.pg_explainer.study import PG_EXPLAINER
 from glassgraph_studies.bench.report.study import REPORT
 from glassgraph_studies.bench.scale.study import SCALE
 from glassgraph_studies.bench.speed.study import SPEED
+from glassgraph_studies.bench.store.study import STORE
 from glassgraph_studies.bench.walks.study import WALKS
 from glassgraph_studies.runner.command import make_group
 
@@ -18,6 +19,7 @@ STUDIES = (
     SPEED,
     WALKS,
     SCALE,
+    STORE,
     NODES_PER_SECOND,
     OCCLUSION,
     GRAPHMASK_COST,

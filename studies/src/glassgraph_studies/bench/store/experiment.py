@@ -1,0 +1,152 @@
+"""A random graph is built in a process of its own, for its peak of memory, then explained there.
+
+Random directed graphs with ten edges a node, three layers of width 64, eight classes. CPU time is
+of one thread, so that what else runs on the machine does not count. Private memory is what the
+process has written to: pages of the graph are shared with others that read it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import nn
+from torch_geometric.nn import GCN, GraphSAGE
+
+import glassgraph as gg
+from glassgraph.data import GraphStore
+from glassgraph_studies.timing import num_threads, peak_megabytes
+
+_WIDTH, _CLASSES, _LAYERS, _DEGREE = 64, 8, 3, 10
+_EDGES_AT_ONCE = 1_000_000
+_BUDGET = 1 << 29
+
+
+def run_store_bench(
+    models: Sequence[str] = ("gcn", "sage"),
+    nodes: int = 1_000_000,
+    features: int = 64,
+    explained: int = 300,
+    seed: int = 0,
+    tabulate: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Build a graph once, and explain nodes of it with each model.
+
+    Args:
+        models: ``"gcn"`` or ``"sage"``.
+        nodes: of the graph.
+        features: of a node.
+        explained: how many nodes.
+        seed: of graph, models and nodes.
+        tabulate: compute what layers derive from the graph once, before.
+
+    Yields:
+        A row for each model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        write_edges(Path(folder), nodes, features, seed)
+        built = _alone(_build, Path(folder))
+        for name in models:
+            found = _alone(_explain, Path(folder), name, features, explained, seed, tabulate)
+            yield {"model": name, "nodes": nodes, "edges": _DEGREE * nodes, **built, **found}
+
+
+def write_edges(folder: Path, nodes: int, features: int, seed: int) -> None:
+    """``edges.parquet`` and ``x.npy`` of a random graph, piece by piece."""
+    draw = np.random.default_rng(seed)
+    schema = pa.schema([("source", pa.int64()), ("destination", pa.int64())])
+    with pq.ParquetWriter(folder / "edges.parquet", schema) as writer:
+        for first in range(0, _DEGREE * nodes, _EDGES_AT_ONCE):
+            size = min(_EDGES_AT_ONCE, _DEGREE * nodes - first)
+            ends = draw.integers(0, nodes, (2, size))
+            writer.write_table(pa.table({"source": ends[0], "destination": ends[1]}, schema))
+    shape = (nodes, features)
+    x = np.lib.format.open_memmap(folder / "x.npy", "w+", dtype=np.float32, shape=shape)
+    for first in range(0, nodes, _EDGES_AT_ONCE):
+        part = x[first : first + _EDGES_AT_ONCE]
+        part[:] = draw.standard_normal(part.shape, dtype=np.float32)
+    x.flush()
+
+
+def _alone(run: Any, *arguments: Any) -> dict[str, Any]:
+    """What a function returns in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(theirs, run, *arguments))
+    process.start()
+    theirs.close()
+    try:
+        found: dict[str, Any] = ours.recv()
+    except EOFError as error:
+        process.join()
+        raise RuntimeError(f"{run.__name__} ended with code {process.exitcode}") from error
+    process.join()
+    return found
+
+
+def _send(pipe: Connection, run: Any, *arguments: Any) -> None:
+    with num_threads(1):
+        pipe.send(run(*arguments))
+
+
+def _build(folder: Path) -> dict[str, Any]:
+    start = time.perf_counter()
+    GraphStore.build(folder / "edges.parquet", folder / "graph", nodes={"x": folder / "x.npy"})
+    taken = time.perf_counter() - start
+    size = sum(path.stat().st_size for path in (folder / "graph").rglob("*") if path.is_file())
+    return {"build_s": taken, "build_peak_mb": peak_megabytes(), "disk_mb": size / 1e6}
+
+
+def _explain(
+    folder: Path, name: str, features: int, explained: int, seed: int, tabulate: bool
+) -> dict[str, Any]:
+    store = GraphStore.open(folder / "graph")
+    explainer = gg.EdgeGradients(
+        _model(name, features, seed), "node", memory_budget=_BUDGET, progress=False
+    )
+    begin = _cpu_seconds()
+    if tabulate:
+        explainer.tabulate(store)
+    middle = _cpu_seconds()
+    drawn = np.random.default_rng(seed).choice(store.num_nodes, explained, replace=False)
+    explainer.explain(store, index=torch.from_numpy(drawn))
+    end = _cpu_seconds()
+    return {
+        "explained": explained,
+        "tabulate_cpu_s": middle - begin if tabulate else 0.0,
+        "cpu_ms_per_node": 1000 * (end - middle) / explained,
+        "private_mb": _private_megabytes(),
+    }
+
+
+def _model(name: str, features: int, seed: int) -> nn.Module:
+    kind = {"gcn": GCN, "sage": GraphSAGE}[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng
+        model: nn.Module = kind(features, _WIDTH, _LAYERS, _CLASSES).eval()
+    return model
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _private_megabytes() -> float:
+    """Memory that this process alone has written to; of Linux, NaN elsewhere."""
+    path = Path("/proc/self/smaps_rollup")
+    if not path.exists():
+        return float("nan")
+    lines = path.read_text(encoding="ascii").splitlines()
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")]
+    return sum(sizes) / 1024

@@ -1,0 +1,18 @@
+"""``glassgraph bench store`` on a small graph."""
+
+from __future__ import annotations
+
+import pytest
+
+from glassgraph_studies.bench.store.experiment import run_store_bench
+
+
+@pytest.mark.parametrize("tabulate", [True, False])
+def test_a_graph_is_built_and_explained(tabulate: bool) -> None:
+    rows = list(run_store_bench(["gcn"], 6_000, 4, explained=5, tabulate=tabulate))
+    (row,) = rows
+    assert (row["nodes"], row["edges"], row["explained"]) == (6_000, 60_000, 5)
+    assert row["disk_mb"] > 60_000 * 16 / 1e6  # both ends of every edge at least
+    assert row["build_peak_mb"] > 50
+    assert row["cpu_ms_per_node"] > 0
+    assert (row["tabulate_cpu_s"] > 0) == tabulate
