@@ -22,9 +22,17 @@ SIZES = {1440: 900, 390: 844}
 
 
 def looks(page: Any) -> dict[str, list[str]]:
-    """What is wrong with a page, by kind; only what there is."""
-    found: dict[str, list[str]] = page.evaluate(LOOKS)
-    return {kind: each for kind, each in found.items() if each}
+    """What is wrong with a page, by kind; only what is there to stay.
+
+    A page that was resized is drawn anew a little later, on a busy machine much later.
+    """
+    for _ in range(30):
+        found: dict[str, list[str]] = page.evaluate(LOOKS)
+        wrong = {kind: each for kind, each in found.items() if each}
+        if not wrong:
+            break
+        page.wait_for_timeout(100)
+    return wrong
 
 
 def screenshots() -> Path | None:

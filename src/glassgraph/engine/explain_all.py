@@ -119,6 +119,7 @@ def explain_all(
         ... )
         >>> found, found.find(2).edge_id
         (Scan('saliency', 4 of 4 node predictions), tensor([0, 1]))
+        >>> folder.cleanup()
     """
     if STARTING in os.environ:
         raise EngineError(

@@ -80,7 +80,7 @@ def _relu(x: Tensor) -> Tensor:
     Biases start at 0, so that on a symmetric graph states cancel; whether what is left of them lies
     above or below the kink would go by the order in which messages are summed.
     """
-    return F.threshold(x, torch.finfo(x.dtype).eps ** 0.75, 0.0)
+    return F.threshold(x, 16 * torch.finfo(x.dtype).eps, 0.0)
 
 
 def _initial(key: Tensor, number: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
