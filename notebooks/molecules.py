@@ -23,29 +23,23 @@ smiles = [ring.format(*pair) for ring in rings for pair in itertools.product(gro
 len(smiles), smiles[1]
 
 # %% [markdown]
-# A molecule as a graph: one column for each element, each bond in both directions, and a mask of
-# the bonds of nitro groups. Glassgraph reads `ground_truth_edge_mask` by itself, and `node_names`
-# name the atoms in tables and plots.
+# A molecule as a graph: `gg.datasets.from_smiles` reads it and names its atoms and bonds, which is
+# why it is drawn as a molecule further down. The network sees one column for each element. A mask
+# says which bonds are those of nitro groups; Glassgraph reads `ground_truth_edge_mask` by itself.
 
 # %%
 NITRO = Chem.MolFromSmarts("[N+](=O)[O-]")
 
 
 def graph(text: str) -> Data:
-    molecule = Chem.MolFromSmiles(text)
-    symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
-    ends = torch.tensor([[b.GetBeginAtomIdx(), b.GetEndAtomIdx()] for b in molecule.GetBonds()]).T
-    ends = torch.cat([ends, ends.flip(0)], dim=1)
-    nitro = torch.zeros(len(symbols), dtype=torch.bool)
-    nitro[[atom for match in molecule.GetSubstructMatches(NITRO) for atom in match]] = True
-    return Data(
-        x=torch.eye(len(ELEMENTS))[[ELEMENTS.index(symbol) for symbol in symbols]],
-        edge_index=ends,
-        y=nitro.any().long().view(1),
-        ground_truth_edge_mask=nitro[ends].all(dim=0),
-        node_names=symbols,
-        smiles=text,
-    )
+    molecule = gg.datasets.from_smiles(text)
+    nitro = torch.zeros(molecule.num_nodes, dtype=torch.bool)
+    matches = Chem.MolFromSmiles(text).GetSubstructMatches(NITRO)
+    nitro[[atom for match in matches for atom in match]] = True
+    molecule.x = torch.eye(len(ELEMENTS))[[ELEMENTS.index(atom) for atom in molecule.node_names]]
+    molecule.y = nitro.any().long().view(1)
+    molecule.ground_truth_edge_mask = nitro[molecule.edge_index].all(dim=0)
+    return molecule
 
 
 graphs = [graph(text) for text in smiles]
@@ -80,8 +74,8 @@ f"accuracy {hits.float().mean():.3f}"
 # %% [markdown]
 # ## Explain the active ones
 #
-# `occlusion` shuts each bond's messages in turn, and scores it by what the prediction loses.
-# Bonds have two directions here; each gets its own score.
+# `occlusion` shuts each bond's messages in turn, and scores it by what the prediction loses. Each
+# direction of a bond has a score of its own; the picture shows their mean.
 
 # %%
 active = [number for number, one in enumerate(graphs) if int(one.y) == 1]
