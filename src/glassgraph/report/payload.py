@@ -177,11 +177,14 @@ def _structure(local: LocalLike, run: RunLike) -> Json:
     edge_types, edge_type = _encoded(local.edge_type)
     truth = local.edge_truth
     source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
-    names = {"node_names": local.node_names, "edge_names": local.edge_names}
     place = places(Molecule.of(local)) if is_molecule(local) else {}
-    return {
-        **{key: list(value) for key, value in names.items() if value is not None},
+    some = {
+        "node_names": local.node_names,
+        "edge_names": local.edge_names,
         "atoms": [place[atom] for atom in sorted(place)] or None,
+    }
+    return {
+        **{key: list(value) for key, value in some.items() if value is not None},
         "nodes": local.node_id.tolist(),
         "seeds": seed_positions(local, run),
         "node_types": node_types,
