@@ -16,7 +16,7 @@ from typing import Any
 from glassgraph import errors
 from glassgraph.benchmarks.cases import Asked, Case
 from glassgraph.benchmarks.metrics import better, ceiling, measure
-from glassgraph.benchmarks.processes import Outcome, Send, describe
+from glassgraph.benchmarks.processes import Outcome, Send
 from glassgraph.benchmarks.rows import Row
 from glassgraph.benchmarks.subjects import Subject, check_disjoint
 from glassgraph.explainers.amortized import AmortizedExplainer
@@ -24,6 +24,7 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import find_method
 from glassgraph.metrics.measured import Measured
 from glassgraph.metrics.scores import Ranking
+from glassgraph.processes import describe
 from glassgraph.results.explanation import Explanations
 
 #: Errors by which a method or metric says that it is not for this model, graph or task.

@@ -23,7 +23,7 @@ from glassgraph.benchmarks.cell import (
     settings_text,
 )
 from glassgraph.benchmarks.metrics import GROUPS, ask
-from glassgraph.benchmarks.processes import Outcome, Send, describe, run_one
+from glassgraph.benchmarks.processes import Outcome, Send, run_one
 from glassgraph.benchmarks.result import BenchmarkResult, agreement
 from glassgraph.benchmarks.subjects import Subject
 from glassgraph.benchmarks.suite import check_settings
@@ -33,6 +33,7 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import METHODS, find_method
 from glassgraph.inputs.task import Task
 from glassgraph.metrics.scores import Ranking
+from glassgraph.processes import describe
 from glassgraph.results.explanation import Explanations
 
 #: What is measured unless the caller says otherwise.

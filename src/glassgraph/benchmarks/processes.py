@@ -13,9 +13,7 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -25,11 +23,10 @@ from typing import Any, Literal
 
 import torch
 
-from glassgraph.errors import GlassgraphError, UnsupportedSystemError
+from glassgraph.errors import UnsupportedSystemError
+from glassgraph.processes import describe, die_with
 
 Send = Callable[[Any], None]
-#: Seconds between two looks at whether the starting process still lives.
-_LOOK = 0.5
 
 
 @dataclass(frozen=True)
@@ -186,7 +183,7 @@ def _wait(running: list[_Running]) -> None:
 def _child(work: Callable[[Send], Any], sender: Connection, parent: int) -> None:
     """What a process does: the work, with one thread; Ctrl-C is its parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    die_with(parent)
     torch.set_num_threads(1)
     try:
         with warnings.catch_warnings():
@@ -202,19 +199,3 @@ def _child(work: Callable[[Send], Any], sender: Connection, parent: int) -> None
 def _send(sender: Connection, kind: str, value: Any) -> None:
     """By value: torch would share tensors through a process that is gone when they are read."""
     sender.send_bytes(pickle.dumps((kind, value)))
-
-
-def describe(error: BaseException) -> str:
-    """An error in words; of one that nobody foresaw, where it came from."""
-    text = " ".join(str(error).split())
-    if isinstance(error, GlassgraphError):
-        return text
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{where}"
-
-
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK)
-    os._exit(1)

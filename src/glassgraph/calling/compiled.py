@@ -13,12 +13,8 @@ import torch
 from torch import nn
 from torch._dynamo import OptimizedModule  # what torch.compile makes of a module
 
-from glassgraph.errors import UnsupportedModelError
-
 #: The attribute under which a compiled module keeps the module that it was made of.
 _INNER = "_orig_mod"
-#: Before torch 2.6 nothing has a compiled module run as it was written.
-_HAS_STANCE = hasattr(torch.compiler, "set_stance")
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -46,20 +42,10 @@ def plain_name(name: str) -> str:
 
 
 def compiled_parts(model: nn.Module) -> list[str]:
-    """Names of the modules that run compiled; of the model itself the name of its class.
-
-    Raises:
-        UnsupportedModelError: if there are any, and torch is too old to run them uncompiled.
-    """
+    """Names of the modules that run compiled; of the model itself the name of its class."""
     named = model.named_modules()
     found = {plain_name(name): module for name, module in named if _is_compiled(module)}
-    names = [name or type(unwrapped(module)).__name__ for name, module in found.items()]
-    if names and not _HAS_STANCE:
-        raise UnsupportedModelError(
-            f"compiled modules ({', '.join(names)}) are explained with torch 2.6 or newer; this is "
-            f"torch {torch.__version__}: give the model as it was before torch.compile"
-        )
-    return names
+    return [name or type(unwrapped(module)).__name__ for name, module in found.items()]
 
 
 def _is_compiled(module: nn.Module) -> bool:
@@ -83,14 +69,14 @@ class _Uncompiled:
 
     def __enter__(self) -> None:
         with self._lock:
-            if not self._wanted and _HAS_STANCE:
+            if not self._wanted:
                 self._stance = torch.compiler.set_stance("force_eager")  # takes effect at once
             self._wanted += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._wanted -= 1
-            if not self._wanted and _HAS_STANCE:
+            if not self._wanted:
                 self._stance.__exit__(None, None, None)
 
 

@@ -68,7 +68,7 @@ def outside_autocast() -> Iterator[None]:
     found = tuple(
         (device, torch.get_autocast_dtype(device))
         for device in _DEVICES
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if torch.is_autocast_enabled(device)
     )
     if not found:
         yield

@@ -5,18 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from glassgraph.engine.worker import Answer, Worker, describe
+from glassgraph.processes import die_with
 from glassgraph.results.saved.blocks import Block
 
-#: Seconds between two looks at whether the driver still lives.
-_LOOK = 0.5
 #: Set while a process starts, which runs the user's script once more.
 STARTING = "GLASSGRAPH_WORKER_STARTING"
 
@@ -99,7 +96,7 @@ def _serve(pipe: Connection, folder: Path, memory: int | None, parent: int) -> N
     """What a worker's process does until nobody asks any more; Ctrl-C is for the driver."""
     os.environ.pop(STARTING, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    die_with(parent)
     try:
         worker = Worker(folder, memory)
     except Exception as error:  # noqa: BLE001 - whatever it is, the driver says it
@@ -112,9 +109,3 @@ def _serve(pipe: Connection, folder: Path, memory: int | None, parent: int) -> N
             pipe.send(worker.explain(start, stop, token))
         except (EOFError, OSError):
             return
-
-
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK)
-    os._exit(1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from glassgraph import processes
 from glassgraph.calling.out_of_memory import is_out_of_memory
 from glassgraph.engine.recipe import Recipe
 from glassgraph.errors import GlassgraphError
@@ -154,12 +154,7 @@ def limit_memory(num_bytes: int) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """An error in words; of one that nobody foresaw, where it came from."""
-    text = " ".join(str(error).split())
-    if isinstance(error, GlassgraphError):
-        return text
-    if is_out_of_memory(error):
-        return f"out of memory ({type(error).__name__}: {text})"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{where}"
+    """An error in words, a lack of memory by its name."""
+    found = processes.describe(error)
+    is_named = isinstance(error, GlassgraphError) or not is_out_of_memory(error)
+    return found if is_named else f"out of memory ({found})"

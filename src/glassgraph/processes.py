@@ -1,0 +1,34 @@
+"""What processes that work for another share: they die with it, and tell it of errors in words."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+
+from glassgraph.errors import GlassgraphError
+
+#: Seconds between two looks at whether the starting process still lives.
+_LOOK = 0.5
+
+
+def die_with(parent: int) -> None:
+    """End this process once the one that started it is gone, so that nothing goes on alone."""
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)
+
+
+def describe(error: BaseException) -> str:
+    """An error in words; of one that nobody foresaw, where it came from."""
+    text = " ".join(str(error).split())
+    if isinstance(error, GlassgraphError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{where}"
