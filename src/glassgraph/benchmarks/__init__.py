@@ -2,7 +2,7 @@
 
 `benchmark` holds methods against each other on a model of one's own; `read_suite` and `Run` run a
 suite of data sets, which is what ``glassgraph benchmark`` does; `read_rows` reads what it wrote, in
-the schema that `glassgraph.benchmarks.rows` documents.
+the schema that `glassgraph.benchmarks.rows` documents, and `score_table` makes tables of it.
 """
 
 from glassgraph.benchmarks.cases import Asked, Case, Group
@@ -11,6 +11,7 @@ from glassgraph.benchmarks.own_model import benchmark
 from glassgraph.benchmarks.result import BenchmarkResult
 from glassgraph.benchmarks.rows import SCHEMA, STATUSES, read_rows
 from glassgraph.benchmarks.runner import Progress, Run
+from glassgraph.benchmarks.score_table import Score, ScoreTable, score_table
 from glassgraph.benchmarks.subjects import Subject, register_subject, unregister_subject
 from glassgraph.benchmarks.suite import Suite, built_in_suites, parse_suite, read_suite
 
@@ -23,6 +24,8 @@ __all__ = [
     "Group",
     "Progress",
     "Run",
+    "Score",
+    "ScoreTable",
     "Subject",
     "Suite",
     "benchmark",
@@ -33,5 +36,6 @@ __all__ = [
     "read_suite",
     "register_metric",
     "register_subject",
+    "score_table",
     "unregister_subject",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassgraph.benchmarks.rows import FOLDER, Row, cell_file, to_frame, write_cell
+from glassgraph.benchmarks.score_table import ScoreTable, score_table
 from glassgraph.benchmarks.verdict import Agreement, verdict
 from glassgraph.errors import ExistingResultError, GlassgraphError
 from glassgraph.metrics.compare import compare
@@ -51,6 +52,10 @@ class BenchmarkResult:
     def frame(self) -> pd.DataFrame:
         """The rows as a table, with all columns of the schema."""
         return to_frame(self.rows)
+
+    def table(self, metric: str, level: str | None = None) -> ScoreTable:
+        """One metric, ready for a page or a paper; see `glassgraph.benchmarks.score_table`."""
+        return score_table(self.frame(), metric, level)
 
     def verdict(self) -> str:
         """What the numbers allow, in sentences.

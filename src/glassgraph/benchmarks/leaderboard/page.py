@@ -22,8 +22,8 @@ def write_leaderboard(
     """Write the leaderboard of a benchmark and return its path.
 
     The file appears complete or not at all, opens without a network, and the same rows give the
-    same bytes. How seeds are pooled and ranks are given is told in `glassgraph.benchmarks.
-    leaderboard.summary` and on the page.
+    same bytes. How seeds are pooled and ranks are given is told in `glassgraph.benchmarks.summary`
+    and on the page.
 
     Args:
         rows: in the schema of the benchmark, one row for each data set × seed × method × metric ×

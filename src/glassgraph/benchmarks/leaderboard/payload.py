@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from glassgraph.benchmarks.leaderboard.summary import (
+from glassgraph.benchmarks.summary import (
     Pooled,
     normalize,
     places,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from glassgraph.benchmarks.leaderboard.summary import (
+from glassgraph.benchmarks.summary import (
     Pooled,
     normalize,
     places,

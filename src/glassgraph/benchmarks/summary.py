@@ -1,4 +1,4 @@
-"""What the leaderboard says of several seeds and of several methods.
+"""What is said of several seeds and of several methods, on the leaderboard and in tables.
 
 **Over m seeds**, the value is the mean of the seeds' values v_s. Its interval adds two sources of
 chance, each side for itself:

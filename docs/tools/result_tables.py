@@ -1,0 +1,81 @@
+"""Tables of the docs, made of the rows of a benchmark that lie in `docs/results`.
+
+    python docs/tools/result_tables.py docs/survey.md            # writes the tables anew
+    python docs/tools/result_tables.py docs/survey.md --check    # fails if they differ
+    python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps the rows of OUT
+
+A table stands between two comments, the first of which says what it is made of: the folder of the
+rows beside the page, the metric, and options of `score_table` and `ScoreTable.markdown`:
+
+    <!-- table: results/survey fidelity_plus level=0.7 digits=2 -->
+    <!-- end of table -->
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from glassgraph.benchmarks import SCHEMA, read_rows, score_table
+
+_TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def with_tables(page: Path) -> str:
+    """The text of a page with all its tables made anew."""
+
+    def table(found: re.Match[str]) -> str:
+        head, folder, metric, options, end = found.groups()
+        chosen = dict(option.split("=", 1) for option in options.split())
+        made = score_table(_rows(page.parent / folder), metric, chosen.get("level"))
+        digits, factor = int(chosen.get("digits", 2)), float(chosen.get("factor", 1))
+        return f"{head}\n{made.markdown(digits, factor=factor)}\n\n{end}"
+
+    return _TABLE.sub(table, page.read_text())
+
+
+@cache
+def _rows(folder: Path) -> pd.DataFrame:
+    return read_rows(folder)
+
+
+def pack(out: Path, target: Path) -> None:
+    """Keep the rows of a benchmark, one file for each seed, beside those of other seeds."""
+    rows = target / "rows"
+    rows.mkdir(parents=True, exist_ok=True)
+    frame = read_rows(out)
+    table = pq.ParquetDataset(sorted((out / "rows").glob("*.parquet")), schema=SCHEMA).read()
+    for seed in sorted(set(frame["seed"])):
+        own = table.filter(pq.filters_to_expression([("seed", "=", int(seed))]))
+        pq.write_table(own, rows / f"seed-{seed}.parquet", compression="zstd")
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pages", nargs="*", type=Path)
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    parser.add_argument("--pack", nargs=2, type=Path, metavar=("OUT", "TARGET"))
+    given = parser.parse_args()
+    if given.pack:
+        pack(*given.pack)
+    different = []
+    for page in given.pages:
+        text = with_tables(page)
+        if text != page.read_text():
+            different.append(page)
+            if not given.check:
+                page.write_text(text)
+    for page in different:
+        print(f"{page}: {'tables differ from their rows' if given.check else 'written'}")
+    return int(given.check and bool(different))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
