@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -70,7 +72,9 @@ def test_both_directions_are_shut_together(case: Case) -> None:
 
 @pytest.mark.parametrize("pairs", [True, False])
 @pytest.mark.parametrize("removal", ["delete", "delete_isolated"])
-def test_what_is_deleted_is_gone(removal: str, pairs: bool) -> None:
+def test_what_is_deleted_is_gone(
+    removal: Literal["delete", "delete_isolated"], pairs: bool
+) -> None:
     model, data = Molecules().eval(), molecules()[0]
     explainer = gg.Occlusion(model, "graph", removal=removal, pairs=pairs, progress=False)
     found = explainer.explain([data], target=1)[0]
@@ -83,8 +87,9 @@ def test_what_is_deleted_is_gone(removal: str, pairs: bool) -> None:
 
 
 def test_the_only_edge_of_a_graph_has_no_score() -> None:
-    settings = {"removal": "delete_isolated", "pairs": True, "progress": False}
-    explainer = gg.Occlusion(Molecules().eval(), "graph", **settings)
+    explainer = gg.Occlusion(
+        Molecules().eval(), "graph", removal="delete_isolated", pairs=True, progress=False
+    )
     with pytest.warns(ConstantScoresWarning, match="nothing is left of the graph"):
         found = explainer.explain(molecules())
     assert found[1].edge_mask.tolist() == [0, 0]

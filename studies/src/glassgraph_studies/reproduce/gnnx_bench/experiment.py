@@ -60,6 +60,7 @@ METHODS = {
     "saliency": Method("saliency"),
     "edge_gradients": Method("edge_gradients"),
     "occlusion": Method("occlusion"),
+    "occlusion_isolated": Method("occlusion", {"pairs": True, **_ISOLATED}),
     "integrated_gradients": Method("integrated_gradients"),
     "grad_cam": Method("grad_cam"),
     "gnn_explainer": Method("gnn_explainer"),

@@ -22,7 +22,10 @@ PUBLISHED = {
     "tage (not here)": (0.680, 0.865),
     "rcexplainer (not here)": (0.639, 0.861),
 }
-ONE_PASS = ("saliency", "edge_gradients", "occlusion", "integrated_gradients", "grad_cam")
+ONE_PASS = (
+    *("saliency", "edge_gradients", "occlusion", "occlusion_isolated"),
+    *("integrated_gradients", "grad_cam"),
+)
 SEARCHES = ("causal_screening_isolated", "erasure_search_isolated")
 _STABILITY = "stability_seeds_overlap"
 
