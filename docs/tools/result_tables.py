@@ -3,6 +3,7 @@
     python docs/tools/result_tables.py docs/survey.md            # writes the tables anew
     python docs/tools/result_tables.py docs/survey.md --check    # fails if they differ
     python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps the rows of OUT
+    python docs/tools/result_tables.py --evidence docs/results/survey    # what methods say of it
 
 A table stands between two comments, the first of which says what it is made of: the folder of the
 rows beside the page, the metric, and options of `score_table` and `ScoreTable.markdown`:
@@ -14,6 +15,7 @@ rows beside the page, the metric, and options of `score_table` and `ScoreTable.m
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from functools import cache
@@ -22,7 +24,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from glassgraph.benchmarks import SCHEMA, read_rows, score_table
+from glassgraph.benchmarks import SCHEMA, read_rows, read_suite, score_table
+from glassgraph.explainers import evidence
 
 _TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -33,11 +36,25 @@ def with_tables(page: Path) -> str:
     def table(found: re.Match[str]) -> str:
         head, folder, metric, options, end = found.groups()
         chosen = dict(option.split("=", 1) for option in options.split())
-        made = score_table(_rows(page.parent / folder), metric, chosen.get("level"))
+        rows = _rows(page.parent / folder)
+        which = {"methods": _with_a_number(rows), "datasets": _in_order(rows)}
+        made = score_table(rows, metric, chosen.get("level"), **which)
         digits, factor = int(chosen.get("digits", 2)), float(chosen.get("factor", 1))
         return f"{head}\n{made.markdown(digits, factor=factor)}\n\n{end}"
 
     return _TABLE.sub(table, page.read_text())
+
+
+def _in_order(rows: pd.DataFrame) -> list[str]:
+    """The data sets that there are, in the order of the suite."""
+    suite = read_suite(str(rows["suite"].iloc[0]))
+    there = set(rows["dataset"])
+    return [dataset.name for dataset in suite.datasets if dataset.name in there]
+
+
+def _with_a_number(rows: pd.DataFrame) -> list[str]:
+    """The methods that explain any of the models."""
+    return sorted(set(rows.loc[rows["status"] == "measured", "method"]))
 
 
 @cache
@@ -56,13 +73,39 @@ def pack(out: Path, target: Path) -> None:
         pq.write_table(own, rows / f"seed-{seed}.parquet", compression="zstd")
 
 
+#: By what methods are judged: it asks the model alone, and needs no truth.
+CRITERION = "robust_fidelity_delta"
+
+
+def evidence_text(folder: Path) -> str:
+    """What `glassgraph.explainers.evidence` reads, counted from the rows in a folder."""
+    rows = read_rows(folder)
+    table = score_table(rows, CRITERION, datasets=_in_order(rows))
+    seeds = rows["seed"].nunique()
+    methods = {}
+    for method in table.methods:
+        own = {name: table.scores[method, name] for name in table.datasets}
+        known = {name: score.standing for name, score in own.items() if score.value is not None}
+        if known and method != "random":
+            methods[method] = {
+                "above": [name for name, standing in known.items() if standing == "above"],
+                "not_above": [name for name, standing in known.items() if standing != "above"],
+            }
+    said = f"robust fidelity at sparsity {table.level}, survey suite, "
+    said += "1 seed" if seeds == 1 else f"{seeds} seeds"
+    return json.dumps({"measured": said, "methods": methods}, indent=1) + "\n"
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", nargs="*", type=Path)
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--pack", nargs=2, type=Path, metavar=("OUT", "TARGET"))
+    parser.add_argument("--evidence", type=Path, metavar="ROWS")
     given = parser.parse_args()
+    if given.evidence:
+        evidence.FILE.write_text(evidence_text(given.evidence))
     if given.pack:
         pack(*given.pack)
     different = []

@@ -103,6 +103,15 @@ class Hangs(gg.Explainer):
             time.sleep(1)
 
 
+class Spins(gg.Explainer):
+    name = "spins"
+    traits = gg.Traits(family="baseline", scores=("edge",))
+
+    def attribute(self, batch: Any) -> gg.Attribution:
+        while True:
+            pass
+
+
 class Crashes(gg.Explainer):
     name = "crashes"
     traits = gg.Traits(family="baseline", scores=("edge",))
@@ -135,7 +144,7 @@ class Logged(gg.Explainer):
         return gg.Attribution(edge=_carries_one(batch))
 
 
-METHODS = (Truth, Inverse, Dial, Hangs, Crashes, Dies, Logged)
+METHODS = (Truth, Inverse, Dial, Hangs, Spins, Crashes, Dies, Logged)
 
 
 @contextmanager

@@ -55,11 +55,14 @@ def test_rows_are_saved_in_the_layout_of_the_command(tmp_path: Path) -> None:
 
 
 def test_a_time_limit_ends_a_method_and_keeps_the_others() -> None:
-    found = benchmark(["truth", "hangs", "inverse"], time_limit=2.0)
+    found = benchmark(["truth", "hangs", "inverse"], time_limit=0.8)
     frame = found.frame()
     assert frame[frame["method"] == "hangs"]["status"].tolist() == ["timeout"]
     assert found.agreement[("truth", "inverse")] == pytest.approx(-1.0)
-    assert "hangs has no numbers (timeout: the time limit of 2 s)" in found.verdict()
+    assert (
+        "hangs has no numbers (timeout: the time limit of 0.8 s, and 4 s on the clock)"
+        in found.verdict()
+    )
 
 
 def test_fitting_on_what_is_explained_is_refused() -> None:

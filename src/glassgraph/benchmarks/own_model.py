@@ -79,7 +79,7 @@ def benchmark(
         ranking: ``"signed"`` or ``"absolute"`` scores.
         call: how to call the model.
         seed: of everything random.
-        time_limit: seconds for each method; each then runs in a process of its own.
+        time_limit: seconds of computing for each method; each then runs in a process of its own.
         hindsight: let learned methods learn from what they explain where there is no ``fit_index``;
             their rows and the verdict say so.
         name: of the data, in rows.

@@ -1,5 +1,9 @@
 """Work with a time limit that really ends: each piece in a process of its own.
 
+The limit is one of computing, the processor's time of that process, so that what else a machine
+does decides about no result. A piece that waits (for a file, a lock, a sleep) ends when `WAITS`
+times its limit has passed on the clock.
+
 A thread that hangs inside of a compiled function cannot be stopped; a process can. Pieces run in
 forked processes, so that they see everything in memory (a model in a notebook, methods that were
 registered by hand), one thread each, and send what they find as they find it: what was sent before
@@ -21,12 +25,17 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
+import psutil
 import torch
 
 from glassgraph.errors import UnsupportedSystemError
 from glassgraph.processes import describe, die_with
 
 Send = Callable[[Any], None]
+#: Limits that may pass on the clock, where a piece waits or shares its processor.
+WAITS = 5
+#: Seconds between two looks at a piece whose limit is near.
+_LOOK = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Piece:
     Attributes:
         key: what it is called.
         work: does it, and sends what it finds.
-        limit: seconds that it may take; None for no limit.
+        limit: seconds of computing that it may take; None for no limit.
     """
 
     key: Any
@@ -129,8 +138,21 @@ class _Running:
 
     @property
     def left(self) -> float | None:
-        """Seconds until the time limit."""
-        return None if self.limit is None else self.begin + self.limit - time.monotonic()
+        """Seconds until the time limit, at the earliest."""
+        if self.limit is None:
+            return None
+        return min(self.limit - self._computed(), self._left_on_the_clock(self.limit))
+
+    def _left_on_the_clock(self, limit: float) -> float:
+        return self.begin + WAITS * limit - time.monotonic()
+
+    def _computed(self) -> float:
+        """Seconds that the process has computed."""
+        try:
+            times = psutil.Process(self.process.pid).cpu_times()
+        except psutil.Error:  # it has just ended
+            return 0.0
+        return float(times.user + times.system)
 
     def is_over(self) -> bool:
         """Read what was sent; end it at its time limit."""
@@ -139,11 +161,14 @@ class _Running:
         if is_closed:
             self.process.join()
             self._judge()
-        elif self.left is not None and self.left <= 0:
+        elif self.limit is not None and (left := self.left) is not None and left <= 0:
+            waited = self._left_on_the_clock(self.limit) <= 0
             self.kill()
             self._read()
             self.outcome.end = "timeout"
             self.outcome.reason = f"the time limit of {self.limit:g} s"
+            if waited:
+                self.outcome.reason += f", and {WAITS * self.limit:g} s on the clock"
         else:
             return False
         self.receiver.close()
@@ -177,7 +202,7 @@ class _Running:
 
 def _wait(running: list[_Running]) -> None:
     times = [each.left for each in running if each.left is not None]
-    wait([each.receiver for each in running], max(0.0, min(times)) if times else None)
+    wait([each.receiver for each in running], max(_LOOK, min(times)) if times else None)
 
 
 def _child(work: Callable[[Send], Any], sender: Connection, parent: int) -> None:

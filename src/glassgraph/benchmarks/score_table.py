@@ -127,7 +127,14 @@ class ScoreTable:
         ]
 
 
-def score_table(rows: pd.DataFrame, metric: str, level: str | None = None) -> ScoreTable:
+def score_table(
+    rows: pd.DataFrame,
+    metric: str,
+    level: str | None = None,
+    *,
+    methods: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+) -> ScoreTable:
     """One metric of a benchmark as a table, methods by data sets, means over seeds.
 
     Args:
@@ -135,6 +142,8 @@ def score_table(rows: pd.DataFrame, metric: str, level: str | None = None) -> Sc
         metric: a metric's name, or what a cell has once: ``"seconds_per_instance"``,
             ``"fit_seconds"``, ``"model_accuracy"``.
         level: as in the rows; None for the usual one (``"0.7"``, else ``"top10"``, …).
+        methods: which, in this order; None for all. Those without rows stay empty.
+        datasets: likewise.
 
     Raises:
         UnknownMetricError: if the rows hold no such metric, or it has no such level.
@@ -155,7 +164,8 @@ def score_table(rows: pd.DataFrame, metric: str, level: str | None = None) -> Sc
         | *random scores* | 0.50 |
     """
     own, level = _own(rows, metric, level)
-    methods, datasets = sorted(set(rows["method"])), list(dict.fromkeys(rows["dataset"]))
+    methods = sorted(set(rows["method"])) if methods is None else list(methods)
+    datasets = list(dict.fromkeys(rows["dataset"])) if datasets is None else list(datasets)
     floor = _by_dataset(own, "floor") if metric not in OF_A_CELL else {}
     ceiling = _by_dataset(own, "ceiling") if metric not in OF_A_CELL else {}
     parts, refused = _by_cell(own), _by_cell(rows[rows["metric"] == ""])

@@ -261,6 +261,7 @@ def _explain_all(
     done = Done()
     for method in job.methods:
         job.tell(f"explaining with {method}")
+        _tell_evidence(job, method)
         start = time.perf_counter()
         is_begun = job.resume and has_result(job.out / method, HEADER)
         try:
@@ -295,6 +296,18 @@ def _explain_all(
         if done.is_interrupted:
             break
     return done
+
+
+def _tell_evidence(job: Job, method: str) -> None:
+    """A note where a method seldom did better than random scores."""
+    from glassgraph.explainers.evidence import evidence_of
+
+    known = evidence_of(method)
+    if known is not None and known.is_weak:
+        job.tell(
+            f"note on {method}: {str(known)[0].lower()}{str(known)[1:]} Hold it against occlusion "
+            "on your model, with gg.benchmark."
+        )
 
 
 def _fit(job: Job, explainer: Explainer, source: Input, index: Any, *, is_begun: bool) -> None:

@@ -52,6 +52,7 @@ def _list() -> list[dict[Any, Any]]:
 
 def _describe(name: str) -> list[dict[str, Any]]:
     """Print what a method is and takes; its own hyper-parameters first."""
+    from glassgraph.explainers.evidence import evidence_of
     from glassgraph.explainers.registry import any_method
     from glassgraph.explainers.settings import settings_of
 
@@ -71,6 +72,9 @@ def _describe(name: str) -> list[dict[str, Any]]:
     out().print(f"[bold]{name}[/] ({method.__module__}.{method.__qualname__})\n")
     out().print(about, markup=False, highlight=False, soft_wrap=True)
     out().print()
+    known = evidence_of(name)
+    if known is not None:
+        out().print(f"{known}\n", markup=False, highlight=False, soft_wrap=True)
     print_table(Table("hyper-parameters", [_name("name"), *_words(_SETTINGS)], rows), out())
     return rows
 
