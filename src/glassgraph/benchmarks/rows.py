@@ -21,7 +21,8 @@ column                                  meaning
                                         ``"timeout"`` or ``"failed"``
 ``reason``                              in words, why there is no number; of a measured row, what
                                         its reader has to know (``"fitted in hindsight"``)
-``fit_seconds``, ``seconds``            seconds to learn; to explain all instances
+``fit_seconds``, ``seconds``            seconds of computing (on other devices than the processor:
+                                        that pass) to learn; to explain all instances
 ``seconds_per_instance``                ``seconds`` / number of explained instances
 ``model_accuracy``                      of the explained model on the test part, in [0, 1]
 ``command``                             what repeats the cell
