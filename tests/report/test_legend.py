@@ -10,8 +10,9 @@ from typing import Any
 import networkx as nx
 import pytest
 import torch
+from matplotlib.colors import to_hex
 
-from glassgraph.report import write_report
+from glassgraph.report import plot_explanation, write_report
 from tests.report.fakes import Local, Run, local_of
 from tests.report.gallery import drawn, heterogeneous_local, scored
 
@@ -57,6 +58,33 @@ def two_methods(local: Local) -> list[Run]:
         Run("a", [local], {"task": {"node_type": "paper"}}),
         Run("b", [replace(local, edge_score=None, node_score=nodes)]),
     ]
+
+
+def figure_looks(local: Local) -> dict[str, tuple[str, str]]:
+    """Marker and color of each node type in a figure."""
+    import matplotlib.pyplot as plt
+
+    axes = plot_explanation(replace(local, node_score=None), run=two_methods(local)[0])
+    found = {
+        str(handle.get_label()): (str(handle.get_marker()), to_hex(handle.get_markerfacecolor()))
+        for handle in axes.get_legend().legend_handles
+    }
+    plt.close("all")
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_have_the_same_colors_and_shapes(open_page: Callable[..., Any], theme: str) -> None:
+    """Whichever type an instance shows first: the order is that of all types."""
+    markers = {"ellipse": "o", "round-rectangle": "s", "diamond": "D", "hexagon": "h"}
+    local = heterogeneous_local()
+    page = open_page(*two_methods(local))
+    page.evaluate("(theme) => glassgraph.set({theme})", theme)
+    keys, shown = page.evaluate(KEYS), figure_looks(local)
+    for kind, key in keys.items():
+        marker, color = shown[kind]
+        assert (markers[key["shape"]], rgb(page, color)) == (marker, key["fill"])
+    assert len(keys) == 3
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -17,7 +17,7 @@ from glassgraph.results.model_explanation import GeneratedGraph, ModelExplanatio
 
 __all__ = ["build_generation_payload", "render_generation_report", "write_generation_report"]
 
-SCRIPTS = ("format.js", "layout.js", "generation.js")
+SCRIPTS = ("palette.json", "format.js", "layout.js", "generation.js")
 
 
 def write_generation_report(path: str | os.PathLike[str], explanation: ModelExplanation) -> Path:

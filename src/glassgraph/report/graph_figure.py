@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.report.labels import clipped, node_label, write_literally
+from glassgraph.report.palette import type_color, type_shape
 from glassgraph.report.protocols import LocalLike
 from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale, ink
 from glassgraph.report.trim import ranks
@@ -25,11 +26,6 @@ __all__ = ["GraphLook", "draw_graph", "edge_scores", "node_scores", "positions"]
 LAYOUT_SEED = 0
 MAX_LABELED_NODES = 60
 CONTEXT, TRUTH, PLAIN_NODE, NODE_EDGE, INK = "#c3c9d4", "#0fa28e", "#e3e7ef", "#8d97a8", "#171b26"
-#: Of node types: those of Okabe and Ito, which most color-blind readers tell apart, and shapes.
-TYPE_COLORS = (
-    "#7cc4ee", "#e8a838", "#4db892", "#d894ba", "#efe37a", "#5d93c4", "#dd8a58", "#a8aeb8",
-)  # fmt: skip
-TYPE_SHAPES = "osDh^p8v"
 _LONGEST_NAME = 24
 #: Nodes of a graph that is laid out twice.
 _SMALL = 40
@@ -55,11 +51,11 @@ class GraphLook:
 
     def type_color(self, name: str) -> str:
         """The color of a node type."""
-        return TYPE_COLORS[self.types.index(name) % len(TYPE_COLORS)]
+        return type_color(self.types.index(name))
 
     def type_shape(self, name: str) -> str:
         """The marker of a node type."""
-        return TYPE_SHAPES[self.types.index(name) % len(TYPE_SHAPES)]
+        return type_shape(self.types.index(name))
 
 
 def edge_scores(local: LocalLike) -> tuple[Tensor | None, str]:

@@ -29,6 +29,7 @@ __all__ = ["render_report", "write_report"]
 
 SCRIPTS = (
     "cytoscape.min.js",
+    "palette.json",
     "format.js",
     "layout.js",
     "spacing.js",
@@ -137,10 +138,10 @@ def render_page(
         template: the page's asset, with ``@@NAME@@`` where a part goes.
         title: of the page.
         payload: data for the scripts.
-        names: assets of the scripts, in order.
+        names: assets of the scripts, in order; ``name.json`` becomes the constant ``NAME``.
         more: HTML of further parts.
     """
-    scripts = [_asset(name) for name in names]
+    scripts = [_script(name) for name in names]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     parts = {
         "TITLE": html.escape(title),
@@ -164,6 +165,13 @@ def embed_json(value: object) -> str:
     """
     text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _script(name: str) -> str:
+    stem, _, kind = name.rpartition(".")
+    if kind != "json":
+        return _asset(name)
+    return f"const {stem.upper()} = {embed_json(json.loads(_asset(name)))};"
 
 
 def _asset(name: str) -> str:

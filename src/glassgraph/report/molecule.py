@@ -1,8 +1,9 @@
 """One explanation of a molecule: bonds in black over their scores, letters, hydrogens folded.
 
 The two directions of a bond are one line, whose score is their mean. Carbon has no letter, as
-chemists draw it. A hydrogen is written beside its atom ("NH2"), unless its bond is among the edges
-that are brought out; how many were folded, and the sum of what their bonds score, is said below.
+chemists draw it. A hydrogen is written beside its atom ("NH2"), unless its bond is true or among
+the edges that are brought out; how many were folded, and the sum of what their bonds score, is said
+below.
 """
 
 from __future__ import annotations
@@ -18,24 +19,15 @@ from glassgraph.report.graph_figure import (
     node_scores,
 )
 from glassgraph.report.molecule_parts import BOND_LINES, Bond, Molecule, places
+from glassgraph.report.palette import element_color
 from glassgraph.report.protocols import LocalLike
 from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale
 
 __all__ = ["bond_scores", "draw_molecule", "marked_atoms"]
 
-#: Colors of letters, dark enough for paper; those of chemists where these are.
-_COLORS = {
-    "N": "#2340c8", "O": "#c8102e", "S": "#8a6d00", "F": "#0b7a3b", "Cl": "#0b7a3b",
-    "Br": "#8c2d04", "I": "#6a1b9a", "P": "#c45500", "H": "#5b6472",
-}  # fmt: skip
 _INK = "#171b26"
 #: Hydrogens whose bond has at least this share of the largest score stay.
 _STRONG = 0.25
-
-
-def _color(element: str) -> str:
-    """The color of an element's letter."""
-    return _COLORS.get(element, _INK)
 
 
 def bond_scores(local: LocalLike, molecule: Molecule) -> list[float]:
@@ -98,9 +90,12 @@ def _atom_scores(local: LocalLike) -> list[float] | None:
 
 
 def marked_atoms(local: LocalLike, look: GraphLook) -> list[int]:
-    """Atoms whose score, or that of a bond of theirs, is too large to be folded away."""
+    """Atoms that are not folded: what scores much, at a bond or alone, and what is true."""
     molecule, atoms = Molecule.of(local), _atom_scores(local)
     values, found = bond_scores(local, molecule), []
+    if local.edge_truth is not None:
+        true = [bond for bond in molecule.bonds if bool(local.edge_truth[list(bond.edges)].any())]
+        found += [atom for bond in true for atom in bond.ends]
     if look.edges is not None:
         strong = _strong(values, look.top_k)
         bonds = [molecule.bonds[n] for n in strong if look.edges.share(values[n]) >= _STRONG]
@@ -273,7 +268,14 @@ def _write_atoms(
             continue
         text = element + ("H" * bool(hydrogens)) + _subscript(hydrogens)
         letter = axes.text(
-            x, y, text, ha="center", va="center", fontsize=10, color=_color(element), zorder=4
+            x,
+            y,
+            text,
+            ha="center",
+            va="center",
+            fontsize=10,
+            color=element_color(element) or _INK,
+            zorder=4,
         )
         letter.set_path_effects([patheffects.withStroke(linewidth=4.0, foreground="white")])
 

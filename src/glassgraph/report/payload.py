@@ -9,7 +9,8 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
     instances  [{title, index, graph, label, structures, runs}]
       structures  [{nodes [n], node_names [n], seeds, node_types, node_type [n], edge_id [e],
                    source [e], destination [e], edge_types, edge_type [e], edge_names [e],
-                   truth [e], num_true, drawn_of [nodes, edges]}]
+                   truth [e], num_true, drawn_of [nodes, edges], atoms [n][x, y],
+                   hydrogens [n]: the atom beside which a hydrogen may be folded}]
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
                    rows [R][node, best, value, target, label], nodes [n], nodes_from, features,
                    edge_ranks [e], layer_ranks [L][e],
@@ -74,7 +75,9 @@ def build_payload(
             "explain the same index with every method."
         )
     _check_layout(layout, runs)
-    instances = [_instance([run.local(i) for run in runs], i, runs) for i in range(sizes[0])]
+    found = [[run.local(i) for run in runs] for i in range(sizes[0])]
+    types = _node_types(runs, found)
+    instances = [_instance(own, i, runs, types) for i, own in enumerate(found)]
     methods = [_method(run, m, instances) for m, run in enumerate(runs)]
     return {
         "title": title,
@@ -135,11 +138,20 @@ def _method(run: RunLike, m: int, instances: Sequence[Json]) -> Json:
     }
 
 
-def _instance(locals_: Sequence[LocalLike], i: int, runs: Sequence[RunLike]) -> Json:
+def _node_types(runs: Sequence[RunLike], found: Sequence[Sequence[LocalLike]]) -> list[str]:
+    """All node types in one order, that of `plot()`: that of the data, or else of the alphabet."""
+    known = [kind for run in runs for kind in getattr(run, "node_types", ()) if kind is not None]
+    met = {kind for own in found for local in own for kind in local.node_type or ()}
+    return list(dict.fromkeys(known)) if met <= set(known) else sorted(met)
+
+
+def _instance(
+    locals_: Sequence[LocalLike], i: int, runs: Sequence[RunLike], types: Sequence[str]
+) -> Json:
     first = locals_[0]
     for local, run in zip(locals_, runs, strict=True):
         same_instance(first, local, i, repr(runs[0].method), repr(run.method))
-    structures = [_structure(lo, run) for lo, run in zip(locals_, runs, strict=True)]
+    structures = [_structure(lo, run, types) for lo, run in zip(locals_, runs, strict=True)]
     unique: list[Json] = []
     for structure in structures:
         if structure not in unique:
@@ -172,16 +184,19 @@ def same_instance(first: LocalLike, local: LocalLike, i: int, name: str, other: 
         )
 
 
-def _structure(local: LocalLike, run: RunLike) -> Json:
-    node_types, node_type = _encoded(local.node_type)
+def _structure(local: LocalLike, run: RunLike, types: Sequence[str]) -> Json:
+    node_types, node_type = _encoded(local.node_type, types)
     edge_types, edge_type = _encoded(local.edge_type)
     truth = local.edge_truth
     source, destination = local.edge_index.tolist() if local.edge_index.numel() else ([], [])
-    place = places(Molecule.of(local)) if is_molecule(local) else {}
+    molecule = Molecule.of(local) if is_molecule(local) else None
+    place = {} if molecule is None else places(molecule)
+    hosts = {} if molecule is None else molecule.foldable()
     some = {
         "node_names": local.node_names,
         "edge_names": local.edge_names,
         "atoms": [place[atom] for atom in sorted(place)] or None,
+        "hydrogens": [hosts.get(atom) for atom in sorted(place)] if hosts else None,
     }
     return {
         **{key: list(value) for key, value in some.items() if value is not None},
@@ -351,8 +366,10 @@ def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor
     new = {old: position for position, old in enumerate(nodes)}
     structure["seeds"] = [new[node] for node in structure["seeds"]]
     structure["drawn_of"] = [num_nodes, num_edges]
-    for name in ("nodes", "node_names", "node_type", "atoms"):
+    for name in ("nodes", "node_names", "node_type", "atoms", "hydrogens"):
         structure[name] = _take(structure.get(name), nodes)
+    if structure["hydrogens"] is not None:
+        structure["hydrogens"] = [new.get(atom) for atom in structure["hydrogens"]]
     for name in ("edge_id", "source", "destination", "edge_type", "edge_names", "truth"):
         structure[name] = _take(structure.get(name), edges)
     for name in ("source", "destination"):
@@ -364,11 +381,13 @@ def _take(values: list[Any] | None, positions: Sequence[int]) -> list[Any] | Non
     return None if values is None else [values[p] for p in positions]
 
 
-def _encoded(names: Sequence[str] | None) -> tuple[list[str] | None, list[int] | None]:
-    """Names as (distinct names in order of appearance, position of each)."""
+def _encoded(
+    names: Sequence[str] | None, known: Sequence[str] = ()
+) -> tuple[list[str] | None, list[int] | None]:
+    """Names as (known ones and others in order of appearance, position of each)."""
     if names is None:
         return None, None
-    distinct = list(dict.fromkeys(names))
+    distinct = list(dict.fromkeys([*known, *names]))
     position = {name: p for p, name in enumerate(distinct)}
     return distinct, [position[name] for name in names]
 

@@ -12,7 +12,7 @@ from glassgraph.report.html import render_page, write_page
 if TYPE_CHECKING:
     import pandas as pd
 
-SCRIPTS = ("format.js", "leaderboard_charts.js", "leaderboard.js")
+SCRIPTS = ("palette.json", "format.js", "leaderboard_charts.js", "leaderboard.js")
 DEFAULT_TITLE = "Glassgraph leaderboard"
 
 

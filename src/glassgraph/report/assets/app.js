@@ -14,7 +14,7 @@
                            scale, font (at scale 1), fill, border, shape}, boxes in page coordinates
      .set({...})           choose: instance, method (numbers), layer (null: whole explanation), mode "k"|"threshold",
                            k, threshold (share of the largest score), truth, separate, layout, theme,
-                           fold (fold what is not selected beside hubs), opened (nodes that are not folded),
+                           fold (fold what is not selected beside hubs, and hydrogens), opened (nodes that are not folded),
                            walk (number of one to keep brought out; null: none)
      .point(kind, position)  page coordinates of a "node" or "edge", by position; of its group where it is folded
    Positions count within the instance as the payload has it. */
@@ -54,6 +54,7 @@
     GG.walks.list(view, state, trace, pick);
     trace(null);
     GG.network.show(view);
+    byId("fold-word").textContent = view.structure.hydrogens ? "Fold hydrogens" : "Fold neighbors";
     GG.folded.list(view, openGroup, state.opened.length > 0, () => set({ opened: [] }));
     GG.panels.features(view);
     GG.panels.curve(view);
@@ -68,6 +69,11 @@
   /** Draw the nodes of a folded group one by one. */
   function openGroup(g) {
     set({ opened: [...state.opened, ...view.fold.groups[g].members] });
+  }
+
+  /** Fold the hydrogens of an atom again. */
+  function foldAtom(atom) {
+    set({ opened: state.opened.filter((node) => view.structure.hydrogens[node] !== atom) });
   }
 
   /** Bring out a walk that the reader passes over, else the one that is kept. */
@@ -214,6 +220,7 @@
     GG.canvas.create(byId("cy"), {
       onHover: (element, event) => GG.tooltip.show(view, element.data(), event),
       onOpen: openGroup,
+      onFold: foldAtom,
       onLeave: () => { byId("tooltip").hidden = true; },
     });
     rows = GG.panels.instanceList(payload, (instance) => set({ instance }));

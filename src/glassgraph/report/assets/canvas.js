@@ -10,7 +10,7 @@ GG.canvas = (() => {
   const LEAST_ZOOM = 0.4; // nodes stay nodes; what does not fit is reached by dragging
   const { css, stylesheet } = GG.canvasStyle;
 
-  function create(container, { onHover, onLeave, onOpen }) {
+  function create(container, { onHover, onLeave, onOpen, onFold }) {
     cy = cytoscape({ container, minZoom: 0.08, maxZoom: 4, boxSelectionEnabled: false, style: stylesheet() });
     cy.on("mouseover", "node, edge", (event) => {
       event.target.addClass("hover");
@@ -21,7 +21,8 @@ GG.canvas = (() => {
       event.target.removeClass("hover");
       onLeave();
     });
-    cy.on("tap", "node.fold", (event) => onOpen(event.target.data("group")));
+    cy.on("tap", "node.fold, node.host", (event) => onOpen(event.target.data("group")));
+    cy.on("tap", "node.bare", (event) => onFold(event.target.data("position")));
     cy.on("pan zoom drag", onLeave);
     container.addEventListener("mouseleave", () => {
       cy.elements(".hover").removeClass("hover");
@@ -48,7 +49,7 @@ GG.canvas = (() => {
       if (!isSame) build(view, look, lines);
       const ends = new Set(view.edges.filter((edge) => edge.isHighlighted).flatMap((edge) => [edge.source, edge.target]));
       for (const n of view.fold.items) dressNode(cy.getElementById(`n${n}`), view.nodes[n], view, look, ends.has(n));
-      view.fold.groups.forEach((group, g) => dressGroup(g, group));
+      view.fold.apart.forEach((group, g) => dressGroup(g, group));
       lines.forEach((line) => dressEdge(elementOf(line), line, mates.get(line[0].position), between.get(endsOf(line[0])), view, look));
     });
     return !isSame;
@@ -74,7 +75,7 @@ GG.canvas = (() => {
       group: "edges",
       data: { id: `e${numberOf(line)}`, kind: "edge", source: `n${line[0].source}`, target: `n${line[0].target}` },
     })));
-    cy.add(view.fold.groups.flatMap((group, g) => group.anchors.map((anchor) => ({
+    cy.add(view.fold.apart.flatMap((group, g) => group.anchors.map((anchor) => ({
       group: "edges", classes: "folded", data: { id: `g${g}-${anchor}`, kind: "fold", group: g, members: [], source: `g${g}`, target: `n${anchor}` },
     }))));
   }
@@ -83,7 +84,7 @@ GG.canvas = (() => {
   function dressNode(element, node, view, look, isEnd) {
     const isLit = view.subject === "nodes" ? node.isHighlighted || node.isSeed : true;
     const isTyped = node.typeNumber !== null;
-    const color = isTyped ? GG.color.type(node.typeNumber, look.theme) : css("--node-edge");
+    const color = isTyped ? GG.color.type(node.typeNumber) : css("--node-edge");
     let fill = css("--node");
     if (node.score !== null && isLit && view.nodeMax > 0) {
       fill = GG.color.score(node.score, view.nodeMax, view.signed, look.theme);
@@ -103,6 +104,15 @@ GG.canvas = (() => {
     element.toggleClass("typed", isRimmed);
     element.toggleClass("faint", !isLit);
     element.toggleClass("end", isEnd || node.isHighlighted);
+    dressHost(element, node.position, view);
+  }
+
+  /** An atom whose letters hold hydrogens opens them; one whose hydrogens the reader opened folds them again. */
+  function dressHost(element, position, { fold, structure, opened }) {
+    const isHost = fold.hostOf.has(position);
+    if (isHost) element.data("group", fold.hostOf.get(position));
+    element.toggleClass("host", isHost);
+    element.toggleClass("bare", !isHost && opened.some((node) => structure.hydrogens && structure.hydrogens[node] === position));
   }
 
   function dressGroup(g, group) {
@@ -169,12 +179,19 @@ GG.canvas = (() => {
   /** What stands for a node or edge (by position in the payload): itself, or the group that it is folded into. */
   function elementFor(kind, position) {
     const { nodes, edges, fold } = current.view;
-    if (kind === "node") return cy.getElementById(fold.groupOf.has(position) ? `g${fold.groupOf.get(position)}` : `n${position}`);
+    if (kind === "node") return fold.groupOf.has(position) ? groupElement(fold.groupOf.get(position)) : cy.getElementById(`n${position}`);
     const { source, target } = edges[position];
     const group = fold.groupOf.has(source) ? fold.groupOf.get(source) : fold.groupOf.get(target);
     if (group === undefined) return cy.edges().filter((edge) => edge.data("members").includes(position));
+    if (fold.groups[group].host !== undefined) return groupElement(group);
     const anchor = [source, target].find((node) => !fold.groupOf.has(node));
     return cy.getElementById(anchor === undefined ? `g${group}` : `g${group}-${nodes[anchor].position}`);
+  }
+
+  /** What a folded group is drawn as: a node of its own, or the atom whose letters hold it. */
+  function groupElement(g) {
+    const { host } = current.view.fold.groups[g];
+    return cy.getElementById(host === undefined ? `g${g}` : `n${host}`);
   }
 
   /** Where a node or edge is on the page, in CSS pixels. */
@@ -197,7 +214,7 @@ GG.canvas = (() => {
   }
 
   const mark = (kind, position, isOn) => elementFor(kind, position).toggleClass("hover", isOn);
-  const markGroup = (g, isOn) => cy.getElementById(`g${g}`).toggleClass("hover", isOn);
+  const markGroup = (g, isOn) => groupElement(g).toggleClass("hover", isOn);
 
   /** Bring a found node into view and ring it; null takes the ring away. */
   function find(position) {

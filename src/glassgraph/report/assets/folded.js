@@ -7,14 +7,15 @@ GG.folded = (() => {
   const byId = (id) => document.getElementById(id);
 
   function anchorsInWords(view, { anchors }) {
-    const names = anchors.slice(0, MOST_ANCHORS).map((node) => GG.panels.nodeName(view, node));
+    const number = (node) => (view.fold.hostOf.has(node) ? ` ${view.nodes[node].id}` : ""); // there are many carbons
+    const names = anchors.slice(0, MOST_ANCHORS).map((node) => GG.panels.nodeName(view, node) + number(node));
     const more = anchors.length - names.length;
     return names.join(", ") + (more ? ` and ${more} more` : "");
   }
 
-  function sumsInWords({ edgeSum, nodeSum }) {
+  function sumsInWords({ edgeSum, nodeSum }, line = "edge") {
     return [
-      ...(edgeSum === null ? [] : [`edge scores sum to ${short(edgeSum)}`]),
+      ...(edgeSum === null ? [] : [`${line} scores sum to ${short(edgeSum)}`]),
       ...(nodeSum === null ? [] : [`node scores sum to ${short(nodeSum)}`]),
     ].join(", ");
   }
@@ -39,13 +40,14 @@ GG.folded = (() => {
     const focused = buttons().indexOf(document.activeElement);
     byId("folded").replaceChildren(...groups.map((group, g) => {
       const totals = GG.fold.totals(view, group);
+      const line = group.host === undefined ? "edge" : "bond";
       return el("li", {}, el("button", {
         type: "button", class: "group", "data-group": String(g), onclick: () => onOpen(g),
         onmouseenter: () => GG.canvas.markGroup(g, true), onmouseleave: () => GG.canvas.markGroup(g, false),
         onfocus: () => GG.canvas.markGroup(g, true), onblur: () => GG.canvas.markGroup(g, false),
       },
       el("b", {}, GG.fold.label(group).join(" ")), el("span", {}, group.anchors.length ? ` at ${anchorsInWords(view, group)}` : ""),
-      el("small", {}, [count(totals.edges, "edge"), sumsInWords(totals)].filter(Boolean).join(", "))));
+      el("small", {}, [count(totals.edges, line), sumsInWords(totals, line)].filter(Boolean).join(", "))));
     }));
     /* The focus goes on to the next group, or to what folds again. */
     if (focused >= 0) (buttons()[Math.min(focused, groups.length - 1)] || byId("refold")).focus();

@@ -62,16 +62,10 @@ GG.color = (() => {
       diverging: ["#7cc4ff", "#3f83cf", "#555c6b", "#d8643f", "#ffb08a"],
     },
   };
-  const TYPES = {
-    light: ["#7aa6d8", "#e3a857", "#6fb89a", "#c58bc9", "#9aa3b2", "#d98080", "#8f8fdc", "#b7b25a"],
-    dark: ["#4f86c6", "#c78a36", "#3f9a78", "#a568ab", "#7b8496", "#b95f5f", "#7272cc", "#97923d"],
-  };
-  /* Letters of elements, 4.5 in contrast from the canvas; carbon and the rest have the color of text. */
-  const ELEMENTS = {
-    light: { N: "#2340c8", O: "#c8102e", S: "#7d6200", F: "#0b7a3b", Cl: "#0b7a3b", Br: "#8c2d04", I: "#6a1b9a", P: "#b34d00", H: "#5b6472" },
-    dark: { N: "#9db4ff", O: "#ff8d93", S: "#e8cf6a", F: "#79dca0", Cl: "#79dca0", Br: "#f0a07a", I: "#d7a8f0", P: "#ffb072", H: "#a9b2c2" },
-  };
-  const SHAPES = ["ellipse", "round-rectangle", "diamond", "hexagon", "round-triangle", "pentagon", "octagon", "vee"];
+  /* PALETTE is palette.json, which figures read, too. Letters of elements have 4.5 in contrast from the canvas; carbon
+     and the rest have the color of text. */
+  const { types: TYPES, elements: ELEMENTS } = PALETTE;
+  const SHAPES = PALETTE.shapes.map(({ page }) => page);
 
   const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
@@ -107,7 +101,7 @@ GG.color = (() => {
     ink,
     element: (symbol, theme) => ELEMENTS[theme][symbol] || null,
     /* Color and shape together tell 64 types apart. */
-    type: (number, theme) => TYPES[theme][(number + Math.floor(number / SHAPES.length)) % TYPES[theme].length],
+    type: (number) => TYPES[(number + Math.floor(number / SHAPES.length)) % TYPES.length],
     shape: (number) => SHAPES[number % SHAPES.length],
   };
 })();

@@ -56,7 +56,7 @@ GG.generation = (() => {
   }
 
   function node(point, type, kind, isLabeled = names.length > 1) {
-    const fill = GG.color.type(type, theme());
+    const fill = GG.color.type(type);
     const label = isLabeled ? [make("text", { x: point.x, y: point.y, style: `fill:${GG.color.ink(fill)}` }, names[type])] : [];
     return make("g", { class: kind }, make("circle", { class: kind, cx: point.x, cy: point.y, r: RADIUS, style: `fill:${fill}` }), ...label);
   }
@@ -221,7 +221,7 @@ GG.generation = (() => {
     byId("chart-title").textContent = `Probability of class ${payload.target}`;
     byId("provenance").textContent = JSON.stringify(payload.provenance);
     const kinds = () => byId("kinds").replaceChildren(...names.map((name, at) =>
-      GG.el("span", {}, GG.el("i", { style: { background: GG.color.type(at, theme()) } }), names.length > 1 ? name : "node")));
+      GG.el("span", {}, GG.el("i", { style: { background: GG.color.type(at) } }), names.length > 1 ? name : "node")));
     kinds();
     byId("step").addEventListener("input", (event) => { stop(); go(Number(event.target.value)); });
     byId("back").addEventListener("click", () => { stop(); go(state.step - 1); });

@@ -48,18 +48,19 @@ GG.legend = (() => {
     if (view.structure.seeds.length) key("seed", view.structure.seeds.length > 1 ? "explained nodes" : "explained node");
     if (look.truth && view.structure.truth) key("truth", "ground truth");
     if (view.subject === "edges") key("context", "not selected");
-    if (view.fold.groups.length) key("folded", "folded: select to open");
-    types(view, look).forEach((item) => keys.append(item));
+    const inLetters = GG.fold.inLetters(view);
+    if (view.fold.groups.length) key("folded", inLetters ? `${inLetters}: select an atom to open` : "folded: select to open");
+    types(view).forEach((item) => keys.append(item));
     document.getElementById("legend").replaceChildren(...items, keys);
   }
 
   /** A key for each type that is drawn one by one; the rim where scores fill the nodes, as in the picture. */
-  function types(view, look) {
+  function types(view) {
     const shown = new Set(view.fold.items.map((n) => view.nodes[n].typeNumber));
     const isRimmed = Boolean(view.run.nodes);
     return (view.structure.node_types || []).flatMap((name, number) => {
       if (!shown.has(number)) return [];
-      const color = GG.color.type(number, look.theme);
+      const color = GG.color.type(number);
       const { node, edge } = { node: "var(--node)", edge: "var(--node-edge)" };
       return [el("span", { "data-type": name },
         shape(GG.color.shape(number), isRimmed ? node : color, isRimmed ? color : edge, isRimmed ? 2.6 : 1), name)];

@@ -8,11 +8,11 @@ GG.placing = (() => {
   /** {ids, boxes, points} of a view. Deterministic; where the same graph was drawn just before with other folds (before:
       points by id), the drawing is turned so that nodes stay about where they were. */
   function place(view, { layout, isTall, before }) {
-    const { items, groups } = view.fold;
+    const { items, apart: groups } = view.fold;
     const isSentence = layout === "sentence" && Boolean(view.structure.node_names);
     const crowd = items.length + groups.length;
     const boxes = [
-      ...items.map((n) => GG.boxes.ofNode(view.nodes[n], crowd, isSentence)),
+      ...items.map((n) => GG.boxes.ofNode({ ...view.nodes[n], name: GG.fold.letters(view, n) }, crowd, isSentence)),
       ...groups.map((group) => GG.boxes.ofGroup(group, crowd)),
     ];
     const ids = [...items.map((n) => `n${n}`), ...groups.map((_, g) => `g${g}`)];
@@ -32,7 +32,7 @@ GG.placing = (() => {
   }
 
   function arranged(view, layout, isTall, boxes, ids, before) {
-    const { items, groups } = view.fold;
+    const { items, apart: groups } = view.fold;
     const spot = new Map(items.map((n, at) => [n, at]));
     const rooms = boxes.map(({ width, height, outline, weight }) => ({ width: width + outline, height: height + outline, weight }));
     /* A group at one node alone needs no place in the layout. */
@@ -60,6 +60,7 @@ GG.placing = (() => {
     const at = (node) => (groupOf.has(node) ? items.length + groupOf.get(node) : spot.get(node));
     const pairs = new Map();
     for (const { source, target } of view.edges) {
+      if (!view.fold.apart.length && (groupOf.has(source) || groupOf.has(target))) continue; // within letters
       const [a, b] = [at(source), at(target)].sort((x, y) => x - y);
       if (a !== b) pairs.set(`${a},${b}`, [a, b]);
     }

@@ -23,8 +23,17 @@ GG.tooltip = (() => {
     const node = view.nodes[position];
     const lines = [["node", GG.panels.nodeName(view, position) + (node.isSeed ? " (explained)" : "")]];
     if (node.name) lines.push(["number", node.type === null ? String(node.id) : `${node.type} ${node.id}`]);
+    if (view.fold.hostOf.has(position)) lines.push(...hydrogenLines(view, position));
     if (view.run.nodes) lines.push(["score", exact(node.score)], ["rank", `${node.rank} of ${view.nodes.length}`]);
     return [...lines, ...(node.features || []).map(([feature, score]) => [feature, exact(score)])];
+  }
+
+  function hydrogenLines(view, position) {
+    const { nodes, edgeSum } = GG.fold.totals(view, view.fold.groups[view.fold.hostOf.get(position)]);
+    return [
+      ["folded", `${count(nodes, "hydrogen")}, select to open`],
+      ...(edgeSum === null ? [] : [[nodes > 1 ? "sum of their bonds" : "its bond", short(edgeSum)]]),
+    ];
   }
 
   function edgeLines(view, { told }) {

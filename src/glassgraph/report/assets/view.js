@@ -37,7 +37,7 @@ GG.view = (() => {
   }
 
   /** choice: {instance, method, layer, mode: "k"|"threshold", k, threshold (share of the largest), layout,
-      fold (whether to fold beside hubs), opened (positions of nodes that are not folded)} */
+      fold (whether to fold beside hubs, and hydrogens), opened (positions of nodes that are not folded)} */
   function build(payload, choice) {
     const instance = payload.instances[choice.instance];
     const run = instance.runs[choice.method];
@@ -86,7 +86,7 @@ GG.view = (() => {
     const view = {
       instance, run, method, structure, layer, subject, edges, nodes, k, threshold, complete, max,
       walks: run.walks ? walksOf(run.walks, edges) : [],
-      edgeMax: own.max, nodeMax, signed: method.signed, classNames: payload.class_names,
+      edgeMax: own.max, nodeMax, signed: method.signed, classNames: payload.class_names, opened: choice.opened,
       numEdges: structure.drawn_of ? structure.drawn_of[1] : numEdges,
       numNodes: structure.drawn_of ? structure.drawn_of[0] : nodes.length,
       strong: (subject === "nodes" ? nodes : edges).filter((item) => item.isHighlighted).sort((a, b) => a.rank - b.rank),
