@@ -20,6 +20,8 @@ from glassgraph.report.labels import MOST_LETTERS, clipped, write_literally
 from glassgraph.report.molecule import draw_molecule
 from glassgraph.report.molecule_parts import is_molecule
 from glassgraph.report.payload import ReportError, seed_positions
+from glassgraph.report.phrase_tree import PhraseTree
+from glassgraph.report.phrase_tree_figure import draw_phrase_tree
 from glassgraph.report.protocols import LocalLike, RunLike
 from glassgraph.report.scale import ScoreScale, add_color_bar
 from glassgraph.report.sentence import draw_sentence
@@ -59,7 +61,8 @@ def plot_explanation(
         ax: where to draw; a new figure by default.
         top_k: color only the k strongest edges, all by default; or the k best walks, 20 by default.
         layout: ``"organic"``; ``"molecule"`` for atoms and bonds; ``"sentence"`` for named nodes in
-            a row with edges as arcs; ``"auto"`` draws molecules as such.
+            a row with edges as arcs, or below their phrases where these are a tree; ``"auto"``
+            draws molecules and trees of phrases as such.
         figsize: width and height of a new figure in inches.
         colorbar: draw the scale of the scores beside the graph.
         legend: say below the graph what else is drawn.
@@ -73,9 +76,13 @@ def plot_explanation(
             that is none, or one beside ``ax``.
     """
     check_figsize(figsize, ax)
+    check_layout(layout)
+    tree = PhraseTree.of(local) if layout in ("auto", "sentence") else None
+    if tree is not None:
+        look = look_of([local], run, top_k)
+        return draw_phrase_tree(local, tree, ax, look, figsize=figsize, colorbar=colorbar)
     if layout == "sentence":
         return draw_sentence(local, ax, top_k, figsize=figsize, colorbar=colorbar)
-    check_layout(layout)
     import matplotlib.pyplot as plt
 
     axes: Any = ax

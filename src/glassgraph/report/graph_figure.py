@@ -21,7 +21,7 @@ from glassgraph.report.trim import ranks
 from glassgraph.report.walk_figure import NEGATIVE, POSITIVE, draw_walks
 from glassgraph.report.walks import first_walks
 
-__all__ = ["GraphLook", "draw_graph", "edge_scores", "node_scores", "positions"]
+__all__ = ["GraphLook", "draw_edges", "draw_graph", "edge_scores", "node_scores", "positions"]
 
 LAYOUT_SEED = 0
 MAX_LABELED_NODES = 60
@@ -120,7 +120,7 @@ def draw_graph(
     """
     size = _node_size(axes, len(position))
     handles = _draw_nodes(axes, local, position, look, size)
-    handles += _draw_edges(axes, local, position, look, size)
+    handles += draw_edges(axes, local, position, look, size)
     handles += _draw_walks(axes, local, position, look)
     axes.margins(0.12)
     axes.autoscale_view()
@@ -140,10 +140,18 @@ def _node_size(axes: Any, count: int) -> float:
 # Edges
 
 
-def _draw_edges(
+def draw_edges(
     axes: Any, local: LocalLike, position: Mapping[int, Any], look: GraphLook, size: float
 ) -> list[Any]:
-    """Draw edges in the order of their magnitude, the strongest on top."""
+    """Draw edges in the order of their magnitude, the strongest on top; returns a legend's entries.
+
+    Args:
+        axes: of matplotlib.
+        local: the explanation.
+        position: of each node.
+        look: how.
+        size: area of a node in square points, at which edges end.
+    """
     from matplotlib.lines import Line2D
 
     found = edge_scores(local)[0]

@@ -60,7 +60,7 @@ def write_report(
     title: str = DEFAULT_TITLE,
     similarities: Sequence[Similarity] = (),
     aggregates: Aggregates = (),
-    layout: str = "organic",
+    layout: str = "auto",
 ) -> Path:
     """Write the report and return its path.
 
@@ -76,7 +76,8 @@ def write_report(
         aggregates: tables to show with bars, by title: `Explanations.aggregate`, `kept_on_paths`
             and `inverse_pairs`.
         layout: how graphs are drawn at first: ``"organic"``, ``"rings"`` around what is explained,
-            or ``"sentence"``, named nodes in a row with arcs.
+            or ``"sentence"``, named nodes in a row with arcs, or below their phrases where they are
+            a tree of phrases; ``"auto"`` is organic unless all graphs are such trees.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -108,7 +109,7 @@ def render_report(
     title: str = DEFAULT_TITLE,
     similarities: Sequence[Similarity] = (),
     aggregates: Aggregates = (),
-    layout: str = "organic",
+    layout: str = "auto",
 ) -> str:
     """The report as the text of an HTML document; the arguments are those of `write_report`."""
     payload = build_payload(runs, metrics, title, layout)

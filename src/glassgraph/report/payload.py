@@ -10,7 +10,8 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
       structures  [{nodes [n], node_names [n], seeds, node_types, node_type [n], edge_id [e],
                    source [e], destination [e], edge_types, edge_type [e], edge_names [e],
                    truth [e], num_true, drawn_of [nodes, edges], atoms [n][x, y],
-                   hydrogens [n]: the atom beside which a hydrogen may be folded}]
+                   hydrogens [n]: the atom beside which a hydrogen may be folded,
+                   tree [n]: the phrase that a node is part of}]
       runs        one per method: {structure, target, prediction [C], edges [e], layers [L][e],
                    rows [R][node, best, value, target, label], nodes [n], nodes_from, features,
                    edge_ranks [e], layer_ranks [L][e],
@@ -36,6 +37,7 @@ from glassgraph.report.labels import feature_label, node_label
 from glassgraph.report.metric_names import readable
 from glassgraph.report.molecule_parts import Molecule, is_molecule, places
 from glassgraph.report.network import network_of
+from glassgraph.report.phrase_tree import PhraseTree
 from glassgraph.report.protocols import LocalLike, ReportError, RunLike
 from glassgraph.report.trim import choose_edges, ranks, sum_of_others
 from glassgraph.report.walks import first_walks, passed_edges
@@ -43,8 +45,9 @@ from glassgraph.report.walks import first_walks, passed_edges
 __all__ = ["LAYOUTS", "MAX_DRAWN_EDGES", "ReportError", "build_payload"]
 
 MAX_DRAWN_EDGES = 400
-#: How a page begins: by distances in the graph, by hops from what is explained, or word by word.
-LAYOUTS = ("organic", "rings", "sentence")
+#: How a page begins: as suits the graphs, by distances in them, by hops from what is explained, or
+#: word by word.
+LAYOUTS = ("auto", "organic", "rings", "sentence")
 TOP_FEATURES = 12
 TOP_FEATURES_PER_NODE = 3
 LONG_LIST = 40
@@ -58,7 +61,7 @@ def build_payload(
     runs: Sequence[RunLike],
     metrics: Sequence[Mapping[str, object]],
     title: str,
-    layout: str = "organic",
+    layout: str = "auto",
 ) -> Json:
     """The page's data for several methods over the same instances.
 
@@ -82,7 +85,7 @@ def build_payload(
     return {
         "title": title,
         "level": runs[0].level,
-        "layout": layout,
+        "layout": _first_layout(layout, instances),
         "class_names": _class_names(runs),
         "feature_names": _feature_names(runs),
         "methods": methods,
@@ -102,6 +105,15 @@ def _check_layout(layout: str, runs: Sequence[RunLike]) -> None:
             "a sentence is made of words: give nodes their names with "
             "explanations.named(node_names=...), or the data a list named words"
         )
+
+
+def _first_layout(layout: str, instances: Sequence[Json]) -> str:
+    """Trees of phrases are sentences, unless another layout was asked for."""
+    if layout != "auto":
+        return layout
+    structures = [structure for instance in instances for structure in instance["structures"]]
+    is_text = bool(structures) and all(each.get("tree") for each in structures)
+    return "sentence" if is_text else "organic"
 
 
 def _class_names(runs: Sequence[RunLike]) -> list[str] | None:
@@ -192,11 +204,13 @@ def _structure(local: LocalLike, run: RunLike, types: Sequence[str]) -> Json:
     molecule = Molecule.of(local) if is_molecule(local) else None
     place = {} if molecule is None else places(molecule)
     hosts = {} if molecule is None else molecule.foldable()
+    tree = PhraseTree.of(local)
     some = {
         "node_names": local.node_names,
         "edge_names": local.edge_names,
         "atoms": [place[atom] for atom in sorted(place)] or None,
         "hydrogens": [hosts.get(atom) for atom in sorted(place)] if hosts else None,
+        "tree": None if tree is None else tree.parent,
     }
     return {
         **{key: list(value) for key, value in some.items() if value is not None},
@@ -368,6 +382,7 @@ def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor
     structure["drawn_of"] = [num_nodes, num_edges]
     for name in ("nodes", "node_names", "node_type", "atoms", "hydrogens"):
         structure[name] = _take(structure.get(name), nodes)
+    structure.pop("tree", None)  # what is left of it is none
     if structure["hydrogens"] is not None:
         structure["hydrogens"] = [new.get(atom) for atom in structure["hydrogens"]]
     for name in ("edge_id", "source", "destination", "edge_type", "edge_names", "truth"):

@@ -2,7 +2,7 @@
 
 Edges that run on through the sentence are arcs above the words, those that run back are below.
 Width and color are the scores, all layers on one scale; edges that are not brought out are thin and
-gray.
+gray. Words are highlighted by the scores of their nodes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch import Tensor
 from glassgraph.report.labels import clipped, node_label, write_literally
 from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike
-from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale, add_color_bar
+from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale, add_color_bar, ink
 from glassgraph.report.trim import ranks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_sentence"]
+__all__ = ["LETTER", "WORD_GAP", "draw_sentence", "node_highlights", "write_word"]
 
 #: Width of a letter, of the room between two words, and of the margin in which layers are named.
-_LETTER, _GAP, _MARGIN = 0.62, 1.0, 8.0
+LETTER, WORD_GAP, _MARGIN = 0.62, 1.0, 8.0
 #: Inches of a unit; inches of a figure, at most; size of words, at most.
 _INCHES, _MOST_INCHES, _FONT = 0.11, 30.0, 9.0
 _GRAY = "#c3c9d4"
@@ -87,8 +87,9 @@ def draw_sentence(
     font = max(2.0, min(_FONT, _FONT * room / (_INCHES * (width + _MARGIN))))
     scale = scale or ScoreScale.of(layers, "edge score")
     look = _Look(scale, top_k, 0.75 * font)
+    highlights = node_highlights(local)
     for row, scores in enumerate(layers):
-        _words(axes, local, place, -row * step, font)
+        _words(axes, local, place, -row * step, font, highlights)
         if len(layers) > 1:
             what = {"ha": "right", "va": "center", "fontsize": font, "color": "gray"}
             axes.text(-1.5, -row * step, f"layer {row}", **what)
@@ -99,6 +100,7 @@ def draw_sentence(
     axes.set_axis_off()
     if colorbar:
         add_color_bar(axes, scale, "bottom")
+        add_color_bar(axes, highlights[1], "bottom")
     write_literally(axes)
     return axes  # type: ignore[no-any-return]
 
@@ -112,10 +114,10 @@ def _places(local: LocalLike) -> tuple[dict[int, float], float]:
         )
     place, width = {}, 0.0
     for node in torch.argsort(local.node_id).tolist():
-        size = _LETTER * max(2, len(node_label(local, node)))
+        size = LETTER * max(2, len(node_label(local, node)))
         place[node] = width + size / 2
-        width += size + _GAP
-    return place, max(width, _GAP)
+        width += size + WORD_GAP
+    return place, max(width, WORD_GAP)
 
 
 def _rise(span: float) -> float:
@@ -131,16 +133,42 @@ def _layers(local: LocalLike) -> list[Tensor]:
     return [zero if row is None else row.nan_to_num(0.0, 0.0, 0.0) for row in rows]
 
 
+def node_highlights(local: LocalLike) -> tuple[list[float] | None, ScoreScale | None]:
+    """Scores of nodes, or the sums of their features, and their colors; None without either."""
+    found, what = local.node_score, "node score"
+    if found is None and local.feature_score is not None:
+        found, what = local.feature_score.nansum(dim=1), "node score, sum over features"
+    if found is None:
+        return None, None
+    return found.nan_to_num(0.0, 0.0, 0.0).tolist(), ScoreScale.of([found], what)
+
+
+def write_word(
+    axes: Any, x: float, y: float, word: str, font: float, color: Any, weight: str = "normal"
+) -> None:
+    """Write a word in the middle of a point, highlighted in a color; None for no highlight."""
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": font, "zorder": 3}
+    if color is not None:
+        box = {"boxstyle": "round,pad=0.2", "facecolor": color, "edgecolor": "none"}
+        look |= {"bbox": box, "color": ink(color[:3])}
+    axes.text(x, y, word, fontweight=weight, **look)
+
+
 def _words(
-    axes: Any, local: LocalLike, place: dict[int, float], height: float, font: float
+    axes: Any,
+    local: LocalLike,
+    place: dict[int, float],
+    height: float,
+    font: float,
+    highlights: tuple[list[float] | None, ScoreScale | None],
 ) -> None:
     """Write the words of one row, those that are explained in bold."""
     seeds = set(local.seeds.tolist()) if local.node_type is None else set()
+    scores, scale = highlights
     for node, x in place.items():
-        is_seed = int(local.node_id[node]) in seeds
-        look = {"ha": "center", "va": "center", "fontsize": font}
-        weight = "bold" if is_seed else "normal"
-        axes.text(x, height, node_label(local, node), fontweight=weight, **look)
+        weight = "bold" if int(local.node_id[node]) in seeds else "normal"
+        color = None if scores is None or scale is None else scale.color(scores[node])
+        write_word(axes, x, height, node_label(local, node), font, color, weight)
 
 
 def _arcs(

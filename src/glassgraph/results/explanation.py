@@ -670,9 +670,11 @@ class Explanations(Sequence[Explanation]):
             ax: where to draw; a new figure by default.
             top_k: color only the k strongest edges; all by default.
             layout: ``"organic"``; ``"molecule"``: letters, orders of bonds, hydrogens folded;
-                ``"sentence"``: named nodes in a row, edges as arcs over it, a row for each layer.
-                ``"auto"`` is a molecule where nodes are named by elements and edges by kinds of
-                bonds, see `glassgraph.datasets.name_atoms`.
+                ``"sentence"``: named nodes in a row, edges as arcs over it, a row for each layer,
+                or a tree over its words where the nodes are phrases that consist of each other.
+                Words with a score are highlighted. ``"auto"`` is a molecule where nodes are named
+                by elements and edges by kinds of bonds, see `glassgraph.datasets.name_atoms`, and
+                a sentence where nodes are a tree of phrases, as those of the data set ``sst``.
             figsize: width and height of a new figure in inches.
             colorbar: draw the scale of the scores beside the graph.
             legend: say below the graph what else is drawn: node types, ground truth, ...
@@ -691,7 +693,7 @@ class Explanations(Sequence[Explanation]):
         metrics: Sequence[Mapping[str, object]] = (),
         *,
         aggregates: Mapping[str, pd.DataFrame] | Sequence[pd.DataFrame] = (),
-        layout: str = "organic",
+        layout: str = "auto",
     ) -> Path:
         """Write a self-contained interactive report.
 
@@ -701,7 +703,8 @@ class Explanations(Sequence[Explanation]):
             aggregates: tables shown with bars, by title: of `aggregate`, `kept_on_paths`,
                 `inverse_pairs`.
             layout: how graphs are drawn at first: ``"organic"``, ``"rings"`` around what is
-                explained, or ``"sentence"``, named nodes in a row with arcs.
+                explained, or ``"sentence"``, named nodes in a row with arcs, or below their phrases
+                where they are a tree of phrases; ``"auto"`` is organic unless all are such trees.
 
         Raises:
             OutputError: if the file cannot be written.

@@ -30,6 +30,11 @@ GG.boxes = (() => {
     return { label, width, height, font, outline, weight: node.isSeed ? 40 : 1 };
   }
 
+  /** The same of a phrase over its words, which say what it is. */
+  function ofPhrase(crowd) {
+    return { label: "", width: 16, height: 16, font: scaleOf(crowd).font, outline: 0, weight: 1 };
+  }
+
   /** The same of a group of folded nodes. */
   function ofGroup(group, crowd) {
     const { font } = scaleOf(crowd);
@@ -37,5 +42,5 @@ GG.boxes = (() => {
     return { label, width: wordWidth(label, font) + 8, height: label.split("\n").length * font * 1.3 + 12, font, outline: 0, weight: 2 };
   }
 
-  return { ofNode, ofGroup, wordWidth, WORD };
+  return { ofNode, ofPhrase, ofGroup, wordWidth, WORD };
 })();

@@ -98,7 +98,7 @@ GG.canvas = (() => {
     element.data({
       fill, ink: (isLetter && GG.color.element(node.name, look.theme)) || GG.color.ink(fill),
       border: isRimmed ? color : isLetter ? fill : css("--node-edge"), rim: isRimmed ? 3.5 : 1.2,
-      shape: view.structure.atoms ? "ellipse" : isTyped ? GG.color.shape(node.typeNumber) : node.name || element.data("label").length > 4 ? "round-rectangle" : "ellipse",
+      shape: view.structure.atoms || !element.data("label") ? "ellipse" : isTyped ? GG.color.shape(node.typeNumber) : node.name || element.data("label").length > 4 ? "round-rectangle" : "ellipse",
     });
     element.toggleClass("seed", node.isSeed);
     element.toggleClass("typed", isRimmed);
@@ -145,7 +145,7 @@ GG.canvas = (() => {
       label: isBond ? BONDS[shown.name] || "" : isLit && shown.name ? GG.format.clip(shown.name, 24) : "",
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
-    element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !isLoop);
+    element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !view.structure.tree && !isLoop);
     element.toggleClass("truth", look.truth && line.some((edge) => edge.truth === true));
   }
 

@@ -33,6 +33,31 @@ GG.layout = (() => {
     return points;
   }
 
+  /** Words as in a sentence, phrases above the middle of their parts (or to the right of words in a column). parents: of
+      each node the position of its phrase, null for the whole. */
+  function tree(ids, parents, widths, isTall) {
+    const LEVEL = 44;
+    const parts = ids.map(() => []);
+    parents.forEach((parent, n) => parent !== null && parts[parent].push(n));
+    const words = ids.map((_, n) => n).filter((n) => !parts[n].length).sort((a, b) => ids[a] - ids[b]);
+    const row = sentence(words.map((n) => ids[n]), words.map((n) => widths[n]), isTall);
+    const isRow = row.every(({ y }) => y === 0);
+    const widest = Math.max(...words.map((n) => widths[n]));
+    const found = ids.map(() => null);
+    words.forEach((n, w) => { found[n] = { at: isRow ? row[w].x : row[w].y, level: 0 }; });
+    const place = (n) => {
+      if (found[n]) return found[n];
+      const own = parts[n].map(place);
+      const at = own.map((part) => part.at);
+      found[n] = { at: (Math.min(...at) + Math.max(...at)) / 2, level: 1 + Math.max(...own.map((part) => part.level)) };
+      return found[n];
+    };
+    return ids.map((_, n) => {
+      const { at, level } = place(n);
+      return isRow ? { x: at, y: -level * LEVEL } : { x: level ? widest / 2 + level * LEVEL : 0, y: at };
+    });
+  }
+
   /** Atoms where chemists draw them, in lengths of bonds; y runs upwards there. */
   function molecule(atoms, isTall) {
     const points = atoms.map(([x, y]) => ({ x: (x / BOND) * UNIT, y: (-y / BOND) * UNIT }));
@@ -265,5 +290,5 @@ GG.layout = (() => {
     return placed;
   }
 
-  return { molecule, organic, rings, sentence };
+  return { molecule, organic, rings, sentence, tree };
 })();

@@ -29,8 +29,9 @@ GG.panels = (() => {
   }
 
   /** The words of an instance: of what is explained, or else of all its nodes. */
-  function wordsOf({ structures: [{ node_names: names, seeds, atoms }] }) {
+  function wordsOf({ structures: [{ node_names: names, seeds, atoms, tree }] }) {
     if (!names || atoms) return "";
+    if (tree) return names[tree.indexOf(null)];
     return seeds.length ? seeds.map((seed) => names[seed]).join(" → ") : names.join(" ");
   }
 

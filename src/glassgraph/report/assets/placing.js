@@ -11,8 +11,11 @@ GG.placing = (() => {
     const { items, apart: groups } = view.fold;
     const isSentence = layout === "sentence" && Boolean(view.structure.node_names);
     const crowd = items.length + groups.length;
+    const { tree } = view.structure;
+    const phrases = new Set(isSentence && tree ? tree : []);
     const boxes = [
-      ...items.map((n) => GG.boxes.ofNode({ ...view.nodes[n], name: GG.fold.letters(view, n) }, crowd, isSentence)),
+      ...items.map((n) => (phrases.has(n) ? GG.boxes.ofPhrase(crowd)
+        : GG.boxes.ofNode({ ...view.nodes[n], name: GG.fold.letters(view, n) }, crowd, isSentence))),
       ...groups.map((group) => GG.boxes.ofGroup(group, crowd)),
     ];
     const ids = [...items.map((n) => `n${n}`), ...groups.map((_, g) => `g${g}`)];
@@ -21,8 +24,9 @@ GG.placing = (() => {
     const key = `${layout} ${isTall} ${signature(view)}`;
     if (!known.has(key)) {
       if (known.size >= REMEMBERED) known.delete(known.keys().next().value);
-      const points = isSentence
-        ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall)
+      const points = phrases.size
+        ? GG.layout.tree(view.structure.nodes, tree, boxes.map((box) => box.width), isTall)
+        : isSentence ? GG.layout.sentence(view.structure.nodes, boxes.map((box) => box.width), isTall)
         : view.structure.atoms && layout === "organic" && !groups.length
           ? GG.layout.molecule(items.map((n) => view.structure.atoms[n]), isTall)
           : arranged(view, layout, isTall, boxes, ids, before);
