@@ -384,7 +384,7 @@ def test_task_that_is_not_understood(words: dict[str, Any], named: str) -> None:
         ({"memory_budget": 0}, "memory_budget must be an integer of at least 1; got 0"),
         (
             {"seed": 2**63},
-            "and below 9223372036854775808; got 9223372036854775808",
+            "seed must be an integer of 64 bits; got 9223372036854775808",
         ),
         ({"check": "never"}, "check must be 'auto', 'full' or 'local'; got 'never'"),
         ({"model": "gcn"}, "model must be a torch.nn.Module; got str"),

@@ -147,7 +147,6 @@ MISTAKES = [
     ({"data": None}, "give either --dataset NAME or --data FILE"),
     ({"dataset": "ba-shapes"}, "not both"),
     ({"root": "somewhere"}, "--root is the folder of a built-in data set"),
-    ({"task": None}, "--data needs --task"),
     ({"model": None}, "--data needs a model"),
     ({"model": "gin"}, "--model gin needs --weights"),
     ({"model": "mlp"}, "--model takes gcn, gin, gat, rgcn, sage, or FILE.py:factory; got 'mlp'"),

@@ -133,7 +133,7 @@ def test_commands(width: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) ->
     """The whole way through the command line; a pipe is as wide as ``COLUMNS``, or 80."""
     monkeypatch.setenv("COLUMNS", str(width))
     words = run("methods", "gnn_explainer").output.split()
-    for number in ("1073741824", "0.2", "100", "-9223372036854775808"):
+    for number in ("1073741824", "0.2", "100"):
         assert number in words
     assert "2005.00928" not in " ".join(words)
     sources = " ".join(run("methods").output.split())

@@ -92,7 +92,8 @@ def explain(
         bool, typer.Option("--no-cache", help="Train, whatever was trained before, and keep none.")
     ] = False,
     task: Annotated[
-        Level | None, typer.Option(help="Level of a prediction. [default: the data set's]")
+        Level | None,
+        typer.Option(help="Level of a prediction. [default: the data set's, or what --data tell]"),
     ] = None,
     mode: Annotated[Mode | None, typer.Option(help="[default: multiclass]")] = None,
     return_type: Annotated[Returns | None, typer.Option(help="[default: raw]")] = None,

@@ -22,12 +22,14 @@ class Input:
         data: what a method explains: one graph, or the list of a graph task.
         level: level of the task.
         dataset: the built-in data set, None for a file.
+        note: what was told by the data instead of an option.
     """
 
     name: str
     data: Any
     level: str
     dataset: ExplanationDataset | None
+    note: str | None = None
 
     def index(self, text: str | None, option: str = "--index") -> Any:
         """The instances that ``--index`` (or another option) asks for; None for all.
@@ -94,12 +96,15 @@ def read_input(source: Source, level: str | None, seed: int) -> Input:
         if level not in (None, "graph"):
             raise CommandError(f"--smiles holds molecules, which are graphs; not --task {level}")
         return Input(str(source.smiles), read_smiles(source.smiles), "graph", None)
+    graphs, note = load_graphs(str(source.file)), None
     if level is None:
-        raise CommandError("--data needs --task node, graph or edge")
-    graphs = load_graphs(str(source.file))
+        from glassgraph.cli.told_level import told_level
+
+        level, why = told_level(graphs, str(source.file))
+        note = f"--task {level}, since {source.file} holds {why}"
     if level != "graph" and len(graphs) != 1:
         raise CommandError(f"--task {level} needs one graph, {source.file} holds {len(graphs)}")
-    return Input(str(source.file), graphs if level == "graph" else graphs[0], level, None)
+    return Input(str(source.file), graphs if level == "graph" else graphs[0], level, None, note)
 
 
 def _built_in(name: str, root: Path | None, level: str | None, seed: int) -> Input:

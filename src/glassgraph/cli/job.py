@@ -95,8 +95,10 @@ def run_job(job: Job) -> None:
         with locked(job.out):
             _check_results(job)
             source = read_input(job.source, job.level, job.seed)
+            if source.note is not None:
+                job.tell(source.note)
             index = source.index(job.index)
-            check_names(names, source.data)
+            check_names(names, source)
             chosen = _prepare_model(job, source)
             done = _explain_all(
                 job, source, chosen, _task(task, source.level), index, settings, names
@@ -159,7 +161,8 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         "node_type": job.node_type,
         "rows": job.rows,
     }
-    stand_in, level = GCN(1, 1, 1), _task(task, job.level)
+    given = job.level or ("graph" if job.rows is not None else None)
+    stand_in, level = GCN(1, 1, 1), _task(task, given)
     for method in job.methods:
         try:
             make_explainer(method, stand_in, level, **settings[method])
@@ -275,7 +278,7 @@ def _explain_all(
                 **settings[method],
             )
             if names:
-                explainer.check_names(source.data, **names)
+                explainer.check_names(source.data, index, job.target, **names)
             _fit(job, explainer, source, index, is_begun=is_begun)
             saved: dict[str, Any] = {"save_to": job.out / method, "resume": job.resume}
             done.runs.append(explainer.explain(source.data, index, job.target, **saved, **names))

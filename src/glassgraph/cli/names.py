@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glassgraph.errors import CommandError
+
+if TYPE_CHECKING:
+    from glassgraph.cli.inputs import Input
 
 _KEYS = ("node_names", "edge_names", "feature_names", "class_names", "graph_names")
 #: What can be checked without the model.
@@ -56,12 +59,16 @@ def read_names(path: Path | None) -> dict[str, Any]:
     return found
 
 
-def check_names(names: dict[str, Any], data: Any) -> None:
+def check_names(names: dict[str, Any], source: Input) -> None:
     """Hold names against the data before a model is trained.
 
     Raises:
         GraphError: if there is not one name for each.
     """
+    if "class_names" in names and source.dataset is not None:
+        from glassgraph.results.word_lists import listed
+
+        listed(names["class_names"], source.dataset.num_classes, "class_names")
     about_data: Any = {name: names[name] for name in _OF_DATA if name in names}
     if not about_data:
         return
@@ -69,6 +76,6 @@ def check_names(names: dict[str, Any], data: Any) -> None:
     from glassgraph.results.contents import Contents
     from glassgraph.results.given_names import given_names
 
-    graph = TypedGraph.read(data)
+    graph = TypedGraph.read(source.data)
     nothing = Contents("", "", 0, {}, [], False, graph, graph.node_types, graph.edge_types)
     given_names(nothing, about_data)

@@ -43,7 +43,7 @@ from glassgraph.explainers.settings import Configured, Converted, setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.explainers.unpack import unpack
 from glassgraph.inputs.instances import Instances
-from glassgraph.inputs.task import Mode, ReturnType, Target, Task
+from glassgraph.inputs.task import Mode, ReturnType, Target, Task, probabilities
 from glassgraph.masking.keep import predict
 from glassgraph.masking.message_sets import Scene
 from glassgraph.masking.rerun import Rerun
@@ -51,6 +51,7 @@ from glassgraph.progress import progress_bar
 from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.explanation import Attribution, Explanations, Part
 from glassgraph.results.given_names import GivenNames, check_known, refuse_other_outputs
+from glassgraph.results.names import outputs_of
 from glassgraph.results.predictions import Predictions
 
 #: Memory that one instance batch may take, in bytes, unless the user says otherwise.
@@ -346,7 +347,7 @@ class Explainer(Configured, ABC, kw_only=False):
                         remark, causes = remarks(self.traits, batch, attribution)
                         untold += causes
                         part = unpack(preparation, instances, position, batch, attribution, remark)
-                        refuse_other_outputs(header.get("names", {}), part)
+                        refuse_other_outputs(header.get("names", {}), outputs_of(part))
                         run.add(part)
                         bar.update(int(position.numel()))
             except KeyboardInterrupt as interrupt:
@@ -423,15 +424,37 @@ class Explainer(Configured, ABC, kw_only=False):
         scene = Scene.of(rerun, threshold, top_share, ranking, seed)
         return predict(rerun, scene, keep, baselines=baselines)
 
-    def check_names(self, data: Any, **names: Unpack[GivenNames]) -> None:
-        """Hold names against the data, as `explain` does.
+    def check_names(
+        self,
+        data: Any,
+        index: Any = None,
+        target: Target = "predicted",
+        **names: Unpack[GivenNames],
+    ) -> None:
+        """Hold names against data and model, as `explain` does, before anything takes time.
+
+        Args:
+            data: the graph(s).
+            index: what will be explained; the model is run on the first of them, to count its
+                outputs, if there are names of classes.
+            target: the output that will be explained.
+            **names: what things are called.
 
         Raises:
             GraphError: if there is not one name for each.
             HyperParameterError: for names of something else.
         """
-        if names:
-            self._empty(self.prepare(data), names)
+        if not names:
+            return
+        preparation = self.prepare(data)
+        header = self._empty(preparation, names).provenance
+        if names.get("class_names") is None:
+            return
+        instances = preparation.instances(index)
+        for _, batch in preparation.batches(instances, target, self.memory_budget):
+            outputs = probabilities(batch.task, batch.reference).size(1)
+            refuse_other_outputs(header["names"], outputs)
+            break
 
     def _empty(self, preparation: Preparation, names: GivenNames) -> Explanations:
         """A result without explanations, which knows how everything is called."""

@@ -363,7 +363,7 @@ def explain(
         from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 
         assert isinstance(explainer, AmortizedExplainer)
-        explainer.check_names(data, **names)  # before anything takes time
+        explainer.check_names(data, index, target, **names)  # before anything takes time
         warnings.warn(
             f"{explainer.name} is fitted on the very predictions it explains (hindsight); for an "
             "explainer that has not seen them, fit it on others: see its fit()",

@@ -65,6 +65,8 @@ class Bounds:
         )
 
     def __str__(self) -> str:
+        if (self.at_least, self.below) == (-(2**63), 2**63):
+            return "of 64 bits"
         if self.at_least is not None and self.at_most is not None:
             return f"from {self.at_least} to {self.at_most}"
         words = {

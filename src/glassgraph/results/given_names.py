@@ -11,8 +11,7 @@ from glassgraph.inputs.graph import TypedGraph
 from glassgraph.results.aggregates.attributes import edge_attribute, flat_values
 from glassgraph.results.contents import Contents
 from glassgraph.results.feature_words import feature_words, with_steps
-from glassgraph.results.names import num_outputs, outputs_of
-from glassgraph.results.records import Part
+from glassgraph.results.names import num_outputs
 from glassgraph.results.type_names import edge_type_words
 from glassgraph.results.word_lists import listed, plain, words
 from glassgraph.words import nearest
@@ -50,13 +49,13 @@ def check_known(names: Mapping[str, Any]) -> None:
             raise HyperParameterError(f"explain takes no argument {name!r}{nearest(name, known)}")
 
 
-def refuse_other_outputs(names: Mapping[str, Any], part: Part) -> None:
-    """Hold names of classes against what the model returned.
+def refuse_other_outputs(names: Mapping[str, Any], size: int) -> None:
+    """Hold names of classes against the number of outputs that the model returned.
 
     Raises:
         GraphError: if there are others as many.
     """
-    classes, size = names.get("classes"), outputs_of(part)
+    classes = names.get("classes")
     if classes is not None and len(classes) != size:
         raise GraphError(
             f"class_names has {len(classes)} entries; expected {size}, one for each output of the "
