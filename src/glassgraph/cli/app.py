@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from glassgraph._version import __version__
 from glassgraph.cli.benchmark import benchmark
 from glassgraph.cli.compare import compare
+from glassgraph.cli.console import help_style, reflowed
 from glassgraph.cli.datasets import datasets
 from glassgraph.cli.explain import explain
 from glassgraph.cli.jobs import jobs
@@ -24,10 +26,11 @@ def make_app() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_show_locals=False,
+        rich_markup_mode=help_style(),
     )
     app.callback()(about)
     for command in (explain, jobs, compare, benchmark, methods, datasets):
-        app.command(command.__name__)(command)
+        app.command(command.__name__, help=reflowed(inspect.getdoc(command) or ""))(command)
     add_plugins(app)
     return app
 

@@ -34,16 +34,16 @@ def benchmark(
     ],
     suite: Annotated[str, typer.Option(help="quick, survey, molecules, or FILE.toml.")] = "quick",
     methods: Annotated[
-        str | None, typer.Option(help="Only these methods, with commas. [default: the suite's]")
+        str | None, typer.Option(help="Only these methods, with commas (default: the suite's).")
     ] = None,
     datasets: Annotated[
-        str | None, typer.Option(help="Only these data sets. [default: the suite's]")
+        str | None, typer.Option(help="Only these data sets (default: the suite's).")
     ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
-            help="How many seeds, from 0; or which, as 0,2 or 3:5 (without its end). [default: the "
-            "suite's]"
+            help="How many seeds, from 0; or which, as 0,2 or 3:5 (without its end; default: the "
+            "suite's)."
         ),
     ] = None,
     budget: Annotated[
@@ -58,8 +58,8 @@ def benchmark(
     cache: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of trained models. [default: $GLASSGRAPH_CACHE, or glassgraph in the "
-            "user's folder for caches]"
+            help="Folder of trained models; by default $GLASSGRAPH_CACHE, or glassgraph in the "
+            "user's folder for caches."
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, just results.")] = False,

@@ -48,12 +48,18 @@ def compare(
         ),
     ],
     level: Annotated[
-        ScoreLevel, typer.Option(help="Scores of edges, or of edges at each layer.")
+        ScoreLevel,
+        typer.Option(metavar="LEVEL", help="Scores of edges ('edge'), or at each layer ('layer')."),
     ] = ScoreLevel.edge,
-    measure: Annotated[Measure, typer.Option(help="What the matrix shows.")] = Measure.cosine,
+    measure: Annotated[
+        Measure,
+        typer.Option(
+            metavar="WHAT", help="What the matrix shows: cosine, spearman, jaccard or signs."
+        ),
+    ] = Measure.cosine,
     top_k: Annotated[int, typer.Option(min=1, help="Best entries that jaccard is about.")] = 10,
     ranking: Annotated[
-        Ranking, typer.Option(help="Rank entries by signed or absolute score.")
+        Ranking, typer.Option(metavar="HOW", help="Rank entries by signed or absolute score.")
     ] = Ranking.signed,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random scores.")] = 0,
     html: Annotated[Path | None, typer.Option(help="Write a report with heat maps.")] = None,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import math
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,6 +20,8 @@ from glassgraph.files import replace_text, replacing
 
 #: Exit codes: a mistake of the user's; an interrupt (128 + SIGINT, as shells count).
 MISTAKE, INTERRUPTED = 2, 130
+#: Columns that panels of help need.
+_PANELS = 80
 #: Formats that matplotlib writes without more packages.
 _FORMATS = (".pdf", ".png", ".svg")
 
@@ -34,6 +37,16 @@ def out() -> Console:
 def notes() -> Console:
     """For everything said on the way: standard error."""
     return Console(stderr=True, highlight=False)
+
+
+def reflowed(text: str) -> str:
+    """Each paragraph in one line: a terminal breaks it where it ends, not where the code does."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def help_style() -> Literal["rich"] | None:
+    """How help is laid out: in panels, but for narrow terminals, where these clip words."""
+    return "rich" if shutil.get_terminal_size().columns >= _PANELS else None
 
 
 def say(text: str, style: str = "") -> None:

@@ -75,7 +75,7 @@ def explain(
         str | None,
         typer.Option(
             help="gcn, gin, gat, rgcn, sage, or FILE.py:factory (the file is run, the function "
-            "called without arguments). [default: the data set's reference model]"
+            "called without arguments; default: the data set's reference model)."
         ),
     ] = None,
     weights: Annotated[
@@ -85,7 +85,7 @@ def explain(
         Path | None,
         typer.Option(
             help="Folder of trained models, where one that was trained before is read. "
-            "[default: $GLASSGRAPH_CACHE, or glassgraph in the user's folder for caches]"
+            "By default $GLASSGRAPH_CACHE, or glassgraph in the user's folder for caches."
         ),
     ] = None,
     no_cache: Annotated[
@@ -93,10 +93,26 @@ def explain(
     ] = False,
     task: Annotated[
         Level | None,
-        typer.Option(help="Level of a prediction. [default: the data set's, or what --data tell]"),
+        typer.Option(
+            metavar="LEVEL",
+            help="Level of a prediction: node, graph or edge (default: the data set's, or what "
+            "the labels of --data tell).",
+        ),
     ] = None,
-    mode: Annotated[Mode | None, typer.Option(help="[default: multiclass]")] = None,
-    return_type: Annotated[Returns | None, typer.Option(help="[default: raw]")] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            metavar="MODE",
+            help="What the model predicts: multiclass_classification (default), "
+            "binary_classification or regression.",
+        ),
+    ] = None,
+    return_type: Annotated[
+        Returns | None,
+        typer.Option(
+            metavar="TYPE", help="What the model returns: raw (default), probs or log_probs."
+        ),
+    ] = None,
     node_type: Annotated[
         str | None, typer.Option(help="Explained node type of a heterogeneous graph.")
     ] = None,
@@ -104,21 +120,21 @@ def explain(
         str | None,
         typer.Option(
             help="With --task graph, rows of the output that are a graph's prediction: nodes, or "
-            "the attribute that lists nodes. [default: one row for each graph]"
+            "the attribute that lists nodes (default: one row for each graph)."
         ),
     ] = None,
     index: Annotated[
         str | None,
         typer.Option(
             help="What to explain: 300,301 or 300:320 or motif (the data set's default instances) "
-            "or all. [default: motif; all for --data]"
+            "or all (default: motif; all for --data)."
         ),
     ] = None,
     fit: Annotated[
         str | None,
         typer.Option(
-            help="What amortized methods are fitted on, as --index. [default: the predictions "
-            "they explain, in hindsight]"
+            help="What amortized methods are fitted on, as --index (default: the predictions "
+            "they explain, in hindsight)."
         ),
     ] = None,
     target: Annotated[
@@ -133,10 +149,14 @@ def explain(
     seed: Annotated[int, typer.Option(min=0, help="Seed of data, training and explanations.")] = 0,
     removal: Annotated[
         Removal,
-        typer.Option(help="Fidelity without an edge: its messages shut, or the edge deleted."),
+        typer.Option(
+            metavar="HOW",
+            help="Fidelity without an edge: its messages shut ('shut'), or the edge deleted "
+            "('delete').",
+        ),
     ] = Removal.shut,
     ranking: Annotated[
-        Ranking, typer.Option(help="Rank edges by signed or absolute score.")
+        Ranking, typer.Option(metavar="HOW", help="Rank edges by signed or absolute score.")
     ] = Ranking.signed,
     sparsity: Annotated[
         str, typer.Option(help="Shares of edges left out when fidelity is measured.")
@@ -147,7 +167,7 @@ def explain(
         typer.Option(
             help="What things are called, in report and tables: a JSON object with any of "
             "node_names, edge_names, feature_names, class_names and graph_names, each a list of "
-            "words. [default: what the data say]"
+            "words (default: what the data say)."
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.")] = None,

@@ -15,7 +15,9 @@ from glassgraph.cli.console import (
     check_file_writable,
     check_writable,
     friendly,
+    help_style,
     out,
+    reflowed,
     say,
     told_warnings,
     write_json,
@@ -27,9 +29,11 @@ from glassgraph_studies.runner.tables import Table, print_table
 
 def make_group(text: str, studies: Sequence[Study]) -> typer.Typer:
     """A command with a command for each study."""
-    group = typer.Typer(help=text, no_args_is_help=True)
+    group = typer.Typer(
+        help=text, no_args_is_help=True, add_completion=False, rich_markup_mode=help_style()
+    )
     for study in studies:
-        group.command(study.name, help=study.help)(make_command(study))
+        group.command(study.name, help=reflowed(study.help))(make_command(study))
     return group
 
 

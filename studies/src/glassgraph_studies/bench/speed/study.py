@@ -15,7 +15,7 @@ _TITLES = {"pyg": "PyG", "literal": "literal"}
 _PEER = Option(
     "peer",
     str,
-    "'pyg' for the methods that torch_geometric.explain has, 'literal' for those held against a "
+    "'pyg' for the methods that PyG has, 'literal' for those held against a "
     "literal version of their paper.",
     choices=tuple(_TITLES),
     otherwise="both",
