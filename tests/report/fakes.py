@@ -24,6 +24,7 @@ class Local:
     target: int | tuple[int, int] = 0
     prediction: Tensor = field(default_factory=lambda: torch.tensor([0.75, 0.25]))
     label: int | None = None
+    seed_type: list[str] | None = None
     node_type: list[str] | None = None
     edge_type: list[str] | None = None
     edge_score: Tensor | None = None

@@ -30,7 +30,7 @@ from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import GlassgraphError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances, resolve_instances
-from glassgraph.inputs.links import edge_attributes
+from glassgraph.inputs.links import edge_attributes, num_explained_edges
 from glassgraph.inputs.node_features import (
     all_features,
     feature_names,
@@ -244,7 +244,7 @@ def _prediction(
     fields = everything(scene, instances.seeds)
     edge_row = instances.index if task.is_about_edges else None
     rows = output_rows(scene, fields, pack_whole(scene, given, fields, edge_row), task, None)
-    num_rows = scene.num_edges if task.is_about_edges else None
+    num_rows = num_explained_edges(scene, task) if task.is_about_edges else None
     count = len(instances)
     return lambda: select_rows(task, run_on(model_call, given), rows, count, num_rows)
 

@@ -68,6 +68,9 @@ class ModelCall:
         self.is_collating = False
         #: Tensors of the model that belong to nodes, and are cut as the data are.
         self.tables: CutWithData | None = None
+        #: The type of explained links in a heterogeneous graph: an argument named
+        #: ``edge_label_index`` is given theirs, not a dictionary of all types.
+        self.edge_type: Any = None
         self._call = call
         self._shield = Shield()
         #: Whether the model drops intermediate results, to compute them again for gradients.
@@ -98,13 +101,21 @@ class ModelCall:
         by_name, by_object = copy.copy(self), copy.copy(self)
         by_name._as_object, by_object._as_object = False, True
         by_name._shield, by_object._shield = Shield(), Shield()
-        is_first = single.name == "batch" or not _look_up(data, single.name)[0]
+        is_first = single.name == "batch" or not self._look_up(data, single.name)[0]
         return [by_object, by_name] if is_first else [by_name, by_object]
 
     def collating(self) -> ModelCall:
         """The same call, which is given single graphs as a loader collates them."""
         other = copy.copy(self)
         other.is_collating, other._shield = True, Shield()
+        return other
+
+    def for_edges(self, edge_type: Any) -> ModelCall:
+        """The same call, asked about links or edges of a type; None where there are no types."""
+        if edge_type == self.edge_type:
+            return self
+        other = copy.copy(self)
+        other.edge_type, other._shield = edge_type, Shield()
         return other
 
     def with_ids(self) -> ModelCall:
@@ -199,12 +210,19 @@ class ModelCall:
     def _is_positional(self, parameter: inspect.Parameter) -> bool:
         return parameter.kind is inspect.Parameter.POSITIONAL_ONLY or not self._passes_words
 
+    def _look_up(self, data: Any, name: str) -> tuple[bool, Any]:
+        if self.edge_type is not None and name.startswith("edge_label") and name[-5:] != "_dict":
+            store = data[self.edge_type]
+            if name in store:
+                return True, store[name]
+        return _look_up(data, name)
+
     def _arguments(self, data: Any) -> dict[str, Any]:
         arguments = {}
         for parameter in self._parameters:
-            found, value = _look_up(data, parameter.name)
+            found, value = self._look_up(data, parameter.name)
             if not found and parameter.default is inspect.Parameter.empty:
-                found, value = _look_up(data, parameter.name.replace(_PER_HOP, ""))
+                found, value = self._look_up(data, parameter.name.replace(_PER_HOP, ""))
             if found:
                 arguments[parameter.name] = value
             elif parameter.name in self._objects:

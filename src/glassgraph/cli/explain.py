@@ -116,6 +116,13 @@ def explain(
     node_type: Annotated[
         str | None, typer.Option(help="Explained node type of a heterogeneous graph.")
     ] = None,
+    edge_type: Annotated[
+        str | None,
+        typer.Option(
+            help="Type of the explained links or edges of a heterogeneous graph: "
+            "user__likes__item, or likes where one type alone is called so."
+        ),
+    ] = None,
     rows: Annotated[
         str | None,
         typer.Option(
@@ -207,6 +214,7 @@ def explain(
             mode=None if mode is None else mode.value,
             return_type=None if return_type is None else return_type.value,
             node_type=node_type,
+            edge_type=edge_type,
             rows=rows,
             index=index,
             fit=fit,

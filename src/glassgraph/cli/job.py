@@ -58,6 +58,7 @@ class Job:
     mode: str | None
     return_type: str | None
     node_type: str | None
+    edge_type: str | None
     rows: str | None
     index: str | None
     fit: str | None
@@ -159,6 +160,7 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         "mode": job.mode,
         "return_type": job.return_type,
         "node_type": job.node_type,
+        "edge_type": job.edge_type,
         "rows": job.rows,
     }
     given = job.level or ("graph" if job.rows is not None else None)

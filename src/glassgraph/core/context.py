@@ -36,7 +36,7 @@ from glassgraph.errors import (
 )
 from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
 from glassgraph.inputs.instances import Instances
-from glassgraph.inputs.links import set_links
+from glassgraph.inputs.links import explained_store, first_ends, num_explained_edges, set_links
 from glassgraph.inputs.pack import (
     Candidates,
     CannotPack,
@@ -172,7 +172,8 @@ def data_about(graph: TypedGraph, task: Task, model_call: ModelCall, instances: 
     """`own_data`; of a link task with the links of some instances alone."""
     data = own_data(graph, task, model_call)
     if task.is_about_links:
-        set_links(data, graph, instances.seeds, instances.index)
+        ends = instances.seeds - first_ends(graph, task)
+        set_links(data, graph, task, ends, instances.index)
     return data
 
 
@@ -188,7 +189,7 @@ def full_context(
     rows: Tensor | None = None
     num_rows: int | None = None
     if task.is_about_edges:
-        rows, num_rows = instances.index, graph.num_edges
+        rows, num_rows = instances.index, num_explained_edges(graph, task)
     elif task.level == "node":
         number = graph.type_position(task.node_type)
         rows = instances.seeds[:, 0] - graph.node_offset[number]
@@ -305,7 +306,8 @@ def local_context(
     rows: Tensor | None = None
     num_rows: int | None = None
     if task.is_about_edges:
-        rows, num_rows = packed.edge_row, packed.data.edge_index.size(1)
+        store = explained_store(graph, task, packed.data)
+        rows, num_rows = packed.edge_row, store.edge_index.size(1)
     elif task.level == "node":
         position = packed.node_position[graph.type_position(task.node_type)]
         rows, num_rows = torch.searchsorted(position, fields.seed[:, 0]), position.numel()

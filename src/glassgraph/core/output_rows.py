@@ -73,8 +73,9 @@ def select_rows(
         ModelOutputError: if it does not have one row per instance, or (where ``rows`` and
             ``num_rows`` are given) one row per node or edge, or not the rows that are asked for.
     """
-    if isinstance(result, dict) and task.node_type in result:
-        result = result[task.node_type]
+    explained = task.edge_type if task.level == "edge" else task.node_type
+    if isinstance(result, dict) and explained in result:
+        result = result[explained]
     if rows is None:
         return as_matrix(result, num_instances, task.level)
     output = as_matrix(result, num_rows, task.level, task.predicts)

@@ -261,6 +261,7 @@ def with_edges(graph: TypedGraph, packed: Packed, number: int, kept: Tensor) -> 
         num_edges = packed.views[other].position.numel()
         thin_edges(store, chosen)
         if "edge_index" in store:
+            num_edges = store["edge_index"].size(1)  # explained ones stand there without messages
             store["edge_index"] = store["edge_index"][:, chosen]
         for key in edge_attributes(own):
             if key in store and store[key].size(0) == num_edges:

@@ -71,7 +71,7 @@ from glassgraph.inputs.instances import (
     resolve_instances,
 )
 from glassgraph.inputs.labels import labels_of
-from glassgraph.inputs.links import check_link_attributes, find_links
+from glassgraph.inputs.links import check_link_attributes, find_links, num_explained_edges
 from glassgraph.inputs.node_tables import NodeTables
 from glassgraph.inputs.pack import everything, pack_whole
 from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
@@ -158,7 +158,7 @@ class Preparation:
                 compiled model that returns something else than the modules that it was made of.
         """
         parts = compiled_parts(model)
-        graph, task = _read_graph(data, task, model_call)
+        graph, task, model_call = _read_graph(data, task, model_call)
 
         def trace(way: ModelCall, form: TypedGraph) -> tuple[ModelCall, Wiring]:
             plain = way.uncompiled()
@@ -207,7 +207,7 @@ class Preparation:
         Raises:
             GlassgraphError: for a malformed graph, or a call that fails.
         """
-        graph, task = _read_graph(data, task, model_call)
+        graph, task, model_call = _read_graph(data, task, model_call)
         with _naming_missing_edges(graph):
             model_call, graph, wiring = first_way(
                 model_call, graph, task, lambda way, form: find_wiring(way, form, task)
@@ -617,7 +617,7 @@ class Preparation:
         about_edges = self.task.is_about_edges
         packed = pack_whole(graph, data, fields, chosen.index if about_edges else None)
         rows = output_rows(graph, fields, packed, self.task, chosen.rows)
-        num_rows = graph.num_edges if about_edges else None
+        num_rows = num_explained_edges(graph, self.task) if about_edges else None
         with torch.no_grad():
             result = run_on(self.model_call, data)
             reference = without_nan(select_rows(self.task, result, rows, len(chosen), num_rows))
@@ -683,13 +683,13 @@ def _naming_missing_edges(graph: TypedGraph) -> Iterator[None]:
         ) from error
 
 
-def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGraph, Task]:
-    """The user's graph, and the task with nothing left to guess."""
+def _read_graph(data: Any, task: Task, model_call: ModelCall) -> tuple[TypedGraph, Task, ModelCall]:
+    """The user's graph, the task with nothing left to guess, and the model called as it says."""
     graph = TypedGraph.read(data)
     task = complete_task(task, graph, model_call)
     if task.is_about_links:  # before the model meets them
-        find_links(graph)
-        check_link_attributes(graph, model_call)
+        find_links(graph, task)
+        check_link_attributes(graph, task, model_call)
     if task.level == "graph":
         refuse_edges_between(graph)
-    return graph, task
+    return graph, task, model_call.for_edges(task.edge_type)

@@ -17,10 +17,21 @@ LABEL_KEYS = frozenset({"y", "edge_label", "edge_y"})
 
 
 def edge_stores(data: Any) -> list[tuple[EdgeTypeName | None, Any]]:
-    """Edge types and where their attributes are; one without a name if there are no types."""
-    if isinstance(data, HeteroData):
-        return [(edge_type, data[edge_type]) for edge_type in data.edge_types]
-    return [(None, data)]
+    """Edge types and where their attributes are; one without a name if there are no types.
+
+    A type that only lists links to predict (``edge_label_index`` without ``edge_index``) sends no
+    messages, and is not among them.
+    """
+    if not isinstance(data, HeteroData):
+        return [(None, data)]
+    stores = [(edge_type, data[edge_type]) for edge_type in data.edge_types]
+    return [(name, store) for name, store in stores if not _is_only_links(store)]
+
+
+def _is_only_links(store: Any) -> bool:
+    keys = set(store.keys())
+    is_predicted = "edge_label_index" in keys
+    return is_predicted and not keys & {"edge_index", "adj_t", "adj"}
 
 
 def num_nodes(data: Any, node_type: str | None) -> int:

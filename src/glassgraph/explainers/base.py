@@ -487,6 +487,7 @@ class Explainer(Configured, ABC, kw_only=False):
                 "mode": task.mode,
                 "return_type": task.return_type,
                 "node_type": task.node_type,
+                "edge_type": None if task.edge_type is None else list(task.edge_type),
                 "predicts": task.predicts,
                 "rows": task.rows,
             },

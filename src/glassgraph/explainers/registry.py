@@ -32,7 +32,7 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.guard import check_class
 from glassgraph.explainers.pyg_algorithm import from_pyg
 from glassgraph.explainers.settings import Configured
-from glassgraph.inputs.task import Target, Task
+from glassgraph.inputs.task import EdgeTypeLike, Target, Task
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.given_names import GivenNames
 from glassgraph.words import nearest, same_word
@@ -314,6 +314,7 @@ def explain(
     call: Call | None = None,
     *,
     node_type: str | None = None,
+    edge_type: EdgeTypeLike | None = None,
     save_to: str | Path | None = None,
     resume: bool = False,
     **hyper_parameters: Any,
@@ -334,6 +335,8 @@ def explain(
         call: how to call the model.
         node_type: the type of the explained nodes, in a graph with types; as ``Task("node",
             node_type=...)`` says it.
+        edge_type: of the explained links or edges, in a graph with types: ``(source, relation,
+            destination)``, see `Task`.
         save_to: a folder that receives them as they come, see `Explainer.explain`.
         resume: go on with the run that was saved there.
         **hyper_parameters: the method's own, and those of `Explainer`; and what things are called,
@@ -355,7 +358,7 @@ def explain(
         >>> gg.explain(GCN(3, 8, 2, 2), data, "saliency", index=[2, 3])
         Explanations('saliency', 2 node predictions)
     """
-    task = Task.of(task, node_type=node_type)
+    task = Task.of(task, node_type=node_type, edge_type=edge_type)
     given = GivenNames.__annotations__
     names: Any = {name: hyper_parameters.pop(name) for name in given if name in hyper_parameters}
     explainer = make_explainer(method, model, task, seed=seed, call=call, **hyper_parameters)

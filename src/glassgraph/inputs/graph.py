@@ -185,6 +185,13 @@ class TypedGraph:
         return self.node_types != [None]
 
     @property
+    def link_types(self) -> list[EdgeTypeName]:
+        """Edge types of the data that only list links to predict: nothing is sent along them."""
+        if not self.is_heterogeneous:
+            return []
+        return [name for name in self.data.edge_types if name not in self.edge_types]
+
+    @property
     def must_stay_cut(self) -> bool:
         """Whether the graph is read field by field alone, because it is on disk and large."""
         return self.store is not None and self.num_edges > WHOLE_EDGES
@@ -284,6 +291,8 @@ class TypedGraph:
             "node_offset": self.node_offset,
             "edge_offset": self.edge_offset,
         }
+        if self.link_types:
+            found["link_types"] = self.link_types
         if self.is_split and not self.is_heterogeneous:
             nodes, edges = self.by_graph
             found["node_start"] = nodes.pointer.tolist()

@@ -55,22 +55,23 @@ def as_numbers(index: Any, size: int, what: str, device: torch.device) -> Tensor
     return chosen
 
 
-def of_type(index: Any, node_type: str | None) -> Any:
-    """The index of the explained node type, where one is given for each type.
+def of_type(index: Any, explained: Any) -> Any:
+    """The index of the explained type of nodes or edges, where one is given for each type.
 
     Raises:
         InstanceError: if it is not.
     """
     if not isinstance(index, Mapping):
         return index
-    if node_type is None or node_type not in index:
-        wanted = "a graph without node types" if node_type is None else f"node type {node_type!r}"
+    if explained is None or explained not in index:
+        kind = "edge" if isinstance(explained, tuple) else "node"
+        wanted = "a graph without node types" if explained is None else f"{kind} type {explained!r}"
         names = ", ".join(map(repr, index)) or "nothing"
         raise InstanceError(
             f"index must be a number, numbers, or a mask for {wanted}; got a "
             f"{type(index).__name__} of {names}"
         )
-    return index[node_type]
+    return index[explained]
 
 
 def as_edge_numbers(index: Any, ends: Tensor, what: str) -> Tensor:
@@ -88,7 +89,6 @@ def as_edge_numbers(index: Any, ends: Tensor, what: str) -> Tensor:
         InstanceError: for what `as_numbers` refuses, and for pairs that are not among them, stand
             there several times, or can be read in two ways.
     """
-    index = of_type(index, None)
     if index is not None:
         has_shape = hasattr(index, "shape")
         index = _as_tensor(index, ends.device)

@@ -13,7 +13,13 @@ from glassgraph.calling.sampled import num_seeds
 from glassgraph.errors import GraphError, InstanceError, TargetError, TaskError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.index import as_edge_numbers, as_numbers, of_type
-from glassgraph.inputs.links import LINK_INDEX, find_links
+from glassgraph.inputs.links import (
+    LINK_INDEX,
+    complete_edge_type,
+    find_ends,
+    first_ends,
+    link_types,
+)
 from glassgraph.inputs.rows import Rows, resolve_rows
 from glassgraph.inputs.task import Target, Targets, Task
 
@@ -23,7 +29,8 @@ class Instances:
     """The predictions to explain.
 
     Attributes:
-        index: ``[B]`` the user's number: node within its type and graph, graph, link or edge.
+        index: ``[B]`` the user's number: node within its type and graph, graph, link or edge of
+            its type.
         graph: ``[B]`` which graph.
         seeds: ``[B, S]`` flat explained nodes.
         rows: the rows of each, where an instance may have several.
@@ -44,7 +51,7 @@ class Instances:
 
 
 def complete_task(task: Task, graph: TypedGraph, model_call: ModelCall) -> Task:
-    """Name the explained node type of a heterogeneous graph, and whether links or edges are meant.
+    """Name the explained type of a heterogeneous graph, and whether links or edges are meant.
 
     Args:
         task: the task.
@@ -53,16 +60,24 @@ def complete_task(task: Task, graph: TypedGraph, model_call: ModelCall) -> Task:
 
     Raises:
         TaskError: if it cannot be told.
+        InstanceError: if links are meant, and the data have none.
     """
     if not graph.is_heterogeneous:
-        if task.node_type is not None:
-            raise TaskError("node_type is for heterogeneous graphs; this graph has no types")
+        for name in ("node_type", "edge_type"):
+            if getattr(task, name) is not None:
+                raise TaskError(f"{name} is for heterogeneous graphs; this graph has no types")
         if task.level != "edge" or task.predicts is not None:
             return task
-        has_links = LINK_INDEX in graph.data or model_call.requires(LINK_INDEX)
-        return Task.of(task, predicts="links" if has_links else "edges")
+        return _links_or_edges(task, LINK_INDEX in graph.data, model_call)
     if task.level == "edge":
-        raise TaskError("link prediction on heterogeneous graphs is not supported yet")
+        if task.node_type is not None:
+            raise TaskError(
+                "node_type is for tasks about nodes; links and edges have an edge_type: "
+                "glassgraph.Task('edge', edge_type=(source, relation, destination))"
+            )
+        if task.predicts is None:
+            task = _links_or_edges(task, bool(link_types(graph)), model_call)
+        return complete_edge_type(task, graph)
     if task.level == "graph" and task.rows is None:
         return task
     if task.node_type is not None:
@@ -76,6 +91,11 @@ def complete_task(task: Task, graph: TypedGraph, model_call: ModelCall) -> Task:
             f"task=glassgraph.Task({task.level!r}, node_type=...)"
         )
     return Task.of(task, node_type=labeled[0])
+
+
+def _links_or_edges(task: Task, has_links: bool, model_call: ModelCall) -> Task:
+    has_links |= model_call.requires(LINK_INDEX) or model_call.requires(f"{LINK_INDEX}_dict")
+    return Task.of(task, predicts="links" if has_links else "edges")
 
 
 def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
@@ -96,10 +116,10 @@ def resolve_instances(graph: TypedGraph, task: Task, index: Any) -> Instances:
             raise InstanceError(f"graph {empty} has no nodes; there is nothing to explain")
         return Instances(chosen, chosen, chosen.new_empty((chosen.numel(), 0)), rows)
     if task.level == "edge":
-        about_edges = task.is_about_edges
-        ends = graph.ends if about_edges else find_links(graph)
-        chosen = as_edge_numbers(index, ends, "edge" if about_edges else "link")
-        seeds = ends.t()[chosen]
+        ends = find_ends(graph, task)
+        what = "edge" if task.is_about_edges else "link"
+        chosen = as_edge_numbers(of_type(index, task.edge_type), ends, what)
+        seeds = ends.t()[chosen] + first_ends(graph, task)
         owner = torch.zeros_like(chosen)
         if graph.node_graph is not None:
             owner = graph.node_graph[seeds[:, 0]]

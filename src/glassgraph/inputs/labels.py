@@ -11,6 +11,7 @@ from torch import Tensor
 from glassgraph.errors import LabelsMissingError, TargetError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances
+from glassgraph.inputs.links import LINK_INDEX, explained_store, num_explained_edges
 from glassgraph.inputs.rows import count_listed
 from glassgraph.inputs.task import Task
 
@@ -88,6 +89,7 @@ def _stored(graph: TypedGraph, task: Task) -> tuple[str, Tensor | None]:
     names: tuple[str, ...] = ("y",)
     if task.level == "edge":
         names = ("edge_label", "edge_y", "y") if task.is_about_edges else ("edge_label",)
+        store = explained_store(graph, task)
     elif graph.is_heterogeneous and (task.level == "node" or task.rows is not None):
         store = graph.data[task.node_type]
     found = [(name, store.get(name, None)) for name in names]
@@ -103,9 +105,9 @@ def _stored(graph: TypedGraph, task: Task) -> tuple[str, Tensor | None]:
 
 def _num_rows(graph: TypedGraph, task: Task) -> int:
     if task.is_about_edges:
-        return graph.num_edges
+        return num_explained_edges(graph, task)
     if task.level == "edge":
-        return int(graph.data["edge_label_index"].size(1))
+        return int(explained_store(graph, task)[LINK_INDEX].size(1))
     if task.rows is not None:
         return count_listed(graph, task.rows, task.node_type)
     if task.level == "graph":

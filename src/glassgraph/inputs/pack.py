@@ -20,7 +20,13 @@ from glassgraph.calling.packed_batch import (
 )
 from glassgraph.calling.sampled import set_edges, set_nodes
 from glassgraph.inputs.graph import JoinedGraphs, TypedGraph
-from glassgraph.inputs.links import LINK_INDEX, ExplainedEdges, link_keys, set_links
+from glassgraph.inputs.links import (
+    LINK_INDEX,
+    ExplainedEdges,
+    first_edge,
+    link_keys,
+    set_links,
+)
 from glassgraph.inputs.lists_of_nodes import lists_of_nodes
 from glassgraph.inputs.receptive import Fields, expand
 from glassgraph.inputs.task import Task
@@ -65,7 +71,8 @@ class Packed:
     node_position: list[Tensor]
     """For each node type, where its nodes stand among the n flat nodes."""
     edge_row: Tensor | None = None
-    """``[B]`` of tasks about edges of the graph: where the explained ones stand among its edges."""
+    """``[B]`` of tasks about edges of the graph: where the explained ones stand among its edges, or
+    among those of their type."""
 
     def candidates(self) -> Candidates:
         """The edges of a homogeneous graph, as every site may see them."""
@@ -96,7 +103,7 @@ def pack(
     """
     pieces = _Pieces.of(graph, fields, task)
     if graph.is_heterogeneous:
-        return _pack_heterogeneous(graph, fields, model_call, pieces)
+        return _pack_heterogeneous(graph, fields, model_call, task, index, pieces)
     data: Any = Data()
     level, edge, edge_row = task.level, fields.edge, None
     edge_index = torch.stack([fields.source, fields.destination])
@@ -107,9 +114,7 @@ def pack(
         data = empty_batch(kind_of(graph.data))
     links = link_keys(graph.data)
     for key, value in _attributes(graph.data, model_call):
-        if key in links and "index" in key and key != LINK_INDEX:
-            raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
-        if key not in links:
+        if not _is_of_links(key, links):
             data[key] = _cut(graph.data, key, value, fields.node, edge, graph, pieces)
     if graph.has_edge_index:
         data.edge_index = edge_index
@@ -124,7 +129,7 @@ def pack(
         set_nodes(data, graph.data, fields.node.numel(), count, is_whole=is_whole)
         set_edges(data, graph.data, edge, is_whole=is_whole)
     if task.is_about_links:
-        set_links(data, graph, fields.seed, index)
+        set_links(data, graph, task, fields.seed, index)
     position = torch.arange(fields.edge.numel(), device=graph.device)
     node_position = torch.arange(fields.node.numel(), device=graph.device)
     view = EdgeView(position, fields.source, fields.destination)
@@ -178,6 +183,17 @@ def _attributes(store: Any, model_call: ModelCall) -> list[tuple[str, Any]]:
     return [
         (key, value) for key, value in store.items() if key not in skip and model_call.needs(key)
     ]
+
+
+def _is_of_links(key: str, links: frozenset[str]) -> bool:
+    """Whether an attribute lists links, which are cut in their own way.
+
+    Raises:
+        CannotPack: if it lists other pairs of nodes.
+    """
+    if key in links and "index" in key and key != LINK_INDEX:
+        raise CannotPack(f"{key} lists nodes in a way that cannot be cut to a receptive field")
+    return key in links
 
 
 def _cut(
@@ -260,12 +276,21 @@ def carries_ids(graph: TypedGraph, store: Any, model_call: ModelCall) -> bool:
 
 
 def _pack_heterogeneous(
-    graph: TypedGraph, fields: Fields, model_call: ModelCall, pieces: _Pieces
+    graph: TypedGraph,
+    fields: Fields,
+    model_call: ModelCall,
+    task: Task,
+    index: Tensor,
+    pieces: _Pieces,
 ) -> Packed:
     data: Any = HeteroData()
     device = graph.device
+    edges, ends, edge_row = fields.edge, torch.stack([fields.source, fields.destination]), None
+    if task.is_about_edges:
+        explained = ExplainedEdges.find(graph, fields, index + first_edge(graph, task))
+        edges, ends, edge_row = explained.edge, explained.ends, explained.row
     node_type = _type_of(fields.node, graph.node_offset)
-    edge_type = _type_of(fields.edge, graph.edge_offset)
+    edge_type = _type_of(edges, graph.edge_offset)
     within = torch.empty_like(fields.node)
     node_position, views = [], []
     with_batch = _wants_batch(graph, model_call, "graph" if pieces.is_whole else "")
@@ -291,21 +316,25 @@ def _pack_heterogeneous(
             set_owner(data[name], pieces.owner[position], num_pieces, followed_in(store))
     for number, edge_name in enumerate(graph.edge_types):
         position = (edge_type == number).nonzero().view(-1)
-        source = within[fields.source[position]]
-        destination = within[fields.destination[position]]
-        data[edge_name].edge_index = torch.stack([source, destination])
+        edge_index = within[ends[:, position]]
+        data[edge_name].edge_index = edge_index
         store = graph.data[edge_name]
         links = link_keys(store)
-        edge = fields.edge[position] - graph.edge_offset[number]
+        edge = edges[position] - graph.edge_offset[number]
         for key, value in _attributes(store, model_call):
-            if key not in links:
+            if not _is_of_links(key, links):
                 data[edge_name][key] = _cut(store, key, value, edge, edge, graph, pieces)
         if not pieces.is_whole:
             set_edges(data[edge_name], store, edge, is_whole=is_whole)
-        views.append(EdgeView(position, source, destination))
+        if edge_row is not None and edge_name == task.edge_type:
+            edge_row = torch.searchsorted(position, edge_row)
+        num_sent = int((position < fields.edge.numel()).sum())
+        views.append(EdgeView(position[:num_sent], *edge_index[:, :num_sent]))
+    if task.is_about_links:
+        set_links(data, graph, task, within[fields.seed], index)
     for key, value in _attributes(graph.data.stores[0], model_call):
         data[key] = _of_graphs(graph, None, key, value, pieces)
-    return Packed(data, views, node_position)
+    return Packed(data, views, node_position, edge_row)
 
 
 def everything(graph: TypedGraph, seeds: Tensor | None) -> Fields:
@@ -341,7 +370,7 @@ def pack_whole(
         for number, name in enumerate(graph.edge_types)
     ]
     nodes = [(node_type == number).nonzero().view(-1) for number in range(len(graph.node_types))]
-    return Packed(data, views, nodes)
+    return Packed(data, views, nodes, edge_row)
 
 
 def _type_of(flat: Tensor, offset: list[int]) -> Tensor:

@@ -19,6 +19,8 @@ Level = Literal["node", "graph", "edge"]
 Mode = Literal["multiclass_classification", "binary_classification", "regression"]
 ReturnType = Literal["raw", "probs", "log_probs"]
 Predicts = Literal["links", "edges"]
+#: An edge type, or a part of its name that no other type has.
+EdgeTypeLike = str | tuple[str, ...]
 #: ``None``/"predicted", "label", a class, a pair "a rather than b", or one class per instance.
 Target = None | str | int | tuple[int, int] | Tensor
 
@@ -48,6 +50,10 @@ class Task:
         mode: ``"multiclass_classification"``, ``"binary_classification"`` or ``"regression"``.
         return_type: the model returns ``"raw"`` logits or values, ``"probs"`` or ``"log_probs"``.
         node_type: the explained node type of a heterogeneous graph.
+        edge_type: at level ``"edge"``, the type ``(source, relation, destination)`` of the
+            explained links or edges of a heterogeneous graph, or a part of it that is one type's
+            alone: ``"likes"``, ``("user", "item")``. None: the one whose data hold an
+            ``edge_label_index``, or the only one there is.
         rows: at level ``"graph"``, which rows of the output are a graph's prediction: None for one
             row for each graph; ``"nodes"`` for one row for each node (the words of a sentence); or
             the name of an attribute that lists nodes, such as ``"mention_index"``, or is a mask of
@@ -76,6 +82,7 @@ class Task:
     node_type: str | None = None
     predicts: Predicts | None = None
     rows: str | None = None
+    edge_type: EdgeTypeLike | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("level", Level), ("mode", Mode), ("return_type", ReturnType)):
@@ -90,6 +97,8 @@ class Task:
                 raise TaskError(f"predicts must be 'links' or 'edges'; got {self.predicts!r}")
             if self.level != "edge":
                 raise TaskError(f"predicts is for level 'edge'; this is level {self.level!r}")
+        if self.edge_type is not None:
+            object.__setattr__(self, "edge_type", _checked_edge_type(self.edge_type, self.level))
         if self.rows is not None:
             if not isinstance(self.rows, str):
                 raise TaskError(
@@ -128,6 +137,20 @@ class Task:
     def is_about_links(self) -> bool:
         """Whether the model returns one row for each column of ``edge_label_index``."""
         return self.level == "edge" and self.predicts != "edges"
+
+
+def _checked_edge_type(given: Any, level: Level) -> EdgeTypeLike:
+    """A name or a tuple of names; a list, as files have it, becomes one."""
+    if level != "edge":
+        raise TaskError(f"edge_type is for level 'edge'; this is level {level!r}")
+    if isinstance(given, str):
+        return given
+    is_names = isinstance(given, (list, tuple)) and all(isinstance(each, str) for each in given)
+    if not is_names or len(given) not in (2, 3):
+        raise TaskError(
+            f"edge_type must be (source, relation, destination), or a relation; got {given!r}"
+        )
+    return tuple(given)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from glassgraph.report.labels import node_label
 from glassgraph.report.protocols import LocalLike
+from glassgraph.results.records import explained_nodes
 
 __all__ = ["network_of"]
 
@@ -32,7 +33,7 @@ def network_of(local: LocalLike) -> dict[str, Any] | None:
     for height in sorted(set(level.values()), reverse=True):
         own = sorted(node for node in level if level[node] == height)
         rows += [own[at : at + _SIDE_BY_SIDE] for at in range(0, len(own), _SIDE_BY_SIDE)]
-    names, seeds = local.node_id.tolist(), set(local.seeds.tolist())
+    explained = set(explained_nodes(local))
     nodes: list[dict[str, Any]] = []
     number: dict[int, int] = {}
     for row, own in enumerate(rows):
@@ -42,7 +43,7 @@ def network_of(local: LocalLike) -> dict[str, Any] | None:
             nodes.append(
                 {
                     "name": node_label(local, node) if is_node else _PREDICTION,
-                    "explained": not is_node or names[node] in seeds,
+                    "explained": not is_node or node in explained,
                     "row": row,
                     "x": round((place + 0.5) / len(own), 4),
                 }

@@ -41,6 +41,7 @@ from glassgraph.report.phrase_tree import PhraseTree
 from glassgraph.report.protocols import LocalLike, ReportError, RunLike
 from glassgraph.report.trim import choose_edges, ranks, sum_of_others
 from glassgraph.report.walks import first_walks, passed_edges
+from glassgraph.results.records import explained_nodes
 
 __all__ = ["LAYOUTS", "MAX_DRAWN_EDGES", "ReportError", "build_payload"]
 
@@ -232,13 +233,13 @@ def _structure(local: LocalLike, run: RunLike, types: Sequence[str]) -> Json:
 def seed_positions(local: LocalLike, run: RunLike) -> list[int]:
     """Where the explained nodes stand in ``node_id``.
 
-    Among typed nodes an id says who is meant only with the type, which a node task has in the
+    Among typed nodes an id says who is meant only with the type, which a node task also has in the
     provenance (``task.node_type``). Where the type is unknown nothing is marked, rather than a
     node of another type.
     """
+    if local.node_type is None or local.seed_type is not None:
+        return explained_nodes(local)
     nodes = local.node_id.tolist()
-    if local.node_type is None:
-        return [nodes.index(seed) for seed in local.seeds.tolist() if seed in nodes]
     task = run.provenance.get("task")
     explained = task.get("node_type") if isinstance(task, Mapping) else None
     if run.level != "node" or explained is None:

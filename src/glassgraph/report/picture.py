@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from glassgraph.results.records import LocalExplanation
+from glassgraph.results.records import LocalExplanation, explained_nodes
 
 #: Edges and nodes that are drawn at most, and the longest name.
 MAX_EDGES, MAX_NODES, _LONGEST = 60, 40, 16
@@ -32,7 +32,7 @@ def svg_picture(local: LocalExplanation) -> str:
         for edge in reversed(edges)  # the strongest on top
         for source, end in [local.edge_index[:, edge].tolist()]
     ]
-    seeds = _explained(local)
+    seeds = explained_nodes(local)
     parts += [_node(local, node, place[node], is_seed=node in seeds) for node in nodes]
     left = local.edge_index.size(1) - len(edges)
     note = f"{left:,} weaker edges are not drawn" if left else ""
@@ -52,7 +52,7 @@ def _drawn(local: LocalExplanation) -> tuple[list[int], list[int]]:
     order = torch.arange(count)
     if local.edge_score is not None:
         order = local.edge_score.abs().nan_to_num().argsort(descending=True, stable=True)
-    nodes = _explained(local)[: MAX_NODES // 2]
+    nodes = explained_nodes(local)[: MAX_NODES // 2]
     edges: list[int] = []
     for edge in order.tolist():
         new = [end for end in dict.fromkeys(local.edge_index[:, edge].tolist()) if end not in nodes]
@@ -64,16 +64,6 @@ def _drawn(local: LocalExplanation) -> tuple[list[int], list[int]]:
     if not nodes:
         nodes = [*range(min(MAX_NODES, local.node_id.numel()))]
     return edges, nodes
-
-
-def _explained(local: LocalExplanation) -> list[int]:
-    """Where the explained nodes stand; of typed nodes only those that are sure to be meant."""
-    seeds = set(local.seeds.tolist())
-    found = [at for at, node in enumerate(local.node_id.tolist()) if node in seeds]
-    if local.node_type is None or len(found) == len(seeds):
-        return found
-    words = local.title.split(" → ")  # ids are of one type each, and the title says which
-    return [at for at in found if f"{local.node_type[at]} {int(local.node_id[at])}" in words]
 
 
 def _layout(

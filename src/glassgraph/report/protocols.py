@@ -51,6 +51,10 @@ class LocalLike(Protocol):
         """[1], [2] or [0] node ids that the instance is about."""
 
     @property
+    def seed_type(self) -> list[str] | None:
+        """Names of their types, where there are types."""
+
+    @property
     def node_id(self) -> Tensor:
         """[n] the user's node ids (within the type, where there are types)."""
 

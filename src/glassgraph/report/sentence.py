@@ -19,6 +19,7 @@ from glassgraph.report.payload import ReportError
 from glassgraph.report.protocols import LocalLike
 from glassgraph.report.scale import NEGATIVE_DASHES, ScoreScale, add_color_bar, ink
 from glassgraph.report.trim import ranks
+from glassgraph.results.records import explained_nodes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,10 +164,10 @@ def _words(
     highlights: tuple[list[float] | None, ScoreScale | None],
 ) -> None:
     """Write the words of one row, those that are explained in bold."""
-    seeds = set(local.seeds.tolist()) if local.node_type is None else set()
+    explained = set(explained_nodes(local))
     scores, scale = highlights
     for node, x in place.items():
-        weight = "bold" if int(local.node_id[node]) in seeds else "normal"
+        weight = "bold" if node in explained else "normal"
         color = None if scores is None or scale is None else scale.color(scores[node])
         write_word(axes, x, height, node_label(local, node), font, color, weight)
 

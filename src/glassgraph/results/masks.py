@@ -48,9 +48,7 @@ def _heterogeneous(graph: TypedGraph, local: LocalExplanation, reads: Callable[[
         rows = torch.tensor([i for i, kind in enumerate(nodes) if kind == name]).long()
         store = explanation[name]
         _set_node_masks(store, local, int(data[name].num_nodes), rows, device, reads)
-    words = dict(zip(graph.edge_types, edge_type_words(graph.edge_types), strict=True))
-    for name in data.edge_types:
-        word = words[name]
+    for name, word in zip(graph.edge_types, edge_type_words(graph.edge_types), strict=True):
         rows = torch.tensor([i for i, kind in enumerate(edges) if kind == word]).long()
         store = explanation[name]
         _set_edge_masks(store, local, int(data[name].edge_index.size(1)), rows, device)

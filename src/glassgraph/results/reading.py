@@ -86,8 +86,10 @@ class InstanceReader:
         graph, seeds = int(part.graph[row]), part.seed[row]
         node_type, node_id = self._typed(node, graph, is_node=True)
         edge_type, edge_id = self._typed(edge, graph, is_node=False)
+        seed_type, seed_id = self._typed(seeds, graph, is_node=True)
         return {
-            "seeds": self._typed(seeds, graph, is_node=True)[1],
+            "seeds": seed_id,
+            "seed_type": seed_type,
             "node_id": node_id,
             "node_type": node_type,
             "edge_id": edge_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -235,7 +236,8 @@ class LocalExplanation:
         prediction: ``[C]`` probabilities, or values of a regression; of an instance with several
             rows ``[rows, C]``.
         label: the label, where the data have one.
-        seeds: nodes the instance is about.
+        seeds: nodes the instance is about (ids within their types, where there are types).
+        seed_type: names of their types, heterogeneous graphs only.
         node_id: ``[n]`` the user's node ids (within the type, on heterogeneous graphs).
         node_type: ``[n]`` names, heterogeneous graphs only.
         edge_id: ``[e]`` the user's edge ids (within the type, on heterogeneous graphs).
@@ -308,6 +310,7 @@ class LocalExplanation:
     graph_name: str | None = None
     title: str = ""
     target_name: str | None = None
+    seed_type: list[str] | None = None
 
     __repr__ = brief_repr
 
@@ -333,3 +336,33 @@ class LocalExplanation:
         if self.total is None or self.node_score is None:
             return None
         return 1.0 - float(self.node_score.sum()) / self.total if self.total else 0.0
+
+
+class _AboutNodes(Protocol):
+    """What says which nodes an instance is about."""
+
+    @property
+    def seeds(self) -> Tensor: ...
+
+    @property
+    def seed_type(self) -> list[str] | None: ...
+
+    @property
+    def node_id(self) -> Tensor: ...
+
+    @property
+    def node_type(self) -> list[str] | None: ...
+
+
+def explained_nodes(local: _AboutNodes) -> list[int]:
+    """Positions in ``node_id`` of the nodes that an instance is about, in the order of ``seeds``.
+
+    Nodes whose types are not known are left out, rather than taken for others of the same id.
+    """
+    if local.node_type is not None and local.seed_type is None:
+        return []
+    kinds = local.node_type or [""] * len(local.node_id)
+    place = {each: at for at, each in enumerate(zip(kinds, local.node_id.tolist(), strict=True))}
+    seed_kinds = local.seed_type or [""] * len(local.seeds)
+    seeds = zip(seed_kinds, local.seeds.tolist(), strict=True)
+    return [place[each] for each in seeds if each in place]

@@ -22,6 +22,7 @@ from glassgraph.errors import HyperParameterError
 from glassgraph.results.aggregates.aggregate import Bootstrap
 from glassgraph.results.aggregates.messages import Messages, ScoredSet
 from glassgraph.results.aggregates.node_sets import NodeSet, find_nodes
+from glassgraph.results.records import explained_nodes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,11 +111,8 @@ def inverse_table(messages: Messages, bootstrap: Bootstrap) -> pd.DataFrame:
 
 
 def _explained(local: Any) -> Tensor:
-    found: Tensor = torch.isin(local.node_id, local.seeds)
-    if local.node_type is not None:
-        raise HyperParameterError(
-            "on heterogeneous graphs say which nodes paths end at: target=..."
-        )
+    found = torch.zeros(len(local.node_id), dtype=torch.bool)
+    found[explained_nodes(local)] = True
     return found
 
 

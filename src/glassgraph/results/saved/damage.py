@@ -139,6 +139,8 @@ def _check_summary(summary: Any, header: Mapping[str, Any]) -> None:
     for name in ("num_nodes", "num_edges", "num_graphs"):
         if name in summary:
             check_number(name, summary[name])
+    if not _are_edge_types(summary.get("link_types", [])):
+        raise Damage(f"provenance.graph.link_types is {summary['link_types']!r}")
     ends = {
         "node_offset": ("num_nodes", len(header["node_types"])),
         "edge_offset": ("num_edges", len(header["edge_types"])),

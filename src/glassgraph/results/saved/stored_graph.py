@@ -54,7 +54,7 @@ def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any])
     """
     is_typed = list(header["node_types"]) != [None]
     edge_types = [None if name is None else tuple(name) for name in header["edge_types"]]
-    types = stored_names(header["node_types"], edge_types)
+    types = stored_names(header["node_types"], [*edge_types, *_link_types(header)])
     graphs: dict[int, Any] = {}
     for key, value in tensors.items():
         number, name, attribute = key.split("|", 2)
@@ -75,6 +75,11 @@ def graph_from_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, Any])
     if is_typed:
         ordered = [_in_order(data, header) for data in ordered]
     return ordered if "node_start" in summary or len(ordered) > 1 else ordered[0]
+
+
+def _link_types(header: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Edge types that only list links."""
+    return [tuple(name) for name in header["provenance"].get("graph", {}).get("link_types", [])]
 
 
 def _plain(value: Any) -> Any:
@@ -114,7 +119,8 @@ def _check_total(graphs: Mapping[int, Any], header: Mapping[str, Any]) -> None:
 def _in_order(data: Any, header: Mapping[str, Any]) -> Any:
     """Restore the order of node and edge types, which flat numbers depend on."""
     ordered: Any = HeteroData()
-    for name in (*header["node_types"], *map(tuple, header["edge_types"])):
+    edge_types = [*map(tuple, header["edge_types"]), *_link_types(header)]
+    for name in (*header["node_types"], *edge_types):
         for key, value in data[name].items():
             ordered[name][key] = value
     for key, value in data.stores[0].items():
