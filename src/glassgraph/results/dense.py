@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 from torch_geometric import explain as pyg
 
+from glassgraph.errors import HyperParameterError
+from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.drawing import plot_explanation, svg_picture
+from glassgraph.results.edge_paths import EdgePaths, NodeName, edge_paths
 from glassgraph.results.layer_paths import LayerPaths, layer_paths
 from glassgraph.results.records import LocalExplanation
 
@@ -44,22 +47,72 @@ class _Drawable:
         """A picture, for notebooks."""
         return svg_picture(self.local)
 
-    def paths(self, source: int | None = None, target: int | None = None, k: int = 5) -> LayerPaths:
-        """The k paths through the layers with the largest sums of layer edge scores.
+    def paths(
+        self,
+        source: NodeName | None = None,
+        target: NodeName | None = None,
+        k: int = 5,
+        *,
+        through: Literal["layers", "edges"] | None = None,
+        ranking: Ranking = "signed",
+        directed: bool = True,
+    ) -> LayerPaths | EdgePaths:
+        """The k best paths between two nodes, by the scores of this explanation.
 
-        A path takes one edge, or stays at its node for a score of 0, at each of the L layers.
+        Through *edges*, for every method: simple paths of any length, ranked by the product of
+        their edges' scores, each as a share of the largest score, so that a path is no better than
+        its parts and a detour never pays. Edges that do not speak for the prediction (scores of 0
+        and below) are no way. Methods that score nodes or features give an edge the mean of its
+        ends; of `PaGELink` these are its own paths, unless nodes are named.
+
+        Through *layers*, for methods with layer edge scores: a path takes one edge, or stays at its
+        node for a score of 0, at each of the L layers, ranked by the sum.
 
         Args:
-            source: where it starts; anywhere if None.
-            target: where it ends; if None at an explained node, for graph tasks anywhere.
+            source: where paths start, a number, or ``(type, number)`` where nodes have types; None:
+                through edges at the first node of a link, through layers anywhere.
+            target: where they end, likewise; None: at the second node of a link, at the explained
+                node, for graph tasks (through layers) anywhere.
             k: how many.
+            through: ``"layers"`` or ``"edges"``; None: layers where a method scores them, and edges
+                where a link is explained, whose ends are joined by no walk through layers.
+            ranking: ``"absolute"``: edges count by magnitude.
+            directed: through edges: False goes along edges either way.
+
+        Returns:
+            Paths, the best first; none where nothing connects the nodes.
 
         Raises:
-            WalkError: if the method has no layer edge scores.
-            InstanceError: if a node is no number of a node.
+            WalkError: if there are no scores to go by, or it has to be said where paths start.
+            InstanceError: if a node is not given as a node is.
             HyperParameterError: if k is not positive.
+
+        Example:
+            >>> import torch
+            >>> import glassgraph as gg
+            >>> from torch_geometric.data import Data
+            >>> from torch_geometric.nn import SimpleConv
+            >>> data = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1], [1, 2]]))
+            >>> class Twice(torch.nn.Module):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.conv = SimpleConv()
+            ...
+            ...     def forward(self, x, edge_index):
+            ...         return self.conv(self.conv(x, edge_index), edge_index)
+            >>> task = gg.Task("node", mode="regression")
+            >>> paths = gg.Occlusion(Twice(), task).explain(data, [2])[0].paths(source=0)
+            >>> paths.nodes, paths.titles
+            ([[0, 1, 2]], ['node 0 → node 1 → node 2'])
         """
-        return layer_paths(self.local, source, target, k)
+        if through is None:
+            is_layered = self.local.layer_edge_score is not None and len(self.local.seeds) != 2
+            through = "layers" if is_layered else "edges"
+        if through == "layers":
+            return layer_paths(self.local, source, target, k)
+        if through != "edges":
+            raise HyperParameterError(f"through must be 'layers' or 'edges'; got {through!r}")
+        return edge_paths(self.local, source, target, k, ranking, directed)
 
     def plot(
         self,

@@ -14,6 +14,10 @@ from glassgraph.results.drawing import svg_picture
 
 #: Of instances with several rows of output: node, row, target, contrast, label, prediction.
 ROWS = "rows"
+#: Of methods that find paths between two nodes, a row for each step: nodes ``source`` and
+#: ``destination``, ``path`` (from 0, the best first), ``step``, ``edge`` (position among the
+#: instance's edges) and ``score`` of the path.
+PATHS = "paths"
 
 
 @dataclass(frozen=True)
