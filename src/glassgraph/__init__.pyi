@@ -39,6 +39,7 @@ from .explainers.perturbation.information_bottleneck import (
     InformationBottleneck as InformationBottleneck,
 )
 from .explainers.perturbation.occlusion import Occlusion as Occlusion
+from .explainers.perturbation.page_link import PaGELink as PaGELink
 from .explainers.perturbation.pg_explainer import PGExplainer as PGExplainer
 from .explainers.perturbation.random import Random as Random
 from .explainers.perturbation.subgraphx import SubgraphX as SubgraphX

@@ -28,8 +28,9 @@ Record: TypeAlias = dict[str, Any]
 
 #: The case of methods that explain a model.
 MODEL_CASE = "model"
-#: What an explanation is called: no result of a method; see ``tests/results/test_titles.py``.
-IN_WORDS = ("title", "target_name")
+#: What an explanation and its nodes are called: no result of a method; see
+#: ``tests/results/test_titles.py`` and ``tests/hetero/test_links.py``.
+IN_WORDS = ("title", "target_name", "seed_type")
 
 
 def record(name: str) -> Record:

@@ -16,6 +16,7 @@ from glassgraph_studies.reproduce.invariance.study import INVARIANCE
 from glassgraph_studies.reproduce.molecules.study import MOLECULES
 from glassgraph_studies.reproduce.motif_settings.study import MOTIF_SETTINGS
 from glassgraph_studies.reproduce.motifs.study import MOTIFS
+from glassgraph_studies.reproduce.page_link.study import PAGE_LINK
 from glassgraph_studies.reproduce.pgm.study import PGM
 from glassgraph_studies.reproduce.qa.study import QA
 from glassgraph_studies.reproduce.srl.study import SRL
@@ -42,6 +43,7 @@ STUDIES = (
     MOTIF_SETTINGS,
     ZORRO,
     GRAPH_LIME,
+    PAGE_LINK,
     XGNN,
     SRL,
     QA,

@@ -1,0 +1,1 @@
+"""Best paths between the two ends of links, many links at once."""

@@ -1,0 +1,1 @@
+"""``glassgraph reproduce page-link``."""
