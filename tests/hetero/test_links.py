@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, HeteroData
+from torch_geometric.explain import Explainer
 
 import glassgraph as gg
 from glassgraph.errors import GlassgraphError, InstanceError, TaskError
@@ -327,6 +328,44 @@ def test_a_link_whose_ends_receive_nothing_is_explained_by_nothing() -> None:
     local = found.local(0)
     assert local.title == "user 6 → item 0"
     assert not local.edge_id.numel()
+
+
+class Renamed(nn.Module):
+    """The same with other names of arguments."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x, edges, pairs, edge_label_type=None, extra=None):
+        more = [] if edge_label_type is None else [edge_label_type]
+        return self.model(x, edges, pairs, *more)
+
+
+@pytest.mark.parametrize("name", ["sage", "rgcn_distmult"])
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_links_of_types_in_the_explainer_of_pyg(name: str, is_renamed: bool) -> None:
+    model, data = link_set_up(name)
+    expected = gg.explain(model, data, "occlusion", TASK, index=[3], progress=False)[0]
+    explainer = Explainer(
+        Renamed(model) if is_renamed else model,
+        algorithm=gg.as_pyg("occlusion", edge_type=LIKES),
+        explanation_type="model",
+        edge_mask_type="object",
+        model_config={"mode": "binary_classification", "task_level": "edge", "return_type": "raw"},
+    )
+    links = {"pairs" if is_renamed else "edge_label_index": LINKS}
+    if name == "rgcn_distmult":
+        links["edge_label_type"] = data[LIKES].edge_label_type
+    if is_renamed:
+        links["extra"] = None
+    found = explainer(data.x_dict, data.edge_index_dict, index=3, **links)
+    for kind in RELATIONS:
+        torch.testing.assert_close(found[kind].edge_mask, expected[kind].edge_mask)
+    if not is_renamed and name == "sage":
+        explainer.algorithm._edge_type = None
+        with pytest.raises(TaskError, match="say which links or edges the model predicts"):
+            explainer(data.x_dict, data.edge_index_dict, index=3, **links)
 
 
 # What is given wrongly

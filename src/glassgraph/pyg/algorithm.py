@@ -13,11 +13,13 @@ from torch_geometric.data import HeteroData
 from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.explain.config import ExplanationType, MaskType, ModelMode
 
+from glassgraph.data.checks import EdgeTypeName
 from glassgraph.errors import HyperParameterError, PyGAlgorithmError, TargetError, TaskError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import explain, find_method
 from glassgraph.explainers.settings import check_value, settings_of
-from glassgraph.inputs.task import Target, Task
+from glassgraph.inputs.links import find_edge_type
+from glassgraph.inputs.task import EdgeTypeLike, Target, Task
 from glassgraph.pyg.inputs import PyGCall, PyGInputs
 from glassgraph.pyg.typed_graphs import TypedGraphs
 from glassgraph.results.explanation import Explanations
@@ -35,6 +37,7 @@ def as_pyg(
     method: str | type[Explainer] | Explainer,
     *,
     node_type: str | None = None,
+    edge_type: EdgeTypeLike | None = None,
     target: Target = None,
     **settings: Any,
 ) -> GlassgraphAlgorithm:
@@ -57,6 +60,8 @@ def as_pyg(
         method: its name, its class, or an explainer of the very model, such as one that is fitted.
         node_type: of heterogeneous graphs, the type of nodes that a node-level model predicts; by
             default that with as many nodes as the model has rows of output.
+        edge_type: of heterogeneous graphs, the type ``(source, relation, destination)`` of the
+            links that an edge-level model predicts.
         target: with ``explanation_type="model"``, what is explained in the place of the predicted
             class: a class, a pair ``(a, b)``, or the column of a regression.
         **settings: the method's own, and those of `Explainer` but for what ``model_config`` says.
@@ -85,7 +90,9 @@ def as_pyg(
         >>> explainer(x, edge_index, index=2).edge_mask.shape
         torch.Size([3])
     """
-    return GlassgraphAlgorithm(method, node_type=node_type, target=target, **settings)
+    return GlassgraphAlgorithm(
+        method, node_type=node_type, edge_type=edge_type, target=target, **settings
+    )
 
 
 class GlassgraphAlgorithm(ExplainerAlgorithm):
@@ -101,6 +108,7 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
         method: str | type[Explainer] | Explainer,
         *,
         node_type: str | None = None,
+        edge_type: EdgeTypeLike | None = None,
         target: Target = None,
         **settings: Any,
     ) -> None:
@@ -110,7 +118,8 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
             type(method) if isinstance(method, Explainer) else find_method(method)
         )
         self.explanations: Explanations | None = None
-        self._node_type, self._target, self._settings = node_type, target, settings
+        self._node_type, self._edge_type = node_type, edge_type
+        self._target, self._settings = target, settings
         self._check_settings()
         self._built: tuple[nn.Module, Any, Explainer] | None = None
         self._read: tuple[PyGInputs, str | None, Any] | None = None
@@ -222,7 +231,9 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
         task = self._task(inputs, target)
         links = inputs.links(target.size(0)) if task.level == "edge" and target.dim() else None
         batch = inputs.batch() if task.level == "graph" else None
-        data, call = self._data(inputs, links, batch), inputs.call(model, links, batch)
+        kind = task.edge_type
+        data = self._data(inputs, links, batch, kind)
+        call = inputs.call(model, links, batch, kind)
         wanted = self._wanted(model, inputs, target, index)
         if self._ready is not None:
             self._refuse_another(model, task)
@@ -232,10 +243,10 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
         self.explanations = found
         return self._combined(found, data)
 
-    def _data(self, inputs: PyGInputs, links: str | None, batch: str | None) -> Any:
+    def _data(self, inputs: PyGInputs, links: str | None, batch: str | None, edge_type: Any) -> Any:
         """The same object for the same inputs, so that the model is traced once."""
         if self._read is None or self._read[1] != links or not inputs.same(self._read[0]):
-            data, self._graphs = inputs.data(links, batch), None
+            data, self._graphs = inputs.data(links, batch, edge_type), None
             if batch is not None:
                 self._graphs = TypedGraphs.split(data, inputs.arguments[batch])
                 data = self._graphs.batch
@@ -247,8 +258,10 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
         task = Task(
             config.task_level.value, mode=config.mode.value, return_type=config.return_type.value
         )
-        if not isinstance(inputs.x, Mapping) or task.level != "node":
+        if not isinstance(inputs.x, Mapping) or task.level == "graph":
             return task
+        if task.level == "edge":
+            return Task.of(task, edge_type=self._explained_edge_type(inputs))
         sizes = {name: value.size(0) for name, value in inputs.x.items()}
         rows = target.size(0) if target.dim() else 1
         fitting = [name for name, size in sizes.items() if size == rows]
@@ -258,6 +271,25 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
                 f"it predicts, glassgraph.as_pyg({self.method.name!r}, node_type=...)"
             )
         return Task.of(task, node_type=self._node_type or fitting[0])
+
+    def _explained_edge_type(self, inputs: PyGInputs) -> EdgeTypeName:
+        """The type of explained links or edges.
+
+        Raises:
+            TaskError: if it is not said, or there is none of that name.
+        """
+        said = self._edge_type if self._ready is None else self._ready.task.edge_type
+        if said is None:
+            raise TaskError(
+                "of heterogeneous graphs say which links or edges the model predicts, glassgraph."
+                f"as_pyg({self.method.name!r}, edge_type=(source, relation, destination))"
+            )
+        if isinstance(said, tuple) and len(said) == 3:
+            source, relation, target = said
+            known = set(inputs.x)
+            if {source, target} <= known:  # along links that are predicted nothing need be sent
+                return source, relation, target
+        return find_edge_type(said, list(inputs.edge_index))
 
     def _wanted(
         self, model: nn.Module, inputs: PyGInputs, target: Tensor, index: int | Tensor | None

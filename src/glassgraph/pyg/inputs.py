@@ -16,6 +16,8 @@ from torch_geometric.data import Data, HeteroData
 from glassgraph.calling.signature import parameters_of
 from glassgraph.inputs.links import LINK_INDEX
 
+#: How names of attributes of links begin.
+LINKS = "edge_label"
 #: Names of the first two arguments under which the data have them, too.
 _BY_NAME = (["x", "edge_index"], ["x_dict", "edge_index_dict"])
 
@@ -29,22 +31,30 @@ class PyGCall:
         absent: arguments that are None.
         passes_batch: whether the model is told which graph a node belongs to, though it was not
             told by the user, who gave one graph.
+        edge_type: of heterogeneous graphs, the type of links.
     """
 
     names: tuple[tuple[str, str], ...]
     absent: tuple[str, ...] = ()
     passes_batch: bool = False
+    edge_type: Any = None
 
     def __call__(self, model: nn.Module, data: Any) -> Tensor:
         """What the model returns."""
         arguments: dict[str, Any] = dict.fromkeys(self.absent)
-        arguments |= {name: _stored(data, key) for name, key in self.names}
+        arguments |= {name: self._argument(data, name, key) for name, key in self.names}
         if self.passes_batch and "batch" in data:
             arguments["batch"] = data.batch
         typed = isinstance(data, HeteroData)
         x, edges = (data.x_dict, data.edge_index_dict) if typed else (data.x, data.edge_index)
         output: Tensor = model(x, edges, **arguments)
         return output
+
+    def _argument(self, data: Any, name: str, key: str) -> Any:
+        is_one = self.edge_type is not None and not name.endswith("_dict")
+        if is_one and key in data[self.edge_type] and key.startswith(LINKS):
+            return data[self.edge_type][key]
+        return _stored(data, key)
 
 
 @dataclass(frozen=True)
@@ -69,12 +79,15 @@ class PyGInputs:
         pairs += [(self.arguments[name], other.arguments[name]) for name in self.arguments]
         return all(_is_same(one, another) for one, another in pairs)
 
-    def data(self, links: str | None = None, batch: str | None = None) -> Any:
+    def data(
+        self, links: str | None = None, batch: str | None = None, edge_type: Any = None
+    ) -> Any:
         """As data, without arguments that are None.
 
         Args:
             links: the argument that holds the links to predict.
             batch: the argument that is left out.
+            edge_type: of heterogeneous graphs, the type of links.
         """
         given = {k: v for k, v in self.arguments.items() if v is not None and k != batch}
         if not isinstance(self.x, Mapping):
@@ -91,12 +104,18 @@ class PyGInputs:
             if isinstance(value, Mapping):
                 for kind, own in value.items():
                     data[kind][name.removesuffix("_dict")] = own
+            elif edge_type is not None and (name == links or name.startswith(LINKS)):
+                data[edge_type][LINK_INDEX if name == links else name] = value
             else:
                 data[name] = value
         return data
 
     def call(
-        self, model: nn.Module, links: str | None = None, batch: str | None = None
+        self,
+        model: nn.Module,
+        links: str | None = None,
+        batch: str | None = None,
+        edge_type: Any = None,
     ) -> PyGCall | None:
         """How the model is called; None where it can be called by the names of its arguments."""
         named = [parameter.name for parameter in parameters_of(model)[0]]
@@ -112,7 +131,7 @@ class PyGInputs:
             if value is not None
         }
         passes_batch = "batch" in named and "batch" not in self.arguments
-        return PyGCall(tuple(names.items()), absent, passes_batch)
+        return PyGCall(tuple(names.items()), absent, passes_batch, edge_type)
 
     def batch(self) -> str | None:
         """The argument that says which graph each node of each type belongs to."""

@@ -148,7 +148,9 @@ def node_position(local: LocalExplanation, node: NodeName) -> int | None:
     if not is_number or (kind is None) != (local.node_type is None):
         how = "by their numbers" if local.node_type is None else "as pairs (type, number)"
         raise InstanceError(f"a path runs between nodes, given {how}; got {node!r}")
-    kinds = local.node_type or [None] * len(local.node_id)
+    kinds: list[str | None] = [None] * len(local.node_id)
+    if local.node_type is not None:
+        kinds = [*local.node_type]
     pairs = zip(kinds, local.node_id.tolist(), strict=True)
     return next((at for at, each in enumerate(pairs) if each == (kind, number)), None)
 
