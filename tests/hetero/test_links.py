@@ -11,6 +11,7 @@ from torch_geometric.explain import Explainer
 import glassgraph as gg
 from glassgraph.errors import GlassgraphError, InstanceError, TaskError
 from glassgraph.explainers.registry import METHODS, make_explainer
+from tests.cli.helpers import run
 from tests.hetero.link_models import (
     BUYS,
     LIKES,
@@ -366,6 +367,44 @@ def test_links_of_types_in_the_explainer_of_pyg(name: str, is_renamed: bool) -> 
         explainer.algorithm._edge_type = None
         with pytest.raises(TaskError, match="say which links or edges the model predicts"):
             explainer(data.x_dict, data.edge_index_dict, index=3, **links)
+
+
+FILE = """
+import torch
+from tests.hetero.link_models import link_set_up
+
+def make():
+    return link_set_up("sage")[0]
+"""
+
+
+def test_the_command_explains_links_of_a_type(tmp_path) -> None:
+    from glassgraph.datasets import save_graphs
+
+    model, data = link_set_up("sage")
+    (tmp_path / "net.py").write_text(FILE)
+    options = {
+        "--data": save_graphs(data, tmp_path / "graph.pt"),
+        "--model": f"{tmp_path / 'net.py'}:make",
+        "--mode": "binary_classification",
+        "--method": "occlusion",
+        "--index": "2:4",
+        "--out": tmp_path / "out",
+    }
+    words = [word for pair in options.items() for word in pair]
+    result = run("explain", *words, "--edge-type", "user__likes__item", "--quiet")
+    assert result.exit_code == 0, result.output
+    expected = gg.explain(model, data, "occlusion", TASK, index=[2, 3], progress=False)
+    (folder,) = {path.parent for path in (tmp_path / "out").rglob("*.json")} & {
+        path.parent for path in (tmp_path / "out").rglob("*.parquet")
+    }
+    found = gg.Explanations.load(folder)
+    assert [each.local.title for each in found] == ["user 5 → item 0", "user 2 → item 4"]
+    for one, other in zip(found, expected, strict=True):
+        assert all(torch.equal(masks(one)[kind], masks(other)[kind]) for kind in RELATIONS)
+    wrong = run("explain", *words, "--edge-type", "like", "--overwrite", "--quiet")
+    assert wrong.exit_code == 2
+    assert "did you mean ('user', 'likes', 'item')?" in wrong.stderr
 
 
 # What is given wrongly

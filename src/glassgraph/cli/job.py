@@ -200,7 +200,7 @@ def _check_results(job: Job) -> None:
 def _task(words: dict[str, Any], level: str | None) -> Task:
     from glassgraph.inputs.task import Task
 
-    return Task.of(level or "node", **words)
+    return Task.of(level or ("edge" if words["edge_type"] else "node"), **words)
 
 
 def _prepare_model(job: Job, source: Input) -> ChosenModel:

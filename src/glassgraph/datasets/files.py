@@ -269,6 +269,8 @@ def _heterogeneous(mapping: Mapping[Any, Any], where: str) -> HeteroData:
     graph = HeteroData.from_dict(dict(mapping))
     for source, relation, target in edge_types:
         name = (source, relation, target)
+        if "edge_label_index" in graph[name] and "edge_index" not in graph[name]:
+            continue  # links to predict, along which nothing is sent
         edge_index = graph[name].get("edge_index")
         if not isinstance(edge_index, Tensor) or edge_index.dtype != torch.long:
             raise DatasetError(f"{where}: {name} needs edge_index of int64 [2, E]")
