@@ -15,7 +15,6 @@ from torch_geometric.nn import SimpleConv
 import glassgraph as gg
 from glassgraph.calling.protect import protected
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.explainers.perturbation._soft_masks import EdgeMask, Penalty
 from glassgraph.explainers.perturbation.path_search.ends import LinkEnds
 from tests.hetero.link_models import link_set_up
@@ -194,11 +193,10 @@ def test_ends_that_nothing_connects_are_said_to_be() -> None:
     data.x = torch.full((16, 2), 0.1).double()
     data.edge_label_index = torch.tensor([[0, 0], [5, 14]])
     explainer = gg.PaGELink(Product(), TASK, progress=False, k_core=0, epochs=3)
-    with pytest.warns(ConstantScoresWarning, match="no path connects the two ends"):
-        found = explainer.explain(data)
+    found = explainer.explain(data)
     assert found.local(0).remark is None
     assert found.local(1).remark == "no path connects the two ends of the link"
-    assert not found.local(1).edge_score.any()
+    assert found.local(1).edge_score.any()
     assert found[1].paths().nodes == []
 
 
@@ -214,6 +212,9 @@ def test_an_edge_that_is_explained_is_no_way_between_its_ends() -> None:
     assert found.local(0).title == "node 0 → node 1"
     assert [0, 1] not in found[0].paths(k=10).nodes
     assert [0, 2, 5, 1] in found[0].paths(k=10).nodes
+    data.edge_label_index = torch.tensor([[0], [1]])
+    as_link = gg.PaGELink(Product(), TASK, progress=False, k_core=0, epochs=3).explain(data)
+    assert as_link[0].paths(k=10).nodes == found[0].paths(k=10).nodes
 
 
 def test_graphs_without_inverse_edges() -> None:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::glassgraph.explainers.amortized
 
 
 class Net(nn.Module):
-    """Attention that reads weights of edges; a pooling where graphs are predicted."""
+    """Attention that reads weights of edges; what a level of predictions needs after it."""
 
     def __init__(self, level: str, outputs: int = 3) -> None:
         super().__init__()
@@ -50,6 +50,8 @@ class Net(nn.Module):
         weight = x.new_ones(edge_index.size(1)) if edge_weight is None else edge_weight
         x = self.conv1(x, edge_index, weight.view(-1, 1)).relu()
         x = self.conv2(x, edge_index, edge_weight)
+        if self.level == "edge":  # a row for each edge
+            return x[edge_index[0]] * x[edge_index[1]]
         return global_add_pool(x, batch) if self.level == "graph" else x
 
 

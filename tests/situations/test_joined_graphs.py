@@ -29,6 +29,7 @@ REFUSING = {
     "cam": "pools its nodes by mean or sum",
     "attention": "no layer shows attention weights",
     "graph_lime": "explains node tasks",
+    "page_link": "explains links and edges",
 }
 
 

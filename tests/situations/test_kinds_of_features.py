@@ -93,7 +93,11 @@ class MixedFlat(Layers):
         return self.layers(x.view(x.size(0), WIDTH, STEPS).tanh().mean(2), edge_index)
 
 
-NODE_METHODS = [name for name in METHODS if name not in ("cam", "attention")]
+NODE_METHODS = [
+    name
+    for name, method in METHODS.items()
+    if "node" in method.scope.levels and name != "attention"
+]
 
 
 def explain(model: nn.Module, data: Any, method: str, **more: Any) -> gg.Explanations:

@@ -117,7 +117,11 @@ def test_edges_of_the_pooled_graph_are_nobodys(
     torch.testing.assert_close(found[0].edge_mask, expected, rtol=1e-9, atol=1e-12)
 
 
-NODE_METHODS = [name for name in METHODS if name not in ("cam", "attention", "gnn_lrp")]
+NODE_METHODS = [
+    name
+    for name, method in METHODS.items()
+    if "node" in method.scope.levels and name not in ("attention", "gnn_lrp")
+]
 
 
 class UNet(nn.Module):

@@ -63,7 +63,11 @@ WAYS: dict[str, tuple[Callable[[nn.Module], nn.Module], torch.dtype, Callable[[]
     "float16": (lambda model: model.half(), torch.float16, nullcontext),
 }
 HALF = ["autocast", "bfloat16", "float16"]
-NODE_METHODS = [name for name in METHODS if name not in ("cam", "attention")]
+NODE_METHODS = [
+    name
+    for name, method in METHODS.items()
+    if "node" in method.scope.levels and name != "attention"
+]
 #: Their scores are near those in float32; those of others are found by chance, or by a search.
 SMOOTH = (
     "edge_gradients",

@@ -255,7 +255,10 @@ def test_weights_without_a_shape_are_named(method: str) -> None:
     """It used to be a raw ValueError about 'is_inference'."""
     data = graph()
     data.x = data.x.float()
-    task = "graph" if method == "cam" else "node"
+    levels = METHODS[method].scope.levels
+    task = "node" if "node" in levels else levels[0]
+    if task == "edge":
+        data.edge_label_index = torch.tensor([[0], [1]])
     for model, name in ((LazyConv(), r"conv\.lin_l\.weight"), (LazyNorm(), "norm.running_mean")):
         model.train()
         explainer = find_method(method)(model, task, progress=False)

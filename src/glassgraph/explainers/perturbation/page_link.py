@@ -44,10 +44,11 @@ class PaGELink(Explainer):
     left out, and then all that lies outside of the ``k_core`` of the rest (in which every node has
     that many neighbors); the two ends stay. Edges outside score 0 and stay open. Paths follow
     edges from sender to receiver, from the first node of the link to the second;
-    ``directed=False`` goes along them either way, for graphs without inverse edges.
+    ``directed=False`` goes along them either way, for graphs without inverse edges. An edge between
+    the two ends is no path if it has the link's type, or no type: it is what is asked about.
 
-    Where no path of at most ``max_length`` edges connects the ends, all scores are 0 and the remark
-    says so.
+    Where no path of at most ``max_length`` edges connects the ends, the remark says so: there are
+    no paths then, and scores are those of the prediction alone.
 
     Differences to the authors' code: edges left out by pruning keep their messages (theirs are
     taken out of the graph); the loss is the negative log-likelihood of the paper (their code takes
@@ -94,6 +95,7 @@ class PaGELink(Explainer):
     )
     scope = Scope(levels=("edge",), needs_edges=True)
     test_settings: ClassVar[Mapping[str, Any]] = {"epochs": 3, "k_core": 0}
+    evidence_settings: ClassVar[Mapping[str, Any]] = {"epochs": 60, "k_core": 0}
     fixed_settings: ClassVar[Mapping[str, Any]] = {"init_scale": 0.1}
 
     epochs: int = setting("optimization steps", default=50, at_least=1)
@@ -153,11 +155,10 @@ class PaGELink(Explainer):
         found = ends.best(logits.detach().sigmoid(), self.num_paths)
         connected = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
         connected[found.instance] = True
-        is_scored = kept & connected[batch.edge_instance]
         return Attribution(
-            edge=logits.detach().sigmoid() * is_scored,
+            edge=logits.detach().sigmoid() * kept,
             tables={PATHS: Table(*found.table(batch))},
-            reasons=(Reason(UNCONNECTED, ~connected),),
+            reasons=(Reason(UNCONNECTED, ~connected, is_told=True),),
         )
 
     def _pull(self, batch: InstanceBatch, guide: Tensor, kept: Tensor) -> Tensor:

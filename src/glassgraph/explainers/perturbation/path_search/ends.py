@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.inputs.links import first_edge
+from glassgraph.core.reachability import reaching_messages
+from glassgraph.inputs.links import first_edge, num_explained_edges
 from glassgraph.results.paths import Moves, best_paths
 
 #: Walks that are ranked for each path that is asked for, as those with circles are dropped.
@@ -106,7 +107,7 @@ class LinkEnds:
                 torch.cat([destination, source]),
             )
             edge = edge.repeat(2)
-        is_move = ~(is_end[source] | is_start[destination] | _explained(batch)[edge])
+        is_move = ~(is_end[source] | is_start[destination] | _itself(batch)[edge])
         source, destination, edge = source[is_move], destination[is_move], edge[is_move]
         degree = batch.graph.incoming.pointer.diff()[fields.node[destination]].clamp_min(1)
         cost = torch.where(is_end[destination], 0.0, degree.to(batch.dtype).log())
@@ -137,13 +138,19 @@ class LinkEnds:
         )
 
 
-def _explained(batch: InstanceBatch) -> Tensor:
-    """``[e]`` which edges are those that are explained, and so no way between their ends."""
-    if not batch.task.is_about_edges:
-        return torch.zeros_like(batch.fields.edge, dtype=torch.bool)
-    own = batch.key + first_edge(batch.graph, batch.task)
-    found: Tensor = batch.fields.edge == own[batch.edge_instance]
-    return found
+def _itself(batch: InstanceBatch) -> Tensor:
+    """``[e]`` edges that are the link itself: of its type, between its ends, either way."""
+    fields, task = batch.fields, batch.task
+    start, end = fields.seed[batch.edge_instance].unbind(dim=1)
+    forward = (fields.source == start) & (fields.destination == end)
+    found = forward | ((fields.source == end) & (fields.destination == start))
+    if task.edge_type in batch.graph.edge_types:
+        first = first_edge(batch.graph, task)
+        is_own = (fields.edge >= first) & (
+            fields.edge < first + num_explained_edges(batch.graph, task)
+        )
+        return found & is_own
+    return found & (not batch.graph.is_heterogeneous)
 
 
 def _is_simple(node: Tensor, edge: Tensor) -> Tensor:
@@ -164,9 +171,10 @@ def _pruned(batch: InstanceBatch, is_end: Tensor, k_core: int, max_degree: int |
     def between(stays: Tensor) -> Tensor:
         return (stays | is_end)[source] & (stays | is_end)[destination]
 
-    kept = torch.ones_like(source, dtype=torch.bool)
+    kept = reaching_messages(batch).any(dim=0)  # on a whole graph also others are there
     if max_degree is not None:
-        kept = between(_num_neighbors(source, destination, batch.num_nodes) <= max_degree)
+        degree = _num_neighbors(source[kept], destination[kept], batch.num_nodes)
+        kept = kept & between(degree <= max_degree)
     while True:
         degree = _num_neighbors(source[kept], destination[kept], batch.num_nodes)
         now = kept & between(degree >= k_core)

@@ -20,7 +20,6 @@ paths by their lengths and degrees alone: what they reach is no merit of an expl
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +31,6 @@ from sklearn.metrics import roc_auc_score
 
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.amortized import AmortizedExplainer
-from glassgraph.explainers.constant import ConstantScoresWarning
 from glassgraph.explainers.registry import METHODS, make_explainer
 from glassgraph.inputs.task import Task
 from glassgraph.results.dense import HeteroExplanation
@@ -148,11 +146,9 @@ def _measure(
         entry.method, scene.model, task, seed=seed, progress=progress, **entry.settings
     )
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantScoresWarning)
-        if isinstance(explainer, AmortizedExplainer):
-            explainer.fit(scene.data, index=others[:FITTED_ON])
-        found = explainer.explain(scene.data, index=list(chosen))
+    if isinstance(explainer, AmortizedExplainer):
+        explainer.fit(scene.data, index=others[:FITTED_ON])
+    found = explainer.explain(scene.data, index=list(chosen))
     seconds = time.perf_counter() - start
     each = [
         _of_one(explanation, scene.edges[link], scene.paths[link])
