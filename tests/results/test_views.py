@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -203,6 +204,33 @@ def test_polars_holds_the_same_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     found = explained(NASTY)
     frame = found.to_frame()
     assert dict(found.to_polars()) == {name: frame[name].tolist() for name in frame}
+
+
+def test_polars_itself() -> None:
+    """Where it is installed, as in the environment of the oldest versions."""
+    polars = pytest.importorskip("polars")
+    found = explained(NASTY)
+    frame, table = found.to_frame(), found.to_polars()
+    assert isinstance(table, polars.DataFrame)
+    assert {name: table[name].to_list() for name in table.columns} == {
+        name: frame[name].tolist() for name in frame
+    }
+    assert found[:0].to_polars().shape == found[:0].to_frame().shape
+
+
+def test_tensorboard_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What TensorBoard reads back is what was logged."""
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.chdir(tmp_path)
+    explained().log_to("tensorboard", ROWS, step=3)
+    (run,) = (tmp_path / "runs").iterdir()
+    found = reader.EventAccumulator(str(run)).Reload()
+    told = {tag: found.Scalars(tag)[0] for tag in found.Tags()["scalars"]}
+    assert {tag: (each.value, each.step) for tag, each in told.items()} == {
+        "saliency/explanations": (2.0, 3),
+        "saliency/auc": (0.75, 3),
+        "saliency/fidelity_plus_at_0.7": (0.5, 3),
+    }
 
 
 def test_one_set_of_explanations_is_measured_as_a_list_of_one() -> None:

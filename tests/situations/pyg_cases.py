@@ -74,14 +74,24 @@ class Case:
 SMALL, EVERY = 30, 11
 
 
-def share(cases: list[Case]) -> list[Case]:
-    """What `make test` asks; all of them where ``make pyg-cases`` does."""
+def share(cases: list[Case], small: int = SMALL, every: int = EVERY) -> list[Case]:
+    """What `make test` asks, the first of each kind among them; all where ``make pyg-cases`` does.
+
+    Args:
+        cases: all of them.
+        small: kinds with as many cases are asked in full.
+        every: of others each such case.
+    """
     if os.environ.get("GLASSGRAPH_PYG_CASES") == "all":
         return cases
     size = Counter(case.kind for case in cases)
-    return [
-        case for number, case in enumerate(cases) if size[case.kind] <= SMALL or number % EVERY == 0
-    ]
+    seen = Counter[str]()
+    found = []
+    for case in cases:
+        if size[case.kind] <= small or seen[case.kind] % every == 0:
+            found.append(case)
+        seen[case.kind] += 1
+    return found
 
 
 # Explaining
