@@ -106,7 +106,7 @@ def test_fields_that_are_trusted_give_the_same(
 ) -> None:
     data = graphs.rich_graph()
     store = GraphStore.build(data, tmp_path / "graph")
-    monkeypatch.setattr("glassgraph.core.prepare._GROUPS_CHECKED", 1)
+    monkeypatch.setattr("glassgraph.core.trust.FIRST_CHECKS", 1)
     monkeypatch.setattr("glassgraph.core.constant_tables._FIRST", 7)
     found = []
     with graphs.every_graph_is_large():
@@ -121,22 +121,20 @@ def test_fields_that_are_trusted_give_the_same(
     assert_same(*found, exact_prediction=False)
 
 
-def test_a_hub_that_sends_is_not_run_where_fields_are_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_that_sends_is_not_run_where_fields_are_enough(tmp_path: Path) -> None:
     data: Any = graphs.rich_graph()
     hub = torch.stack([torch.full((5000,), 60), torch.arange(5000) % 57])
     hub = torch.cat([hub, torch.tensor([[60], [59]])], dim=1)
     data = type(data)(x=data.x, edge_index=torch.cat([data.edge_index[:, :9], hub], dim=1))
     store = GraphStore.build(data, tmp_path / "graph")
-    monkeypatch.setattr("glassgraph.core.prepare._GROUPS_CHECKED", 1)
-    explainer = gg.EdgeGradients(graphs.SAGE(), "node", progress=False, memory_budget=1 << 20)
+    settings: Any = {"progress": False, "memory_budget": 1 << 20}
     with graphs.every_graph_is_large():
-        explainer.explain(store, [58])
-        with pytest.raises(FieldTooLargeError, match="has 1 edges within 2 hops"):
-            explainer.explain(store, [59])
-        explainer.tabulate(store)
+        explainer = gg.EdgeGradients(graphs.SAGE(), "node", **settings)
+        explainer.explain(store, [58])  # which is checked
         assert explainer.explain(store, [59]).local(0).edge_id.tolist() == [5009]
+        each = gg.EdgeGradients(graphs.SAGE(), "node", check="local", **settings)
+        with pytest.raises(FieldTooLargeError, match="has 1 edges within 2 hops"):
+            each.explain(store, [59])
 
 
 def test_what_is_tabulated_is_what_the_layer_computes(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from glassgraph.calling.recompute import naming_backward_errors
 from glassgraph.core.intercept import Cutter, Intervention, naming_other_messages
 from glassgraph.core.modified_backward import ModifiedBackward
 from glassgraph.core.output_rows import OutputRows, output_rows, select_rows
-from glassgraph.core.plan import Constants, plan_sites
+from glassgraph.core.plan import SiteConstants, plan_sites
 from glassgraph.core.sites import Wiring
 from glassgraph.errors import METHODS_WITHOUT_GRADIENTS, NoGradientError
 from glassgraph.inputs import task
@@ -119,7 +119,7 @@ class InstanceBatch:
     intervention: Intervention = field(repr=False)
     output_rows: Tensor | OutputRows | None = field(repr=False)
     keeps_graphs: bool = False
-    _constants: Mapping[int, Constants] = field(default_factory=dict, repr=False)
+    _constants: Mapping[int, SiteConstants] = field(default_factory=dict, repr=False)
 
     @property
     def num_instances(self) -> int:
@@ -332,7 +332,7 @@ def assemble(
     reference: Tensor,
     key: Tensor,
     model_call: ModelCall,
-    constants: Mapping[int, Constants],
+    constants: Mapping[int, SiteConstants],
     keeps_graphs: bool = False,
 ) -> InstanceBatch:
     """Pack fields and plan what happens at each site.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from glassgraph.core.sites import Wiring
 from glassgraph.errors import FieldTooLargeError
-from glassgraph.inputs.field_sizes import field_sizes
+from glassgraph.inputs.field_sizes import FieldSizes, field_sizes
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.task import Level
@@ -80,13 +80,7 @@ def refuse_large_fields(
         FieldTooLargeError: for the first one that takes more than the budget.
     """
     hops = costs.wiring.num_hops if hops is None else hops
-    most = budget // costs.of_run(1, 1, copies) + 1
-    both = costs.wiring.needs_both_directions
-    sizes = field_sizes(costs.graph, chosen.seeds, hops, both, most)
-    own, outside = (
-        costs.of_run(0, 1, count) * edges + costs.of_run(1, 0, count) * (edges + 1)
-        for edges, count in ((sizes.edges, copies), (sizes.around, 1))
-    )
+    sizes, own, outside = _counted(costs, chosen, budget, copies, hops)
     found = torch.maximum(own, outside) if around else own
     for position in (found > budget).nonzero().view(-1)[:1].tolist():
         index, edges, around_it, num_bytes = (
@@ -103,6 +97,26 @@ def refuse_large_fields(
             num_bytes=num_bytes,
         )
     return found
+
+
+def affordable(costs: Costs, chosen: Instances, budget: int, copies: int) -> Tensor:
+    """Positions ``[k]`` of instances whose fields, and what lies around them, a budget allows."""
+    _, own, outside = _counted(costs, chosen, budget, copies, costs.wiring.num_hops)
+    return (torch.maximum(own, outside) <= budget).nonzero().view(-1)
+
+
+def _counted(
+    costs: Costs, chosen: Instances, budget: int, copies: int, hops: int
+) -> tuple[FieldSizes, Tensor, Tensor]:
+    """Sizes of fields, ``[B]`` bytes that each takes, and ``[B]`` that what lies around takes."""
+    most = budget // costs.of_run(1, 1, copies) + 1
+    both = costs.wiring.needs_both_directions
+    sizes = field_sizes(costs.graph, chosen.seeds, hops, both, most)
+    own, outside = (
+        costs.of_run(0, 1, count) * edges + costs.of_run(1, 0, count) * (edges + 1)
+        for edges, count in ((sizes.edges, copies), (sizes.around, 1))
+    )
+    return sizes, own, outside
 
 
 def small_fields(costs: Costs, number: int) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -36,6 +36,46 @@ from glassgraph.inputs.pack import Candidates, Packed
 from glassgraph.inputs.receptive import Fields
 
 
+@dataclass(frozen=True)
+class SiteRows:
+    """Rows of a site on a receptive field, for which arguments are wanted.
+
+    Attributes:
+        graph: the user's graph.
+        fields: where its nodes and edges come from.
+        rows: ``[2, M]`` ends, among the nodes of the fields.
+        edge: ``[M]`` which edge of the fields each row is, -1 for one that the layer added.
+        own: arguments that depend on the graph alone, as the run on the fields has them.
+    """
+
+    graph: TypedGraph
+    fields: Fields
+    rows: Tensor
+    edge: Tensor
+    own: Mapping[str, Tensor]
+
+    @property
+    def user_edge(self) -> Tensor:
+        """``[M]`` the user's edge of each row, -1 for one that the layer added."""
+        if not self.fields.edge.numel():
+            return self.edge  # all -1
+        return torch.where(self.edge >= 0, self.fields.edge[self.edge.clamp_min(0)], -1)
+
+    @property
+    def key(self) -> Tensor:
+        """``[M]`` what each row is, see `glassgraph.core.edges.row_key`."""
+        if self.graph.is_heterogeneous:
+            return self.user_edge
+        return row_key(self.rows, self.user_edge, self.graph.num_edges, self.fields.node)
+
+
+class SiteConstants(Protocol):
+    """Knows arguments of a site that depend on the graph alone."""
+
+    def look_up(self, site: SiteRows) -> dict[str, Tensor]:
+        """The arguments of some rows, as on the whole graph; none where they are not known."""
+
+
 @dataclass
 class Constants:
     """Arguments of a site that depend on the graph alone, computed once on a larger graph.
@@ -51,6 +91,20 @@ class Constants:
     values: dict[str, Tensor]
     known: Tensor | None = None
 
+    def look_up(self, site: SiteRows) -> dict[str, Tensor]:
+        """The arguments of some rows."""
+        key = site.key
+        position: Tensor | None = key
+        if self.key is not None:
+            position = find_keys(key, self.key)
+        elif bool((key < 0).any()):
+            return {}
+        elif self.known is not None and not bool(self.known[key].all()):
+            raise PlanMismatch("a layer has other rows on a receptive field than on the graph")
+        if position is None:
+            return {}
+        return {name: value[position] for name, value in self.values.items()}
+
 
 def plan_sites(
     graph: TypedGraph,
@@ -58,7 +112,7 @@ def plan_sites(
     packed: Packed,
     wiring: Wiring,
     model_call: ModelCall,
-    constants: Mapping[int, Constants],
+    constants: Mapping[int, SiteConstants],
     *,
     can_trim: bool = True,
 ) -> tuple[SitePlan, ...]:
@@ -276,7 +330,7 @@ def _plan_site(
     site: Site,
     record: Record,
     candidates: Candidates,
-    constants: Constants | None,
+    constants: SiteConstants | None,
     can_trim: bool,
     num_nodes: int | None,
 ) -> SitePlan:
@@ -297,9 +351,10 @@ def _plan_site(
         keep = _reachable_rows(graph, fields, wiring, site, rows, match.edge)
     replaced: dict[str, Tensor] = {}
     if constants is not None and is_cuttable:
-        kept_rows = rows if keep is None else rows[:, keep]
-        kept_edge = match.edge if keep is None else match.edge[keep]
-        replaced = _look_up_constants(graph, fields, kept_rows, kept_edge, constants)
+        kept = slice(None) if keep is None else keep
+        own = {name: record.arguments[name][kept] for name in _constant_names(site, record)}
+        kept_rows = SiteRows(graph, fields, rows[:, kept], match.edge[kept], own)
+        replaced = constants.look_up(kept_rows)
     edge = match.edge if keep is None else match.edge[keep]
     shared = find_shared(rows.flip(0) if match.is_flipped else rows, match.edge, candidates)
     identity = torch.arange(num_edges, device=edge.device)
@@ -337,21 +392,9 @@ def _reachable_rows(
     return (~far).nonzero().view(-1) if bool(far.any()) else None
 
 
-def _look_up_constants(
-    graph: TypedGraph, fields: Fields, rows: Tensor, edge: Tensor, constants: Constants
-) -> dict[str, Tensor]:
-    user_edge = edge  # all -1 where a field has no edges
-    if fields.edge.numel():
-        user_edge = torch.where(edge >= 0, fields.edge[edge.clamp_min(0)], -1)
-    node = None if graph.is_heterogeneous else fields.node
-    key = user_edge if node is None else row_key(rows, user_edge, graph.num_edges, node)
-    position: Tensor | None = key
-    if constants.key is not None:
-        position = find_keys(key, constants.key)
-    elif bool((key < 0).any()):
-        return {}
-    elif constants.known is not None and not bool(constants.known[key].all()):
-        raise PlanMismatch("a layer has other rows on a receptive field than on the graph")
-    if position is None:
-        return {}
-    return {name: value[position] for name, value in constants.values.items()}
+def _constant_names(site: Site, record: Record) -> list[str]:
+    return [
+        name
+        for name in sorted(site.constant_arguments)
+        if isinstance(record.arguments.get(name), Tensor)
+    ]

@@ -38,11 +38,11 @@ from glassgraph.core.context import (
     without_nan,
 )
 from glassgraph.core.copies import instances_are_apart
-from glassgraph.core.costs import Costs, refuse_large_fields, small_fields
+from glassgraph.core.costs import Costs, affordable, refuse_large_fields, small_fields
 from glassgraph.core.intercept import Intervention, PlanMismatch, naming_other_messages
 from glassgraph.core.output_rows import output_rows, select_rows
-from glassgraph.core.plan import Constants, plan_sites
-from glassgraph.core.sites import Wiring
+from glassgraph.core.plan import SiteConstants, plan_sites
+from glassgraph.core.sites import OpaqueWiring, Wiring
 from glassgraph.core.told import (
     BEYOND,
     DIFFERENT,
@@ -55,6 +55,7 @@ from glassgraph.core.told import (
 )
 from glassgraph.core.tracing import trace_wiring
 from glassgraph.core.trials import first_right, first_way
+from glassgraph.core.trust import AT_FIRST, ONE_IN, Trust, Undecided
 from glassgraph.errors import (
     FieldTooLargeError,
     GraphError,
@@ -89,9 +90,10 @@ FULL_CHECK_EDGES = WHOLE_EDGES
 _COPIES = 6
 #: Graphs of a batch that are also run alone, to see that the model does not mix them.
 _GRAPHS_CHECKED = 4
-#: Groups of fields of a large graph on disk that are held against what lies around them: the first
-#: ones, and then one in so many.
-_GROUPS_CHECKED, _CHECKED_AGAIN = 2, 64
+#: Instances among which those are looked for that a check can afford.
+_SAMPLED_FROM = 16
+#: How often formulas may be told apart by further runs for one group; each round leaves fewer.
+_ROUNDS = 32
 #: Predictions that are made once more with other parts of the graph beside them.
 _COMPARED = 4
 
@@ -136,8 +138,8 @@ class Preparation:
     _spent: int = field(default=0, repr=False)
     _alone: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
     _is_mixed: bool | None = field(default=None, repr=False)
-    _num_right: int = field(default=0, repr=False)
-    _tables: Mapping[int, Constants] | None = field(default=None, repr=False)
+    _trust: Trust | None = field(default=None, repr=False)
+    _tables: Mapping[int, SiteConstants] | None = field(default=None, repr=False)
     _keeps_graphs: bool = field(default=False, repr=False)
 
     @staticmethod
@@ -244,6 +246,8 @@ class Preparation:
         if schedule.is_mixed is not None:
             self._is_mixed = schedule.is_mixed
         self._keeps_graphs |= schedule.keeps_graphs
+        if self._trust is None and self._may_trust_fields():
+            self._trust = Trust(self.graph, self.wiring)
         each = one_for_each(target, instances)
         full = None
         if self.checks_in_full():
@@ -283,9 +287,8 @@ class Preparation:
         reason: tuple[str, Exception | None] | None = None
         if not self._keeps_graphs:
             chosen = instances.take(position)
-            batch, is_right, why, error = self._side_by_side(chosen, position, target, full)
+            batch, is_right, why, error = self._side_by_side(chosen, position, target, full, budget)
             kept = is_right.nonzero().view(-1)
-            self._num_right += batch is not None and kept.numel() == position.numel()
             if batch is not None and kept.numel():
                 if kept.numel() < position.numel():
                     batch = batch.take(kept)
@@ -321,17 +324,8 @@ class Preparation:
             return [position]
         chosen = instances.take(position)
 
-        def costs() -> Tensor:
-            around = not self._trusts_fields()
-            return refuse_large_fields(self.costs, chosen, budget, _COPIES, around=around)
-
-        try:
-            cost = costs()
-        except FieldTooLargeError:
-            if not self._has_tables():
-                raise
-            self._num_right += 1  # what lies around is too large for a check that is no must
-            cost = costs()
+        around = not self._trusts_fields(chosen, budget)
+        cost = refuse_large_fields(self.costs, chosen, budget, _COPIES, around=around)
         part = (cost.cumsum(0) - cost) // budget // 2
         return position.split(torch.bincount(part).tolist()) if int(part[-1]) else [position]
 
@@ -346,6 +340,9 @@ class Preparation:
         tables = NodeTables.of(self.model_call.model, self.graph)
         advice = "" if tables is None else f" ({tables.advice})"
         what = {DIFFERENT: BEYOND}.get(what, what)
+        given = 0 if self._trust is None else self._trust.num_given
+        if given:
+            advice += f" ({given:,} were explained before, of which one in {ONE_IN} was checked)"
         refuse_whole(
             self.graph, f"{what}{cause}, as for {self.task.level} {int(left.index[0])}{advice}"
         )
@@ -404,7 +401,12 @@ class Preparation:
             return None
 
     def _side_by_side(
-        self, chosen: Instances, position: Tensor, target: Target | Targets, full: Context | None
+        self,
+        chosen: Instances,
+        position: Tensor,
+        target: Target | Targets,
+        full: Context | None,
+        budget: int | None,
     ) -> tuple[InstanceBatch | None, Tensor, str, Exception | None]:
         """Instances packed, which of their predictions are right, and why the others are not."""
         none_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
@@ -420,13 +422,13 @@ class Preparation:
                 batch, is_right = self._pack_graphs(chosen, position, target, *singles)
             else:
                 batch, is_right = self.on_fields(
-                    lambda way: way._pack_fields(chosen, position, target, full)
+                    lambda way: way._pack_fields(chosen, position, target, full, budget)
                 )
             return batch, is_right, bool(is_right.any()) and self._mixes(batch)
 
         try:
             batch, is_right, is_mixed = packed()
-        except (TargetError, ModelCallError):
+        except (TargetError, ModelCallError, FieldTooLargeError):
             raise
         except Exception as error:  # noqa: BLE001
             let_through(error)
@@ -492,17 +494,26 @@ class Preparation:
                 yield self.model_call.with_tables(tables)
 
     def _pack_fields(
-        self, chosen: Instances, position: Tensor, target: Target | Targets, full: Context | None
+        self,
+        chosen: Instances,
+        position: Tensor,
+        target: Target | Targets,
+        full: Context | None,
+        budget: int | None,
     ) -> tuple[InstanceBatch, Tensor]:
         """Receptive fields side by side, and which of their predictions are right."""
-        fields = receptive_fields(
-            self.graph, chosen.seeds, self.wiring.num_hops, self.wiring.needs_both_directions
-        )
-        if full is None and self._trusts_fields():
+        fields = self._fields(chosen)
+        if full is None and self._trusts_fields(chosen, budget):
+            assert self._trust is not None
             try:
-                return self._pack_trusted(chosen, position, target, fields)
-            except PlanMismatch:  # what was tabulated is of no use here
-                self._tables = None
+                found = self._pack_trusted(chosen, position, target, fields, self._trust, budget)
+            except PlanMismatch:
+                self._trust.is_lost, found = True, None
+                self.told.lost_trust(self._trust.num_given)
+            if found is not None:
+                return found
+            if budget is not None and self.graph.must_stay_cut:
+                refuse_large_fields(self.costs, chosen, budget, _COPIES)
         if full is None:
             context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
             self._spent += self.costs.of_run(context.num_nodes, context.num_edges, 1)
@@ -514,6 +525,11 @@ class Preparation:
         with torch.no_grad():
             return batch, rows_agree(batch.output(gates=batch.ones()), reference, self.model_call)
 
+    def _fields(self, chosen: Instances) -> Fields:
+        wiring = self.wiring
+        both = wiring.needs_both_directions
+        return receptive_fields(self.graph, chosen.seeds, wiring.num_hops, both)
+
     def tabulate(self, budget: int) -> None:
         """Compute for all edges of a graph on disk what layers derive from the graph alone.
 
@@ -523,35 +539,119 @@ class Preparation:
         if self.graph.must_stay_cut:
             write_tables(self.graph, self.model_call, self.wiring, budget)
 
-    def _trusts_fields(self) -> bool:
-        """Whether fields of a large graph on disk need no run on what lies around them.
+    # Fields of large graphs, of which a few are held against what lies around them
 
-        The first groups are held against it, and every so many of the others.
+    def _may_trust_fields(self) -> bool:
+        """Whether a check of a few fields may speak for others: not of models that only run."""
+        is_opaque = isinstance(self.wiring, OpaqueWiring)
+        is_large = self.check == "auto" and not self.checks_in_full()
+        return is_large and self.task.level == "node" and not is_opaque
+
+    def _trusts_fields(self, chosen: Instances, budget: int | None) -> bool:
+        """Whether fields of a large graph need no run on what lies around them.
+
+        The first ones are held against it, and then one in so many.
+
+        Args:
+            chosen: instances that are to be explained.
+            budget: bytes that a check may take.
         """
-        return self._has_tables() and self._num_right % _CHECKED_AGAIN > 0
+        trust = self._trust
+        if trust is None:
+            return False
+        if trust.is_due and self._known_constants(trust) is not None:
+            self._check_some(trust, chosen, budget)
+        return trust.is_given and self._known_constants(trust) is not None
 
-    def _has_tables(self) -> bool:
-        """Whether it was seen that fields are right, and what they lack is tabulated."""
-        if not self.graph.must_stay_cut or self.check != "auto" or self.task.level != "node":
-            return False
-        if self._num_right < _GROUPS_CHECKED:
-            return False
-        if self._tables is None:
+    def _known_constants(self, trust: Trust) -> Mapping[int, SiteConstants] | None:
+        """What fields would get wrong at their boundary: by formulas, or tabulated."""
+        if trust.has_formulas:
+            return trust.constants()
+        if self._tables is None and self.graph.must_stay_cut:
             self._tables = read_tables(self.graph, self.model_call, self.wiring)
-        return self._tables is not None
+        return self._tables
+
+    def _check_some(self, trust: Trust, chosen: Instances, budget: int | None) -> None:
+        """Check fields of a few instances, or else of other nodes, that a budget allows."""
+        few = chosen.take(_spread(len(chosen), _SAMPLED_FROM, self.graph.device))
+        if budget is not None:
+            few = few.take(affordable(self.costs, few, budget, _COPIES))
+            if not len(few):
+                few = self._other_nodes()
+                few = few.take(affordable(self.costs, few, budget, _COPIES))
+        if len(few):
+            self._check_fields(trust, few.take(_spread(len(few), trust.sampled, self.graph.device)))
+        else:
+            trust.skip()
+
+    def _other_nodes(self) -> Instances:
+        """Some nodes with small fields."""
+        number = self.graph.type_position(self.task.node_type)
+        seeds = small_fields(self.costs, number).view(-1, 1)
+        index = seeds.view(-1) - self.graph.node_offset[number]
+        return Instances(index, torch.zeros_like(index), seeds)
+
+    def _check_fields(self, trust: Trust, few: Instances) -> None:
+        """Hold a few fields against what lies around them, and learn from it."""
+
+        def packed(way: Preparation) -> Packing:
+            context = local_context(way.graph, way.wiring, way.model_call, way.task, few)
+            fields = way._fields(few)
+            nothing = Targets(torch.zeros_like(few.index))
+            learning = trust.learning(context.constants)
+            batch = way.assemble(few, fields, nothing, context.output, learning)
+            output = batch.output(gates=batch.ones())
+            return batch, rows_agree(output, context.output, way.model_call)
+
+        try:
+            with torch.no_grad():
+                is_right = bool(self.on_fields(packed)[1].all())
+        except Exception as error:  # noqa: BLE001 - without trust the same fails, and is told of
+            let_through(error)
+            is_right = False
+        trust.found(is_right=is_right)
+        if trust.is_lost or trust.is_misled:
+            self.told.lost_trust(trust.num_given)
 
     def _pack_trusted(
-        self, chosen: Instances, position: Tensor, target: Target | Targets, fields: Fields
-    ) -> tuple[InstanceBatch, Tensor]:
-        """Receptive fields side by side, whose predictions are the model's."""
-        assert self._tables is not None
+        self,
+        chosen: Instances,
+        position: Tensor,
+        target: Target | Targets,
+        fields: Fields,
+        trust: Trust,
+        budget: int | None,
+    ) -> Packing | None:
+        """Receptive fields side by side, whose predictions are the model's; None if they are not.
+
+        Raises:
+            PlanMismatch: if they are not, and others before may not have been.
+            FieldTooLargeError: if that has to be found out, and what lies around is too large.
+        """
         nothing = Targets(torch.zeros_like(chosen.index))
         reference = fields.node.new_zeros((len(chosen), 1), dtype=torch.get_default_dtype())
-        batch = self.assemble(chosen, fields, nothing, reference, self._tables)
-        with torch.no_grad():
-            batch.reference = without_nan(batch.output(gates=batch.ones()))
-        batch.targets = self.targets(chosen, position, target, batch.reference)
-        return batch, torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
+        for _ in range(_ROUNDS):
+            constants = self._known_constants(trust)
+            if trust.is_lost or constants is None:
+                break
+            try:
+                with trust.comparing():
+                    batch = self.assemble(chosen, fields, nothing, reference, constants)
+            except Undecided as undecided:
+                few = chosen.take(undecided.instances[:_SAMPLED_FROM])
+                if budget is not None and self.graph.must_stay_cut:
+                    cheap = affordable(self.costs, few, budget, _COPIES)
+                    if not cheap.numel():
+                        refuse_large_fields(self.costs, few, budget, _COPIES)
+                    few = few.take(cheap)
+                self._check_fields(trust, few.take(_spread(len(few), AT_FIRST, fields.node.device)))
+                continue
+            trust.give(len(chosen))
+            with torch.no_grad():
+                batch.reference = without_nan(batch.output(gates=batch.ones()))
+            batch.targets = self.targets(chosen, position, target, batch.reference)
+            return batch, torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
+        return None
 
     def _pack_graphs(
         self,
@@ -592,7 +692,7 @@ class Preparation:
         fields: Fields,
         targets: Targets,
         reference: Tensor,
-        constants: Mapping[int, Constants],
+        constants: Mapping[int, SiteConstants],
         *,
         keeps_graphs: bool = False,
     ) -> InstanceBatch:
@@ -668,6 +768,13 @@ class Preparation:
             lambda: labels_of(self.graph, self.task, chosen),
             chosen.rows,
         )
+
+
+def _spread(size: int, most: int, device: torch.device) -> Tensor:
+    """At most so many positions out of ``size``, at even distances."""
+    if size <= most:
+        return torch.arange(size, device=device)
+    return torch.linspace(0, size - 1, most, device=device).long()
 
 
 @contextmanager

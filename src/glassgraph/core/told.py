@@ -53,6 +53,10 @@ class UnstableModelWarning(UserWarning):
     """The model gives other outputs for the same input."""
 
 
+class UncheckedFieldsWarning(UserWarning):
+    """Predictions on receptive fields turned out to be wrong after some had been trusted."""
+
+
 class UnseenWarning(UserWarning):
     """A part of the model is not among the messages that are scored."""
 
@@ -155,6 +159,18 @@ class Told:
             FallbackWarning,
             stacklevel=2,
         )
+
+    def lost_trust(self, num_given: int) -> None:
+        """Warn that fields which were not checked themselves may be wrong, once."""
+        if num_given and "trust" not in self._said:
+            self._said.add("trust")
+            warnings.warn(
+                f"the model looks beyond the receptive fields of some instances, and not of those "
+                f"that were checked first: the {num_given:,} explained so far may be wrong. "
+                "Explain them again with check='local', which checks each",
+                UncheckedFieldsWarning,
+                stacklevel=2,
+            )
 
 
 def tell_of_pooling(wiring: Wiring) -> None:
