@@ -3,6 +3,7 @@
 A folder for each: ``study.py`` declares the command, ``experiment.py`` measures.
 """
 
+from glassgraph_studies.bench.engine.study import ENGINE
 from glassgraph_studies.bench.graphmask_cost.study import GRAPHMASK_COST
 from glassgraph_studies.bench.graphmask_fit.study import GRAPHMASK_FIT
 from glassgraph_studies.bench.nodes_per_second.study import NODES_PER_SECOND
@@ -20,6 +21,7 @@ STUDIES = (
     WALKS,
     SCALE,
     STORE,
+    ENGINE,
     NODES_PER_SECOND,
     OCCLUSION,
     GRAPHMASK_COST,

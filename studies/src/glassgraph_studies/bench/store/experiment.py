@@ -25,9 +25,10 @@ from torch_geometric.nn import GCN, GraphSAGE
 
 import glassgraph as gg
 from glassgraph.data import GraphStore
+from glassgraph_studies.bench.watch import private
 from glassgraph_studies.timing import num_threads, peak_megabytes
 
-_WIDTH, _CLASSES, _LAYERS, _DEGREE = 64, 8, 3, 10
+WIDTH, _CLASSES, _LAYERS, DEGREE = 64, 8, 3, 10
 _EDGES_AT_ONCE = 1_000_000
 _BUDGET = 1 << 29
 
@@ -58,7 +59,7 @@ def run_store_bench(
         built = _alone(_build, Path(folder))
         for name in models:
             found = _alone(_explain, Path(folder), name, features, explained, seed, tabulate)
-            yield {"model": name, "nodes": nodes, "edges": _DEGREE * nodes, **built, **found}
+            yield {"model": name, "nodes": nodes, "edges": DEGREE * nodes, **built, **found}
 
 
 def write_edges(folder: Path, nodes: int, features: int, seed: int) -> None:
@@ -66,8 +67,8 @@ def write_edges(folder: Path, nodes: int, features: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     schema = pa.schema([("source", pa.int64()), ("destination", pa.int64())])
     with pq.ParquetWriter(folder / "edges.parquet", schema) as writer:
-        for first in range(0, _DEGREE * nodes, _EDGES_AT_ONCE):
-            size = min(_EDGES_AT_ONCE, _DEGREE * nodes - first)
+        for first in range(0, DEGREE * nodes, _EDGES_AT_ONCE):
+            size = min(_EDGES_AT_ONCE, DEGREE * nodes - first)
             ends = draw.integers(0, nodes, (2, size))
             writer.write_table(pa.table({"source": ends[0], "destination": ends[1]}, schema))
     shape = (nodes, features)
@@ -112,7 +113,7 @@ def _explain(
 ) -> dict[str, Any]:
     store = GraphStore.open(folder / "graph")
     explainer = gg.EdgeGradients(
-        _model(name, features, seed), "node", memory_budget=_BUDGET, progress=False
+        make_model(name, features, seed), "node", memory_budget=_BUDGET, progress=False
     )
     begin = _cpu_seconds()
     if tabulate:
@@ -125,28 +126,18 @@ def _explain(
         "explained": explained,
         "tabulate_cpu_s": middle - begin if tabulate else 0.0,
         "cpu_ms_per_node": 1000 * (end - middle) / explained,
-        "private_mb": _private_megabytes(),
+        "private_mb": private(),
     }
 
 
-def _model(name: str, features: int, seed: int) -> nn.Module:
+def make_model(name: str, features: int, seed: int) -> nn.Module:
     kind = {"gcn": GCN, "sage": GraphSAGE}[name]
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng
-        model: nn.Module = kind(features, _WIDTH, _LAYERS, _CLASSES).eval()
+        model: nn.Module = kind(features, WIDTH, _LAYERS, _CLASSES).eval()
     return model
 
 
 def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def _private_megabytes() -> float:
-    """Memory that this process alone has written to; of Linux, NaN elsewhere."""
-    path = Path("/proc/self/smaps_rollup")
-    if not path.exists():
-        return float("nan")
-    lines = path.read_text(encoding="ascii").splitlines()
-    sizes = [int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")]
-    return sum(sizes) / 1024

@@ -1,0 +1,178 @@
+"""A job over a graph on disk: one worker against several, and PyG on the same kind of graph.
+
+Nodes are drawn at random, so that workers find no more of a graph in their caches than others
+would. CPU time of workers counts from the first block on: what a process needs to start is told
+apart from what an instance costs. Wall time does, too; on a machine with other work it says little.
+
+PyG's own way is a forward and a backward pass over the whole graph for each node, with a mask on
+every edge (`set_masks`). On ten million edges that takes tens of gigabytes, so it is timed on two
+smaller graphs of the same kind; from one to the other it grows by the number of edges, and so it is
+carried over.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+
+import glassgraph as gg
+from glassgraph.data import GraphStore
+from glassgraph_studies.bench.store.experiment import DEGREE, WIDTH, make_model, write_edges
+from glassgraph_studies.bench.watch import Watch
+from glassgraph_studies.timing import num_threads
+
+_BUDGET = 1 << 29
+_WORKER_MEMORY = 4 << 30
+
+
+def run_engine_bench(
+    nodes: int = 1_000_000,
+    explained: int = 20_000,
+    workers: int = 2,
+    engine: Literal["local", "ray"] = "local",
+    features: int = 64,
+    seed: int = 0,
+    peer_nodes: int = 3,
+    graph: Path | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Explain nodes of a random graph with one worker, then with several.
+
+    Args:
+        nodes: of the graph, which has ten edges for each.
+        explained: how many nodes several workers explain; one worker explains its share.
+        workers: how many.
+        engine: which engine starts them.
+        features: of a node.
+        seed: of graph, model and nodes.
+        peer_nodes: nodes that PyG explains; 0 for none.
+        graph: where the graph is kept, and taken from if it is there.
+
+    Yields:
+        A row for one worker, one for several, and PyG's.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        store = _graph(Path(temporary) if graph is None else graph, nodes, features, seed)
+        drawn = np.random.default_rng(seed).permutation(store.num_nodes)[:explained]
+        one = _job(store, drawn[: -(-explained // workers)], 1, engine, Path(temporary), seed)
+        several = _job(store, drawn, workers, engine, Path(temporary), seed)
+        several["efficiency_cpu"] = one["cpu_ms"] / several["cpu_ms"]
+        several["efficiency_wall"] = several["per_second"] / workers / one["per_second"]
+        yield one
+        if peer_nodes:
+            peer = _peer(store, peer_nodes, features, seed)
+            several["ratio"] = peer["cpu_ms"] / several["cpu_ms"]
+            yield several
+            yield peer
+        else:
+            yield several
+
+
+def _graph(folder: Path, nodes: int, features: int, seed: int) -> GraphStore:
+    if not (folder / "graph").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_edges(folder, nodes, features, seed)
+        files = folder / "edges.parquet", folder / "x.npy"
+        GraphStore.build(files[0], folder / "graph", nodes={"x": files[1]})
+        for file in files:
+            file.unlink()
+    return GraphStore.open(folder / "graph")
+
+
+def _job(
+    store: GraphStore,
+    index: np.ndarray[Any, Any],
+    workers: int,
+    engine: Literal["local", "ray"],
+    folder: Path,
+    seed: int,
+) -> dict[str, Any]:
+    out = folder / f"{engine}-{workers}"
+    model = make_model("gcn", store.mapped.x.size(1), seed)
+
+    def blocks() -> list[Path]:
+        return list((out / "explanations").glob("part=*/*.parquet")) if out.exists() else []
+
+    begin = time.monotonic()
+    with Watch(lambda: len(blocks()) >= workers) as watch:
+        found = gg.explain_all(
+            model,
+            store,
+            "edge_gradients",
+            index=torch.from_numpy(index),
+            out=out,
+            engine=engine,
+            workers=workers,
+            worker_memory=_WORKER_MEMORY,
+            memory_budget=_BUDGET,
+            time_limit=None,
+        )
+    taken = time.monotonic() - begin
+    counted, seconds = _after_the_first(blocks(), workers)
+    return {
+        "engine": engine,
+        "workers": workers,
+        "nodes": store.num_nodes,
+        "edges": store.num_edges,
+        "explained": len(found),
+        "wall_s": taken,
+        "per_second": counted / seconds,
+        "cpu_ms": 1000 * sum(watch.cpu.values()) / counted,
+        "private_mb": max(watch.private.values(), default=float("nan")),
+    }
+
+
+def _after_the_first(blocks: Sequence[Path], workers: int) -> tuple[int, float]:
+    """Instances that were finished after each worker's first block, and in how many seconds."""
+    times = sorted((path.stat().st_mtime, _size(path)) for path in blocks)
+    counted = sum(size for _, size in times[workers:])
+    return counted, times[-1][0] - times[workers - 1][0]
+
+
+def _size(path: Path) -> int:
+    start, stop = path.stem.split("-")
+    return int(stop) - int(start)
+
+
+def _peer(store: GraphStore, nodes: int, features: int, seed: int) -> dict[str, Any]:
+    """PyG's cost of a node, timed on a fortieth and a tenth of the edges."""
+    model = make_model("gcn", features, seed)
+    costs = []
+    for part in (40, 10):
+        size = max(store.num_nodes // part, 100)
+        draw = torch.Generator().manual_seed(seed)
+        edges = torch.randint(0, size, (2, DEGREE * size), generator=draw)
+        x = torch.randn(size, features, generator=draw)
+        costs.append((DEGREE * size, _pyg_seconds(model, x, edges, nodes)))
+    (few, cheap), (many, dear) = costs
+    return {
+        "engine": f"PyG, {WIDTH} wide, carried over from {many:,} edges",
+        "workers": 1,
+        "nodes": store.num_nodes,
+        "edges": store.num_edges,
+        "explained": nodes,
+        "cpu_ms": 1000 * dear * store.num_edges / many,
+        "measured_ms": 1000 * dear,
+        "growth": dear / cheap / (many / few),
+    }
+
+
+def _pyg_seconds(model: torch.nn.Module, x: torch.Tensor, edges: torch.Tensor, nodes: int) -> float:
+    """CPU seconds a node: the gradient of a class with respect to a mask on every edge."""
+    with num_threads(1):
+        times = []
+        for node in range(nodes):
+            begin = time.process_time()
+            mask = torch.ones(edges.size(1), requires_grad=True)
+            set_masks(model, mask, edges, apply_sigmoid=False)
+            score = model(x, edges)[node].log_softmax(dim=0).max()
+            torch.autograd.grad(score, mask)
+            times.append(time.process_time() - begin)
+        clear_masks(model)
+    return float(np.median(times))
