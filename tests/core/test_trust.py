@@ -206,3 +206,18 @@ def test_a_model_that_looks_farther_at_times_is_found_and_told_of(
         pytest.raises(WholeGraphError, match="30 were explained before"),
     ):
         explainer.explain(store, range(61, 120))
+
+
+def test_what_follows_no_formula_may_be_tabulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make()
+    expected = explainer("cube root", check="local").explain(data, range(61))
+    store = GraphStore.build(data, tmp_path / "graph")
+    learning = explainer("cube root")
+    learning.tabulate(store)
+    for _ in range(2):
+        learning.explain(store, range(61))
+    monkeypatch.setattr("glassgraph.core.trust.ONE_IN", sys.maxsize)
+    monkeypatch.delattr(LOCAL)
+    assert_equal(learning.explain(store, range(61)), expected)

@@ -79,7 +79,7 @@ from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
 from glassgraph.inputs.task import Target, Targets, Task, resolve_targets
 
 #: How a packed prediction is checked: against the user's full graph, against the surroundings of
-#: the receptive fields (one hop more), or whichever is affordable.
+#: the receptive fields (one hop more), or as is affordable: in full, or a sample of them.
 Check = Literal["auto", "full", "local"]
 #: What was packed, and which of its predictions ``[B]`` are right.
 Packing = tuple[InstanceBatch, Tensor]

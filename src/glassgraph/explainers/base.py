@@ -89,7 +89,9 @@ class Explainer(Configured, ABC, kw_only=False):
         seed: seed of everything random. An instance's numbers do not depend on the others.
         memory_budget: bytes that one batch of instances may take.
         check: how packed predictions are checked: ``"full"`` against the user's graph, ``"local"``
-            against the surroundings of the receptive fields, ``"auto"`` in full where affordable.
+            against the surroundings of the receptive fields, ``"auto"`` in full where affordable;
+            of nodes of a graph with more than 50,000 edges against the surroundings of the first
+            ones, and then of one in 64.
         on_unseen: what is done if the model sends messages beside those of its layers and taps, so
             that scores of these would mislead: ``"raise"``, ``"warn"``, or ``"ignore"`` (not
             looked for).
@@ -229,11 +231,12 @@ class Explainer(Configured, ABC, kw_only=False):
     def tabulate(self, store: Any, *, memory: int | None = None) -> None:
         """Ready a large graph on disk for explaining many of its nodes.
 
-        What layers derive from the graph alone (the normalized weights of GCN) is computed once for
-        all edges and kept in the store's folder, where every process finds it. From then on
-        explanations read nothing beyond receptive fields, but for a few that are still held against
-        what lies around them; without it all are, which takes several times longer. Results are
-        the same up to rounding.
+        What layers derive from the graph alone is computed once for all edges and kept in the
+        store's folder, where every process finds it. That helps where it follows no formula that is
+        known: normalized weights like those of GCN are computed from degrees as they are needed,
+        and models without such weights need nothing. Without it explanations of other models read
+        what lies around receptive fields, which takes several times longer. Results are the same
+        up to rounding.
 
         Args:
             store: a `glassgraph.data.GraphStore`. For other data nothing is done.

@@ -131,6 +131,7 @@ def _explain(
 
 
 def make_model(name: str, features: int, seed: int) -> nn.Module:
+    """A ``"gcn"`` or ``"sage"`` of three layers."""
     kind = {"gcn": GCN, "sage": GraphSAGE}[name]
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng
