@@ -40,6 +40,7 @@ def run_store_bench(
     explained: int = 300,
     seed: int = 0,
     tabulate: bool = True,
+    graph: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Build a graph once, and explain nodes of it with each model.
 
@@ -50,15 +51,21 @@ def run_store_bench(
         explained: how many nodes.
         seed: of graph, models and nodes.
         tabulate: compute what layers derive from the graph once, before.
+        graph: a folder with a graph of an earlier run or of `run_engine_bench`, explained as it is.
 
     Yields:
         A row for each model.
     """
     with tempfile.TemporaryDirectory() as folder:
-        write_edges(Path(folder), nodes, features, seed)
-        built = _alone(_build, Path(folder))
+        place, built = Path(folder), {}
+        if graph is None:
+            write_edges(place, nodes, features, seed)
+            built = _alone(_build, place)
+        else:
+            place, store = graph, GraphStore.open(graph / "graph")
+            nodes, features = store.num_nodes, store.mapped.x.size(1)
         for name in models:
-            found = _alone(_explain, Path(folder), name, features, explained, seed, tabulate)
+            found = _alone(_explain, place, name, features, explained, seed, tabulate)
             yield {"model": name, "nodes": nodes, "edges": DEGREE * nodes, **built, **found}
 
 

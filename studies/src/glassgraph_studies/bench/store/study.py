@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from glassgraph_studies.runner.options import SEED, count, several, switch
+from glassgraph_studies.runner.options import SEED, Option, count, several, switch
 from glassgraph_studies.runner.study import Found, Study, one_table, spelled
 from glassgraph_studies.runner.tables import name, number
 
@@ -40,6 +41,7 @@ STORE = Study(
         count("nodes", 1_000_000, "Nodes of the graph; it has ten edges for each.", least=1000),
         count("features", 64, "Features of a node.", least=1),
         count("explained", 300, "Nodes that are explained by edge gradients.", least=1),
+        Option("graph", Path, "Folder with the graph of an earlier bench engine, taken as it is."),
         SEED,
         switch("tabulate", "Compute what layers derive from the graph once, before."),
     ),
