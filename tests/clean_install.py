@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 #: Paracetamol; the model is untrained, as what counts is that everything runs.
 TABLE = "smiles\nCC(=O)Nc1ccc(O)cc1\n"
-MODEL = '''
+MODEL = """
 import torch
 from torch_geometric.nn import GCN, global_mean_pool
 
@@ -36,7 +36,7 @@ def make():
 
     torch.manual_seed(0)
     return Net(from_smiles("C").num_features)
-'''
+"""
 
 
 def main() -> None:

@@ -227,9 +227,12 @@ def _owners(site: SiteRows, rows: Tensor) -> Tensor:
     fields = site.fields
     if site.graph.is_heterogeneous:
         edge = site.edge[rows]
-        return fields.edge_instance[edge[edge >= 0]].unique()
-    node = site.rows[:, rows].flatten()
-    return fields.node_instance[node[node < fields.node.numel()]].unique()
+        owner = fields.edge_instance[edge[edge >= 0]]
+    else:
+        node = site.rows[:, rows].flatten()
+        owner = fields.node_instance[node[node < fields.node.numel()]]
+    found: Tensor = owner.unique()
+    return found
 
 
 def _is_same(one: Tensor | None, other: Tensor) -> bool:
