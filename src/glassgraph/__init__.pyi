@@ -12,6 +12,7 @@ from . import testing as testing
 from ._version import __version__ as __version__
 from .benchmarks.own_model import benchmark as benchmark
 from .benchmarks.result import BenchmarkResult as BenchmarkResult
+from .calling.model_file import ModelFile as ModelFile
 from .core.adjacency import AdjacencyTap as AdjacencyTap
 from .core.sites import MessageTap as MessageTap
 from .diagnose.stability import stability as stability

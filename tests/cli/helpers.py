@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from click.testing import Result
+from torch import nn
 from torch_geometric.data import Data
 from typer.testing import CliRunner
 
+import glassgraph as gg
 from glassgraph.cli import app
 from glassgraph.datasets import save_graphs
 
@@ -87,3 +89,9 @@ def explain(options: dict[str, Any], *more: object, **changes: Any) -> Result:
     chosen = {**options, **{f"--{name}": value for name, value in changes.items()}}
     words = [word for name, value in chosen.items() if value is not None for word in (name, value)]
     return run("explain", *words, *more)
+
+
+def build(options: dict[str, Any]) -> nn.Module:
+    """The model of some options."""
+    file, _, factory = str(options["--model"]).rpartition(":")
+    return gg.ModelFile(Path(file), factory).load()

@@ -20,7 +20,7 @@ from glassgraph.datasets.load import GENERATED
 from glassgraph.datasets.star_graphs import star_graphs
 from glassgraph.explainers.gradient.saliency import Saliency
 from glassgraph.models import load_model, reference
-from tests.cli.helpers import explain, run, write_case
+from tests.cli.helpers import build, explain, run, write_case
 
 
 @pytest.fixture
@@ -66,14 +66,13 @@ def test_a_file_and_a_model_file_from_end_to_end(case: dict[str, Any], tmp_path:
 
 
 def test_the_numbers_are_those_of_the_library(case: dict[str, Any], tmp_path: Path) -> None:
-    from glassgraph.cli.model import build_from_file
     from glassgraph.datasets import load_graphs
     from glassgraph.metrics import evaluate
 
     assert explain(case, "--quiet", target="1:0", seed=5).exit_code == 0
     row = json.loads((case["--out"] / "metrics.json").read_text())["methods"][0]
     (data,) = load_graphs(case["--data"])
-    model = build_from_file(case["--model"])
+    model = build(case)
     made = gg.Random(model, seed=5).explain(data, [0, 4, 5, 11], target=(1, 0))
     (expected,) = evaluate([made], model, data)
     assert {name: row[name] for name in expected} == expected
@@ -93,9 +92,7 @@ def test_settings_reach_the_method(case: dict[str, Any]) -> None:
 
 
 def test_weights_of_both_kinds(case: dict[str, Any], tmp_path: Path) -> None:
-    from glassgraph.cli.model import build_from_file
-
-    model = build_from_file(case["--model"])
+    model = build(case)
     state = {name: value * 2 for name, value in model.state_dict().items()}
     save_file(state, tmp_path / "w.safetensors")
     torch.save({"state_dict": state}, tmp_path / "w.pt")

@@ -14,7 +14,7 @@ import torch
 
 import glassgraph as gg
 from glassgraph.data import GraphStore
-from glassgraph.errors import EngineError, HyperParameterError, InstanceError, ResumeError
+from glassgraph.errors import HyperParameterError, InstanceError, ResumeError
 from glassgraph.results.saved.blocks import finished
 from tests.engine.models import DIES, EATS, HANGS, RAISES, Poisoned, loops, model
 
@@ -111,7 +111,7 @@ def test_other_weights_are_refused(tmp_path):
         gg.explain_all(other, loops(NODES), "edge_gradients", **asked)
 
 
-def test_a_model_that_no_worker_can_import_is_refused_by_name(tmp_path):
+def test_a_class_that_no_worker_can_import_is_sent_as_code(tmp_path):
     class Local(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -120,11 +120,17 @@ def test_a_model_that_no_worker_can_import_is_refused_by_name(tmp_path):
         def forward(self, x, edge_index):
             return self.net(x, edge_index)
 
-    with pytest.raises(EngineError, match="top of a module"):
-        gg.explain_all(Local().eval(), loops(NODES), "random", out=tmp_path, progress=False)
+    network = Local().eval()
+    found = gg.explain_all(
+        network, loops(NODES), "saliency", index=[4], out=tmp_path, workers=1, progress=False
+    )
+    alone = gg.Saliency(network, progress=False).explain(loops(NODES), [4])
+    assert equal(found.find(4), alone.local(0))
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"block": 0}, {"time_limit": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"block": 0}, {"time_limit": -1.0}, {"worker_memory": 0}]
+)
 def test_numbers_out_of_range_are_refused(tmp_path, wrong):
     with pytest.raises(HyperParameterError, match=next(iter(wrong))):
         gg.explain_all(model(), loops(NODES), "random", out=tmp_path, **wrong)

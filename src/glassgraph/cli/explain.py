@@ -9,9 +9,13 @@ from typing import Annotated
 import typer
 
 from glassgraph.cli.console import friendly
+from glassgraph.cli.engine_job import engine_options, run_engine
 from glassgraph.cli.inputs import Source
 from glassgraph.cli.job import Job, run_job
 from glassgraph.cli.parse import parse_cache, parse_memory, parse_names, parse_shares, parse_target
+
+#: Over the options of jobs, in the help.
+_JOBS = "Jobs"
 
 
 class Level(str, Enum):
@@ -52,8 +56,16 @@ class Ranking(str, Enum):
     absolute = "absolute"
 
 
+class EngineName(str, Enum):
+    """What runs the processes of a job."""
+
+    local = "local"
+    ray = "ray"
+
+
 @friendly
 def explain(
+    context: typer.Context,
     method: Annotated[
         str, typer.Option(help="Method, or several with commas; see 'glassgraph methods'.")
     ],
@@ -67,6 +79,10 @@ def explain(
         typer.Option(
             help="Molecules: a CSV file with a column 'smiles', or a file .smi (needs RDKit)."
         ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a graph on disk, see GraphStore.build; a job explains it."),
     ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Folder of the raw files of a built-in data set.")
@@ -133,8 +149,9 @@ def explain(
     index: Annotated[
         str | None,
         typer.Option(
-            help="What to explain: 300,301 or 300:320 or motif (the data set's default instances) "
-            "or all (default: motif; all for --data)."
+            help="What to explain: 300,301 or 300:320 or a file with a number on each line (also "
+            ".npy, .pt) or motif (the data set's default instances) or all (default: motif; all "
+            "for --data and --store)."
         ),
     ] = None,
     fit: Annotated[
@@ -194,6 +211,52 @@ def explain(
         ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, just results.")] = False,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(
+            help="Explain as a job of many processes: of this machine, or of a Ray cluster "
+            "(pip install 'glassgraph[ray]'). [default: local for --store, else none]",
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes. [default: all processors]", rich_help_panel=_JOBS),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a Ray cluster. [default: one is started here]", rich_help_panel=_JOBS
+        ),
+    ] = None,
+    block: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Instances handed out at once. [default: 8 to 256]", rich_help_panel=_JOBS
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds that one instance may take; 0 for no limit. [default: 300]",
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
+    worker_memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory of its own that a worker may take. [default: its share of the machine]",
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
+    fitted: Annotated[
+        Path | None,
+        typer.Option(
+            help="What an amortized method learned before, in place of --fit.",
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
 ) -> None:
     """Explain predictions, measure the explanations and write a report.
 
@@ -201,12 +264,28 @@ def explain(
     OUT/model.safetensors where a model was trained, and OUT/<method>.safetensors of a method that
     was fitted. A method whose result is there already is refused, unless --resume or --overwrite
     says what is wanted; one command at a time writes into OUT.
+
+    With --store or --engine the explanations of one method are a job of many processes, and OUT is
+    its folder: the same command goes on where it ended, 'glassgraph jobs OUT' says how it stands,
+    'glassgraph report OUT' shows a sample.
     """
-    run_job(
+    job_options = engine_options(
+        context,
+        engine=None if engine is None else engine.value,
+        has_store=store is not None,
+        workers=workers,
+        address=address,
+        block=block,
+        time_limit=time_limit,
+        worker_memory=worker_memory,
+        fitted=fitted,
+    )
+    run = run_job if job_options is None else run_engine
+    run(
         Job(
             methods=parse_names(method),
             out=out,
-            source=Source(dataset, data, smiles, root),
+            source=Source(dataset, data, smiles, store, root),
             model=model,
             weights=weights,
             cache=parse_cache(cache, no_cache=no_cache),
@@ -230,5 +309,6 @@ def explain(
             resume=resume,
             overwrite=overwrite,
             quiet=quiet,
+            engine=job_options,
         )
     )

@@ -11,6 +11,10 @@ from glassgraph.errors import CommandError
 
 if TYPE_CHECKING:
     from glassgraph.datasets import ExplanationDataset
+    from glassgraph.inputs.index_file import IndexFile
+
+#: What the name of a file of numbers ends in, as `IndexFile` reads it.
+_FILES = (".npy", ".pt", ".txt", ".csv")
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Input:
         name: name of the data set, or the file.
         data: what a method explains: one graph, or the list of a graph task.
         level: level of the task.
-        dataset: the built-in data set, None for a file.
+        dataset: the built-in data set, None for a file or a store.
         note: what was told by the data instead of an option.
     """
 
@@ -44,7 +48,8 @@ class Input:
         if text == "all":
             return None
         if text != "motif":
-            return parse_index(text, option)
+            file = index_file(text)
+            return parse_index(text, option) if file is None else file.numbers.tolist()
         if self.dataset is None:
             raise CommandError(
                 f"{option} motif is for built-in data sets, which know their motifs; give numbers"
@@ -52,32 +57,76 @@ class Input:
         return self.dataset.explained.tolist()
 
 
+def index_file(text: str) -> IndexFile | None:
+    """The file of numbers that ``--index`` (or another option) names, if it names one.
+
+    Raises:
+        InstanceError: if it cannot be read, with the line.
+    """
+    if text in ("all", "motif") or not (text.endswith(_FILES) or Path(text).is_file()):
+        return None
+    from glassgraph.inputs.index_file import IndexFile
+
+    return IndexFile.read(text)
+
+
+def check_index(text: str | None, option: str) -> None:
+    """Refuse what does not say which predictions are meant, before anything takes time.
+
+    Raises:
+        CommandError: if it is not understood.
+        InstanceError: if it names a file that cannot be read.
+    """
+    if text is None or text in ("motif", "all"):
+        return
+    if index_file(text) is None:
+        parse_index(text, option)
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where graphs come from: one of three.
+    """Where graphs come from: one of four.
 
     Attributes:
         dataset: name of a built-in data set.
         file: file of graphs.
         smiles: table of molecules.
+        store: folder of a graph on disk.
         root: folder of a built-in data set's files.
     """
 
     dataset: str | None
     file: Path | None
     smiles: Path | None
+    store: Path | None
     root: Path | None
 
     def __post_init__(self) -> None:
-        given = {"--dataset": self.dataset, "--data": self.file, "--smiles": self.smiles}
-        options = [option for option, value in given.items() if value is not None]
+        options = list(self._given)
         if len(options) != 1:
             got = f", not both {' and '.join(options)}" if options else ""
-            raise CommandError(f"give either --dataset NAME or --data FILE or --smiles FILE{got}")
+            raise CommandError(
+                "give either --dataset NAME or --data FILE or --smiles FILE or --store FOLDER" + got
+            )
         if self.root is not None and self.dataset is None:
             raise CommandError(
                 f"--root is the folder of a built-in data set's files; {options[0]} needs none"
             )
+
+    @property
+    def option(self) -> str:
+        """The one that is given."""
+        return next(iter(self._given))
+
+    @property
+    def _given(self) -> dict[str, str | Path]:
+        every = {
+            "--dataset": self.dataset,
+            "--data": self.file,
+            "--smiles": self.smiles,
+            "--store": self.store,
+        }
+        return {option: value for option, value in every.items() if value is not None}
 
 
 def read_input(source: Source, level: str | None, seed: int) -> Input:
@@ -86,6 +135,7 @@ def read_input(source: Source, level: str | None, seed: int) -> Input:
     Raises:
         CommandError: if the level does not fit.
         DatasetError: if there are no such data.
+        StoreError: if there is no graph in the folder.
         MissingExtraError: if molecules are to be read without RDKit.
     """
     if source.dataset is not None:
@@ -96,6 +146,10 @@ def read_input(source: Source, level: str | None, seed: int) -> Input:
         if level not in (None, "graph"):
             raise CommandError(f"--smiles holds molecules, which are graphs; not --task {level}")
         return Input(str(source.smiles), read_smiles(source.smiles), "graph", None)
+    if source.store is not None:
+        from glassgraph.data import GraphStore
+
+        return Input(str(source.store), GraphStore.open(source.store), level or "node", None)
     graphs, note = load_graphs(str(source.file)), None
     if level is None:
         from glassgraph.cli.told_level import told_level

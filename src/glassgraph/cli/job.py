@@ -23,10 +23,10 @@ from glassgraph.cli.console import (
     say_error,
     told_warnings,
 )
-from glassgraph.cli.inputs import Input, Source, read_input
+from glassgraph.cli.inputs import Input, Source, check_index, read_input
 from glassgraph.cli.model import ChosenModel, check_choice, choose_model
 from glassgraph.cli.names import check_names, read_names
-from glassgraph.cli.parse import parse_index, parse_settings
+from glassgraph.cli.parse import parse_settings
 from glassgraph.cli.results import Done, measure, write
 from glassgraph.errors import (
     CommandError,
@@ -42,6 +42,19 @@ if TYPE_CHECKING:
     from glassgraph.explainers.base import Explainer
     from glassgraph.inputs.task import Task
     from glassgraph.models import GNN
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What an engine is told besides; see `glassgraph.explain_all`."""
+
+    name: Literal["local", "ray"]
+    workers: int | None
+    address: str | None
+    block: int | None
+    time_limit: float | None
+    worker_memory: int | None
+    fitted: Path | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Job:
     resume: bool
     overwrite: bool
     quiet: bool
+    engine: EngineOptions | None = None
 
     def tell(self, text: str, style: str = "") -> None:
         """Say something on the way, unless quiet."""
@@ -89,7 +103,7 @@ def run_job(job: Job) -> None:
         typer.Exit: with 130 after an interrupt, with 2 where a method failed.
     """
     with told_warnings():
-        settings, task = _check(job)
+        settings, task = check_job(job)
         names = read_names(job.names)
         from glassgraph.results.saved.folder_lock import locked
 
@@ -100,9 +114,9 @@ def run_job(job: Job) -> None:
                 job.tell(source.note)
             index = source.index(job.index)
             check_names(names, source)
-            chosen = _prepare_model(job, source)
+            chosen = prepare_model(job, source, resume=job.resume)
             done = _explain_all(
-                job, source, chosen, _task(task, source.level), index, settings, names
+                job, source, chosen, task_of(task, source.level), index, settings, names
             )
             how = {
                 "removal": job.removal,
@@ -135,14 +149,13 @@ def _end(done: Done, methods: list[str]) -> None:
 # Before anything takes time
 
 
-def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+def check_job(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Find every mistake that can be found without data; hyper-parameters and task come back."""
     if job.resume and job.overwrite:
         raise CommandError("give --resume or --overwrite, not both")
-    check_choice(job.model, job.weights, job.source.dataset is not None)
-    for option, text in (("--index", job.index), ("--fit", job.fit)):
-        if text not in (None, "motif", "all"):
-            parse_index(str(text), option)
+    check_choice(job.model, job.weights, job.source.option)
+    check_index(job.index, "--index")
+    check_index(job.fit, "--fit")
     from torch_geometric.nn import GCN
 
     from glassgraph.explainers.base import Explainer, hyper_parameter_names
@@ -164,7 +177,7 @@ def _check(job: Job) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         "rows": job.rows,
     }
     given = job.level or ("graph" if job.rows is not None else None)
-    stand_in, level = GCN(1, 1, 1), _task(task, given)
+    stand_in, level = GCN(1, 1, 1), task_of(task, given)
     for method in job.methods:
         try:
             make_explainer(method, stand_in, level, **settings[method])
@@ -197,13 +210,20 @@ def _check_results(job: Job) -> None:
         )
 
 
-def _task(words: dict[str, Any], level: str | None) -> Task:
+def task_of(words: dict[str, Any], level: str | None) -> Task:
+    """The task that the options name."""
     from glassgraph.inputs.task import Task
 
     return Task.of(level or ("edge" if words["edge_type"] else "node"), **words)
 
 
-def _prepare_model(job: Job, source: Input) -> ChosenModel:
+def prepare_model(job: Job, source: Input, *, resume: bool) -> ChosenModel:
+    """The model; one that was trained is kept in OUT, or compared with the one that is there.
+
+    Raises:
+        ResumeError: if it has other weights than the one that is gone on with.
+        GlassgraphError: see `choose_model`.
+    """
     from glassgraph.models import GNN, save_model
 
     chosen = choose_model(
@@ -228,7 +248,7 @@ def _prepare_model(job: Job, source: Input) -> ChosenModel:
         )
     if chosen.origin == "trained" and isinstance(chosen.model, GNN):
         path = job.out / "model.safetensors"
-        if job.resume and path.exists():
+        if resume and path.exists():
             _check_same(chosen.model, path)
         else:
             save_model(chosen.model, path)

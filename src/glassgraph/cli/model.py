@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import itertools
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glassgraph.errors import CommandError, ModelFileError, WeightsError
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from glassgraph.calling.model_file import ModelFile
     from glassgraph.datasets import ExplanationDataset
     from glassgraph.models import TrainedModel
 
 KINDS = ("gcn", "gin", "gat", "rgcn", "sage")
-_SHOWN_KEYS = 4
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,7 @@ class ChosenModel:
         reached: whether it was reached; None where nothing is asked for.
         came_about: whether it was trained, read from the folder of trained models, or taken with
             the weights that its file gives it, in words.
+        file: what it was built from, of one that the user's own file builds.
     """
 
     model: nn.Module
@@ -43,6 +39,7 @@ class ChosenModel:
     required: float | None = None
     reached: bool | None = None
     came_about: str | None = None
+    file: ModelFile | None = None
 
     def record(self) -> dict[str, object]:
         """For metrics.json."""
@@ -55,8 +52,13 @@ class ChosenModel:
         }
 
 
-def check_choice(choice: str | None, weights: Path | None, has_dataset: bool) -> None:
+def check_choice(choice: str | None, weights: Path | None, source: str) -> None:
     """Refuse what cannot become a model, before anything takes time.
+
+    Args:
+        choice: what ``--model`` says.
+        weights: what ``--weights`` says.
+        source: the option that says where graphs come from.
 
     Raises:
         CommandError: if the options do not fit together.
@@ -65,12 +67,13 @@ def check_choice(choice: str | None, weights: Path | None, has_dataset: bool) ->
     """
     if choice is not None and choice not in KINDS:
         _split(choice)
+    has_dataset = source == "--dataset"
     if choice is None and weights is None and not has_dataset:
-        raise CommandError("--data needs a model: --model FILE.py:factory, or --weights FILE")
+        raise CommandError(f"{source} needs a model: --model FILE.py:factory, or --weights FILE")
     if choice in KINDS and weights is None and not has_dataset:
         raise CommandError(
-            f"--model {choice} needs --weights FILE (saved by glassgraph) with --data; training is "
-            "for built-in data sets"
+            f"--model {choice} needs --weights FILE (saved by glassgraph) with {source}; training "
+            "is for built-in data sets"
         )
     if weights is not None and not weights.is_file():
         raise WeightsError(f"no weights file at {weights}")
@@ -95,11 +98,11 @@ def choose_model(
     from glassgraph.models import load_model
 
     if choice is not None and choice not in KINDS:
-        model = build_from_file(choice)
-        if weights is not None:
-            load_weights(model, weights)
+        from glassgraph.calling.model_file import ModelFile
+
+        file = ModelFile(*_split(choice), weights)
         note = None if weights is not None else _as_built(choice)
-        return _judged(ChosenModel(model.eval(), "file", came_about=note), dataset)
+        return _judged(ChosenModel(file.load(), "file", came_about=note, file=file), dataset)
     if weights is not None:
         saved = load_model(weights)
         if choice not in (None, saved.kind):
@@ -162,114 +165,10 @@ def _came_about(trained: TrainedModel, cache: Path | None) -> str:
     return f"model: trained in {trained.seconds:.1f} s, {kept}"
 
 
-# The user's own file
-
-
-def build_from_file(choice: str) -> nn.Module:
-    """Run ``FILE.py`` and call the function in it that builds a model.
-
-    Raises:
-        ModelFileError: if the file or the function is missing, fails, or builds something else.
-    """
-    from torch import nn
-
-    path, name = _split(choice)
-    module = _run_file(path)
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        problem = "has no" if factory is None else "cannot call its"
-        raise ModelFileError(f"{path} {problem} {name!r}; a function returning a model is expected")
-    try:
-        model = factory()
-    except Exception as error:
-        raise ModelFileError(
-            f"{choice} failed: {type(error).__name__}: {error}{_where(error)}"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise ModelFileError(f"{choice} returned a {type(model).__name__}, not a torch.nn.Module")
-    return model
-
-
-def _where(error: Exception) -> str:
-    from glassgraph.calling.user_code import where_raised
-
-    return where_raised(error)
-
-
 def _split(choice: str) -> tuple[Path, str]:
     file, colon, name = choice.rpartition(":")
     if not colon or not file.endswith(".py") or not name.isidentifier():
         raise CommandError(f"--model takes {', '.join(KINDS)}, or FILE.py:factory; got {choice!r}")
     if not Path(file).is_file():
         raise ModelFileError(f"no Python file at {file}")
-    return Path(file).resolve(), name
-
-
-def _run_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_glassgraph_user_{next(_numbers)}", path)
-    if spec is None or spec.loader is None:
-        raise ModelFileError(f"{path} is not importable")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look their module up
-    sys.path.insert(0, str(path.parent))  # for files beside it
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ModelFileError(
-            f"{path} failed: {type(error).__name__}: {error}{_where(error)}"
-        ) from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load tensors into a model, all of them and no others.
-
-    Raises:
-        WeightsError: if the file is unreadable or does not fit, naming the first misfits.
-    """
-    tensors = _read_tensors(path)
-    own = model.state_dict()
-    problems = [f"{key} is missing" for key in own if key not in tensors]
-    problems += [f"{key} is not in the model" for key in tensors if key not in own]
-    for key in own:
-        if key in tensors and tuple(own[key].shape) != tuple(tensors[key].shape):
-            sizes = f"{list(tensors[key].shape)} in the file, {list(own[key].shape)} in the model"
-            problems.append(f"{key} is {sizes}")
-    if problems:
-        shown = "; ".join(problems[:_SHOWN_KEYS])
-        more = f"; and {len(problems) - _SHOWN_KEYS} more" if len(problems) > _SHOWN_KEYS else ""
-        raise WeightsError(f"{path} does not fit {type(model).__name__}: {shown}{more}")
-    for value in tensors.values():
-        if value.is_floating_point():
-            model.to(value.dtype)  # the precision follows the file
-            break
-    model.load_state_dict(tensors)
-
-
-def _read_tensors(path: Path) -> dict[str, Any]:
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} holds pickled objects, which can run code; save the tensors alone: "
-            "torch.save(model.state_dict(), path)"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
-        raise WeightsError(f"{path} is no readable weights file: {error}") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise WeightsError(f"{path} holds no state_dict: a dict from names to tensors is expected")
-    return content
+    return Path(file), name

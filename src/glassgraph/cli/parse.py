@@ -59,8 +59,8 @@ def parse_index(text: str, option: str = "--index") -> list[int]:
             numbers = []
         if not 1 <= len(numbers) <= 3 or (len(numbers) == 3 and numbers[2] <= 0):
             raise CommandError(
-                f"{option} takes numbers (300,301), ranges without their end (300:320), 'motif' or "
-                f"'all'; got {text!r}"
+                f"{option} takes numbers (300,301), ranges without their end (300:320), 'motif', "
+                f"'all', or a file with a number on each line; got {text!r}"
             )
         chosen = numbers if len(numbers) == 1 else list(range(*numbers))
         if not chosen:
@@ -88,7 +88,7 @@ def parse_target(text: str) -> str | int | tuple[int, int]:
     return int(pair[1]), int(pair[2])
 
 
-def parse_memory(text: str) -> int:
+def parse_memory(text: str, option: str = "--memory") -> int:
     """``"1GB"``, ``"512MiB"`` or a number of bytes.
 
     Raises:
@@ -101,7 +101,7 @@ def parse_memory(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     unit = match[2].upper() if match else None
     if match is None or unit not in _UNITS or float(match[1]) <= 0:
-        raise CommandError(f"--memory takes a size such as 1GB or 512MiB; got {text!r}")
+        raise CommandError(f"{option} takes a size such as 1GB or 512MiB; got {text!r}")
     return max(1, int(float(match[1]) * _UNITS[unit]))
 
 

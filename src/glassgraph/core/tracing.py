@@ -13,7 +13,8 @@ from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.recompute import RecomputationFound, refusing_recomputation
 from glassgraph.calling.sampled import seed_everything
-from glassgraph.core.context import own_data, run_on
+from glassgraph.calling.user_code import where_raised
+from glassgraph.core.context import own_data, refuse_whole, run_on
 from glassgraph.core.derived_edges import derived_sites
 from glassgraph.core.detached import detached_sites
 from glassgraph.core.observe import traced
@@ -39,6 +40,7 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
     Raises:
         NoMessagePassingError: if no message was seen.
         ModelCallError: if the model fails on the user's own graph.
+        WholeGraphError: if it fails on a piece of a large graph on disk.
     """
     channels = find_channels(model)
 
@@ -53,11 +55,26 @@ def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, tas
     except Exception as error:  # noqa: BLE001
         let_through(error)
         refuse_chance(on_piece, error)
+        _refuse_without_whole(graph, error)
         found = None  # the piece is ours; the user's own graph decides
     if found is not None:
         return found
     packed = pack_whole(graph, own_data(graph, task, model_call), everything(graph, None))
     return run_on(lambda whole: _trace_on(channels, model_call, graph, whole), packed)
+
+
+def _refuse_without_whole(graph: TypedGraph, error: Exception) -> None:
+    """Of a large graph on disk nothing but pieces is there to decide.
+
+    Raises:
+        WholeGraphError: saying how the model failed on one.
+    """
+    where = where_raised(error)
+    refuse_whole(
+        graph,
+        f"the model failed on a part of the graph ({type(error).__name__}: {error}{where}); a "
+        "model that needs all of it would be run on the whole graph",
+    )
 
 
 def trace_piece(graph: TypedGraph, model_call: ModelCall, task: Task) -> Packed | None:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from glassgraph.calling.call import Call
+from glassgraph.calling.model_file import ModelFile
+from glassgraph.core.prepare import Preparation
 from glassgraph.engine.driver import Driver, Workers
+from glassgraph.engine.fitting import ready_explainer
 from glassgraph.engine.folder import JobFolder, open_folder
 from glassgraph.engine.local import STARTING, LocalWorkers
 from glassgraph.engine.progress import reporter
-from glassgraph.engine.recipe import FITTED, Recipe
+from glassgraph.engine.ray_workers import RayWorkers, require_ray
+from glassgraph.engine.recipe import Recipe
+from glassgraph.engine.worker import UNFINISHED
 from glassgraph.errors import EngineError, HyperParameterError, InstanceError, Interrupted
-from glassgraph.explainers.amortized import AmortizedExplainer, HindsightWarning
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.registry import find_method, make_explainer
-from glassgraph.explainers.saved_run import asked_for, not_compared
-from glassgraph.files import replacing, writing
+from glassgraph.explainers.registry import find_method
+from glassgraph.explainers.saved_run import asked_for, digest, not_compared
+from glassgraph.inputs.index_file import IndexFile
 from glassgraph.inputs.instances import Instances
 from glassgraph.inputs.task import Target, Task
 from glassgraph.results.contents import Contents
 from glassgraph.results.explanation import Explanations
+from glassgraph.results.saved.blocks import HEADER
 from glassgraph.results.saved.explained_data import ExplainedData
 from glassgraph.results.saved.resuming import ResumeWarning
 from glassgraph.results.scan import Scan
@@ -41,7 +43,7 @@ _SHARE = 0.8
 
 
 def explain_all(
-    model: nn.Module,
+    model: nn.Module | ModelFile,
     data: Any,
     method: str | type[Explainer],
     task: str | Task = "node",
@@ -52,6 +54,7 @@ def explain_all(
     *,
     out: str | Path,
     node_type: str | None = None,
+    fit: Any = None,
     fitted: str | Path | None = None,
     engine: Engine = "local",
     workers: int | None = None,
@@ -70,20 +73,22 @@ def explain_all(
     are those of ``Explainer.explain(data, index=block)``, bit for bit, whoever makes them.
 
     Args:
-        model: a trained model. Its class stands in a module or a script, not in a notebook.
+        model: a trained model, or a `ModelFile`, which every worker builds itself. A class that no
+            worker can import, as in a notebook, is sent as code (``glassgraph[notebook]``).
         data: a `glassgraph.data.GraphStore` or its path (best for large graphs: all workers share
             one copy), a file of graphs, or graphs in memory, which are written into the folder.
         method: its name, or its class.
         task: ``"node"``, ``"graph"``, ``"edge"`` or a `Task`.
         index: ``"all"``, anything that `Explainer.explain` takes, or a file of numbers: ``.npy``,
-            ``.pt``, or text with a number on each line.
+            ``.pt``, or text with a number on each line, none of them twice.
         target: the explained class, see `Explainer.explain`.
         seed: seed of everything random; an instance's numbers do not depend on its block.
         call: how to call the model; a function at the top of a module.
         out: the folder.
         node_type: the type of the explained nodes, in a graph with types.
-        fitted: of an amortized method, what `AmortizedExplainer.save` wrote; without it the method
-            is fitted on what it explains, and a `HindsightWarning` says so.
+        fit: what an amortized method learns from, before workers begin, as ``index``. Without it,
+            and without ``fitted``, it is what it explains, and a `HindsightWarning` says so.
+        fitted: or: what `AmortizedExplainer.save` wrote.
         engine: ``"local"``, processes of this machine; ``"ray"``, actors of a Ray cluster, which
             has to see ``out`` and the data under the same paths.
         workers: how many; as many as there are processors if None.
@@ -126,30 +131,37 @@ def explain_all(
             "explain_all was called while a worker was starting: a worker runs the script once "
             "more; put the call under if __name__ == '__main__':"
         )
-    number = _checked(workers, block, time_limit, engine)
+    number = _checked(workers, block, time_limit, worker_memory, engine, address)
     path, task = Path(out).resolve(), Task.of(task, node_type=node_type)
     settings = {"seed": seed, "call": call, **hyper_parameters}
     find_method(method)
-    index = None if isinstance(index, str) and index == "all" else _read_index(index)
+    index, file = _given_index(index)
+    fit, fit_file = _given_index(fit)
+    network = model.load() if isinstance(model, ModelFile) else model
     with open_folder(path):
-        source = ExplainedData.of(data, path, is_list=task.level == "graph")
-        opened = source.open(path)
-        explainer = _explainer(path, model, method, task, settings, fitted, opened, index)
+        is_begun = (path / HEADER).exists()
+        place = path / UNFINISHED if is_begun else path  # what is there may be another job's
+        source = ExplainedData.of(data, place, is_list=task.level == "graph")
+        opened = source.open(place)
+        explainer = ready_explainer(
+            path, method, network, task, settings, opened, index, fit, fitted
+        )
         preparation = explainer.prepare(opened)
-        instances = preparation.instances(index)
+        instances = _instances(preparation, index, file)
         empty = explainer._collect(preparation, explainer._provenance(preparation), [], False)
         header = _header(explainer, empty, instances, target, source, block)
-        is_begun = (path / "job.json").exists()
+        if isinstance(model, ModelFile):
+            header["asked"]["model_file"] = model.checksums(network)
+        if fit is not None:
+            header["asked"]["fit"] = digest(vars(_instances(preparation, fit, fit_file)))
         folder = JobFolder(path, header, instances.index, instances.graph)
         if is_begun:
             _tell_of_doubt(explainer)
         recipe = Recipe(type(explainer), model, task, settings, target, source, explainer.needs_fit)
-        recipe.write(path)
+        recipe.write(path, network)
         memory = _memory(number) if worker_memory is None else worker_memory
         pool: Workers
         if engine == "ray":
-            from glassgraph.engine.ray_workers import RayWorkers
-
             pool = RayWorkers(path, memory, number, address)
         else:
             pool = LocalWorkers(path, memory)
@@ -164,76 +176,57 @@ def explain_all(
     return Explanations.scan(path)
 
 
-def _checked(workers: int | None, block: int | None, time_limit: float | None, engine: str) -> int:
+def _checked(
+    workers: int | None,
+    block: int | None,
+    time_limit: float | None,
+    worker_memory: int | None,
+    engine: str,
+    address: str | None,
+) -> int:
     """The number of workers.
 
     Raises:
         HyperParameterError: for a number that is out of range, or an unknown engine.
+        MissingExtraError: if Ray is asked for and not installed.
     """
     if engine not in ("local", "ray"):
         raise HyperParameterError(f"engine is 'local' or 'ray'; got {engine!r}")
-    for name, value in (("workers", workers), ("block", block), ("time_limit", time_limit)):
+    numbers = {
+        "workers": workers,
+        "block": block,
+        "time_limit": time_limit,
+        "worker_memory": worker_memory,
+    }
+    for name, value in numbers.items():
         if value is not None and not value > 0:
             raise HyperParameterError(f"{name} must be above 0; got {value!r}")
+    if engine == "ray":
+        require_ray()
+    elif address is not None:
+        raise HyperParameterError("address is of a Ray cluster: for engine='ray'")
     return workers if workers is not None else os.cpu_count() or 1
 
 
-def _read_index(index: Any) -> Any:
-    """What to explain; of a path the numbers in that file.
+def _given_index(index: Any) -> tuple[Any, IndexFile | None]:
+    """What to explain; None for all, of a path the numbers in that file.
 
     Raises:
-        InstanceError: if the file is missing, or holds no whole numbers.
+        InstanceError: if the file is missing, or holds something else.
     """
+    if isinstance(index, str) and index == "all":
+        return None, None
     if not isinstance(index, (str, Path)):
-        return index
-    path = Path(index)
+        return index, None
+    file = IndexFile.read(index)
+    return file.numbers, file
+
+
+def _instances(preparation: Preparation, index: Any, file: IndexFile | None) -> Instances:
     try:
-        if path.suffix == ".npy":
-            found = np.load(path)
-        elif path.suffix == ".pt":
-            return torch.as_tensor(torch.load(path, weights_only=True))
-        else:
-            found = np.loadtxt(path, dtype=np.int64, ndmin=1)
-        return torch.from_numpy(found)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise InstanceError(
-            f"index: {path} cannot be read ({error}); expected 'all', or a file of numbers: .npy, "
-            ".pt, or text with a number on each line"
-        ) from error
-
-
-def _explainer(
-    path: Path,
-    model: nn.Module,
-    method: str | type[Explainer],
-    task: Task,
-    settings: dict[str, Any],
-    fitted: str | Path | None,
-    data: Any,
-    index: Any,
-) -> Explainer:
-    """The explainer; of an amortized method, fitted, with what it learned in the job's folder."""
-    explainer = make_explainer(method, model, task, **{**settings, "progress": False})
-    if not explainer.needs_fit:
-        if fitted is not None:
-            raise HyperParameterError(f"{explainer.name} learns nothing before it explains: fitted")
-        return explainer
-    assert isinstance(explainer, AmortizedExplainer)
-    kept = path / FITTED
-    shared = {"call": settings["call"], "progress": False}
-    if fitted is not None:
-        type(explainer).load(fitted, model, **shared)  # before a file of the job is replaced
-        with writing(path), replacing(kept) as temporary:
-            shutil.copyfile(fitted, temporary)
-    elif not kept.exists():
-        warnings.warn(
-            f"{explainer.name} is fitted on the very predictions it explains (hindsight); for an "
-            "explainer that has not seen them, fit it on others, and give fitted=",
-            HindsightWarning,
-            stacklevel=3,
-        )
-        explainer.fit(data, index=index).save(kept)
-    return type(explainer).load(kept, model, **shared)
+        return preparation.instances(index)
+    except InstanceError as error:
+        raise error if file is None else file.told(error) from None
 
 
 def _header(

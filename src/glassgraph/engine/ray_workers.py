@@ -51,7 +51,7 @@ class RayWorkers:
     """
 
     def __init__(self, folder: Path, memory: int | None, workers: int, address: str | None) -> None:
-        ray = _import_ray()
+        ray = require_ray()
         self._ray, self._folder, self._memory = ray, folder, memory
         self._is_own = not ray.is_initialized()
         if self._is_own:
@@ -109,7 +109,12 @@ class RayWorkers:
             self._ray.shutdown()
 
 
-def _import_ray() -> Any:
+def require_ray() -> Any:
+    """Ray itself.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray

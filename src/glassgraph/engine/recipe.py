@@ -1,24 +1,26 @@
 """What a worker needs to explain: the model, the method and its settings, in a file of the job.
 
 The driver writes the file anew whenever it starts, and its workers read it: nobody unpickles what
-somebody else wrote. A class that lies in a script goes by the script's path, which every worker
-runs under another name.
+somebody else wrote. A model may be a file that workers run themselves (`ModelFile`). Of any other
+object the class is looked up by name; where it lies in a script, workers run the script under
+another name; where it has no such place (a notebook, a function), it is sent as code.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
+from glassgraph.calling.model_file import ModelFile
+from glassgraph.calling.protect import fingerprint
+from glassgraph.engine.fitting import FITTED, read_fitted_file
+from glassgraph.engine.sent_code import importable, pickled_with_code, provide, script_of
 from glassgraph.errors import EngineError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import make_explainer
@@ -26,9 +28,7 @@ from glassgraph.files import replacing, writing
 from glassgraph.inputs.task import Target, Task
 from glassgraph.results.saved.explained_data import ExplainedData
 
-_NAME, FITTED = "recipe.pt", "fitted.safetensors"
-#: What `AmortizedExplainer.load` takes besides what stands in its file.
-_SHARED = ("memory_budget", "check", "on_unseen", "call")
+_NAME = "recipe.pt"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Recipe:
 
     Attributes:
         method: the class.
-        model: the model.
+        model: the model, or the file that builds it.
         task: the task.
         settings: its own and shared settings.
         target: the explained class.
@@ -46,7 +46,7 @@ class Recipe:
     """
 
     method: type[Explainer]
-    model: nn.Module
+    model: nn.Module | ModelFile
     task: Task
     settings: Mapping[str, Any]
     target: Target
@@ -55,88 +55,85 @@ class Recipe:
 
     def explainer(self, folder: Path) -> Explainer:
         """The explainer, with what it has learned."""
-        if not self.is_fitted:
-            return make_explainer(
-                self.method, self.model, self.task, **{**self.settings, "progress": False}
-            )
-        shared = {name: value for name, value in self.settings.items() if name in _SHARED}
-        method: Any = self.method
-        found: Explainer = method.load(folder / FITTED, self.model, progress=False, **shared)
-        return found
+        assert isinstance(self.model, nn.Module)
+        if self.is_fitted:
+            method: Any = self.method
+            return read_fitted_file(folder / FITTED, method, self.model, self.task, self.settings)
+        settings = {**self.settings, "progress": False}
+        return make_explainer(self.method, self.model, self.task, **settings)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, built: nn.Module) -> None:
         """Write it for the workers.
 
+        Args:
+            folder: the job's.
+            built: the model as the driver has it.
+
         Raises:
-            EngineError: if something of it has no place that a worker could find it at.
+            EngineError: if something of it cannot be sent.
+            MissingExtraError: if code has to be sent, and cloudpickle is not installed.
             OutputError: if the folder cannot be written.
         """
-        try:
-            recipe = pickle.dumps(self)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise EngineError(
-                f"the workers cannot be given the model or a setting ({error}): classes and "
-                "functions must stand at the top of a module, not inside a function or a lambda"
-            ) from error
-        scripts = {name: str(_script(name)) for name in self._modules() if not _importable(name)}
+        scripts, recipe = self._sent()
+        content: dict[str, Any] = {"scripts": scripts, "recipe": recipe}
+        if isinstance(self.model, ModelFile):
+            content["state"] = built.state_dict()
+            content["checksums"] = self.model.checksums(built)
+            content["fingerprint"] = fingerprint(built)
         with writing(folder), replacing(folder / _NAME) as temporary:
-            torch.save({"scripts": scripts, "recipe": recipe}, temporary)
+            torch.save(content, temporary)
+
+    def _sent(self) -> tuple[dict[str, str], bytes]:
+        """Scripts that workers run first, by module, and the pickled recipe."""
+        names = {name for name in self._modules() if not importable(name)}
+        scripts = {name: script_of(name) for name in names}
+        if all(scripts.values()):
+            try:
+                return {name: str(script) for name, script in scripts.items()}, pickle.dumps(self)
+            except (pickle.PicklingError, AttributeError, TypeError):
+                pass  # a class inside a function, or a lambda
+        return {}, pickled_with_code(self, names)
 
     def _modules(self) -> set[str]:
         """Where the classes lie that the file names."""
-        named: list[Any] = [self.method, *map(type, self.model.modules())]
+        named: list[Any] = [self.method]
+        if isinstance(self.model, nn.Module):
+            named += map(type, self.model.modules())
         named += [value for value in self.settings.values() if callable(value)]
         return {getattr(each, "__module__", "") or "" for each in named}
 
     @staticmethod
     def read(folder: Path) -> Recipe:
-        """What `write` wrote; only for the workers of who wrote it."""
+        """What `write` wrote, with its model built; only for the workers of who wrote it.
+
+        Raises:
+            GlassgraphError: if the model is not the one that the driver has.
+        """
         content = torch.load(folder / _NAME, weights_only=True)
         for name, script in content["scripts"].items():
-            _provide(name, Path(script))
+            provide(name, Path(script))
         recipe = pickle.loads(content["recipe"])
         assert isinstance(recipe, Recipe)
+        if isinstance(recipe.model, ModelFile):
+            return replace(recipe, model=_built(recipe.model, content))
         return recipe
 
 
-def _importable(name: str) -> bool:
-    """Whether a new process finds a module by its name."""
-    if name == "__main__":
-        return False
-    try:
-        return importlib.util.find_spec(name) is not None and name[:1] != "_"
-    except (ImportError, ValueError):
-        return False
-
-
-def _script(name: str) -> Path:
-    """The file of a module that has no name for others.
+def _built(file: ModelFile, content: Mapping[str, Any]) -> nn.Module:
+    """The driver's model, built here.
 
     Raises:
-        EngineError: if there is none, as in a notebook.
+        EngineError: if the file has changed since, or builds another model each time.
+        GlassgraphError: see `ModelFile.load`.
     """
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    if file is None or not Path(file).is_file():
-        raise EngineError(
-            "the model (or a setting) is defined where no worker can import it, as in a notebook; "
-            "put its class into a file beside it, and import it from there"
-        )
-    return Path(file).resolve()
-
-
-def _provide(name: str, script: Path) -> None:
-    """Run a script under another name, so that what it defines is found where it was."""
-    if name == "__main__" and getattr(sys.modules.get("__mp_main__"), "__file__", None):
-        return  # a spawned process has run it already
-    spec = importlib.util.spec_from_file_location(f"_glassgraph_script_{script.stem}", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.insert(0, str(script.parent))  # for files beside it
-    spec.loader.exec_module(module)
-    own = sys.modules.setdefault(name, ModuleType(name))
-    for key, value in vars(module).items():
-        if not hasattr(own, key):
-            setattr(own, key, value)
+    model = file.load()
+    if file.checksums(model) != content["checksums"]:
+        raise EngineError(f"{file.path}, or a file beside it, was changed while the job ran")
+    if fingerprint(model) != content["fingerprint"]:
+        try:
+            model.load_state_dict(content["state"])
+        except RuntimeError as error:
+            raise EngineError(f"{file} builds another model each time: {error}") from error
+        if fingerprint(model) != content["fingerprint"]:
+            raise EngineError(f"{file} builds another model each time, of other types of numbers")
+    return model

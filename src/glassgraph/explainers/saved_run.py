@@ -191,15 +191,15 @@ def asked_for(
     assert empty.graph is not None
     asked: Asked = {
         "instances": len(instances),
-        "index": _digest(vars(instances)),
-        "target": _digest({"target": target}) if isinstance(target, Tensor) else target,
-        "data": _digest(_contents(empty.graph)),
+        "index": digest(vars(instances)),
+        "target": digest({"target": target}) if isinstance(target, Tensor) else target,
+        "data": digest(_contents(empty.graph)),
     }
     if isinstance(target, tuple):
         asked["target"] = list(target)
     learned = explainer.learned()
     if learned:
-        asked["learned"] = _digest(learned)
+        asked["learned"] = digest(learned)
     return asked
 
 
@@ -214,19 +214,19 @@ def _contents(graph: TypedGraph) -> dict[str, Any]:
     } | {"types": repr((graph.node_types, graph.edge_types))}
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def digest(values: Mapping[str, Any]) -> str:
     """A short hash; what is neither a tensor, an array nor plain counts by its type alone."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name, value in values.items():
-        digest.update(repr(name).encode())
+        found.update(repr(name).encode())
         if isinstance(value, Tensor) and value.layout == torch.strided:
             value = value.detach().cpu().contiguous()
-            digest.update(str((value.dtype, tuple(value.shape))).encode())
+            found.update(str((value.dtype, tuple(value.shape))).encode())
             flat = value.view(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+            found.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
         elif isinstance(value, np.ndarray) and value.dtype != object:
-            digest.update(str((value.dtype, value.shape)).encode() + value.tobytes())
+            found.update(str((value.dtype, value.shape)).encode() + value.tobytes())
         else:
             is_plain = isinstance(value, (str, int, float, bool, list, tuple, type(None)))
-            digest.update((repr(value) if is_plain else type(value).__qualname__).encode())
-    return digest.hexdigest()[:16]
+            found.update((repr(value) if is_plain else type(value).__qualname__).encode())
+    return found.hexdigest()[:16]

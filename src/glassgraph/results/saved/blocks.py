@@ -28,6 +28,8 @@ HEADER, FORMAT = "job.json", "glassgraph-job"
 ROWS = "explanations"
 #: Files in one folder, at most, unless blocks failed.
 _PER_FOLDER = 1000
+#: Blocks that a rate is taken from.
+_LATEST = 64
 _NAME = re.compile(r"(\d{12})-(\d{12})(\.failed)?\.parquet")
 
 
@@ -94,6 +96,24 @@ def finished(folder: Path) -> list[Block]:
                 f"{before.stop} and {after.start}-{after.stop}; remove one of these files"
             )
     return found
+
+
+def recent_rate(folder: Path) -> float | None:
+    """Instances per second over the latest blocks, by the times of their files.
+
+    None where there are fewer than two, or files do not tell.
+    """
+    size = read_job(folder)["asked"]["block"]
+    written = []
+    for block in finished(folder):
+        try:
+            written.append((block.path(folder, size).stat().st_mtime, block.size))
+        except OSError:  # moved or removed meanwhile
+            continue
+    latest = sorted(written)[-_LATEST:]
+    if len(latest) < 2 or latest[-1][0] <= latest[0][0]:
+        return None
+    return sum(each for _, each in latest[1:]) / (latest[-1][0] - latest[0][0])
 
 
 def left(done: Iterable[Block], total: int, size: int) -> list[Block]:
