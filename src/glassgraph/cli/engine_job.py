@@ -89,6 +89,8 @@ def run_engine(job: Job) -> None:
 
             require_ray()  # before a model is trained
         source = read_input(job.source, job.level, job.seed)
+        if source.note is not None:
+            job.tell(source.note)
         index = _index(source, job.index, "--index")
         fit = None if job.fit is None else _index(source, job.fit, "--fit")
         chosen = prepare_model(job, source, resume=True)

@@ -215,38 +215,38 @@ def explain(
         EngineName | None,
         typer.Option(
             help="Explain as a job of many processes: of this machine, or of a Ray cluster "
-            "(pip install 'glassgraph[ray]'). [default: local for --store, else none]",
+            "(pip install 'glassgraph[ray]') (default: local for --store, else none).",
             rich_help_panel=_JOBS,
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes. [default: all processors]", rich_help_panel=_JOBS),
+        typer.Option(min=1, help="Processes (default: all processors).", rich_help_panel=_JOBS),
     ] = None,
     address: Annotated[
         str | None,
         typer.Option(
-            help="Of a Ray cluster. [default: one is started here]", rich_help_panel=_JOBS
+            help="Of a Ray cluster (default: one is started here).", rich_help_panel=_JOBS
         ),
     ] = None,
     block: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Instances handed out at once. [default: 8 to 256]", rich_help_panel=_JOBS
+            min=1, help="Instances handed out at once (default: 8 to 256).", rich_help_panel=_JOBS
         ),
     ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(
             min=0,
-            help="Seconds that one instance may take; 0 for no limit. [default: 300]",
+            help="Seconds that one instance may take; 0 for no limit (default: 300).",
             rich_help_panel=_JOBS,
         ),
     ] = None,
     worker_memory: Annotated[
         str | None,
         typer.Option(
-            help="Memory of its own that a worker may take. [default: its share of the machine]",
+            help="Memory of its own that a worker may take (default: its share of the machine).",
             rich_help_panel=_JOBS,
         ),
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +44,7 @@ _SHARE = 0.8
 
 
 def explain_all(
-    model: nn.Module | ModelFile,
+    model: nn.Module | Callable[..., Any] | ModelFile,
     data: Any,
     method: str | type[Explainer],
     task: str | Task = "node",
@@ -73,8 +74,9 @@ def explain_all(
     are those of ``Explainer.explain(data, index=block)``, bit for bit, whoever makes them.
 
     Args:
-        model: a trained model, or a `ModelFile`, which every worker builds itself. A class that no
-            worker can import, as in a notebook, is sent as code (``glassgraph[notebook]``).
+        model: as the method takes it, or a `ModelFile`, which every worker builds itself. A class
+            or function that no worker can import, as in a notebook, is sent as code
+            (``glassgraph[notebook]``).
         data: a `glassgraph.data.GraphStore` or its path (best for large graphs: all workers share
             one copy), a file of graphs, or graphs in memory, which are written into the folder.
         method: its name, or its class.
@@ -137,7 +139,7 @@ def explain_all(
     find_method(method)
     index, file = _given_index(index)
     fit, fit_file = _given_index(fit)
-    network = model.load() if isinstance(model, ModelFile) else model
+    network: Any = model.load() if isinstance(model, ModelFile) else model
     with open_folder(path):
         is_begun = (path / HEADER).exists()
         place = path / UNFINISHED if is_begun else path  # what is there may be another job's

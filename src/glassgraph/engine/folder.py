@@ -81,9 +81,10 @@ class JobFolder:
             np.save(file, index.cpu().numpy())
         if not (path / HEADER).exists():
             said = {"format": FORMAT, "format_version": 1, **header}
-            with writing(path):
-                (path / ROWS).mkdir(exist_ok=True)
+            with writing(path):  # first of all: rows without it are nobody's
                 replace_text(path / HEADER, json.dumps(said, indent=1, default=as_word))
+        with writing(path):
+            (path / ROWS).mkdir(exist_ok=True)
         self.num_failed = sum(block.has_failed for block in self._done)
         self.num_done = sum(block.size for block in self._done) - self.num_failed
 

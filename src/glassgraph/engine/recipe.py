@@ -37,7 +37,7 @@ class Recipe:
 
     Attributes:
         method: the class.
-        model: the model, or the file that builds it.
+        model: the model, a function that is only called, or the file that builds a model.
         task: the task.
         settings: its own and shared settings.
         target: the explained class.
@@ -46,7 +46,7 @@ class Recipe:
     """
 
     method: type[Explainer]
-    model: nn.Module | ModelFile
+    model: Any
     task: Task
     settings: Mapping[str, Any]
     target: Target
@@ -55,14 +55,14 @@ class Recipe:
 
     def explainer(self, folder: Path) -> Explainer:
         """The explainer, with what it has learned."""
-        assert isinstance(self.model, nn.Module)
+        assert not isinstance(self.model, ModelFile)  # `read` has built it
         if self.is_fitted:
             method: Any = self.method
             return read_fitted_file(folder / FITTED, method, self.model, self.task, self.settings)
         settings = {**self.settings, "progress": False}
         return make_explainer(self.method, self.model, self.task, **settings)
 
-    def write(self, folder: Path, built: nn.Module) -> None:
+    def write(self, folder: Path, built: Any) -> None:
         """Write it for the workers.
 
         Args:
@@ -96,7 +96,7 @@ class Recipe:
 
     def _modules(self) -> set[str]:
         """Where the classes lie that the file names."""
-        named: list[Any] = [self.method]
+        named: list[Any] = [self.method, self.model]
         if isinstance(self.model, nn.Module):
             named += map(type, self.model.modules())
         named += [value for value in self.settings.values() if callable(value)]
