@@ -48,7 +48,7 @@ def test_a_job_explains_a_store_and_says_what_to_do_next(
 
 def test_the_same_command_goes_on_and_another_is_refused(case: dict[str, Any]) -> None:
     assert explain(case).exit_code == 0
-    written = {path: path.stat().st_mtime_ns for path in case["--out"].rglob("0*.parquet")}
+    written = {path: path.stat().st_mtime_ns for path in case["--out"].glob("*/*/*.parquet")}
     assert explain(case).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
     refused = explain(case, index="0,4")
@@ -164,3 +164,36 @@ def test_an_empty_folder_is_no_job(tmp_path: Path) -> None:
     result = run("jobs", tmp_path)
     assert result.exit_code == 2
     assert "holds no job.json" in result.stderr
+
+
+# Reports of jobs
+
+
+def test_a_report_shows_and_measures_a_sample(case: dict[str, Any], tmp_path: Path) -> None:
+    other = {**case, "--method": "edge_gradients", "--out": tmp_path / "other"}
+    assert explain({**case, "--index": "all"}).exit_code == 0
+    assert explain({**other, "--index": "all"}).exit_code == 0
+    page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
+    words: list[object] = [case["--out"], other["--out"], "--sample", 3, "--seed", 1]
+    result = run("report", *words, "--out", page, "--model", case["--model"], "--json", numbers)
+    assert result.exit_code == 0, result.output
+    assert f"3 of 13 explanations of {case['--out']}, drawn at random" in result.stderr
+    assert "edge_gradients" in page.read_text(encoding="utf-8")
+    drawn = gg.Explanations.scan(case["--out"]).sample(3, seed=1)
+    data = GraphStore.open(case["--store"]).to_data()
+    (expected,) = gg.metrics.evaluate(drawn, build(case), data)
+    rows = json.loads(numbers.read_text())["methods"]
+    assert [row["method"] for row in rows] == ["saliency", "edge_gradients"]
+    assert {name: rows[0][name] for name in expected} == expected
+
+
+def test_a_report_of_nothing_is_refused(case: dict[str, Any], tmp_path: Path) -> None:
+    refused = run("report", tmp_path)
+    assert "holds no explanations; give the folder of a job" in refused.stderr
+    assert explain(case, store=None, data=tmp_path / "graph.pt", workers=None).exit_code == 0
+    saved = case["--out"] / "saliency"
+    assert run("report", saved, "--out", tmp_path / "page.html").exit_code == 0
+    refused = run("report", saved, "--model", case["--model"])
+    assert "metrics are for folders of jobs" in refused.stderr
+    refused = run("report", saved, "--json", tmp_path / "rows.json")
+    assert "--json holds metrics, which need the model" in refused.stderr

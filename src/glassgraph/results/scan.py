@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as pds
 import pyarrow.parquet as pq
 import torch
@@ -18,8 +16,17 @@ from torch import Tensor
 
 from glassgraph.errors import DamagedFileError, HyperParameterError, InstanceError
 from glassgraph.inputs.graph import TypedGraph
-from glassgraph.results.aggregates.edge_scores import Ranking, edges_of_part
+from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.contents import Contents
+from glassgraph.results.edge_rows import (
+    EDGE_COLUMNS,
+    EdgeRows,
+    Numbers,
+    edge_scores,
+    largest,
+    read_groups,
+    values,
+)
 from glassgraph.results.names import Names
 from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import LocalExplanation, Part
@@ -31,22 +38,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Found = TypeVar("Found")
-Numbers = np.ndarray[Any, Any]
 _INDEX = "index.npy"
-#: All that is read of edges, where they have scores of their own.
-_EDGE_COLUMNS = ("position", "index", "edge", "source", "destination", "edge_type", "edge_score")
-
-
-@dataclass(frozen=True)
-class EdgeRows:
-    """Edges of one block: instance, flat numbers, type (-1 without types) and score of each."""
-
-    index: Numbers
-    edge: Numbers
-    source: Numbers
-    destination: Numbers
-    edge_type: Numbers
-    score: Numbers
+#: Instances that are looked for without sorting all.
+_FEW = 8
 
 
 class Scan(Generic[Found]):
@@ -97,10 +91,15 @@ class Scan(Generic[Found]):
         """All rows as a pyarrow data set, for filters and engines that read Parquet."""
         return pds.dataset(self.folder / ROWS, format="parquet", partitioning="hive")
 
+    def open_data(self) -> Any:
+        """The explained graph(s), as the job was given them; None if they are gone."""
+        return None if self._open is None else self._open()
+
     @cached_property
     def graph(self) -> TypedGraph | None:
         """What is explained, as one graph; None if it is not where the job found it."""
-        return None if self._open is None else TypedGraph.read(self._open())
+        data = self.open_data()
+        return None if data is None else TypedGraph.read(data)
 
     # One, some
 
@@ -110,7 +109,7 @@ class Scan(Generic[Found]):
         Raises:
             InstanceError: if it was not asked for, is not done yet, or failed (with the reason).
         """
-        position = self._position(index)
+        (position,) = self._positions([index])
         table = self._read(self._done, position)
         if table is None:
             failed = self._read(self._failed, position)
@@ -126,7 +125,7 @@ class Scan(Generic[Found]):
             InstanceError: see `find`.
         """
         numbers = index.tolist() if isinstance(index, Tensor) else list(index)
-        return self._at([self._position(int(number)) for number in numbers])
+        return self._at(self._positions([int(number) for number in numbers]))
 
     def sample(self, count: int, seed: int = 0) -> Found:
         """Explanations drawn at random without repetition, for reports and metrics.
@@ -156,11 +155,13 @@ class Scan(Generic[Found]):
 
     def edge_rows(self) -> Iterator[EdgeRows]:
         """The edges of all explanations, a block at a time."""
-        for block in self._done:
-            yield self._edges_of(block)
+        for table in self._tables(EDGE_COLUMNS):
+            yield EdgeRows.of(table, self.method, self.header["num_layers"])
 
     def top_edges(self, count: int = 10, ranking: Ranking = "signed") -> pd.DataFrame:
         """The edges with the largest scores over all explanations.
+
+        What a file says of its largest scores decides whether it is read at all.
 
         Args:
             count: how many.
@@ -173,14 +174,23 @@ class Scan(Generic[Found]):
 
         names = ("index", "edge", "source", "destination", "score")
         best = pd.DataFrame({name: [] for name in names})
-        for each in self.edge_rows():
+        last = -np.inf
+
+        def may_matter(group: Any) -> bool:
+            return largest(group, ranking) > last
+
+        for table in self._tables(EDGE_COLUMNS, may_matter):
+            each = EdgeRows.of(table, self.method, self.header["num_layers"])
             size = np.abs(each.score) if ranking == "absolute" else each.score
             chosen = np.argsort(-size, kind="stable")[:count]
             own = pd.DataFrame({name: getattr(each, name)[chosen] for name in names})
             best = own if best.empty else pd.concat([best, own], ignore_index=True)
             key = best["score"].abs() if ranking == "absolute" else best["score"]
-            best = best.loc[key.sort_values(ascending=False, kind="stable").index[:count]]
-        return best.reset_index(drop=True)
+            order = key.sort_values(ascending=False, kind="stable").index[:count]
+            best = best.loc[order].reset_index(drop=True)
+            if len(best) == count:
+                last = float(key[order[-1]])
+        return best
 
     def by_edge_type(self) -> pd.DataFrame:
         """How edges score, by their type.
@@ -195,15 +205,14 @@ class Scan(Generic[Found]):
         import pandas as pd
 
         sums: Numbers = np.zeros((3, 0))
-        for each in self.edge_rows():
-            if each.edge_type.size and int(each.edge_type.min()) < 0:
+        for table in self._tables(("edge_type", "edge_score")):
+            if "edge_type" not in table.column_names:
                 raise HyperParameterError(
                     "these edges have no types: the graph has one, and no edge_type [E]"
                 )
-            score = each.score.astype(np.float64)
-            own = np.stack(
-                [np.bincount(each.edge_type, weight) for weight in (None, score, np.abs(score))]
-            )
+            kind = values(table, "edge_type")
+            score = edge_scores(table, self.method, self.header["num_layers"]).astype(np.float64)
+            own = np.stack([np.bincount(kind, weight) for weight in (None, score, np.abs(score))])
             width = max(sums.shape[1], own.shape[1])
             sums, own = (np.pad(one, ((0, 0), (0, width - one.shape[1]))) for one in (sums, own))
             sums = sums + own
@@ -222,29 +231,46 @@ class Scan(Generic[Found]):
             }
         )
 
+    def _tables(
+        self, columns: tuple[str, ...], is_wanted: Callable[[Any], bool] | None = None
+    ) -> Iterator[pa.Table]:
+        size = self.header["asked"]["block"]
+        for block in self._done:
+            yield from read_groups(block.path(self.folder, size), columns, is_wanted)
+
     # Files
 
     @cached_property
-    def _index(self) -> tuple[Numbers, Numbers | None]:
-        """The numbers of all instances, ascending, and the position of each; None for in order."""
+    def _index(self) -> Numbers:
+        """The number of each instance."""
         path = self.folder / _INDEX
         try:
             index: Numbers = np.load(path, mmap_mode="r")
         except (OSError, ValueError) as error:
             raise DamagedFileError(f"{path} cannot be read ({error}); resume the job") from error
-        if index.size < 2 or bool((np.diff(index) > 0).all()):
-            return index, None
-        order = np.argsort(index, kind="stable")
-        return index[order], order
+        return index
 
-    def _position(self, number: int) -> int:
-        index, order = self._index
-        place = int(np.searchsorted(index, number))
-        if place == index.size or int(index[place]) != number:
-            raise InstanceError(
-                f"{self.header['level']} {number} is none of the {index.size} that were asked for"
-            )
-        return place if order is None else int(order[place])
+    @cached_property
+    def _order(self) -> Numbers:
+        """Positions in the order of the numbers."""
+        return np.argsort(self._index, kind="stable")
+
+    def _positions(self, numbers: Sequence[int]) -> list[int]:
+        """Where instances are; few are looked for one by one, without sorting all."""
+        if len(numbers) > _FEW or "_order" in vars(self):
+            order = self._order
+            found = np.searchsorted(self._index, np.asarray(numbers), sorter=order)
+            places = [int(order[each]) if each < order.size else -1 for each in found]
+        else:
+            matching = (np.flatnonzero(self._index == number)[:1] for number in numbers)
+            places = [int(each[0]) if each.size else -1 for each in matching]
+        for number, place in zip(numbers, places, strict=True):
+            if place < 0 or int(self._index[place]) != number:
+                raise InstanceError(
+                    f"{self.header['level']} {number} is none of the {self._index.size} that were "
+                    "asked for"
+                )
+        return places
 
     def _file(self, block: Block, columns: Sequence[str] | None = None) -> pa.Table:
         path = block.path(self.folder, self.header["asked"]["block"])
@@ -284,7 +310,7 @@ class Scan(Generic[Found]):
         for place, position in enumerate(positions):
             table = self._read(self._done, position)
             if table is None:
-                number = int(np.load(self.folder / _INDEX, mmap_mode="r")[position])
+                number = int(self._index[position])
                 self.find(number)  # says why
                 raise InstanceError(f"{self.header['level']} {number} is not explained yet")
             part = rows.to_part(table, self.header["num_layers"])
@@ -304,31 +330,3 @@ class Scan(Generic[Found]):
             node_types=header["node_types"],
             edge_types=[None if name is None else tuple(name) for name in header["edge_types"]],
         )
-
-    def _edges_of(self, block: Block) -> EdgeRows:
-        table = self._file(block, _EDGE_COLUMNS)
-        if "edge_score" not in table.column_names:
-            table = self._file(block)
-            part = rows.to_part(table, self.header["num_layers"])
-            score = edges_of_part(part, self.method).numpy()
-        else:
-            score = _values(table, "edge_score")
-        count = pc.list_value_length(table["edge"]).to_numpy()
-        if "edge_type" in table.column_names:
-            edge_type = _values(table, "edge_type")
-        else:
-            edge_type = np.full(score.size, -1)
-        return EdgeRows(
-            index=np.repeat(table["index"].to_numpy(), count),
-            edge=_values(table, "edge"),
-            source=_values(table, "source"),
-            destination=_values(table, "destination"),
-            edge_type=edge_type,
-            score=score,
-        )
-
-
-def _values(table: pa.Table, name: str) -> Numbers:
-    """The numbers of a column of lists, one after the other."""
-    values: Numbers = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -83,12 +84,13 @@ def finished(folder: Path) -> list[Block]:
     Raises:
         DamagedFileError: if a position is in two files.
     """
+    names = [name for part in _entries(folder / ROWS) for name in _entries(Path(part))]
     found = []
-    for path in (folder / ROWS).glob("part=*/*.parquet"):
-        named = _NAME.fullmatch(path.name)
+    for path in names:
+        named = _NAME.fullmatch(os.path.basename(path))
         if named is not None:
             found.append(Block(int(named[1]), int(named[2]), named[3] is not None))
-    found.sort()
+    found.sort(key=lambda block: (block.start, block.stop))
     for before, after in itertools.pairwise(found):
         if after.start < before.stop:
             raise DamagedFileError(
@@ -96,6 +98,15 @@ def finished(folder: Path) -> list[Block]:
                 f"{before.stop} and {after.start}-{after.stop}; remove one of these files"
             )
     return found
+
+
+def _entries(folder: Path) -> list[str]:
+    """Paths in a folder; none where it is no folder."""
+    try:
+        with os.scandir(folder) as found:
+            return [each.path for each in found]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def recent_rate(folder: Path) -> float | None:

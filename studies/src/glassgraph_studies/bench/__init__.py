@@ -11,6 +11,7 @@ from glassgraph_studies.bench.occlusion.study import OCCLUSION
 from glassgraph_studies.bench.pg_explainer.study import PG_EXPLAINER
 from glassgraph_studies.bench.report.study import REPORT
 from glassgraph_studies.bench.scale.study import SCALE
+from glassgraph_studies.bench.scan.study import SCAN
 from glassgraph_studies.bench.speed.study import SPEED
 from glassgraph_studies.bench.store.study import STORE
 from glassgraph_studies.bench.walks.study import WALKS
@@ -22,6 +23,7 @@ STUDIES = (
     SCALE,
     STORE,
     ENGINE,
+    SCAN,
     NODES_PER_SECOND,
     OCCLUSION,
     GRAPHMASK_COST,

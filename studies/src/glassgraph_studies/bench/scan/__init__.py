@@ -1,0 +1,1 @@
+"""``glassgraph bench scan``."""
