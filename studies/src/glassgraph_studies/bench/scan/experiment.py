@@ -22,7 +22,6 @@ from glassgraph.engine.worker import write_rows
 from glassgraph.results.records import Part
 from glassgraph.results.saved.blocks import FORMAT, HEADER, Block
 from glassgraph.results.saved.rows import to_rows
-from glassgraph_studies.timing import peak_megabytes
 
 _BLOCK, _TYPES, _CLASSES = 256, 4, 8
 
@@ -64,7 +63,7 @@ def run_scan_bench(
             ("means by edge type", [opened.by_edge_type]),
         ]
         for what, calls in questions:
-            yield {"what": what, **about, **_measured(calls), "peak_mb": peak_megabytes()}
+            yield {"what": what, **about, **_measured(calls)}
 
 
 def write_job(folder: Path, explanations: int, edges: int, seed: int) -> None:

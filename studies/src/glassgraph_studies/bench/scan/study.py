@@ -17,7 +17,6 @@ _COLUMNS = (
     number("disk MB", "disk_mb", "{:.0f}"),
     number("wall ms", "wall_ms", "{:.1f}"),
     number("CPU ms", "cpu_ms", "{:.1f}"),
-    number("peak MB", "peak_mb", "{:.0f}"),
 )
 
 
