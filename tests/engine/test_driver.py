@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import deque
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from glassgraph.errors import (
     OutputError,
     ResumeError,
 )
-from glassgraph.results.saved.blocks import Block, block_of, finished, left
+from glassgraph.results.saved.blocks import Block, block_of, finished, left, recent_rate
 
 TOTAL, SIZE = 53, 7
 
@@ -206,6 +207,44 @@ def test_gaps_end_where_blocks_end():
     assert block_of(done, 6) == done[0]
     assert block_of(done, 7) is None
     assert block_of([], 0) is None
+
+
+def test_the_rate_of_late_is_told_by_the_times_of_files(tmp_path):
+    run(tmp_path, Fake(tmp_path))
+    assert [block.size for block in finished(tmp_path)] == [7] * 7 + [4]
+    for number, block in enumerate(finished(tmp_path)):
+        os.utime(block.path(tmp_path, SIZE), (0, 1000 + 2 * number))
+    assert recent_rate(tmp_path) == (TOTAL - 7) / 14
+    for block in finished(tmp_path)[1:]:
+        block.path(tmp_path, SIZE).unlink()
+    assert recent_rate(tmp_path) is None
+
+
+@dataclass
+class Slow(Fake):
+    """Ten seconds to start, and two for each block."""
+
+    def start(self, worker: int) -> None:
+        super().start(worker)
+        self.now += 10
+
+    def give(self, worker: int, block: Block, token: str) -> None:
+        super().give(worker, block, token)
+        self.now += 2
+
+
+def test_the_rate_does_not_count_the_start_of_workers(tmp_path):
+    told: list[Progress] = []
+    fake = Slow(tmp_path)
+    index = torch.arange(TOTAL)
+    header = {"provenance": {}, "asked": {"instances": TOTAL, "block": SIZE}}
+    with open_folder(tmp_path):
+        job = JobFolder(tmp_path, header, index, torch.zeros_like(index))
+        Driver(job, fake, 1, None, told.append, lambda: fake.now).run()
+    assert told[0].rate == 0
+    assert [each.rate for each in told[1:]] == [7 / 2] * 7 + [TOTAL / 16]
+    assert told[3].left == (TOTAL - 21) / (7 / 2)
+    assert told[-1].seconds == 10 + 16
 
 
 def test_progress_says_rate_and_time_left():

@@ -77,7 +77,7 @@ class Progress:
         failed: instances that cannot be explained, likewise.
         total: all that were asked for.
         seconds: since this run began.
-        rate: instances per second in this run; 0 before the first.
+        rate: instances per second since the first was handed out; 0 before one is done.
     """
 
     done: int
@@ -119,6 +119,7 @@ class Driver:
     _seconds: float = 0.0
     _new: int = 0
     _new_failed: int = 0
+    _first_given: float | None = None
 
     def run(self) -> None:
         """Explain what is left.
@@ -151,6 +152,8 @@ class Driver:
             worker = self._idle.pop()
             block, deaths = self._todo.popleft()
             given = Given(block, deaths, secrets.token_hex(8), self.clock())
+            if self._first_given is None:  # workers take their time to start
+                self._first_given = given.begin
             self._given[worker] = given
             self.workers.give(worker, block, given.token)
 
@@ -255,11 +258,11 @@ class Driver:
             self._start(worker, 0)
 
     def _tell(self) -> None:
-        seconds = self.clock() - self._begin
-        new = self._new + self._new_failed
-        rate = new / seconds if new and seconds else 0.0
+        now, new = self.clock(), self._new + self._new_failed
+        working = 0.0 if self._first_given is None else now - self._first_given
+        rate = new / working if new and working else 0.0
         done, failed = self.folder.num_done, self.folder.num_failed
-        self.tell(Progress(done, failed, self.folder.total, seconds, rate))
+        self.tell(Progress(done, failed, self.folder.total, now - self._begin, rate))
 
 
 def _raised(answer: Answer) -> GlassgraphError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -14,6 +15,8 @@ from glassgraph.engine.worker import Answer, Worker, describe
 from glassgraph.processes import die_with
 from glassgraph.results.saved.blocks import Block
 
+#: Seconds that workers without work have to end by themselves, and to clean up.
+_FAREWELL = 5.0
 #: Set while a process starts, which runs the user's script once more.
 STARTING = "GLASSGRAPH_WORKER_STARTING"
 
@@ -29,6 +32,7 @@ class LocalWorkers:
     def __init__(self, folder: Path, memory: int | None) -> None:
         self._folder, self._memory = folder, memory
         self._running: dict[int, tuple[multiprocessing.Process, Connection]] = {}
+        self._at_work: set[int] = set()
 
     def start(self, worker: int) -> None:
         """Start a worker; it says when it is ready."""
@@ -41,9 +45,11 @@ class LocalWorkers:
             process.start()
         there.close()
         self._running[worker] = (process, here)  # type: ignore[assignment]
+        self._at_work.add(worker)  # until it is ready
 
     def give(self, worker: int, block: Block, token: str) -> None:
         """Have a block explained; a worker that has died says so instead."""
+        self._at_work.add(worker)
         with suppress(OSError):  # its end of the pipe is closed, which `wait` finds
             self._running[worker][1].send((block.start, block.stop, token))
 
@@ -53,6 +59,7 @@ class LocalWorkers:
         found = []
         for pipe in wait(list(owner), timeout):
             worker = owner[pipe]  # type: ignore[index]
+            self._at_work.discard(worker)
             try:
                 found.append((worker, self._running[worker][1].recv()))
             except (EOFError, OSError):
@@ -67,7 +74,13 @@ class LocalWorkers:
         pipe.close()
 
     def close(self) -> None:
-        """End all."""
+        """End all: those at work at once, the others once they have cleaned up."""
+        idle = [self._running[worker] for worker in self._running.keys() - self._at_work]
+        for _, pipe in idle:
+            pipe.close()  # that nobody asks any more ends them
+        until = time.monotonic() + _FAREWELL
+        for process, _ in idle:
+            process.join(max(0.0, until - time.monotonic()))
         for worker in list(self._running):
             self.kill(worker)
 
