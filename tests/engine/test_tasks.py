@@ -13,8 +13,9 @@ from torch_geometric.nn import GCN, GCNConv, HeteroConv, SAGEConv, global_add_po
 
 import glassgraph as gg
 from glassgraph.data import GraphStore
-from glassgraph.errors import UnknownMethodError
+from glassgraph.errors import EngineError, UnknownMethodError
 from glassgraph.explainers.registry import make_explainer
+from tests.hetero.link_models import link_set_up
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -68,6 +69,12 @@ class Whole(nn.Module):
         return found
 
 
+REWRITTEN = """
+from tests.hetero.link_models import link_set_up
+
+def make():
+    return link_set_up("sage")[0]
+"""
 CITES, WRITES = ("paper", "cites", "paper"), ("author", "writes", "paper")
 READS = ("paper", "read_by", "author")
 
@@ -106,8 +113,13 @@ def graphs() -> list[Data]:
     return [graph(seed, 5 + seed) for seed in range(5)]
 
 
-CASES: dict[str, tuple[type[nn.Module], Any, gg.Task]] = {
+CASES: dict[str, tuple[Any, Any, gg.Task]] = {
     "nodes with types": (Typed, typed, gg.Task("node", node_type="paper")),
+    "links with types": (
+        lambda: link_set_up("hetero_conv")[0],
+        lambda: link_set_up("hetero_conv")[1],
+        gg.Task("edge", mode="binary_classification"),
+    ),
     "links": (Links, links, gg.Task("edge")),
     "edges": (Edges, graph, gg.Task("edge", predicts="edges")),
     "graphs": (Whole, graphs, gg.Task("graph")),
@@ -115,10 +127,11 @@ CASES: dict[str, tuple[type[nn.Module], Any, gg.Task]] = {
 }
 
 
-def built(kind: type[nn.Module], seed: int = 0) -> nn.Module:
+def built(kind: Any, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return kind().eval()
+        model: nn.Module = kind().eval()
+    return model
 
 
 def assert_equal(ours: gg.LocalExplanation, theirs: gg.LocalExplanation) -> None:
@@ -137,7 +150,7 @@ def in_blocks(explainer: Any, data: Any, index: list[int], size: int) -> list[gg
 @pytest.mark.parametrize("case", CASES)
 def test_a_job_says_what_explain_says(tmp_path: Path, case: str, method: str) -> None:
     kind, data_of, task = CASES[case]
-    model, data, index = built(kind), data_of(), [4, 0, 2]
+    model, data, index = built(kind), data_of(), [2, 0, 1]
     settings = {"epochs": 3} if method == "gnn_explainer" else {}
     found = gg.explain_all(
         model,
@@ -155,9 +168,9 @@ def test_a_job_says_what_explain_says(tmp_path: Path, case: str, method: str) ->
     alone = make_explainer(method, model, task, progress=False, **settings)
     for local in in_blocks(alone, data, index, 2):
         assert_equal(found.find(local.index), local)
-    read = found.explanations([2, 4])
+    read = found.explanations([1, 2])
     assert read.graph is not None
-    assert torch.equal(read[0].local.edge_score, found.find(2).edge_score)
+    assert torch.equal(read[0].local.edge_score, found.find(1).edge_score)
 
 
 LEARNED = {"pg_explainer": "epochs", "graphmask": "steps", "information_bottleneck": "steps"}
@@ -190,6 +203,21 @@ def test_a_function_is_a_model_too(tmp_path: Path, is_sent: bool) -> None:
     alone = make_explainer("causal_screening", summed, "node", progress=False)  # type: ignore[arg-type]
     for local in in_blocks(alone, graph(), [4, 0, 2], 2):
         assert_equal(found.find(local.index), local)
+
+
+def test_layers_that_to_hetero_has_rewritten_want_a_file(tmp_path: Path) -> None:
+    model, data = link_set_up("sage")
+    task = gg.Task("edge", mode="binary_classification")
+    with pytest.raises(EngineError, match=r"to_hetero has rewritten; give a glassgraph\.ModelFile"):
+        gg.explain_all(model, data, "saliency", task, out=tmp_path, progress=False)
+    path = tmp_path / "net.py"
+    path.write_text(REWRITTEN)
+    file = gg.ModelFile(path, "make")
+    asked: dict[str, Any] = {"out": tmp_path / "job", "workers": 1, "block": 2, "progress": False}
+    found = gg.explain_all(file, data, "saliency", task, [3, 1], **asked)
+    alone = make_explainer("saliency", model, task, progress=False).explain(data, [3, 1])
+    for each in alone:
+        assert_equal(found.find(each.local.index), each.local)
 
 
 def test_a_method_that_explains_a_model_is_no_job(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from glassgraph.explainers.registry import find_method
 from glassgraph.explainers.saved_run import asked_for, digest, not_compared
 from glassgraph.inputs.index_file import IndexFile
 from glassgraph.inputs.instances import Instances
-from glassgraph.inputs.task import Target, Task
+from glassgraph.inputs.task import EdgeTypeLike, Target, Task
 from glassgraph.results.contents import Contents
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.saved.blocks import HEADER
@@ -55,6 +55,7 @@ def explain_all(
     *,
     out: str | Path,
     node_type: str | None = None,
+    edge_type: EdgeTypeLike | None = None,
     fit: Any = None,
     fitted: str | Path | None = None,
     engine: Engine = "local",
@@ -88,6 +89,7 @@ def explain_all(
         call: how to call the model; a function at the top of a module.
         out: the folder.
         node_type: the type of the explained nodes, in a graph with types.
+        edge_type: that of the explained links or edges, see `Task`.
         fit: what an amortized method learns from, before workers begin, as ``index``. Without it,
             and without ``fitted``, it is what it explains, and a `HindsightWarning` says so.
         fitted: or: what `AmortizedExplainer.save` wrote.
@@ -134,7 +136,7 @@ def explain_all(
             "more; put the call under if __name__ == '__main__':"
         )
     number = _checked(workers, block, time_limit, worker_memory, engine, address)
-    path, task = Path(out).resolve(), Task.of(task, node_type=node_type)
+    path, task = Path(out).resolve(), Task.of(task, node_type=node_type, edge_type=edge_type)
     settings = {"seed": seed, "call": call, **hyper_parameters}
     find_method(method)
     index, file = _given_index(index)

@@ -73,9 +73,9 @@ def pickled_with_code(value: Any, modules: Iterable[str]) -> bytes:
         found: bytes = cloudpickle.dumps(value)
     except (pickle.PicklingError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise EngineError(
-            f"the workers cannot be given the model or a setting ({error}): it holds something "
-            "that belongs to this process, such as a lock, an open file or a generator; give a "
-            "glassgraph.ModelFile, which workers load themselves"
+            f"the workers cannot be given the model or a setting ({error}): it holds "
+            "something that cannot be sent, such as a lock, an open file, a generator, or layers "
+            "that to_hetero has rewritten; give a glassgraph.ModelFile, which every worker loads"
         ) from error
     finally:
         for module in registered:
