@@ -214,8 +214,8 @@ def explain(
     engine: Annotated[
         EngineName | None,
         typer.Option(
-            help="Explain as a job of many processes: of this machine, or of a Ray cluster "
-            "(pip install 'glassgraph[ray]') (default: local for --store, else none).",
+            help="Explain as a job of many processes: of this machine, or of a Ray cluster, which "
+            "needs the package ray (default: local for --store, else none).",
             rich_help_panel=_JOBS,
         ),
     ] = None,
