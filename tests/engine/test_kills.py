@@ -29,7 +29,7 @@ def test_a_driver_killed_three_times_loses_and_doubles_nothing(tmp_path: Path) -
     for share in (1 / 4, 1 / 2, 3 / 4):
         driver = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(NODES)])
         try:
-            until = time.monotonic() + 180
+            until = time.monotonic() + 600
             while len(blocks(tmp_path)) < share * NODES / BLOCK and time.monotonic() < until:
                 assert driver.poll() is None
                 time.sleep(0.01)

@@ -77,14 +77,14 @@ def test_a_host_that_is_gone_costs_no_finished_block(address: str, tmp_path: Pat
     words = ["ip", "netns", "exec", HEAD[0], sys.executable, str(script), str(out)]
     driver = subprocess.Popen([*words, str(NODES), address])
     try:
-        until = time.monotonic() + 180
+        until = time.monotonic() + 600
         while len(list(out.rglob("0*.parquet"))) < NODES // 16 and time.monotonic() < until:
             assert driver.poll() is None
             time.sleep(0.02)
         before = {path: path.stat().st_mtime_ns for path in out.rglob("0*.parquet")}
         _kill(OTHER[0])
         assert NODES // 16 <= len(before) < NODES // 8
-        assert driver.wait(180) == 0
+        assert driver.wait(600) == 0
     finally:
         driver.kill()
         driver.wait()

@@ -23,6 +23,7 @@ from glassgraph.core.plan import check_matrices, run_observed, site_candidates, 
 from glassgraph.core.sites import Record, Wiring, find_channels
 from glassgraph.core.wiring import build_wiring
 from glassgraph.errors import GlassgraphError
+from glassgraph.inputs.field_sizes import field_sizes
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import resolve_instances
 from glassgraph.inputs.node_features import feature_names
@@ -32,6 +33,8 @@ from glassgraph.inputs.task import Task
 
 #: Graphs up to this many edges are traced whole.
 _SMALL_GRAPH_EDGES = 50_000
+#: A piece with more edges is passed over if one of so many others has fewer.
+_LARGE_PIECE, _LOOKED_AT = 20_000, 64
 
 
 def trace_wiring(model: nn.Module, model_call: ModelCall, graph: TypedGraph, task: Task) -> Wiring:
@@ -88,8 +91,21 @@ def trace_piece(graph: TypedGraph, model_call: ModelCall, task: Task) -> Packed 
         return _piece_with_one(graph, model_call, task, number)
     if graph.node_graph is not None:
         return pack(graph, whole_graphs(graph, number), model_call, Task("graph"), number)
-    fields = receptive_fields(graph, graph.destination[:1].view(1, 1), 2, both_directions=False)
+    fields = receptive_fields(graph, _receiver(graph).view(1, 1), 2, both_directions=False)
     return pack(graph, fields, model_call, Task("node"), number)
+
+
+def _receiver(graph: TypedGraph) -> Tensor:
+    """``[1]`` a node that some edge enters: the first edge's, or one with fewer edges behind it."""
+    found = graph.destination[:1]
+    for count in (1, _LOOKED_AT):
+        edges = torch.linspace(0, graph.num_edges - 1, count, device=graph.device).long()
+        nodes = graph.destination[edges]
+        sizes = field_sizes(graph, nodes.view(-1, 1), 2, both_directions=False, most=_LARGE_PIECE)
+        found = nodes[sizes.edges.argmin().view(1)]
+        if int(sizes.edges.min()) <= _LARGE_PIECE:
+            break
+    return found
 
 
 def _piece_with_one(
@@ -103,7 +119,7 @@ def _piece_with_one(
     if graph.node_graph is not None:
         fields = whole_graphs(graph, number, one.seeds)
     else:
-        seeds = torch.cat([graph.destination[:1].view(1, 1), one.seeds], dim=1)
+        seeds = torch.cat([_receiver(graph).view(1, 1), one.seeds], dim=1)
         fields = receptive_fields(graph, seeds, 2, both_directions=False)
         fields = replace(fields, seed=fields.seed[:, 1:])
     return pack(graph, fields, model_call, task, one.index)
