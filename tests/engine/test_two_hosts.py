@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,8 @@ HEAD, OTHER = ("gg-head", "10.213.7.1"), ("gg-other", "10.213.7.2")
 
 
 def run(*words: str) -> None:
-    subprocess.run(words, check=True, capture_output=True)
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _can_make_hosts() -> bool:
@@ -44,12 +46,13 @@ def _kill(name: str) -> None:
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def address() -> Iterator[str]:
     """Of a cluster of two hosts with a processor each."""
     if not _can_make_hosts():
         pytest.skip("no network namespaces can be made here")
     for name, _ in (HEAD, OTHER):
         run("ip", "netns", "add", name)
+    folder = tempfile.mkdtemp(prefix="gg")  # names of sockets must be short
     try:
         run("ip", "link", "add", "gg0", "netns", HEAD[0], "type", "veth", "peer", "gg1",
             "netns", OTHER[0])  # fmt: skip
@@ -59,7 +62,7 @@ def address(tmp_path: Path) -> Iterator[str]:
             run("ip", "-n", name, "link", "set", "lo", "up")
         at = f"{HEAD[1]}:{PORT}"
         for (name, number), role in (
-            (HEAD, ["--head", f"--port={PORT}", f"--temp-dir={tmp_path / 'ray'}"]),
+            (HEAD, ["--head", f"--port={PORT}", f"--temp-dir={folder}"]),
             (OTHER, [f"--address={at}"]),
         ):
             run("ip", "netns", "exec", name, sys.executable, "-m", "ray.scripts.scripts", "start",
@@ -70,6 +73,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         for name, _ in (HEAD, OTHER):
             _kill(name)
             subprocess.run(["ip", "netns", "del", name], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_host_that_is_gone_costs_no_finished_block(address: str, tmp_path: Path) -> None:

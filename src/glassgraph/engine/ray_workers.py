@@ -58,7 +58,7 @@ class RayWorkers:
             own = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="error", **own)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except Exception as error:  # it raises what it likes
                 raise EngineError(f"no Ray cluster at {address or 'hand'}: {error}") from error
         processors = int(ray.cluster_resources().get("CPU", 0))
         if processors < workers:
