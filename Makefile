@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST := .venv-oldest
 PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
 
 OUT ?= out
@@ -17,7 +18,8 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick fuzz pyg-cases gpu-check demo studies docs gallery coverage-docs clean
+.PHONY: help setup lint test quick test-oldest wheel-check fuzz pyg-cases gpu-check demo studies docs \
+  gallery coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +45,19 @@ test: lint  ## lint, then every test and doctest
 
 quick: $(STAMP)  ## one case per method and law, in a minute or so; make test asks for everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
+
+test-oldest: $(OLDEST)/.installed  ## the quick tests with the oldest versions that are supported
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -q -n auto -m quick --ignore tests/docs
+
+# Its torch has no build without CUDA outside of PyTorch's own index, so this takes 5 GB of disk.
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install -c constraints-oldest.txt -e . -r constraints-oldest.txt
+	$(OLDEST)/bin/python -m pip install --no-deps -e studies  # what tests read of it, not its peers
+	@touch $@
+
+wheel-check: $(STAMP)  ## the wheel with all extras in an environment of its own; explains a molecule
+	$(BIN)/python -m tests.clean_install
 
 pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make test asks a part of them
 	OMP_NUM_THREADS=1 GLASSGRAPH_PYG_CASES=all $(BIN)/pytest -q -n auto \
@@ -142,6 +157,6 @@ gallery: $(STAMP)  ## take the pictures of docs/gallery again, in a headless Chr
 coverage-docs: $(STAMP)  ## write docs/coverage.md from the test's matrix
 	$(BIN)/python -m tests.coverage_matrix
 
-clean:  ## remove caches and results; .venv stays
+clean:  ## remove caches and results; environments stay
 	rm -rf out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src studies tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -28,7 +28,7 @@ class Net(torch.nn.Module):
         self.conv, self.out = GCN(features, 16, 2), torch.nn.Linear(16, 2)
 
     def forward(self, x, edge_index, batch):
-        return self.out(global_mean_pool(self.conv(x, edge_index), batch))
+        return self.out(global_mean_pool(self.conv(x.float(), edge_index), batch))
 
 
 def make():

@@ -511,7 +511,7 @@ def test_heterogeneous_graphs() -> None:
             super().__init__()
             self.conv = SAGEConv((2, 2), 2)
 
-        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
             return self.conv(x, edge_index)
 
     model = to_hetero(Net(), data.metadata())

@@ -186,7 +186,7 @@ class Inner(torch.nn.Module):
         super().__init__()
         self.conv = SAGEConv(FEATURES, 2)
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
         return self.conv(x, edge_index)
 
 

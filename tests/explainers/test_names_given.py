@@ -43,7 +43,7 @@ def of_types(data: HeteroData) -> nn.Module:
             super().__init__()
             self.one, self.two = SAGEConv((-1, -1), 4), SAGEConv((-1, -1), 2)
 
-        def forward(self, x: Any, edge_index: Any) -> Any:
+        def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
             return self.two(self.one(x, edge_index), edge_index)
 
     class Papers(nn.Module):

@@ -315,7 +315,7 @@ def typed() -> tuple[torch.nn.Module, HeteroData]:
             super().__init__()
             self.one, self.two = SAGEConv((-1, -1), 5), SAGEConv((-1, -1), 3)
 
-        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
             return self.two(self.one(x, edge_index).tanh(), edge_index)
 
     torch.manual_seed(4)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch_geometric
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import (
@@ -93,6 +94,9 @@ def test_the_numbers_are_those_of_pyg(method: str) -> None:
     torch.manual_seed(5)
     extra = {"target": target} if "explanation_type" in given else {}
     expected = by_pyg(data.x, data.edge_index, index=3, **extra)
+    for name in ("edge_mask", "node_mask"):
+        if name in expected:  # Captum 0.7 integrates in float64
+            expected[name] = expected[name].to(data.x.dtype)
     local = found.local
     assert sorted(local.edge_id.tolist()) != list(range(7))
     torch.testing.assert_close(local.edge_score, expected.edge_mask[local.edge_id])
@@ -185,7 +189,12 @@ def test_heterogeneous() -> None:
     ):
         assert found.local.edge_score[position] == number, kind
     torch.testing.assert_close(found.local.node_score, found.local.node_id.float())
-    (learned,) = gg.explain(model, data, GNNExplainer(epochs=2), task, index=[2], progress=False)
+    ask = {"task": task, "index": [2], "progress": False}
+    if torch_geometric.__version__ < "2.7":  # what PyG cannot do is told in its words
+        with pytest.raises(PyGAlgorithmError, match="Heterogeneous graphs not yet supported"):
+            gg.explain(model, data, GNNExplainer(epochs=2), **ask)
+        return
+    (learned,) = gg.explain(model, data, GNNExplainer(epochs=2), **ask)
     assert bool(learned.local.edge_score.any())
 
 

@@ -140,7 +140,7 @@ class _TwoSAGE(nn.Module):
         super().__init__()
         self.conv1, self.conv2 = SAGEConv((-1, -1), 32), SAGEConv((-1, -1), 32)
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
         return self.conv2(self.conv1(x, edge_index).relu(), edge_index)
 
 
@@ -151,7 +151,7 @@ class _ThreeAttentions(nn.Module):
         self.conv2 = GATv2Conv((-1, -1), 16, heads=2, add_self_loops=False)
         self.conv3 = TransformerConv((-1, -1), 32, heads=1)
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
         x = self.conv2(self.conv1(x, edge_index).relu(), edge_index).relu()
         return self.conv3(x, edge_index)
 

@@ -168,9 +168,9 @@ class Twice(nn.Module):
     def __init__(self, is_shared: bool) -> None:
         super().__init__()
         torch.manual_seed(1)
-        first = GraphConv(WIDTH, WIDTH)
+        first, self.head = GraphConv(WIDTH, WIDTH), GraphConv(WIDTH, 3)
+        # After the head: PyG 2.6 draws weights before it copies them.
         self.layers = nn.ModuleList([first, first if is_shared else copy.deepcopy(first)])
-        self.head = GraphConv(WIDTH, 3)
         self.double().eval()
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def protected(model: nn.Module) -> Iterator[None]:
         with (
             torch.inference_mode(False),
             outside_autocast(),
-            _random_state(),
+            random_state_kept(),
             _without_caches(modules),
             without_recomputation(modules),
         ):
@@ -150,7 +150,8 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 @contextmanager
-def _random_state() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
+    """The global random states after the ``with`` block are those before it."""
     state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=_cuda_devices()):
         try:

@@ -28,6 +28,7 @@ from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.explain.config import ExplainerConfig, ModelConfig
 
 from glassgraph.calling.out_of_memory import let_through
+from glassgraph.calling.protect import random_state_kept
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import (
     GlassgraphError,
@@ -281,7 +282,8 @@ def _connect(
     said: list[str],
 ) -> ExplainerAlgorithm | None:
     """A copy that knows what it is to explain; None, and why in ``said``, if it does not."""
-    own = copy.deepcopy(algorithm)
+    with random_state_kept():  # PyG 2.6 draws weights of a layer before it copies them
+        own = copy.deepcopy(algorithm)
     try:
         with _heard(said):
             own.connect(ExplainerConfig(reason, *masks), config)
