@@ -26,8 +26,8 @@ def scope(method: str) -> Scope:
 
 
 def hetero_models(own: Scope) -> tuple[str, ...]:
-    """The heterogeneous models within a scope (see ``tests/hetero``)."""
-    if not own.heterogeneous:
+    """The heterogeneous models, which predict nodes, within a scope (see ``tests/hetero``)."""
+    if not own.heterogeneous or "node" not in own.levels:
         return ()
     return ("hetero_conv",) if own.needs_attention else HETERO
 
