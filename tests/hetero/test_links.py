@@ -254,6 +254,55 @@ def test_every_method_explains_edges_of_a_type(method: str) -> None:
     assert torch.cat(list(masks(found).values())).isfinite().all()
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_links_of_large_graphs_are_checked_around_their_fields(name: str, monkeypatch) -> None:
+    model, data = link_set_up(name)
+    expected = gg.explain(model, data, "edge_gradients", TASK, progress=False)
+    monkeypatch.setattr("glassgraph.core.tracing._SMALL_GRAPH_EDGES", 5)
+    how = {"progress": False, "check": "local", "memory_budget": 1 << 20}
+    found = gg.explain(model, data, "edge_gradients", TASK, **how)
+    for one, other in zip(found, expected, strict=True):
+        for kind in RELATIONS:
+            torch.testing.assert_close(masks(one)[kind], masks(other)[kind])
+
+
+def test_edges_of_large_graphs_are_checked_around_their_fields(monkeypatch) -> None:
+    model, data = edges_set_up()
+    task = gg.Task("edge", edge_type=BUYS)
+    expected = gg.explain(model, data, "edge_gradients", task, [2, 7, 16], progress=False)
+    monkeypatch.setattr("glassgraph.core.tracing._SMALL_GRAPH_EDGES", 5)
+    how = {"progress": False, "check": "local"}
+    found = gg.explain(model, data, "edge_gradients", task, [2, 7, 16], **how)
+    for one, other in zip(found, expected, strict=True):
+        for kind in RELATIONS:
+            torch.testing.assert_close(masks(one)[kind], masks(other)[kind])
+
+
+@pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
+def test_links_that_depend_on_all_nodes_fall_back_to_the_whole_graph() -> None:
+    class Centered(nn.Module):
+        def __init__(self, model: nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x_dict, edge_index_dict, edge_label_index):
+            z = self.model.encoder(x_dict, edge_index_dict)
+            source, target = edge_label_index
+            user, item = (z[kind] - z[kind].mean(0) for kind in ("user", "item"))
+            return (user[source] * item[target]).sum(-1)
+
+    inner, data = link_set_up("hetero_conv")
+    model = Centered(inner)
+    found = gg.explain(model, data, "edge_gradients", TASK, [0, 3], 1, progress=False)
+    for explanation in found:
+        gates = {kind: each.requires_grad_() for kind, each in open_gates(data).items()}
+        with gated(model, data, gates):
+            score = model(data.x_dict, data.edge_index_dict, LINKS)[explanation.index]
+        by_hand = torch.autograd.grad(score, list(gates.values()))
+        for kind, gradient in zip(gates, by_hand, strict=True):
+            torch.testing.assert_close(masks(explanation)[kind], gradient)
+
+
 def test_pairs_labels_and_types_name_links() -> None:
     model, data = link_set_up("sage")
     by_pair = gg.explain(model, data, "saliency", TASK, [(5, 0)], "label", progress=False)
