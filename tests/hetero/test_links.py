@@ -243,6 +243,30 @@ def test_edges_are_classified_by_their_ends_and_their_own_features() -> None:
                 torch.testing.assert_close(own, fall)
 
 
+def test_where_edges_are_deleted_the_explained_one_stays() -> None:
+    model, data = edges_set_up()
+    chosen, task = [2, 7, 16], gg.Task("edge", edge_type=BUYS)
+    found = gg.explain(model, data, "occlusion", task, chosen, progress=False)
+    fidelity = gg.metrics.fidelity(found, model, data, top_k=1, removal="delete")
+    arguments = data.x_dict, data.edge_index_dict, data.edge_attr_dict
+    with torch.no_grad():
+        full = model(*arguments).softmax(dim=1)
+        for number, (index, explanation) in enumerate(zip(chosen, found, strict=True)):
+            target, own = explanation.local.target, masks(explanation)
+            kind = max(own, key=lambda each: float(own[each].max()))
+            best = int(own[kind].argmax())
+            assert (kind, best) != (BUYS, index)
+            is_kept = torch.arange(data[kind].num_edges) != best
+            edges, features = dict(data.edge_index_dict), dict(data.edge_attr_dict)
+            edges[kind] = edges[kind][:, is_kept]
+            row = index
+            if kind == BUYS:
+                features[kind], row = features[kind][is_kept], index - int(best < index)
+            rest = model(data.x_dict, edges, features).softmax(dim=1)[row]
+            fall = full[index, target] - rest[target]
+            torch.testing.assert_close(fidelity.plus_prob[0, number].double(), fall)
+
+
 @pytest.mark.parametrize("method", [each for each in METHODS if each not in OTHERS])
 def test_every_method_explains_edges_of_a_type(method: str) -> None:
     model, data = edges_set_up()
