@@ -23,6 +23,7 @@ from .explainers.black_box import BlackBoxExplainer as BlackBoxExplainer
 from .explainers.decomposition.excitation_backprop import ExcitationBackprop as ExcitationBackprop
 from .explainers.decomposition.gnn_lrp import GNNLRP as GNNLRP
 from .explainers.decomposition.lrp import LRP as LRP
+from .explainers.generation.gnn_interpreter import GNNInterpreter as GNNInterpreter
 from .explainers.generation.xgnn import XGNN as XGNN
 from .explainers.gradient.cam import CAM as CAM
 from .explainers.gradient.edge_gradients import EdgeGradients as EdgeGradients

@@ -27,6 +27,7 @@ import glassgraph as gg
 from glassgraph import errors
 from glassgraph.datasets import load_graphs, save_graphs
 from glassgraph.explainers.registry import find_method
+from tests.explainers.generation.models import ringed
 from tests.results.test_model_explanation import explanation as generated
 
 HEADER = "explanations.json"
@@ -371,11 +372,16 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, An
         found[name] = (path, explainer.model)
     xgnn = gg.XGNN(size, node_types=["A"], max_nodes=4, iterations=1, progress=False)
     found["xgnn"] = (xgnn.fit(target_class=1).save(root / "xgnn"), size)
+    own = ringed()
+    interpreter = gg.GNNInterpreter(own, ["A", "B"], 3, iterations=1, steps=1, progress=False)
+    path = interpreter.fit(target_class=1).save(root / "gnn_interpreter")
+    found["gnn_interpreter"] = (path, own)
     return found
 
 
 def load_fitted(name: str, path: Path, own: Any) -> Any:
-    method = gg.XGNN if name == "xgnn" else find_method(name)
+    generators = {"xgnn": gg.XGNN, "gnn_interpreter": gg.GNNInterpreter}
+    method = generators[name] if name in generators else find_method(name)
     return method.load(path, own, progress=False)  # type: ignore[attr-defined]
 
 
@@ -407,7 +413,7 @@ def damaged_tensors(value: Tensor) -> Iterator[Tensor | None]:
             yield broken
 
 
-@pytest.mark.parametrize("name", [*FITTED, "xgnn"])
+@pytest.mark.parametrize("name", [*FITTED, "xgnn", "gnn_interpreter"])
 def test_fitted_files_whose_tensors_are_damaged(
     fitted: dict[str, tuple[Path, Any]], name: str, tmp_path: Path
 ) -> None:
@@ -424,7 +430,7 @@ def test_fitted_files_whose_tensors_are_damaged(
     load_fitted(name, path, own)
 
 
-@pytest.mark.parametrize("name", [*FITTED, "xgnn"])
+@pytest.mark.parametrize("name", [*FITTED, "xgnn", "gnn_interpreter"])
 def test_fitted_files_whose_headers_are_damaged(
     fitted: dict[str, tuple[Path, Any]], name: str, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -264,7 +264,10 @@ def test_in_forward_while_it_is_measured(kind: type[Measured], case: Case) -> No
 
 
 class Generated:
-    """XGNN with a fuse in the model, in a rule or in what makes features."""
+    """A generator with a fuse in the model, in a rule or in what makes features."""
+
+    method: Any = gg.XGNN
+    settings: ClassVar[dict[str, int]] = {"episodes": 1, "num_rollouts": 1}
 
     def __init__(self, where: str) -> None:
         self.fuse, self.data = Fuse(), list[Any]()
@@ -287,23 +290,28 @@ class Generated:
 
     def run(self) -> list[dict[str, Tensor]]:
         """Learn to generate, and generate."""
-        xgnn = gg.XGNN(
+        explainer = self.method(
             self.model,
             ["A", "B"],
             3,
             rules=[self.judge],
             features=self.features,
             iterations=1,
-            episodes=1,
-            num_rollouts=1,
             progress=False,
+            **self.settings,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnreachedClassWarning)
-            found = xgnn.fit(target_class=1).explain(n=1)
+            found = explainer.fit(target_class=1).explain(n=1)
         return [{"probability": found.probability}]
 
 
+class Interpreted(Generated):
+    method = gg.GNNInterpreter
+    settings: ClassVar[dict[str, int]] = {"steps": 1, "restarts": 2, "samples": 1}
+
+
+@pytest.mark.parametrize("kind", [Generated, Interpreted])
 @pytest.mark.parametrize("where", ["forward", "rule", "features"])
-def test_while_graphs_are_generated(where: str) -> None:
-    check_every_call(lambda: Generated(where))
+def test_while_graphs_are_generated(kind: type[Generated], where: str) -> None:
+    check_every_call(lambda: kind(where))

@@ -324,7 +324,7 @@ CASES: dict[str, Case] = {
 }
 
 
-# The model that XGNN explains
+# The model that generators explain
 
 
 class Summed(nn.Module):

@@ -54,6 +54,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 #: Methods that explain a model.
 MODEL_METHODS: dict[str, dict[str, Any]] = {
+    "gnn_interpreter": {"iterations": 2, "steps": 3, "restarts": 2, "samples": 2},
     "xgnn": {"iterations": 2, "episodes": 3, "num_rollouts": 2, "max_steps": 5},
 }
 

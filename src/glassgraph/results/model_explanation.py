@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from glassgraph.results.alike import first_alike
 from glassgraph.results.drawing import plot_generated, write_generation_report
 from glassgraph.results.generated_graph import GeneratedGraph, Step
 from glassgraph.results.saved.stored_generation import read_generated, write_generated
@@ -28,9 +29,9 @@ class ModelExplanation(Sequence[GeneratedGraph]):
     """Which graphs did a generator find for a class, and how did they come about?
 
     A sequence of n `GeneratedGraph`, the most probable first; a slice is a `ModelExplanation`
-    again. Probabilities are those of the explained model. `frame` has a row for each graph, `trace`
-    one for each step, `at` gives partial graphs, `plot` and `to_html` draw, `save` and `load` keep
-    them in a folder.
+    again. Probabilities are those of the explained model. `duplicates` counts graphs that are
+    isomorphic to an earlier one. `frame` has a row for each graph, `trace` one for each step, `at`
+    gives partial graphs, `plot` and `to_html` draw, `save` and `load` keep them in a folder.
 
     Attributes:
         method: registry name of the method.
@@ -56,6 +57,8 @@ class ModelExplanation(Sequence[GeneratedGraph]):
         tensor([0.8808, 0.8808])
         >>> found.at(graph=0, step=1).num_nodes
         2
+        >>> found.duplicates <= 1
+        True
     """
 
     method: str
@@ -95,6 +98,18 @@ class ModelExplanation(Sequence[GeneratedGraph]):
     def validity(self) -> float:
         """Share of graphs that keep all rules."""
         return sum(each.keeps_rules for each in self.graphs) / max(1, len(self))
+
+    def first_alike(self) -> list[int]:
+        """For each graph the first one that it is isomorphic to, types of nodes included.
+
+        A graph that is unlike all before it has its own position.
+        """
+        return first_alike(self.to_networkx(position) for position in range(len(self)))
+
+    @property
+    def duplicates(self) -> int:
+        """How many graphs are isomorphic to an earlier one."""
+        return len(self) - len(set(self.first_alike()))
 
     def at(self, graph: int, step: int) -> Data:
         """The partial graph after so many steps; see `GeneratedGraph.at`."""

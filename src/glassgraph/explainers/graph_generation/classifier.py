@@ -66,7 +66,7 @@ class Classifier:
         self.features = features
         self.decorate = decorate
         self.num_classes = 0
-        self._call = ModelCall(model, call)
+        self.call = ModelCall(model, call)
         floating = [each for each in model.parameters() if each.is_floating_point()]
         self.dtype = floating[0].dtype if floating else torch.get_default_dtype()
         self.device = floating[0].device if floating else torch.device("cpu")
@@ -115,7 +115,7 @@ class Classifier:
         found = [torch.zeros(0, self.num_classes, dtype=self.dtype, device=self.device)]
         for first in range(0, len(graphs), GRAPHS_AT_ONCE):
             part = graphs.take(slice(first, first + GRAPHS_AT_ONCE))
-            output = as_matrix(self._call(self.inputs(part)), len(part), "graph")
+            output = as_matrix(self.call(self.inputs(part)), len(part), "graph")
             found.append(probabilities(self.task, output))
         return torch.cat(found[1:] or found)
 
@@ -128,7 +128,7 @@ class Classifier:
         """
         data = self.inputs(graphs)
         x: Any = data.x
-        self._call = self._call.ways(data)[0]
+        self.call = self.call.ways(data)[0]
         try:
             together = self(graphs)
         except (RuntimeError, IndexError, TypeError, AttributeError, KeyError) as error:
@@ -143,7 +143,7 @@ class Classifier:
                 "-> x, and decorate=... for other attributes"
             ) from error
         alone = torch.cat([self(graphs.take(slice(row, row + 1))) for row in range(len(graphs))])
-        tolerance = max(_TOLERANCE, 4 * self._call.half_rounding)
+        tolerance = max(_TOLERANCE, 4 * self.call.half_rounding)
         if not torch.allclose(together, alone, rtol=0.0, atol=tolerance, equal_nan=True):
             raise UnsupportedModelError(
                 "the model's answer for a graph changes with the other graphs in the call (or from "

@@ -6,6 +6,7 @@ A folder for each: ``study.py`` declares the command, ``experiment.py`` measures
 from glassgraph_studies.reproduce.babi.study import BABI
 from glassgraph_studies.reproduce.benzene.study import BENZENE
 from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
+from glassgraph_studies.reproduce.generation.study import GENERATION
 from glassgraph_studies.reproduce.ginx.study import GINX
 from glassgraph_studies.reproduce.gnnx_bench.study import GNNX_BENCH
 from glassgraph_studies.reproduce.graph_lime.study import GRAPH_LIME
@@ -45,6 +46,7 @@ STUDIES = (
     GRAPH_LIME,
     PAGE_LINK,
     XGNN,
+    GENERATION,
     SRL,
     QA,
     BABI,

@@ -207,18 +207,21 @@ class Scene:
             "missed": missed if is_judged and reached < problem.required else [],
         }
 
+    def arguments(self, max_nodes: int) -> dict[str, Any]:
+        """Those of a method that generates graphs for this classifier."""
+        return {
+            "model": self.model,
+            "max_nodes": max_nodes,
+            "rules": [graph_rules.Valence()] if self.name == "mutag" else [],
+            "seed": self.seed,
+            "progress": self.progress,
+            **PROBLEMS[self.name].settings,
+            **(_common() if self.common_atoms else {}),
+        }
+
     def explainer(self, max_nodes: int, **settings: Any) -> XGNN:
         """XGNN for this classifier."""
-        rules = [graph_rules.Valence()] if self.name == "mutag" else []
-        return XGNN(
-            self.model,
-            max_nodes=max_nodes,
-            rules=rules,
-            seed=self.seed,
-            progress=self.progress,
-            **{**PROBLEMS[self.name].settings, **(_common() if self.common_atoms else {})},
-            **settings,
-        )
+        return XGNN(**self.arguments(max_nodes), **settings)
 
     def measure(self, target: int, max_nodes: int, iterations: int = ITERATIONS) -> Outcome:
         """Fit a generator and count what is in its graphs and in random ones."""

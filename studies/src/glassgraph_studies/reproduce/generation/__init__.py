@@ -1,0 +1,1 @@
+"""Two ways to generate graphs for a class, and random graphs, side by side."""
