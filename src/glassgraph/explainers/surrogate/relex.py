@@ -168,7 +168,7 @@ class RelEx(BlackBoxExplainer):
         mean, spread = score.mean(dim=1, keepdim=True), score.std(dim=1, keepdim=True)
         varies = spread > 100 * torch.finfo(score.dtype).eps * (1 + mean.abs())
         goal = (score - mean) / torch.where(varies, spread, 1) * varies
-        inputs = Inputs.of(batch)
+        inputs = Inputs.of(batch, self.layers)
         surrogates = Surrogates(
             random.hash64(self.seed, batch.key),
             inputs.x.size(1),
@@ -193,7 +193,8 @@ class RelEx(BlackBoxExplainer):
         num_seen = self.num_samples - max(1, self.num_samples // _HELD_BACK)
 
         def laid_out(some: slice) -> Layout:
-            return lay_out(batch, inputs, samples.has_edge[:, some], samples.has_node[:, some])
+            has_edge, has_node = samples.has_edge[:, some], samples.has_node[:, some]
+            return lay_out(batch, inputs, has_edge, has_node, self.layers)
 
         parts = [
             slice(first, min(first + self.batch_size, num_seen))
@@ -224,6 +225,7 @@ class RelEx(BlackBoxExplainer):
             inputs,
             torch.ones((batch.num_edges, 1), dtype=torch.bool, device=batch.device),
             torch.ones((batch.num_nodes, 1), dtype=torch.bool, device=batch.device),
+            self.layers,
         )
         with torch.no_grad():
             whole = surrogates(layout)
@@ -263,7 +265,7 @@ def _tell(has_edges: Tensor, r2: Tensor, spread: Tensor, least: float) -> None:
 
 def _step(optimizer: torch.optim.Optimizer, values: list[Tensor], gradients: Any) -> None:
     for value, gradient in zip(values, gradients, strict=True):
-        value.grad = gradient
+        value.grad = gradient.contiguous()  # the fused optimizer reads memory in its order
     optimizer.step()
 
 

@@ -20,15 +20,18 @@ class Inputs:
         edge: ``[e]`` entry of A for each edge.
         loop: ``[n]`` entry of A from each node to itself.
         num_nodes: ``[B]``.
+        distance: ``[n]`` messages from a node to an explained one, at most ``layers + 1``; of
+            graphs, whose nodes are all pooled, 0.
     """
 
     x: Tensor
     edge: Tensor
     loop: Tensor
     num_nodes: Tensor
+    distance: Tensor
 
     @staticmethod
-    def of(batch: InstanceBatch) -> Inputs:
+    def of(batch: InstanceBatch, layers: int) -> Inputs:
         """Features and degrees of a batch; of heterogeneous graphs, the features side by side."""
         dtype, fields, owner = batch.dtype, batch.fields, batch.node_instance
         ones = torch.ones(batch.num_edges, dtype=dtype, device=batch.device)
@@ -43,8 +46,24 @@ class Inputs:
                 known.insert(-1, own.new_zeros((batch.num_nodes, x.size(1))).index_copy(0, at, own))
         weight = (into[fields.destination] * out[fields.source]).rsqrt()
         return Inputs(
-            torch.cat(known, dim=1), weight, (into * out).rsqrt(), batch.nodes_per_instance
+            x=torch.cat(known, dim=1),
+            edge=weight,
+            loop=(into * out).rsqrt(),
+            num_nodes=batch.nodes_per_instance,
+            distance=_distances(batch, layers),
         )
+
+
+def _distances(batch: InstanceBatch, most: int) -> Tensor:
+    """``[n]`` messages from a node to an explained one; ``most + 1`` where there are more."""
+    found = torch.zeros(batch.num_nodes, dtype=torch.long, device=batch.device)
+    if batch.task.level == "graph":
+        return found
+    found = (found + most + 1).index_fill(0, batch.fields.seed.flatten(), 0)
+    for _ in range(most):
+        ahead = found[batch.fields.destination] + 1
+        found = found.scatter_reduce(0, batch.fields.source, ahead, "amin")
+    return found
 
 
 def _normalized(x: Tensor, owner: Tensor, num_instances: int) -> Tensor:

@@ -61,17 +61,30 @@ class Surrogates:
 
     def __call__(self, layout: Layout, gates: Tensor | None = None) -> Tensor:
         """Predictions ``[B, M]``, under gates ``[e]`` on the edges."""
-        h = torch.baddbmm(self.biases[0], layout.x, self.weights[0])
-        blocks = list(zip(self.weights[1:-1], self.biases[1:-1], strict=True))
-        for number, (weight, bias) in enumerate(blocks):
-            is_last = number == len(blocks) - 1
-            flat = h.flatten(0, 1)
-            heard = (layout.last if is_last else layout.between).heard(flat, gates)
-            h = flat[layout.read].view(h.size(0), -1, h.size(2)) if is_last else h
-            h = h + _relu(torch.baddbmm(bias, heard.view_as(h), weight))
+        h, heard = self._entered(layout, gates)
+        blocks = zip(layout.blocks, self.weights[1:-1], self.biases[1:-1], strict=True)
+        for number, (messages, weight, bias) in enumerate(blocks):
+            heard = heard if number == 0 else messages.heard(h, gates)
+            h = h[:, : messages.num_rows] + _relu(torch.baddbmm(bias, heard, weight))
+        if layout.read is not None:
+            h = h.flatten(0, 1)[layout.read].view(h.size(0), -1, h.size(2))
         read = h if layout.mean is None else layout.mean @ h
         read = read.reshape(h.size(0), layout.num_samples, -1)
         return torch.baddbmm(self.biases[-1], read, self.weights[-1]).squeeze(2)
+
+    def _entered(self, layout: Layout, gates: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The states that the first block begins with, and what it hears.
+
+        Where edges are open, the sum over neighbors comes before the product with weights: it is
+        the same in every step.
+        """
+        entry = torch.cat([self.weights[0], self.biases[0]], dim=1)
+        first = layout.blocks[0]
+        if gates is None:
+            h, heard = (layout.first @ entry).split(first.num_rows, dim=1)
+            return h, heard
+        h = layout.x @ entry
+        return h, first.heard(h, gates)
 
 
 def _relu(x: Tensor) -> Tensor:
