@@ -34,6 +34,7 @@ from .explainers.gradient.positive_gradients import PositiveGradients as Positiv
 from .explainers.gradient.saliency import Saliency as Saliency
 from .explainers.perturbation.attention import Attention as Attention
 from .explainers.perturbation.causal_screening import CausalScreening as CausalScreening
+from .explainers.perturbation.cf_gnn_explainer import CFGNNExplainer as CFGNNExplainer
 from .explainers.perturbation.erasure_search import ErasureSearch as ErasureSearch
 from .explainers.perturbation.gnn_explainer import GNNExplainer as GNNExplainer
 from .explainers.perturbation.graphmask import GraphMask as GraphMask
@@ -44,6 +45,9 @@ from .explainers.perturbation.occlusion import Occlusion as Occlusion
 from .explainers.perturbation.page_link import PaGELink as PaGELink
 from .explainers.perturbation.pg_explainer import PGExplainer as PGExplainer
 from .explainers.perturbation.random import Random as Random
+from .explainers.perturbation.smallest_counterfactual import (
+    SmallestCounterfactual as SmallestCounterfactual,
+)
 from .explainers.perturbation.subgraphx import SubgraphX as SubgraphX
 from .explainers.perturbation.zorro import Zorro as Zorro
 from .explainers.pyg_algorithm import from_pyg as from_pyg
@@ -66,6 +70,7 @@ from .report.grid import plot_grid as plot_grid
 from .report.save import save_figure as save_figure
 from .report.summary import plot_beeswarm as plot_beeswarm
 from .report.summary import plot_importance as plot_importance
+from .results.counterfactual import Counterfactual as Counterfactual
 from .results.explanation import Attribution as Attribution
 from .results.explanation import Explanation as Explanation
 from .results.explanation import Explanations as Explanations

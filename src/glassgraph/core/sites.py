@@ -233,6 +233,25 @@ class Wiring:
 
 
 @dataclass(frozen=True)
+class WidenedWiring(Wiring):
+    """The sites of a model, of which edges may be deleted from the graph.
+
+    A layer that normalizes by degrees changes with the degree of a node at the boundary, so a
+    prediction sees deletions one hop farther than messages run.
+    """
+
+    @classmethod
+    def of(cls, wiring: Wiring) -> WidenedWiring:
+        """The same sites."""
+        return cls(wiring.channels, wiring.sites)
+
+    @property
+    def num_hops(self) -> int:
+        """How far away a node can be whose degree, or state, changes the prediction."""
+        return super().num_hops + 1
+
+
+@dataclass(frozen=True)
 class OpaqueWiring(Wiring):
     """What is known of a model that is only called: how far it looks.
 

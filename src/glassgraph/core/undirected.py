@@ -8,6 +8,7 @@ from torch import Tensor
 from glassgraph.core.addresses import edge_kind
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
+from glassgraph.inputs.graph import TypedGraph
 
 
 def edges_of_items(batch: InstanceBatch, *, pairs: bool) -> Tensor:
@@ -31,3 +32,18 @@ def edges_of_items(batch: InstanceBatch, *, pairs: bool) -> Tensor:
     used = torch.unique(group)
     item = torch.stack([low[used], high[used].where(high[used] > low[used], -1)], dim=1)
     return item[torch.argsort(item[:, 0])]
+
+
+def is_undirected(graph: TypedGraph) -> bool:
+    """Whether every edge of a graph has its reverse.
+
+    Not known, and so denied, of graphs with types and of large ones on disk.
+    """
+    if graph.must_stay_cut or graph.is_heterogeneous or not graph.num_edges:
+        return False
+    source, destination = graph.ends
+    there, back = (
+        torch.unique(one * graph.num_nodes + other)
+        for one, other in ((source, destination), (destination, source))
+    )
+    return torch.equal(there, back)

@@ -21,6 +21,7 @@ from glassgraph.metrics.characterization import (
     groundtruth_metrics,
 )
 from glassgraph.metrics.compare import MEASURES, Comparison, compare
+from glassgraph.metrics.counterfactuals import counterfactual_quality, counterfactuals
 from glassgraph.metrics.deletion import deletion_area
 from glassgraph.metrics.evaluate import evaluate
 from glassgraph.metrics.faithfulness import gef, soft_fidelity, unfaithfulness
@@ -60,6 +61,8 @@ __all__ = [
     "characterization_score",
     "compare",
     "compare_all",
+    "counterfactual_quality",
+    "counterfactuals",
     "deletion_area",
     "edge_scores",
     "evaluate",

@@ -34,7 +34,7 @@ from glassgraph.inputs.node_features import (
 )
 from glassgraph.inputs.receptive import Fields
 from glassgraph.inputs.rows import mean_rows
-from glassgraph.inputs.task import Targets, decision, explained_probability
+from glassgraph.inputs.task import Targets, decision, explained_probability, predicted_class
 from glassgraph.metrics.reduced_graphs import Asker, Piece, full, is_reproduced, run, surroundings
 from glassgraph.metrics.removal import (
     DELETIONS,
@@ -87,10 +87,13 @@ class Answers:
             of a regression; NaN where nothing is left of the graph.
         decision: ``[S]`` 1 where the explained class is decided for, else 0 (a share, of instances
             with several rows); NaN for a regression.
+        predicted: ``[S]`` the predicted class; -1 for a regression, for instances with several rows
+            and where nothing is left of the graph. Empty where it was not asked for.
     """
 
     value: Tensor
     decision: Tensor
+    predicted: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
 
 def state_batches(
@@ -148,6 +151,7 @@ class StateBatch:
         size = states.instance.numel()
         value = self.before.value.new_full((size,), float("nan"))
         decided = self.before.decision.new_full((size,), float("nan"))
+        predicted = self.before.predicted.new_full((size,), -1)
         place = torch.empty(len(self._shared.instances), dtype=torch.long, device=value.device)
         place[self.position] = torch.arange(self.position.numel(), device=value.device)
         local = place[states.instance]
@@ -155,14 +159,19 @@ class StateBatch:
         for number, output in (self._deleted if deletes else self._replaced)(states, local):
             found = self._answers(output, states.instance[number])
             value[number], decided[number] = found.value, found.decision
-        return Answers(value, decided)
+            predicted[number] = found.predicted
+        return Answers(value, decided, predicted)
 
     def _answers(self, output: Tensor, instance: Tensor) -> Answers:
         task, asked = self._shared.preparation.task, self._shared.targets.take(instance)
         value = explained_probability(task, output, asked)
+        none = torch.full_like(value, -1, dtype=torch.long)
         if not task.is_classification:
-            return Answers(value, torch.full_like(value, float("nan"), dtype=torch.float64))
-        return Answers(value, mean_rows(asked.rows, decision(task, output, asked).double()))
+            unknown = torch.full_like(value, float("nan"), dtype=torch.float64)
+            return Answers(value, unknown, none)
+        decided = mean_rows(asked.rows, decision(task, output, asked).double())
+        has_one = asked.rows is None
+        return Answers(value, decided, predicted_class(task, output) if has_one else none)
 
     # Messages shut, and features replaced
 

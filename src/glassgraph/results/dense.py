@@ -9,6 +9,7 @@ from torch_geometric import explain as pyg
 
 from glassgraph.errors import HyperParameterError
 from glassgraph.results.aggregates.edge_scores import Ranking
+from glassgraph.results.counterfactual import Counterfactual
 from glassgraph.results.drawing import plot_explanation, svg_picture
 from glassgraph.results.edge_paths import EdgePaths, NodeName, edge_paths
 from glassgraph.results.layer_paths import LayerPaths, layer_paths
@@ -180,6 +181,7 @@ class Explanation(pyg.Explanation, _Drawable):
     * ``index``, ``target``: what is explained; ``x``, ``edge_index``, ...: the user's own data.
     * ``prediction [C]``: probabilities, or values of a regression.
     * ``walks [W, L + 1]``, ``walk_scores [W]``: for methods that score walks.
+    * ``counterfactual``: a `Counterfactual`, of methods that look for one.
     * ``local``: the same on the receptive field alone, a `LocalExplanation`.
 
     Example:
@@ -199,6 +201,7 @@ class Explanation(pyg.Explanation, _Drawable):
     """
 
     local: LocalExplanation
+    counterfactual: Counterfactual
 
 
 class HeteroExplanation(pyg.HeteroExplanation, _Drawable):

@@ -12,6 +12,7 @@ from glassgraph.errors import ExplanationFileError
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.node_features import feature_name, may_read
 from glassgraph.results.contents import Contents
+from glassgraph.results.counterfactual import found_by_method
 from glassgraph.results.dense import Explanation, HeteroExplanation
 from glassgraph.results.records import LocalExplanation
 from glassgraph.results.type_names import edge_type_words
@@ -37,7 +38,7 @@ def dense_explanation(contents: Contents, local: LocalExplanation) -> Any:
     _set_node_masks(explanation, local, num_nodes, slice(None), device, _reads(contents))
     _set_edge_masks(explanation, local, num_edges, slice(None), device)
     _describe(explanation, contents, local, num_nodes, device)
-    return explanation
+    return _with_counterfactual(explanation, local, data)
 
 
 def _heterogeneous(graph: TypedGraph, local: LocalExplanation, reads: Callable[[str], bool]) -> Any:
@@ -54,6 +55,13 @@ def _heterogeneous(graph: TypedGraph, local: LocalExplanation, reads: Callable[[
         _set_edge_masks(store, local, int(data[name].edge_index.size(1)), rows, device)
     explanation.local = local
     explanation.index = local.index
+    return _with_counterfactual(explanation, local, data)
+
+
+def _with_counterfactual(explanation: Any, local: LocalExplanation, data: Any) -> Any:
+    found = found_by_method(local, data)
+    if found is not None:
+        explanation.counterfactual = found
     return explanation
 
 

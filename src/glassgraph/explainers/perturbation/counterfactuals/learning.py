@@ -1,0 +1,125 @@
+"""Numbers of edges that are learned, until the edges above zero make another decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.explainers.perturbation.counterfactuals.best import Best
+from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions, Outcome
+from glassgraph.explainers.perturbation.counterfactuals.relaxation import Relaxation, Relaxed
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the numbers of edges are learned for.
+
+    Attributes:
+        beta: weight of the number of deleted edges.
+    """
+
+    beta: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """How masks are learned, and what of.
+
+    Attributes:
+        objective: what for.
+        epochs: steps, at most.
+        rate: step size of the numbers.
+        relaxation: what gradients are taken of.
+        most: items that a deletion may have, None for any number.
+        deletions: evaluates deletions of a batch.
+    """
+
+    objective: Objective
+    epochs: int
+    rate: float
+    relaxation: Relaxation
+    most: int | None
+    deletions: Callable[[InstanceBatch], Deletions]
+
+
+def learned(batch: InstanceBatch, search: Search) -> Best:
+    """The best deletion of each instance.
+
+    Instances with a single deleted item are done, since nothing is smaller. Once half of them are,
+    the others go on alone.
+    """
+    best = Best(search.deletions(batch))
+    number = best.deletions.items.to(batch.dtype)
+    rest, part, epoch = torch.arange(batch.num_instances, device=batch.device), best, 0
+    while rest.numel() and epoch < search.epochs:
+        learning = Learning(batch, part, search)
+        number, epoch = learning.run(number, epoch)
+        if part is not best:
+            best.take_over(rest, part)
+        open_ = (~part.is_done).nonzero().view(-1)
+        if epoch == search.epochs or not open_.numel():
+            break
+        rest, batch, number = rest[open_], batch.take(open_), number[open_]
+        part = Best(search.deletions(batch))
+        number = number[:, : part.deletions.items.size(1)]
+        part.begin_with(best, rest)
+    return best
+
+
+class Learning:
+    """Hard masks on the items of B instances, and the best of all masks that were met.
+
+    Args:
+        batch: the instances, with the sites of the model.
+        best: keeps the best deletions.
+        search: how masks are learned.
+    """
+
+    def __init__(self, batch: InstanceBatch, best: Best, search: Search) -> None:
+        self._batch, self._best, self._search = batch, best, search
+        self._deletions = best.deletions
+        self._relaxed = Relaxed(batch, best.deletions, search.relaxation)
+        self._everyone = torch.arange(batch.num_instances, device=batch.device)
+
+    def run(self, number: Tensor, epoch: int) -> tuple[Tensor, int]:
+        """Learn until the last epoch, or until half of the instances are done.
+
+        Args:
+            number: ``[B, I]`` of items, which are there above zero.
+            epoch: how many have been.
+
+        Returns:
+            The numbers then, and how many epochs have been.
+        """
+        items = self._deletions.items
+        beta, rate = self._search.objective.beta, self._search.rate
+        while epoch < self._search.epochs:
+            deleted = items & (number <= 0)
+            outcome, gradient = self._look(deleted)
+            self._best.update(self._everyone, deleted, outcome, self._search.most)
+            largest = gradient.abs().amax(dim=1, keepdim=True)
+            step = gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
+            step = step.masked_fill(outcome.changes.view(-1, 1), 0)
+            number = (number - rate * (step - beta)).clamp_max(1).masked_fill(~items, 0)
+            epoch += 1
+            num_done = int(self._best.is_done.sum())
+            can_part = not self._batch.is_whole and 2 * num_done > self._everyone.numel()
+            if can_part or num_done == self._everyone.numel():
+                break
+        return number, epoch
+
+    def _look(self, deleted: Tensor) -> tuple[Outcome, Tensor]:
+        """What a deletion does, and how the distance grows ``[B, I]`` with the absence of items."""
+        batch = self._batch
+        leaf = (1 - self._deletions.spread(deleted.to(batch.dtype))).requires_grad_()
+        with torch.enable_grad():
+            outcome = self._deletions.outcome(self._everyone, self._relaxed.output(leaf))
+            (gradient,) = batch.gradients(outcome.distance, [leaf])
+        if not self._relaxed.is_exact:
+            outcome = self._deletions.evaluate(self._everyone, deleted)
+        real = Outcome(outcome.distance.detach(), outcome.changes)
+        return real, self._deletions.gather(-gradient)

@@ -1,0 +1,140 @@
+"""The smallest counterfactual: no smaller deletion of edges changes the class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.undirected import is_undirected
+from glassgraph.explainers.black_box import BlackBoxExplainer
+from glassgraph.explainers.perturbation.counterfactuals.answer import answer
+from glassgraph.explainers.perturbation.counterfactuals.best import Best
+from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions
+from glassgraph.explainers.perturbation.counterfactuals.exhaustive import Budget, Exhaustive
+from glassgraph.explainers.perturbation.search.removal import check_is_of_graphs
+from glassgraph.explainers.scope import Scope
+from glassgraph.explainers.settings import setting
+from glassgraph.explainers.traits import Traits
+from glassgraph.results.records import Attribution, Reason
+
+_CUT_SHORT = (
+    "the budget of evaluations ended before every smaller deletion was tried, so a smaller "
+    "counterfactual may exist (tried_up_to in the table says which sizes were)"
+)
+_NONE = "no deletion of edges at all changes the decision; the edges that score come nearest to it"
+
+
+class SmallestCounterfactual(BlackBoxExplainer):
+    r"""What is the smallest set of edges without which the model decides otherwise?
+
+    ::
+
+        S* = argmin |S|   over sets S of edges with   d(A without S) != d(A)
+
+    where ``d`` is what the model decides about the explained class: whether it is the predicted
+    one; with a target ``(a, b)``, whether ``a`` scores above ``b``. Edges of ``S`` are deleted from
+    the graph, and degrees change with them; the model is only called. It is the yardstick of
+    methods such as `glassgraph.CFGNNExplainer`, and of any reading of scores
+    (`glassgraph.metrics.counterfactuals`).
+
+    The search closes in from both sides. From above: the edge goes without which the prediction is
+    farthest from what it was (by the log-odds of the explained class), among the ``width`` best
+    ones alone, again and again until the decision changes; then what is not needed is put back.
+    From below: every set of one edge, of two, ... up to one less than that. Of equally small sets
+    the one that goes farthest is taken, then that with the smallest hash of its endpoints.
+
+    At most ``budget`` sets are evaluated for an instance. Where more would be needed the best set so
+    far is returned, and the ``remark`` says so; where every set has been tried and none changes the
+    decision, it says that. The table ``counterfactual`` says ``tried_up_to`` for each explanation:
+    all sets of up to so many items were evaluated. Its other columns, scores, ``pairs`` and
+    ``effect`` are those of `glassgraph.CFGNNExplainer`.
+
+    The problem is from Lucic et al., "CF-GNNExplainer: Counterfactual Explanations for Graph Neural
+    Networks" (AISTATS 2022, https://arxiv.org/abs/2102.03322); the search is this library's.
+
+    Raises:
+        HyperParameterError: if a value is out of range, or nodes are to go of a task that is not
+            about graphs.
+
+    Example:
+        >>> import torch
+        >>> import glassgraph as gg
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.nn import SimpleConv
+        >>> x = torch.tensor([[0.0, 2.0], [1.0, 0.0], [0.0, 3.0], [4.0, 0.0]])
+        >>> data = Data(x=x, edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]))
+        >>> explanations = gg.SmallestCounterfactual(SimpleConv(), task="node").explain(data, [0])
+        >>> explanations[0].edge_mask
+        tensor([0., 0., 1.])
+        >>> explanations.table("counterfactual")[["size", "valid", "new_class"]].values.tolist()
+        [[1, True, 1]]
+    """
+
+    name = "smallest_counterfactual"
+    traits = Traits(
+        family="perturbation",
+        scores=("edge",),
+        is_black_box=True,
+        source="Lucic et al. 2022, arXiv:2102.03322 (the problem)",
+    )
+    scope = Scope(sees_degrees=True, asks_for_decisions=True)
+    test_settings: ClassVar[Mapping[str, Any]] = {"budget": 600, "width": 8}
+
+    budget: int = setting(
+        "sets of edges that are evaluated for an instance, at most", default=20_000, at_least=1
+    )
+    width: int = setting(
+        "edges that a first counterfactual is searched among, the best ones alone",
+        default=64,
+        at_least=1,
+    )
+    pairs: bool | None = setting(
+        "delete the two directions of an undirected edge together, as one; None where every edge "
+        "of the graph has its reverse (never of a large graph on disk)",
+        default=None,
+    )
+    max_size: int | None = setting(
+        "items that a counterfactual may have; None for any", default=None, at_least=1
+    )
+    effect: float = setting(
+        "of a regression, the share of all edges' effect that is to be undone",
+        default=0.5,
+        above=0,
+        at_most=1,
+    )
+    removal: Literal["delete", "delete_isolated"] = setting(
+        "what happens to edges: they are deleted, or nodes go with the last of their edges, too "
+        "(graph tasks)",
+        default="delete",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_is_of_graphs(self.name, self.removal, "delete", self.task)
+
+    @torch.no_grad()
+    def attribute(self, batch: InstanceBatch) -> Attribution:
+        """Search the sets of all instances."""
+        deletions = Deletions(
+            batch,
+            self.memory_budget,
+            pairs=is_undirected(batch.graph) if self.pairs is None else self.pairs,
+            removal=self.removal,
+            effect=self.effect,
+        )
+        best = Best(deletions)
+        search = Exhaustive(best, Budget(self.budget, self.width, self.max_size))
+        search.run()
+        is_none = ~best.changes & search.is_proven & (best.size > 0)
+        return answer(
+            batch,
+            best,
+            tried_up_to=search.tried_up_to,
+            reasons=(
+                Reason(_CUT_SHORT, ~search.is_proven, is_told=True),
+                Reason(_NONE, is_none, is_told=True),
+            ),
+        )
