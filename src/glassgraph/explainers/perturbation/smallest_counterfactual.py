@@ -81,7 +81,7 @@ class SmallestCounterfactual(BlackBoxExplainer):
         source="Lucic et al. 2022, arXiv:2102.03322 (the problem)",
     )
     scope = Scope(sees_degrees=True, asks_for_decisions=True)
-    test_settings: ClassVar[Mapping[str, Any]] = {"budget": 600, "width": 8}
+    test_settings: ClassVar[Mapping[str, Any]] = {"budget": 400, "width": 8}
 
     budget: int = setting(
         "sets of edges that are evaluated for an instance, at most", default=20_000, at_least=1

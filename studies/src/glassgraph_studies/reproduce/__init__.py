@@ -5,6 +5,7 @@ A folder for each: ``study.py`` declares the command, ``experiment.py`` measures
 
 from glassgraph_studies.reproduce.babi.study import BABI
 from glassgraph_studies.reproduce.benzene.study import BENZENE
+from glassgraph_studies.reproduce.counterfactuals.study import COUNTERFACTUALS
 from glassgraph_studies.reproduce.edge_gradients.study import EDGE_GRADIENTS
 from glassgraph_studies.reproduce.generation.study import GENERATION
 from glassgraph_studies.reproduce.ginx.study import GINX
@@ -50,6 +51,7 @@ STUDIES = (
     SRL,
     QA,
     BABI,
+    COUNTERFACTUALS,
 )
 #: The command.
 reproduce = make_group("Repeat experiments of papers.", STUDIES)

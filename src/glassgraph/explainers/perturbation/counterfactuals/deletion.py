@@ -17,6 +17,7 @@ from glassgraph.core import random
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
 from glassgraph.core.intercept import Intervention
+from glassgraph.core.reachability import visible_edges
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.perturbation.search.edge_subsets import Subsets
@@ -56,7 +57,7 @@ class Deletions:
             prediction that has to be undone.
 
     Attributes:
-        items: ``[B, I]`` which items an instance has.
+        items: ``[B, I]`` which items of an instance its prediction sees.
         in_pairs: whether an edge and its reverse are one item.
 
     Raises:
@@ -75,13 +76,14 @@ class Deletions:
     ) -> None:
         self.batch, self.in_pairs = seen_from_outside(batch), pairs
         self._subsets = Subsets(self.batch, False, budget, removal, pairs=pairs)
-        self.items = self._subsets.items
+        seen = visible_edges(self.batch, batch.ones().bool())
+        self.items = self._subsets.pad(seen.to(torch.int64)) > 0
         edges = max(1, batch.num_edges // max(1, batch.num_instances))
         self._most = max(1, _EDGES_AT_ONCE // edges)
         #: ``[B, I]`` by which ties are decided, whatever the order of edges.
         self.hash = self._subsets.pad(random.hash64(2, order_of_ties(batch), 0))
         everyone = torch.arange(batch.num_instances, device=batch.device)
-        first = self._evaluate(everyone, self.items)
+        first = self._evaluate(everyone, self._subsets.items)
         self._check_reference(first)
         if batch.task.is_classification:
             self._decided = task.decision(batch.task, first, batch.targets)
@@ -108,7 +110,7 @@ class Deletions:
         """
         found = []
         for some, goes in zip(instance.split(self._most), deleted.split(self._most), strict=True):
-            found.append(self._evaluate(some, self.items[some] & ~goes))
+            found.append(self._evaluate(some, self._subsets.items[some] & ~goes))
         output = torch.cat(found) if found else self.batch.reference[:0]
         return self.outcome(instance, output)
 
@@ -119,7 +121,7 @@ class Deletions:
 
     def outputs(self, instance: Tensor, deleted: Tensor) -> Tensor:
         """The model's outputs without some items."""
-        return self._evaluate(instance, self.items[instance] & ~deleted)
+        return self._evaluate(instance, self._subsets.items[instance] & ~deleted)
 
     def spread(self, value: Tensor) -> Tensor:
         """From items ``[B, I]`` to edges ``[e]``."""
