@@ -20,7 +20,15 @@ from tests.laws import literal
 from tests.laws.cases import scope
 
 OUTSIDE = {name: each for name, each in METHODS.items() if issubclass(each, BlackBoxExplainer)}
-EXPECTED = {"causal_screening", "graph_lime", "pgm_explainer", "relex", "subgraphx", "zorro"}
+EXPECTED = {
+    "causal_screening",
+    "graph_lime",
+    "pgm_explainer",
+    "relex",
+    "smallest_counterfactual",
+    "subgraphx",
+    "zorro",
+}
 
 each_case = pytest.mark.parametrize(
     ("method", "case"),

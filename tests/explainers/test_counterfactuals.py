@@ -98,7 +98,9 @@ def test_two_edges_that_have_to_go_together(method: Any) -> None:
     assert row["after"] == pytest.approx(float(torch.tensor([1.0, 3.0]).softmax(0)[0]))
     assert row["distance"] == pytest.approx(7)  # log-odds from 5 to -2
     one = found[0].counterfactual
-    assert one.is_valid and one.new_class == 1 and one.edge_id.tolist() == [0, 1]
+    assert one.is_valid
+    assert one.new_class == 1
+    assert one.edge_id.tolist() == [0, 1]
     assert one.data.edge_index.tolist() == [[3, 4], [0, 0]]
     assert one.sparsity == 0.5
     assert data.edge_index.size(1) == 4  # the user's own stays whole
@@ -118,7 +120,8 @@ def test_the_smallest_is_that_of_trying_all_deletions(pairs: bool) -> None:
     ]
     capped = [size if size is None or size < 4 else None for size in sizes]
     assert capped == expected
-    assert any(size == 1 for size in expected) and any(size != 1 for size in expected)
+    assert any(size == 1 for size in expected)
+    assert any(size != 1 for size in expected)
 
 
 @pytest.mark.parametrize("model", [Net(), WithoutWeights(Net())], ids=["weights", "messages"])
@@ -173,7 +176,9 @@ def test_the_end_of_the_budget_is_said() -> None:
     data = star([(3, 0), (3, 0), (3, 0), (3, 0), (0, 2)])  # four have to go
     quick = gg.SmallestCounterfactual(SimpleConv(), budget=25, progress=False).explain(data, [0])
     row = quick.table("counterfactual").iloc[0]
-    assert row["valid"] and row["size"] == 4 and row["tried_up_to"] == 1
+    assert row["valid"]
+    assert row["size"] == 4
+    assert row["tried_up_to"] == 1
     assert "a smaller counterfactual may exist" in quick.remarks()[0]
     whole = gg.SmallestCounterfactual(SimpleConv(), progress=False).explain(data, [0])
     assert whole.table("counterfactual").iloc[0]["tried_up_to"] == 3
@@ -203,7 +208,8 @@ def test_a_regression_loses_half_of_what_edges_do(method: Any) -> None:
     task = gg.Task("node", mode="regression")
     found = method(SimpleConv(), task, progress=False).explain(Data(x=x, edge_index=ends), [0])
     one = found[0].counterfactual  # 8 in all: 4 have to go
-    assert one.edge_id.tolist() == [0] and one.new_class is None
+    assert one.edge_id.tolist() == [0]
+    assert one.new_class is None
     assert (one.before, one.after) == (8, 4)
 
 
@@ -215,7 +221,9 @@ def test_graphs_and_nodes_that_go_with_their_edges(method: Any) -> None:
         explainer = method(Pooled(), "graph", removal=removal, progress=False)
         found = explainer.explain([Data(x=x, edge_index=ends)], [0])
         one = found[0].counterfactual
-        assert one.is_valid and one.size == 1 and one.edge_id.tolist() == [0, 1]
+        assert one.is_valid
+        assert one.size == 1
+        assert one.edge_id.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -238,7 +246,9 @@ def test_best_edges_are_deleted_until_the_class_changes() -> None:
     data = star([(3, 0), (4, 0), (0, 2), (1, 1)])
     found = gg.Occlusion(SimpleConv(), progress=False).explain(data, [0])
     (one,) = counterfactuals(found, SimpleConv(), data)
-    assert one.is_valid and one.size == 2 and one.edge_id.tolist() == [0, 1]
+    assert one.is_valid
+    assert one.size == 2
+    assert one.edge_id.tolist() == [0, 1]
     assert one.new_class == 1
     assert one.before == pytest.approx(float(torch.tensor([8.0, 3.0]).softmax(0)[0]))
     assert one.data.edge_index.tolist() == [[3, 4], [0, 0]]
@@ -250,16 +260,19 @@ def test_reading_stops_at_edges_that_speak_against() -> None:
     model = SimpleConv(combine_root="sum")
     found = gg.Occlusion(model, gg.Task("node"), progress=False).explain(data, [0], target=(0, 1))
     (one,) = counterfactuals(found, model, data)
-    assert not one.is_valid and one.edge_id.tolist() == [0]
+    assert not one.is_valid
+    assert one.edge_id.tolist() == [0]
 
 
 def test_a_long_way_is_read_in_portions() -> None:
     data = star([*[(1.0, 0.0)] * 37, (0, 3)])  # 37 to 3: at 3 to 3 the first wins, at 2 to 3 not
     found = gg.Occlusion(SimpleConv(), progress=False).explain(data, [0])
     (one,) = counterfactuals(found, SimpleConv(), data)
-    assert one.is_valid and one.size == 35
+    assert one.is_valid
+    assert one.size == 35
     (short,) = counterfactuals(found, SimpleConv(), data, max_size=34)
-    assert not short.is_valid and short.size == 34
+    assert not short.is_valid
+    assert short.size == 34
 
 
 def test_what_a_method_found_is_what_is_read() -> None:
@@ -303,5 +316,7 @@ def test_a_saved_counterfactual_is_the_same(tmp_path: Any) -> None:
     found = gg.SmallestCounterfactual(SimpleConv(), progress=False).explain(data, [0])
     found.save(tmp_path / "found")
     one = gg.Explanations.load(tmp_path / "found")[0].counterfactual
-    assert one.edge_id.tolist() == [0, 1] and one.is_valid and one.new_class == 1
+    assert one.edge_id.tolist() == [0, 1]
+    assert one.is_valid
+    assert one.new_class == 1
     assert one.data.edge_index.tolist() == [[3, 4], [0, 0]]

@@ -12,8 +12,8 @@ a counterfactual, and methods can be compared by it:
     accuracy   mean share of the deleted edges that are true, of those
 
 Lucic et al. ("CF-GNNExplainer", AISTATS 2022, https://arxiv.org/abs/2102.03322) report 1 - validity
-and call it fidelity: lower is better. Their accuracy goes by the nodes at the ends of deleted edges;
-this one by edges, where the data tell them (`LocalExplanation.edge_truth`).
+and call it fidelity: lower is better. Their accuracy goes by the nodes at the ends of deleted
+edges; this one by edges, where the data tell them (`LocalExplanation.edge_truth`).
 
 Methods that look for counterfactuals score the edges that they delete, so reading them gives what
 they found, or less where a part of it suffices.

@@ -37,14 +37,14 @@ class CFGNNExplainer(Explainer):
 
         min over P of   1[f(A') = f(A)] * log-odds of c on A'  +  beta * |A - A'|_1
 
-        step    P <- min(1, P + learning_rate * (1[f(A') = f(A)] * g / max |g| + beta))
+        step    P <- min(1, P + learning_rate * (beta - 1[f(A') = f(A)] * g / max g))
 
-    with ``g`` the derivative of the distance (the fall of the log-odds) with respect to the edges
-    that are there or not. Edges begin with ``P = 1``. As long as the decision stays, edges whose
-    absence would change it most fall below 0; once it has changed, all edges rise until it has not.
-    So the search circles around small counterfactuals, and the smallest it meets is kept: of
-    equally small ones the one that goes farthest. With ``prune`` edges of it that are not needed
-    are put back at the end.
+    with ``g`` how the fall of the log-odds grows with the absence of each edge, not below
+    ``-max g``; where no absence makes them fall, the edge goes that holds them back least. Edges
+    begin with ``P = 1``. As long as the decision stays, edges whose absence would change it most
+    fall below 0; once it has changed, all edges rise until it has not. So the search circles around
+    small counterfactuals, and the smallest it meets is kept: of equally small ones the one that
+    goes farthest. With ``prune`` edges of it that are not needed are put back at the end.
 
     A deleted edge is gone: the model is called on the graph without it, and degrees change. Where
     the model takes ``edge_weight``, and weights of zero are seen to do the same, gradients are
@@ -102,7 +102,7 @@ class CFGNNExplainer(Explainer):
     learning_rate: float = setting("of the numbers P", default=0.2, above=0)
     beta: float = setting(
         "weight of the number of deleted edges, beside a largest gradient of 1",
-        default=0.02,
+        default=0.1,
         at_least=0,
         below=1,
     )

@@ -46,11 +46,11 @@ class SmallestCounterfactual(BlackBoxExplainer):
     From below: every set of one edge, of two, ... up to one less than that. Of equally small sets
     the one that goes farthest is taken, then that with the smallest hash of its endpoints.
 
-    At most ``budget`` sets are evaluated for an instance. Where more would be needed the best set so
-    far is returned, and the ``remark`` says so; where every set has been tried and none changes the
-    decision, it says that. The table ``counterfactual`` says ``tried_up_to`` for each explanation:
-    all sets of up to so many items were evaluated. Its other columns, scores, ``pairs`` and
-    ``effect`` are those of `glassgraph.CFGNNExplainer`.
+    At most ``budget`` sets are evaluated for an instance. Where more would be needed the best set
+    so far is returned, and the ``remark`` says so; where every set has been tried and none changes
+    the decision, it says that. The table ``counterfactual`` has a column
+    ``tried_up_to``: all sets of up to so many items were evaluated. Its other columns, scores,
+    ``pairs`` and ``effect`` are those of `glassgraph.CFGNNExplainer`.
 
     The problem is from Lucic et al., "CF-GNNExplainer: Counterfactual Explanations for Graph Neural
     Networks" (AISTATS 2022, https://arxiv.org/abs/2102.03322); the search is this library's.

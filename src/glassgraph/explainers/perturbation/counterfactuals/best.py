@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,7 @@ class Best:
     @property
     def rounding(self) -> float:
         """What differences of distances are no differences."""
-        return float(torch.finfo(self.distance.dtype).eps) ** 0.75
+        return math.pow(torch.finfo(self.distance.dtype).eps, 0.75)
 
     def update(
         self, instance: Tensor, deleted: Tensor, outcome: Outcome, most: int | None = None
@@ -114,7 +116,7 @@ def first_best(instance: Tensor, value: Tensor, key: Tensor) -> Tensor:
     lowest = value.new_full((size,), float("-inf"))
     top = lowest.scatter_reduce(0, instance, value, "amax")
     scale = top.abs().where(top.isfinite(), torch.zeros_like(top)).clamp_min(1)
-    rounding = torch.finfo(value.dtype).eps ** 0.75 * scale
+    rounding = math.pow(torch.finfo(value.dtype).eps, 0.75) * scale
     row = (value >= (top - rounding)[instance]).nonzero().view(-1)
     row = row[torch.argsort(key[row], stable=True)]
     row = row[torch.argsort(instance[row], stable=True)]

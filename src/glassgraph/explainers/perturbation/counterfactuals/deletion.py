@@ -8,6 +8,7 @@ therefore one hop wider than those of other methods (`WidenedWiring`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -37,7 +38,8 @@ class Outcome:
     Attributes:
         distance: ``[K]`` how far the prediction went towards another decision: by how many nats
             the log-odds of the explained class fell (or rose, where it is not predicted); the
-            change of a regression towards what it says without edges. NaN where nothing is left of a graph.
+            change of a regression towards what it says without edges. NaN where nothing is left of
+            a graph.
         changes: ``[K]`` whether the decision is another.
     """
 
@@ -149,7 +151,8 @@ class Deletions:
         targets = self.batch.targets.take(instance)
         loss = task.loss(self.batch.task, output.double(), targets, output)
         loss = loss + (-torch.expm1(-loss.clamp_min(_TINY))).log()  # from -log p to log-odds
-        return self._sign[instance] * loss.to(self.batch.dtype)
+        signed: Tensor = self._sign[instance] * loss.to(self.batch.dtype)
+        return signed
 
     def _value(self, instance: Tensor, output: Tensor) -> Tensor:
         """What a regression says."""
@@ -161,7 +164,7 @@ class Deletions:
         exists = ~distance.isnan()
         if not self.batch.task.is_classification:
             goal = self._goal[instance]
-            rounding = torch.finfo(goal.dtype).eps ** 0.75
+            rounding = math.pow(torch.finfo(goal.dtype).eps, 0.75)
             return exists & (distance >= goal * (1 - rounding)) & (goal > rounding)
         targets = self.batch.targets
         decided = task.decision(self.batch.task, output, targets.take(instance))

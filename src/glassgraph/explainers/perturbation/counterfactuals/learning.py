@@ -101,8 +101,7 @@ class Learning:
             deleted = items & (number <= 0)
             outcome, gradient = self._look(deleted)
             self._best.update(self._everyone, deleted, outcome, self._search.most)
-            largest = gradient.abs().amax(dim=1, keepdim=True)
-            step = gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
+            step = self._scaled(gradient)
             step = step.masked_fill(outcome.changes.view(-1, 1), 0)
             number = (number - rate * (step - beta)).clamp_max(1).masked_fill(~items, 0)
             epoch += 1
@@ -111,6 +110,18 @@ class Learning:
             if can_part or num_done == self._everyone.numel():
                 break
         return number, epoch
+
+    def _scaled(self, gradient: Tensor) -> Tensor:
+        """Gradients whose largest is 1 in every instance, and none less than -1.
+
+        Where absence takes the prediction nowhere, the item that holds it back least goes.
+        """
+        items = self._deletions.items
+        largest = gradient.masked_fill(~items, float("-inf")).amax(dim=1, keepdim=True)
+        is_largest = (gradient >= largest) & items
+        tiny = torch.finfo(gradient.dtype).tiny
+        scaled = (gradient / largest.clamp_min(tiny)).clamp(-1, 1)
+        return torch.where(largest > 0, scaled, is_largest.to(gradient.dtype))
 
     def _look(self, deleted: Tensor) -> tuple[Outcome, Tensor]:
         """What a deletion does, and how the distance grows ``[B, I]`` with the absence of items."""

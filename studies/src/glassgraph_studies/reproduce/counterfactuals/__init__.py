@@ -1,0 +1,1 @@
+"""CF-GNNExplainer on its authors' networks, beside the smallest counterfactuals."""

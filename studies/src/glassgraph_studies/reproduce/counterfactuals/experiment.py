@@ -9,9 +9,9 @@ As the authors' evaluation has them, over the explained nodes:
   edges (but the explained one) that are predicted so, too.
 
 Every counterfactual is an edge deletion on which the model, called on the changed graph, predicts
-another class. ``exact`` is the share, of the nodes whose smallest counterfactual is known, for which
-one of that size was found. It is known where `SmallestCounterfactual` tried every smaller set; the
-others are counted as ``unknown``.
+another class. ``exact`` is the share, of the nodes whose smallest counterfactual is known, for
+which one of that size was found. It is known where `SmallestCounterfactual` tried every
+smaller set; the others are counted as ``unknown``.
 """
 
 from __future__ import annotations
@@ -146,9 +146,7 @@ class Scene:
         with torch.no_grad():
             predicted = subject.model(data.x, data.edge_index).argmax(dim=1)
         seconds = _literal_seconds(subject, literal) if literal else None
-        return cls(
-            subject, max_size, budget, progress, seconds, torch.tensor(around), predicted
-        )
+        return cls(subject, max_size, budget, progress, seconds, torch.tensor(around), predicted)
 
     def row(self, name: str) -> dict[str, Any]:
         """Run a method, and measure what it finds."""
@@ -159,9 +157,7 @@ class Scene:
         start = time.perf_counter()
         found = explainer.explain(subject.data, subject.index)
         if entry.is_read:
-            read = counterfactuals(
-                found, subject.model, subject.data, max_size=self.max_size
-            )
+            read = counterfactuals(found, subject.model, subject.data, max_size=self.max_size)
         else:
             read = [each.counterfactual for each in found]
         seconds = (time.perf_counter() - start) / len(read)

@@ -44,16 +44,15 @@ class ThreeLayerGCN(nn.Module):
             own[f"convs.{number}.bias"] = weights[f"{name}.bias"]
         self.load_state_dict(own)
 
-    def forward(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Log-probabilities ``[N, C]``."""
         found = []
         for number, conv in enumerate(self.convs):
             x = conv(x, edge_index, edge_weight)
             x = x.relu() if number < len(self.convs) - 1 else x
             found.append(x)
-        return self.last(torch.cat(found, dim=1)).log_softmax(dim=1)
+        output: Tensor = self.last(torch.cat(found, dim=1))
+        return output.log_softmax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def read_subject(root: Path | str, name: str, nodes: int | None = None) -> Subje
     if nodes is not None and nodes < index.numel():
         index = index[torch.linspace(0, index.numel() - 1, nodes).long()]
     model = ThreeLayerGCN(loaded).eval()
-    x = torch.ones(num_nodes, model.convs[0].in_channels)
+    x = torch.ones(num_nodes, loaded["gc1.weight"].size(0))
     layers = tuple((loaded[f"gc{n}.weight"], loaded[f"gc{n}.bias"]) for n in (1, 2, 3))
     dense = DenseGCN(layers, (loaded["lin.weight"], loaded["lin.bias"]))
     settings = Settings(rate=0.01, momentum=0.9) if name == "ba-shapes" else Settings()
