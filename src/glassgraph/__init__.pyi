@@ -8,6 +8,7 @@ from . import graph_rules as graph_rules
 from . import messages as messages
 from . import metrics as metrics
 from . import rules as rules
+from . import temporal as temporal
 from . import testing as testing
 from ._version import __version__ as __version__
 from .benchmarks.own_model import benchmark as benchmark

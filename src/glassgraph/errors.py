@@ -50,6 +50,14 @@ class SparseAdjacencyError(GraphError):
     """The graph comes as a sparse matrix, whose fused path never materializes messages."""
 
 
+class EventError(GraphError):
+    """A stream of events is malformed: out of order, or what belongs to its events does not fit."""
+
+
+class StateNotRestoredError(GlassgraphError, RuntimeError):
+    """What a temporal model remembers cannot be put back, so that events cannot be replayed."""
+
+
 class TaskError(GlassgraphError, ValueError):
     """Level, mode or return type are unknown or do not fit together."""
 

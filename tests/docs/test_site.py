@@ -17,7 +17,16 @@ from glassgraph import errors
 from glassgraph.explainers.registry import METHODS, MODEL_METHODS
 from tests.docs.pages import ROOT
 
-ROOMS = ("benchmarks", "datasets", "diagnose", "graph_rules", "messages", "metrics", "models")
+ROOMS = (
+    "benchmarks",
+    "datasets",
+    "diagnose",
+    "graph_rules",
+    "messages",
+    "metrics",
+    "models",
+    "temporal",
+)
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mkdocs' own libraries
 
 

@@ -5,6 +5,7 @@ from glassgraph.models.gnn import GAT, GCN, GIN, GNN, MODELS, RGCN, SAGE, Body
 from glassgraph.models.reference import TrainedModel, reference_model
 from glassgraph.models.star_gnn import ColorConv, StarGNN
 from glassgraph.models.star_training import TrainedStarGNN, train_star_gnn
+from glassgraph.models.temporal import LinkPredictor, TemporalAttention
 from glassgraph.models.training import Training, accuracy, train
 from glassgraph.models.weights import build_model, load_model, save_model
 
@@ -18,8 +19,10 @@ __all__ = [
     "SAGE",
     "Body",
     "ColorConv",
+    "LinkPredictor",
     "ModelCacheWarning",
     "StarGNN",
+    "TemporalAttention",
     "TrainedModel",
     "TrainedStarGNN",
     "Training",

@@ -1,0 +1,30 @@
+"""Temporal graphs: which past events make a model expect a link?
+
+>>> import torch
+>>> from torch_geometric.data import TemporalData
+>>> import glassgraph as gg
+>>> class SeenBefore:
+...     def reset(self):
+...         self.pairs = []
+...
+...     def replay(self, events):
+...         self.pairs += list(zip(events.src.tolist(), events.dst.tolist()))
+...
+...     def score(self, src, dst, t):
+...         return torch.tensor([float((int(src), int(dst)) in self.pairs)])
+>>> events = TemporalData(
+...     src=torch.tensor([0, 1, 0]),
+...     dst=torch.tensor([2, 3, 2]),
+...     t=torch.tensor([1, 4, 6]),
+...     msg=torch.zeros(3, 0),
+... )
+>>> gg.temporal.explain(SeenBefore(), events, index=2, progress=False)[0].score
+tensor([1., 0.])
+"""
+
+from glassgraph.temporal.explain import explain
+from glassgraph.temporal.protocol import TemporalModel
+from glassgraph.temporal.results import EventExplanation, EventExplanations, load
+from glassgraph.temporal.tgn import TGN
+
+__all__ = ["TGN", "EventExplanation", "EventExplanations", "TemporalModel", "explain", "load"]

@@ -1,0 +1,192 @@
+"""Methods: from the answers to a question to one score for each past event.
+
+Positive scores speak for the link, negative ones against it, in the unit of the link's score;
+those of `saliency` are sizes, and `random` and `recency` are floors to compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassgraph.errors import HyperParameterError, NoGradientError
+from glassgraph.temporal.questions import Question
+
+#: Points of a path in one replay; what is differentiated is kept for each.
+_MOST_POINTS = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What methods can be told.
+
+    Attributes:
+        groups: of `occlusion`: ``"pair"``, all events between the same two nodes; ``"node"``, all
+            events of one neighbor (the end that is not the link's); or a group's number for each
+            event of the stream ``[E]``.
+        steps: of `integrated_gradients`: number of points on the path.
+        seed: of `random`.
+    """
+
+    groups: str | Tensor = "pair"
+    steps: int = 32
+    seed: int = 0
+
+
+#: ``(question, settings) -> [n]``.
+Method = Callable[[Question, Settings], Tensor]
+
+
+def perturb_one(question: Question, _: Settings) -> Tensor:
+    """How much of the score goes when this one event has not happened?"""
+    left_out = torch.eye(
+        question.num_candidates, dtype=torch.bool, device=question.candidates.device
+    )
+    return question.reference - question.without(left_out)
+
+
+def occlusion(question: Question, settings: Settings) -> Tensor:
+    """How much of the score goes when all events of its group have not happened?"""
+    group = groups_of(question, settings.groups)
+    _, group = group.unique(return_inverse=True)
+    number = torch.arange(int(group.max()) + 1 if len(group) else 0, device=group.device)
+    drop = question.reference - question.without(group == number.view(-1, 1))
+    return drop[group]
+
+
+def edge_gradients(question: Question, _: Settings) -> Tensor:
+    """How fast does the score grow with the gate of this event, at 1?"""
+    gates = _ones(question).requires_grad_()
+    return _gradient(question.gated(gates), gates, "gates").view(-1)
+
+
+def integrated_gradients(question: Question, settings: Settings) -> Tensor:
+    """How much of the score comes with this event while all gates open from 0 to 1?
+
+    The scores sum to what all candidates together change, up to the error of the midpoint rule.
+    """
+    points = (torch.arange(settings.steps) + 0.5).to(question.messages) / settings.steps
+    total = question.messages.new_zeros(question.num_candidates)
+    for part in points.split(min(question.num_copies, _MOST_POINTS)):
+        gates = (part.view(-1, 1) * _ones(question)).requires_grad_()
+        total += _gradient(question.gated(gates), gates, "gates").sum(0)
+    return total / settings.steps
+
+
+def saliency(question: Question, _: Settings) -> Tensor:
+    """How much does the score react to small changes of this event's message?"""
+    return _message_gradient(question)[0].abs().sum(-1)
+
+
+def input_x_gradient(question: Question, _: Settings) -> Tensor:
+    """How fast does the score grow with the size of this event's message?"""
+    gradient, messages = _message_gradient(question)
+    return (gradient * messages).sum(-1)
+
+
+def recency(question: Question, _: Settings) -> Tensor:
+    """When did it happen? The later the more: a floor that knows nothing of the model."""
+    return torch.arange(1.0, question.num_candidates + 1, device=question.candidates.device)
+
+
+def random(question: Question, settings: Settings) -> Tensor:
+    """Random numbers: the floor."""
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + question.link.num_past)
+    drawn = torch.rand(question.num_candidates, generator=generator)
+    return drawn.to(question.candidates.device)
+
+
+#: Methods by name.
+METHODS: Mapping[str, Method] = {
+    "perturb_one": perturb_one,
+    "occlusion": occlusion,
+    "edge_gradients": edge_gradients,
+    "integrated_gradients": integrated_gradients,
+    "saliency": saliency,
+    "input_x_gradient": input_x_gradient,
+    "recency": recency,
+    "random": random,
+}
+#: What each leaves out at once: an event, a group of them, or none.
+LEAVES_OUT: Mapping[str, str] = {"perturb_one": "event", "occlusion": "group"}
+#: Those that ask for gates.
+USES_GATES = frozenset({"edge_gradients", "integrated_gradients"})
+#: Which settings each has.
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "occlusion": ("groups",),
+    "integrated_gradients": ("steps",),
+    "random": ("seed",),
+}
+
+
+def settings_of(method: str, num_events: int, given: Mapping[str, Any]) -> Settings:
+    """The settings of a method.
+
+    Raises:
+        HyperParameterError: if it has none of this name, or a value does not fit.
+    """
+    known = SETTINGS.get(method, ())
+    for name in given:
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise HyperParameterError(f"{method} has no setting {name!r}; {has}")
+    settings = Settings(**given)
+    for name, least in (("steps", 1), ("seed", 0)):
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise HyperParameterError(f"{name} must be an integer >= {least}; got {value!r}")
+    groups = settings.groups
+    if isinstance(groups, Tensor):
+        if list(groups.shape) != [num_events] or groups.dtype != torch.long:
+            raise HyperParameterError(
+                f"groups must be [{num_events}] of int64, a number for each event of the stream; "
+                f"got {groups.dtype} {list(groups.shape)}"
+            )
+    elif groups not in ("pair", "node"):
+        raise HyperParameterError(
+            f"groups must be 'pair', 'node' or a number for each event; got {groups!r}"
+        )
+    return settings
+
+
+def groups_of(question: Question, groups: str | Tensor) -> Tensor:
+    """The group of each candidate ``[n]``."""
+    if isinstance(groups, Tensor):
+        return groups.to(question.candidates.device)[question.candidates]
+    src = question.events.src[question.candidates]
+    dst = question.events.dst[question.candidates]
+    if groups == "pair":
+        low, high = torch.minimum(src, dst), torch.maximum(src, dst)
+        return low * (int(high.max()) + 1 if len(high) else 1) + high
+    is_end = (src == question.link.src) | (src == question.link.dst)
+    return torch.where(is_end, dst, src)
+
+
+def _ones(question: Question) -> Tensor:
+    return question.messages.new_ones(1, question.num_candidates)
+
+
+def _message_gradient(question: Question) -> tuple[Tensor, Tensor]:
+    if question.messages.size(1) == 0:
+        raise NoGradientError(
+            "events have no messages (msg is [E, 0]), so that there is nothing to differentiate "
+            "by; take edge_gradients, which go by gates, or perturb_one"
+        )
+    messages = question.messages.detach().clone().requires_grad_()
+    return _gradient(question.with_messages(messages), messages, "messages"), messages.detach()
+
+
+def _gradient(score: Tensor, inputs: Tensor, what: str) -> Tensor:
+    found = None
+    if score.requires_grad:
+        (found,) = torch.autograd.grad(score.sum(), inputs, allow_unused=True)
+    if found is None:
+        raise NoGradientError(
+            f"the score has no gradient with respect to the {what} of past events: the model "
+            "detaches what it remembers, or does not read them; take perturb_one or occlusion"
+        )
+    return found
