@@ -94,6 +94,7 @@ studies: $(STAMP)  ## repeat the papers' experiments, measure speed and scale; r
 	$(BIN)/glassgraph reproduce star-graphs --json $(OUT)/studies/star-graphs.json \
 	  --figure $(OUT)/studies/star-graphs.png
 	$(BIN)/glassgraph reproduce infection --json $(OUT)/studies/infection.json
+	$(BIN)/glassgraph reproduce temporal --json $(OUT)/studies/temporal.json
 	$(BIN)/glassgraph reproduce edge-gradients --no-matrices \
 	  --json $(OUT)/studies/edge-gradients.json --html $(OUT)/studies/edge-gradients \
 	  $(if $(wildcard $(DATA_ROOT)/sst_trees),--root $(DATA_ROOT))

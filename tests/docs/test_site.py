@@ -18,15 +18,9 @@ from glassgraph.explainers.registry import METHODS, MODEL_METHODS
 from tests.docs.pages import ROOT
 
 ROOMS = (
-    "benchmarks",
-    "datasets",
-    "diagnose",
-    "graph_rules",
-    "messages",
-    "metrics",
-    "models",
+    "benchmarks", "datasets", "diagnose", "graph_rules", "messages", "metrics", "models",
     "temporal",
-)
+)  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mkdocs' own libraries
 
 

@@ -10,6 +10,7 @@
 from glassgraph.datasets.base import ExplanationDataset
 from glassgraph.datasets.cards import CARDS, DatasetCard
 from glassgraph.datasets.chemistry import name_atoms
+from glassgraph.datasets.event_stream import EventStream, event_stream
 from glassgraph.datasets.files import load_graphs, save_graphs
 from glassgraph.datasets.load import DATASETS, dataset_card, load_dataset
 from glassgraph.datasets.pyg import from_pyg
@@ -19,8 +20,10 @@ __all__ = [
     "CARDS",
     "DATASETS",
     "DatasetCard",
+    "EventStream",
     "ExplanationDataset",
     "dataset_card",
+    "event_stream",
     "from_pyg",
     "from_smiles",
     "load_dataset",

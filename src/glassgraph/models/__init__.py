@@ -6,6 +6,7 @@ from glassgraph.models.reference import TrainedModel, reference_model
 from glassgraph.models.star_gnn import ColorConv, StarGNN
 from glassgraph.models.star_training import TrainedStarGNN, train_star_gnn
 from glassgraph.models.temporal import LinkPredictor, TemporalAttention
+from glassgraph.models.temporal_training import TrainedTGN, train_tgn
 from glassgraph.models.training import Training, accuracy, train
 from glassgraph.models.weights import build_model, load_model, save_model
 
@@ -25,6 +26,7 @@ __all__ = [
     "TemporalAttention",
     "TrainedModel",
     "TrainedStarGNN",
+    "TrainedTGN",
     "Training",
     "accuracy",
     "build_model",
@@ -34,4 +36,5 @@ __all__ = [
     "save_model",
     "train",
     "train_star_gnn",
+    "train_tgn",
 ]

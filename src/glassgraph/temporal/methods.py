@@ -1,7 +1,7 @@
 """Methods: from the answers to a question to one score for each past event.
 
 Positive scores speak for the link, negative ones against it, in the unit of the link's score;
-those of `saliency` are sizes, and `random` and `recency` are floors to compare with.
+those of `saliency` are squares, and `random` and `recency` are floors to compare with.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def integrated_gradients(question: Question, settings: Settings) -> Tensor:
 
 def saliency(question: Question, _: Settings) -> Tensor:
     """How much does the score react to small changes of this event's message?"""
-    return _message_gradient(question)[0].abs().sum(-1)
+    return _message_gradient(question)[0].square().sum(-1)
 
 
 def input_x_gradient(question: Question, _: Settings) -> Tensor:

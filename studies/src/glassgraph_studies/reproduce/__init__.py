@@ -24,6 +24,7 @@ from glassgraph_studies.reproduce.qa.study import QA
 from glassgraph_studies.reproduce.srl.study import SRL
 from glassgraph_studies.reproduce.star_graphs.study import STAR_GRAPHS
 from glassgraph_studies.reproduce.subgraphs.study import SUBGRAPHS
+from glassgraph_studies.reproduce.temporal.study import TEMPORAL
 from glassgraph_studies.reproduce.xgnn.study import XGNN
 from glassgraph_studies.reproduce.zorro.study import ZORRO
 from glassgraph_studies.runner.command import make_group
@@ -52,6 +53,7 @@ STUDIES = (
     QA,
     BABI,
     COUNTERFACTUALS,
+    TEMPORAL,
 )
 #: The command.
 reproduce = make_group("Repeat experiments of papers.", STUDIES)

@@ -1,0 +1,1 @@
+"""Planted causes in a stream of events: which method finds them?"""
