@@ -1,4 +1,4 @@
-"""Sequences of snapshots: a recurrent network over features ``[N, F, T]`` is scored step by step."""
+"""Sequences of snapshots: a recurrent network on features ``[N, F, T]`` is scored by step."""
 
 from __future__ import annotations
 

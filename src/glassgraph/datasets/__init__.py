@@ -10,7 +10,7 @@
 from glassgraph.datasets.base import ExplanationDataset
 from glassgraph.datasets.cards import CARDS, DatasetCard
 from glassgraph.datasets.chemistry import name_atoms
-from glassgraph.datasets.event_stream import EventStream, event_stream
+from glassgraph.datasets.event_streams import EventStream, event_stream
 from glassgraph.datasets.files import load_graphs, save_graphs
 from glassgraph.datasets.load import DATASETS, dataset_card, load_dataset
 from glassgraph.datasets.pyg import from_pyg

@@ -27,6 +27,10 @@ from glassgraph.models.temporal import LinkPredictor, TemporalAttention
 from glassgraph.progress import progress_bar
 
 
+#: Size of encoded times: few beside the messages, of which they say nothing.
+_TIME = 4
+
+
 @dataclass(frozen=True)
 class TrainedTGN:
     """The parts of a trained TGN, and how good it is.
@@ -57,10 +61,10 @@ def train_tgn(
     split: dict[str, Tensor],
     seed: int = 0,
     *,
-    epochs: int = 30,
-    batch_size: int = 40,
+    epochs: int = 8,
+    batch_size: int = 20,
     channels: int = 32,
-    neighbors: int = 10,
+    neighbors: int = 6,
     learning_rate: float = 0.005,
     progress: bool = True,
 ) -> TrainedTGN:
@@ -75,7 +79,7 @@ def train_tgn(
             touched.
         epochs: Passes over the stream.
         batch_size: Events in a batch.
-        channels: Size of memory, embeddings and encoded times.
+        channels: Size of memory and embeddings.
         neighbors: Latest events of a node that the network sees.
         learning_rate: Adam's learning rate.
         progress: Show a progress bar.
@@ -130,8 +134,8 @@ class _Run:
         neighbors: int,
     ) -> None:
         width = events.msg.size(1)
-        message = IdentityMessage(width, channels, channels)
-        self.memory = TGNMemory(num_nodes, width, channels, channels, message, LastAggregator())
+        message = IdentityMessage(width, channels, _TIME)
+        self.memory = TGNMemory(num_nodes, width, channels, _TIME, message, LastAggregator())
         self.gnn = TemporalAttention(channels, channels, width, self.memory.time_enc)
         self.predictor = LinkPredictor(channels)
         self.loader = LastNeighborLoader(num_nodes, neighbors)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from glassgraph.datasets.event_stream import EventStream, event_stream
+from glassgraph.datasets.event_streams import EventStream, event_stream
 from glassgraph.errors import UnknownMethodError
 from glassgraph.models.temporal_training import TrainedTGN, train_tgn
 from glassgraph.temporal import TGN, EventExplanation, explain
@@ -49,9 +49,9 @@ def run_temporal(
     seeds: Iterable[int],
     methods: Sequence[str] = (),
     num_tips: int = 6000,
-    epochs: int = 20,
+    epochs: int = 8,
     num_links: int = 50,
-    candidates: int = 200,
+    candidates: int = 100,
     progress: bool = True,
 ) -> Iterator[tuple[Scene, list[dict[str, Any]]]]:
     """A model for each seed, and a row for each method.

@@ -1,10 +1,10 @@
 """A stream of events with planted causes: a tip that counts makes its receiver visit a shop.
 
-At every time one of ``num_guides`` guides gives one of ``num_people`` people a tip about a shop; its
-message names the shop and says whether the tip counts. A tip that counts makes the receiver visit that shop after a
-delay; no other visit happens. So every visit has exactly one cause, the tip, and many events at
-the same nodes that look like one: tips about other shops, tips about this one that do not count,
-and earlier visits.
+At every time one of ``num_guides`` guides gives one of ``num_people`` people a tip about a shop;
+its message names the shop and says whether the tip counts. A tip that counts makes the receiver
+visit that shop after a delay; no other visit happens. So every visit has exactly one cause, the
+tip, and many events at the same nodes that look like one: tips about other shops, tips about this
+one that do not count, and earlier visits.
 
 Messages ``[3 * num_shops]``: one-hot, the shop within the kind of event (a tip that does not count,
 one that does, a visit). The first nodes are people, then come shops, then guides.
@@ -52,10 +52,10 @@ class EventStream:
 def event_stream(
     seed: int = 0,
     *,
-    num_tips: int = 2400,
+    num_tips: int = 6000,
     num_people: int = 30,
     num_guides: int = 10,
-    num_shops: int = 12,
+    num_shops: int = 8,
     share: float = 0.12,
     delay: tuple[int, int] = (30, 50),
 ) -> EventStream:
