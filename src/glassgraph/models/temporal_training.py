@@ -26,7 +26,6 @@ from glassgraph.errors import HyperParameterError
 from glassgraph.models.temporal import LinkPredictor, TemporalAttention
 from glassgraph.progress import progress_bar
 
-
 #: Size of encoded times: few beside the messages, of which they say nothing.
 _TIME = 4
 
