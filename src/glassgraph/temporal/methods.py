@@ -43,19 +43,13 @@ Method = Callable[[Question, Settings], Tensor]
 
 def perturb_one(question: Question, _: Settings) -> Tensor:
     """How much of the score goes when this one event has not happened?"""
-    left_out = torch.eye(
-        question.num_candidates, dtype=torch.bool, device=question.candidates.device
-    )
-    return question.reference - question.without(left_out)
+    return _drops(question, torch.arange(question.num_candidates))
 
 
 def occlusion(question: Question, settings: Settings) -> Tensor:
     """How much of the score goes when all events of its group have not happened?"""
-    group = groups_of(question, settings.groups)
-    _, group = group.unique(return_inverse=True)
-    number = torch.arange(int(group.max()) + 1 if len(group) else 0, device=group.device)
-    drop = question.reference - question.without(group == number.view(-1, 1))
-    return drop[group]
+    group = groups_of(question, settings.groups).unique(return_inverse=True)[1]
+    return _drops(question, group)
 
 
 def edge_gradients(question: Question, _: Settings) -> Tensor:
@@ -164,6 +158,18 @@ def groups_of(question: Question, groups: str | Tensor) -> Tensor:
         return low * (int(high.max()) + 1 if len(high) else 1) + high
     is_end = (src == question.link.src) | (src == question.link.dst)
     return torch.where(is_end, dst, src)
+
+
+def _drops(question: Question, group: Tensor) -> Tensor:
+    """What is lost ``[n]`` when the group of each candidate is left out, so many at a time."""
+    group = group.to(question.candidates.device)
+    count = int(group.max()) + 1 if group.numel() else 0
+    numbers = torch.arange(count, device=group.device).view(-1, 1)
+    drops = [
+        question.reference - question.without(group == part)
+        for part in numbers.split(question.num_copies)
+    ]
+    return torch.cat(drops)[group] if drops else question.messages.new_zeros(0)
 
 
 def _ones(question: Question) -> Tensor:
