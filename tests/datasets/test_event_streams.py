@@ -54,7 +54,7 @@ def test_a_seed_is_a_stream() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"num_shops": 1}, "num_shops >= 2; got 6000, 30, 10 and 1"),
+        ({"num_shops": 1}, "num_shops >= 2; got 8000, 30, 10 and 1"),
         ({"share": 0.0}, "share must lie in"),
         ({"delay": (9, 3)}, "delay be a range"),
         ({"num_tips": 3}, "too few for a split"),

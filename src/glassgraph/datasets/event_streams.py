@@ -52,7 +52,7 @@ class EventStream:
 def event_stream(
     seed: int = 0,
     *,
-    num_tips: int = 6000,
+    num_tips: int = 8000,
     num_people: int = 30,
     num_guides: int = 10,
     num_shops: int = 8,

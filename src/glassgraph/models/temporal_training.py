@@ -60,7 +60,7 @@ def train_tgn(
     split: dict[str, Tensor],
     seed: int = 0,
     *,
-    epochs: int = 8,
+    epochs: int = 12,
     batch_size: int = 20,
     channels: int = 32,
     neighbors: int = 6,

@@ -83,7 +83,8 @@ def _field(
     asked: int | Tensor | None,
     leaves_out: str | None,
 ) -> Field:
-    removals = {None: 0, "event": 1}.get(leaves_out, link.num_past)
+    most = asked.numel() if isinstance(asked, Tensor) else asked or link.num_past
+    removals = {None: 0, "event": 1}.get(leaves_out, most)
     if isinstance(asked, Tensor):
         return field_of(events, link, reads, removals, None, int(asked[0]))
     return field_of(events, link, reads, removals, asked, 0)

@@ -48,9 +48,9 @@ class Scene:
 def run_temporal(
     seeds: Iterable[int],
     methods: Sequence[str] = (),
-    num_tips: int = 6000,
-    epochs: int = 8,
-    num_links: int = 50,
+    num_tips: int = 8000,
+    epochs: int = 12,
+    num_links: int = 30,
     candidates: int = 100,
     progress: bool = True,
 ) -> Iterator[tuple[Scene, list[dict[str, Any]]]]:

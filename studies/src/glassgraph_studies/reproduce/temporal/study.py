@@ -79,9 +79,9 @@ TEMPORAL = Study(
     options=(
         seeds(3, "stream and network"),
         replace(ROWS, name="method", to="methods"),
-        count("tips", 6000, "Tips in the stream; an eighth lead to a visit.", to="num_tips"),
-        count("epochs", 8, "Passes over the stream in training."),
-        count("links", 50, "Visits of the test part that are explained.", to="num_links"),
+        count("tips", 8000, "Tips in the stream; an eighth lead to a visit.", to="num_tips"),
+        count("epochs", 12, "Passes over the stream in training."),
+        count("links", 30, "Visits of the test part that are explained.", to="num_links"),
         count("candidates", 100, "Past events that get scores."),
     ),
     tables=tables,
