@@ -49,6 +49,8 @@ from .explainers.perturbation.random import Random as Random
 from .explainers.perturbation.smallest_counterfactual import (
     SmallestCounterfactual as SmallestCounterfactual,
 )
+from .explainers.perturbation.shapley_edges import ShapleyEdges as ShapleyEdges
+from .explainers.perturbation.shapley_nodes import ShapleyNodes as ShapleyNodes
 from .explainers.perturbation.subgraphx import SubgraphX as SubgraphX
 from .explainers.perturbation.zorro import Zorro as Zorro
 from .explainers.pyg_algorithm import from_pyg as from_pyg

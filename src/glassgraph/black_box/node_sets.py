@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -13,6 +14,7 @@ from glassgraph.core.batch import InstanceBatch
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
 from glassgraph.inputs import task
 from glassgraph.inputs.receptive import expand, pointer_of
+from glassgraph.inputs.task import Targets, Task
 
 #: How a node goes: its features become zero, or its edges are deleted.
 Building = Literal["zero_filling", "split"]
@@ -27,6 +29,7 @@ class NodeSets:
         batch: the instances.
         memory_budget: bytes that one pass may take.
         building: how a node goes.
+        worth: another value of predictions, from task, outputs ``[R, C]`` and targets.
 
     Attributes:
         width: the largest number w of nodes of an instance.
@@ -34,7 +37,13 @@ class NodeSets:
         rows_evaluated: ``[B]`` nodes and edges that went through the model so far.
     """
 
-    def __init__(self, batch: InstanceBatch, memory_budget: int, building: Building) -> None:
+    def __init__(
+        self,
+        batch: InstanceBatch,
+        memory_budget: int,
+        building: Building,
+        worth: Callable[[Task, Tensor, Targets], Tensor] = task.explained_probability,
+    ) -> None:
         if building not in get_args(Building):
             raise HyperParameterError(
                 f"subgraph_building must be 'zero_filling' or 'split'; got {building!r}"
@@ -43,7 +52,7 @@ class NodeSets:
             raise UnsupportedModelError(
                 "there are no floating features to fill with zeros; use subgraph_building='split'"
             )
-        self.batch, self.building = batch, building
+        self.batch, self.building, self._worth = batch, building, worth
         count = batch.nodes_per_instance
         self.width = max(1, int(count.max()))
         self.rows_evaluated = torch.zeros_like(count)
@@ -92,7 +101,7 @@ class NodeSets:
         fills = self.building == "zero_filling"
         outputs = self._filled(instance, mask) if fills else self._cut(instance, mask)
         targets = self.batch.targets.take(instance)
-        return task.explained_probability(self.batch.task, outputs, targets).double()
+        return self._worth(self.batch.task, outputs, targets).double()
 
     def _filled(self, instance: Tensor, mask: Tensor) -> Tensor:
         column = torch.arange(self.width, device=mask.device)

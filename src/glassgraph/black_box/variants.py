@@ -141,6 +141,20 @@ class Variants:
                 )
         return self._joined(found)
 
+    def within_reach(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Tensor:
+        """Which of some edges ``[p]`` can still reach a prediction, by their place, ascending.
+
+        All of them where a prediction sees everything; the arguments are those of `on_edges`.
+        """
+        if not self._is_trimmable():
+            return torch.arange(edge.numel(), device=edge.device)
+        fields, key = self.batch.fields, self._keys(instance)
+        source, destination = (
+            key.of(variant, end[edge]) for end in (fields.source, fields.destination)
+        )
+        kept, _ = self._within_reach(key.of_seeds(fields.seed), source, destination, key.size)
+        return kept
+
     # Parts
 
     def _is_trimmable(self) -> bool:
