@@ -82,9 +82,19 @@ class Variants:
         budget: bytes that one pass may take.
         drop_isolated: whether a node goes with the last of its edges (nodes that had none to begin
             with stay, and those whose rows are explained); for tasks about graphs.
+        share_sources: whether variants of an instance may share the nodes that no edge leads to:
+            they hear nothing, so they are the same in all of them. Most of a field is at its
+            boundary.
     """
 
-    def __init__(self, batch: InstanceBatch, budget: int, *, drop_isolated: bool = False) -> None:
+    def __init__(
+        self,
+        batch: InstanceBatch,
+        budget: int,
+        *,
+        drop_isolated: bool = False,
+        share_sources: bool = False,
+    ) -> None:
         self.batch, self._drops_isolated = batch, drop_isolated
         widths = [x.size(1) for x in batch.all_features if x is not None]
         self._width = max(widths, default=1)
@@ -94,6 +104,7 @@ class Variants:
         self.most_rows = max(1, fits)
         self._is_apart: bool | None = False if batch.is_whole else None
         self._can_trim: bool | None = False if batch.is_whole or sees_all(batch) else None
+        self._can_share: bool | None = None if share_sources else False
         self._packed: tuple[Tensor, InstanceBatch] | None = None
 
     @torch.no_grad()
@@ -105,17 +116,34 @@ class Variants:
             variant: ``[p]`` ascending, which variant keeps an edge.
             edge: ``[p]`` the edge it keeps, among the edges of the batch, ascending in a variant.
         """
-        count = torch.bincount(variant, minlength=instance.numel())
-        can_trim = self._is_trimmable()
-        nodes = 2 * count + 2 if can_trim else self.batch.nodes_per_instance[instance]
+        can_trim, shared = self._is_trimmable(), self._shared_nodes()
         found = []
-        for first, last in self.parts(count + nodes):
+        for first, last in self.parts(self._rows(instance, variant, can_trim, shared)):
             start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             chosen = instance[first:last]
             part = variant[start:stop] - first, edge[start:stop]
-            fields = self._with_edges(chosen, *part, can_trim=can_trim)
+            fields = self._with_edges(chosen, *part, can_trim=can_trim, shared=shared)
             found.append(self._output(fields, chosen))
         return self._joined(found)
+
+    def _rows(
+        self, instance: Tensor, variant: Tensor, can_trim: bool, shared: Tensor | None
+    ) -> Tensor:
+        """``[K]`` how many rows a variant takes, roughly."""
+        count = torch.bincount(variant, minlength=instance.numel())
+        if not can_trim:
+            return count + self.batch.nodes_per_instance[instance]
+        if shared is None:
+            return 3 * count + 2
+        owner = self.batch.node_instance[~shared]
+        own = torch.bincount(owner, minlength=self.batch.num_instances)[instance]
+        edges = (self._share_of_edge * count).ceil().long()
+        return edges + torch.minimum(own, 2 * count + 2)
+
+    @property
+    def _share_of_edge(self) -> float:
+        """Features may be wide: an edge then takes the room of a part of a node."""
+        return min(1.0, self.batch.wiring.width / self._width)
 
     @torch.no_grad()
     def with_features(self, instance: Tensor, fill: Fill, *, everywhere: bool = False) -> Tensor:
@@ -126,9 +154,7 @@ class Variants:
             fill: gives the features of a part of the variants.
             everywhere: of all nodes of the explained type, variant after variant; of node tasks.
         """
-        # Features may be wide: an edge then takes the room of a part of a node.
-        share = min(1.0, self.batch.wiring.width / self._width)
-        edges = (share * self.batch.edges_per_instance).ceil().long()
+        edges = (self._share_of_edge * self.batch.edges_per_instance).ceil().long()
         rows = (edges + self.batch.nodes_per_instance)[instance]
         found = []
         for first, last in self.parts(rows):
@@ -183,6 +209,45 @@ class Variants:
                 refuse_chance(are_equal, error)
                 self._can_trim = False
         return self._can_trim
+
+    def _shared_nodes(self) -> Tensor | None:
+        """``[n]`` which nodes variants of an instance share; None if there are none.
+
+        A model may still count the edges that leave a node, or look at all nodes together. So a
+        few instances with all edges, and with one half or the other, are evaluated either way.
+        """
+        batch = self.batch
+        if self._can_share is False or not self._is_trimmable():
+            return None
+        found = torch.ones(batch.num_nodes, dtype=torch.bool, device=batch.device)
+        found[batch.fields.destination] = False
+        found[batch.fields.seed.flatten()] = False
+        if batch.wiring.needs_both_directions or not bool(found.any()):
+            return None
+        if self._can_share is None:
+            self._can_share = self._shares_rightly(found)
+        return found if self._can_share else None
+
+    def _shares_rightly(self, shared: Tensor) -> bool:
+        batch = self.batch
+        chosen = torch.arange(min(4, batch.num_instances), device=batch.device).repeat_interleave(3)
+        edge, variant = expand(pointer_of(batch.edges_per_instance), chosen)
+        turn = variant % 3
+        is_left = (turn == 0) | (edge % 2 == turn - 1)
+        part = chosen, variant[is_left], edge[is_left]
+
+        def are_equal() -> bool:
+            together, apart = (
+                self._output(self._with_edges(*part, can_trim=True, shared=each), chosen)
+                for each in (shared, None)
+            )
+            return bool(rows_agree(together, apart, batch.model_call).all())
+
+        try:
+            return are_equal()
+        except GlassgraphError as error:
+            refuse_chance(are_equal, error)
+            return False
 
     def parts(self, rows: Tensor) -> Iterator[tuple[int, int]]:
         """First and last (exclusive) of the variants that go into each pass."""
@@ -259,10 +324,19 @@ class Variants:
         return found
 
     def _with_edges(
-        self, instance: Tensor, variant: Tensor, edge: Tensor, *, can_trim: bool
+        self,
+        instance: Tensor,
+        variant: Tensor,
+        edge: Tensor,
+        *,
+        can_trim: bool,
+        shared: Tensor | None = None,
     ) -> Fields:
         base, key = self.batch.fields, self._keys(instance)
-        source = key.of(variant, base.source[edge])
+        holder = variant
+        if shared is not None:
+            holder = key.first_alike[variant].where(shared[base.source[edge]], variant)
+        source = key.of(holder, base.source[edge])
         destination = key.of(variant, base.destination[edge])
         seed = key.of_seeds(base.seed)
         if not can_trim:
@@ -397,6 +471,14 @@ class _Keys:
         everyone = torch.arange(self.instance.numel(), device=seed.device).view(-1, 1)
         first = self._pointer[self.instance].view(-1, 1)
         return everyone * self.width + seed[self.instance] - first
+
+    @property
+    def first_alike(self) -> Tensor:
+        """``[K]`` the first variant of the same instance."""
+        _, group = torch.unique(self.instance, return_inverse=True)
+        number = torch.arange(group.numel(), device=group.device)
+        first = torch.full_like(number, group.numel())
+        return first.scatter_reduce(0, group, number, "amin")[group]
 
     def of_all_nodes(self) -> Tensor:
         """Keys of all nodes of all variants."""

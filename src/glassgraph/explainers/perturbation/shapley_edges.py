@@ -49,8 +49,8 @@ class ShapleyEdges(BlackBoxExplainer):
     With ``removal="shut"`` its messages are zero at every layer, while the graph, its degrees and
     other messages stay as they are, as in `Occlusion`; this looks into the model.
 
-    *Exact* with at most ``exact_up_to`` players (or where ``samples`` would pay for all
-    coalitions): every one of the ``2 ** P`` coalitions is valued. *Beyond*, ``samples`` of them
+    *Exact* with at most ``exact_up_to`` players (with ``"kernel"`` also where ``samples`` pay for
+    all coalitions): every one of the ``2 ** P`` coalitions is valued. *Beyond*, ``samples`` of them
     are: ``estimator="kernel"`` fits an additive game by weighted least squares to pairs of a
     coalition and its complement, the smallest and the largest ones all of them, others drawn;
     ``estimator="permutation"`` takes the mean over random orders and their reverses. Either way
@@ -101,8 +101,12 @@ class ShapleyEdges(BlackBoxExplainer):
         source="Akkas and Azad 2024, arXiv:2401.04829",
     )
     scope = Scope(sees_degrees=True)
-    test_settings: ClassVar[Mapping[str, Any]] = {"exact_up_to": 3, "samples": 256}
-    evidence_settings: ClassVar[Mapping[str, Any]] = {"samples": 1024}
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "exact_up_to": 3,
+        "estimator": "permutation",
+        "samples": 256,
+    }
+    evidence_settings: ClassVar[Mapping[str, Any]] = {"estimator": "kernel", "samples": 1024}
 
     estimator: Estimator = setting(
         "how values are estimated from some of the coalitions: 'kernel' by weighted least squares, "

@@ -91,8 +91,12 @@ class ShapleyNodes(BlackBoxExplainer):
         source="Duval and Malliaros 2021, arXiv:2104.10482",
     )
     scope = Scope(sees_degrees=True, needs_edges=True)
-    test_settings: ClassVar[Mapping[str, Any]] = {"exact_up_to": 3, "samples": 256}
-    evidence_settings: ClassVar[Mapping[str, Any]] = {"samples": 1024}
+    test_settings: ClassVar[Mapping[str, Any]] = {
+        "exact_up_to": 3,
+        "estimator": "permutation",
+        "samples": 256,
+    }
+    evidence_settings: ClassVar[Mapping[str, Any]] = {"estimator": "kernel", "samples": 1024}
 
     estimator: Estimator = setting(
         "how values are estimated from some of the coalitions: 'kernel' by weighted least squares, "

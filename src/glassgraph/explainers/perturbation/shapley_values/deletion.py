@@ -42,7 +42,7 @@ class Deletion:
     def __init__(self, batch: InstanceBatch, budget: int, left: Left, worth: Worth) -> None:
         self.batch, self._left, self._worth = batch, left, worth
         self.num_evaluated = torch.zeros_like(batch.edges_per_instance)
-        self._variants = Variants(batch, budget)
+        self._variants = Variants(batch, budget, share_sources=True)
         self._pointer = pointer_of(batch.edges_per_instance)
         edge = torch.arange(batch.num_edges, device=batch.device)
         #: [e] a set of edges is known by the sum of its members' numbers.

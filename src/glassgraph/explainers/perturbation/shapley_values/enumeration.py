@@ -48,5 +48,6 @@ class AllCoalitions:
         joined = values.new_tensor([0.0, *(1 / (count * each) for each in choose)])
         left = values.new_tensor([*(1 / (count * each) for each in choose), 0.0])
         size = masks.sum(dim=1)
-        gained, lost = values * joined[size], values * left[size]
+        brought = values - values[0]  # so that equal values leave no rounding
+        gained, lost = brought * joined[size], brought * left[size]
         return Estimate.exact(masks.T.double() @ (gained + lost) - lost.sum())

@@ -76,7 +76,8 @@ class Sampling:
         """
         count = address.numel()
         least, samples = self._least(count), self._samples(count)
-        if count <= max(1, self.exact_up_to) or 2**count - 2 <= samples:
+        pays = self.estimator == "kernel" and 2**count - 2 <= samples
+        if count <= max(1, self.exact_up_to) or pays:
             return AllCoalitions(count, address.device)
         if samples < least:
             raise HyperParameterError(
@@ -144,18 +145,15 @@ class Found:
 
     def reasons(self, what: str) -> tuple[Reason, ...]:
         """Why values may tell nothing apart: nobody plays, or errors are as large as values."""
-        size, error = self.value.abs(), self.standard_error
-        is_told = torch.zeros_like(self.is_exact).index_put(
-            (self.players.instance[size > 2 * error],), self.is_exact.new_ones(())
-        )
-        has_error = torch.zeros_like(is_told).index_put(
-            (self.players.instance[error > 0],), self.is_exact.new_ones(())
+        noise, size = (
+            torch.zeros_like(self.without).index_add(0, self.players.instance, each.square())
+            for each in (self.standard_error, self.value)
         )
         return (
             Reason(f"no {what} can reach the prediction", self.players.count == 0),
             Reason(
-                "every value lies within two standard errors of 0: more samples would tell",
-                has_error & ~is_told,
+                "standard errors are as large as the values: more samples would tell",
+                (noise > 0) & (2 * noise >= size),
                 is_told=True,
             ),
         )

@@ -36,6 +36,8 @@ from glassgraph.explainers.perturbation.shapley_values.estimate import Estimate,
 
 #: Coalitions for each player that least squares need, at least.
 LEAST_FOR_EACH_PLAYER = 4
+#: Directions that weigh less than this share of the heaviest are not told by the pairs.
+_RANK = 1e-9
 #: Random numbers that are drawn at once.
 _DRAWS_AT_ONCE = 1 << 22
 
@@ -104,7 +106,7 @@ class KernelPairs:
         target = first - second - mean.view(-1) * together
         sign = sign - mean  # the sum of the values is known, so that only their differences are not
         weighted = sign * self.weight.view(-1, 1)
-        inverse = torch.linalg.pinv(sign.T @ weighted, hermitian=True)
+        inverse = torch.linalg.pinv(sign.T @ weighted, rtol=_RANK, hermitian=True)
         found = inverse @ (weighted.T @ target)
         residual = target - sign @ found
         error = self._standard_error(sign, weighted, inverse, residual)
