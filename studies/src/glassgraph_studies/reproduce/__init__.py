@@ -21,6 +21,7 @@ from glassgraph_studies.reproduce.motifs.study import MOTIFS
 from glassgraph_studies.reproduce.page_link.study import PAGE_LINK
 from glassgraph_studies.reproduce.pgm.study import PGM
 from glassgraph_studies.reproduce.qa.study import QA
+from glassgraph_studies.reproduce.shapley.study import SHAPLEY
 from glassgraph_studies.reproduce.srl.study import SRL
 from glassgraph_studies.reproduce.star_graphs.study import STAR_GRAPHS
 from glassgraph_studies.reproduce.subgraphs.study import SUBGRAPHS
@@ -47,6 +48,7 @@ STUDIES = (
     ZORRO,
     GRAPH_LIME,
     PAGE_LINK,
+    SHAPLEY,
     XGNN,
     GENERATION,
     SRL,

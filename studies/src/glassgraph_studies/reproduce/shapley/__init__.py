@@ -1,0 +1,1 @@
+"""Shapley values of edges on Cora, by GNNShap's protocol."""
