@@ -26,6 +26,8 @@ EXPECTED = {
     "pgm_explainer",
     "relex",
     "smallest_counterfactual",
+    "shapley_edges",
+    "shapley_nodes",
     "subgraphx",
     "zorro",
 }

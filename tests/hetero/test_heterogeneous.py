@@ -31,6 +31,8 @@ FAST = {
     "pgm_explainer": {"min_drop": 0.0},
     "relex": {"least_r2": None},
     "causal_screening": {"budget": 5},
+    "shapley_edges": {"exact_up_to": 3, "samples": 600},
+    "shapley_nodes": {"exact_up_to": 3, "samples": 600},
     "subgraphx": {"subgraph_building": "split", "rollouts": 2, "samples": 4, "depth": 4},
 }
 

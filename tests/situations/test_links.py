@@ -30,6 +30,8 @@ METHODS = {
     "lrp": {},
     "causal_screening": {},
     "subgraphx": {"rollouts": 2, "samples": 5},
+    "shapley_edges": {"exact_up_to": 3, "samples": 200},
+    "shapley_nodes": {"exact_up_to": 3, "samples": 200},
 }
 pytestmark = pytest.mark.filterwarnings("error::glassgraph.core.told.FallbackWarning")
 

@@ -29,6 +29,7 @@ OF_EDGES: dict[str, dict[str, Any]] = {
     "erasure_search": {},
     "causal_screening": {},
     "subgraphx": {"rollouts": 3},
+    "shapley_edges": {"exact_up_to": 3, "samples": 200},
 }
 #: Scores of nodes or features as well.
 OF_NODES: dict[str, dict[str, Any]] = {

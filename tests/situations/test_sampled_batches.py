@@ -34,6 +34,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "causal_screening": {},
     "zorro": {},
     "subgraphx": {"rollouts": 3},
+    "shapley_edges": {"exact_up_to": 3, "samples": 200},
     "pgm_explainer": {"num_samples": 30},
     "graph_lime": {},
 }

@@ -31,6 +31,7 @@ METHODS_OF_ALL_FAMILIES = [
     "occlusion",
     "pg_explainer",
     "subgraphx",
+    "shapley_nodes",
     "zorro",
     "lrp",
     "gnn_lrp",

@@ -36,6 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "causal_screening": {"budget": 7},
     "subgraphx": _SUBGRAPHX,
     "subgraphx, split": {**_SUBGRAPHX, "subgraph_building": "split"},
+    "shapley_edges": {"exact_up_to": 3, "samples": 260},
+    "shapley_nodes": {"exact_up_to": 3, "samples": 260, "myerson": True},
     "gnn_explainer": {"epochs": 3},
     "gnn_explainer, layerwise": {"epochs": 3, "layerwise": True},
     "graphmask": _GRAPHMASK,

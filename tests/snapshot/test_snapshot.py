@@ -100,6 +100,8 @@ def test_each_case_is_explained_by_its_methods() -> None:
         "graph_lime",
         "pgm_explainer",
         "relex",
+        "shapley_edges",
+        "shapley_nodes",
         "subgraphx",
         "zorro",
     }
