@@ -56,7 +56,8 @@ On each of them `tests/coverage` checks, in float64,
    walks;
 7. that models need nothing but to be called: deleting an edge from a receptive field gives what the
    model says of the user's graph without that edge, and `zorro`, `causal_screening`, `subgraphx`,
-   `graph_lime` (node tasks), `relex` and `pgm_explainer` give finite scores.
+   `shapley_edges`, `shapley_nodes`, `graph_lime` (node tasks), `relex` and `pgm_explainer` give
+   finite scores.
 
 **Calls** are message calls of the whole model by message-passing step, **steps** is how many steps
 there are, **hops** how far a prediction looks. *Cut* means that predictions were explained on their

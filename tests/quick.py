@@ -31,6 +31,7 @@ SLOW: tuple[str, ...] = (
     "tests/explainers/test_pgm_explainer.py",
     "tests/explainers/test_registry.py",
     "tests/explainers/test_relex.py",
+    "tests/explainers/test_shapley.py",
     "tests/explainers/test_subgraphx.py",
     "tests/explainers/test_zorro.py",
     "tests/diagnose/test_drop_retained.py",

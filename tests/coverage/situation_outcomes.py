@@ -104,6 +104,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "causal_screening",
             "relex",
             "shapley_edges",
+            "shapley_nodes",
         ],
         "explained, FallbackWarning, UnseenWarning": [
             "excitation_backprop",
@@ -119,7 +120,6 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "graph_lime",
             "pgm_explainer",
             "random",
-            "shapley_nodes",
             "subgraphx",
             "zorro",
         ],
