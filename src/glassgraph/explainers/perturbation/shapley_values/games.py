@@ -28,7 +28,7 @@ from glassgraph.results.records import Reason, Table
 Estimator = Literal["kernel", "permutation"]
 #: Entries of masks that are held at once.
 _ENTRIES_AT_ONCE = 1 << 25
-#: Coalitions of an instance whose estimator needs them, beside two for each player, as in SHAP.
+#: Coalitions of an instance beside two for each player, if nothing is said; as in SHAP.
 _MORE = 2048
 
 
@@ -62,14 +62,13 @@ class Sampling:
     samples: int | None
     seed: int
 
-    def of(self, name: str, address: Tensor, key: Tensor, index: int) -> Sample:
+    def of(self, name: str, address: Tensor, key: Tensor) -> Sample:
         """The coalitions of one instance.
 
         Args:
             name: of the method.
             address: ``[P]`` a number for each player.
             key: number of the instance.
-            index: place of the instance, for errors.
 
         Raises:
             HyperParameterError: if there are too few for the players.
@@ -81,10 +80,10 @@ class Sampling:
             return AllCoalitions(count, address.device)
         if samples < least:
             raise HyperParameterError(
-                f"{name}: samples={samples} coalitions are too few for the {count} players of "
-                f"instance {index}; estimator={self.estimator!r} needs at least {least}, and many "
-                "more for small standard errors. Give more, or samples=None for as many as fit the "
-                "players"
+                f"{name}: samples={samples} coalitions are too few for the {count} players of one "
+                f"of the predictions; estimator={self.estimator!r} needs at least {least}, and "
+                "many more for small standard errors. Give more, or samples=None for as many as "
+                "fit the players"
             )
         if self.estimator == "kernel":
             return KernelPairs.draw(address, key, self.seed, samples)
@@ -167,8 +166,7 @@ def solve(name: str, game: Game, players: Players, sampling: Sampling) -> Found:
     """
     addresses = players.address.split(players.count.tolist())
     samples = (
-        sampling.of(name, address, key, index)
-        for index, (address, key) in enumerate(zip(addresses, players.key, strict=True))
+        sampling.of(name, address, key) for address, key in zip(addresses, players.key, strict=True)
     )
     value, error, ends, exact = [], [], [], []
     counts: list[int] = []
