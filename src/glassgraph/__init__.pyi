@@ -46,11 +46,11 @@ from .explainers.perturbation.occlusion import Occlusion as Occlusion
 from .explainers.perturbation.page_link import PaGELink as PaGELink
 from .explainers.perturbation.pg_explainer import PGExplainer as PGExplainer
 from .explainers.perturbation.random import Random as Random
+from .explainers.perturbation.shapley_edges import ShapleyEdges as ShapleyEdges
+from .explainers.perturbation.shapley_nodes import ShapleyNodes as ShapleyNodes
 from .explainers.perturbation.smallest_counterfactual import (
     SmallestCounterfactual as SmallestCounterfactual,
 )
-from .explainers.perturbation.shapley_edges import ShapleyEdges as ShapleyEdges
-from .explainers.perturbation.shapley_nodes import ShapleyNodes as ShapleyNodes
 from .explainers.perturbation.subgraphx import SubgraphX as SubgraphX
 from .explainers.perturbation.zorro import Zorro as Zorro
 from .explainers.pyg_algorithm import from_pyg as from_pyg

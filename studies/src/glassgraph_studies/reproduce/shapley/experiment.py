@@ -70,7 +70,7 @@ class Entry:
 
 
 #: A GCN hears two steps far, and divides by degrees one step farther.
-_CALLED = {"num_hops": LAYERS + 1, "value": "probability", "exact_up_to": 0}
+_CALLED: dict[str, Any] = {"num_hops": LAYERS + 1, "value": "probability", "exact_up_to": 0}
 
 TABLE: dict[str, Entry] = {
     "shapley_edges": Entry("Shapley values", "shapley_edges", _CALLED, (0.206, 0.009)),
