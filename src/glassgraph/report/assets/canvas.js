@@ -190,8 +190,8 @@ GG.canvas = (() => {
 
   /** What a folded group is drawn as: a node of its own, or the atom whose letters hold it. */
   function groupElement(g) {
-    const { host } = current.view.fold.groups[g];
-    return cy.getElementById(host === undefined ? `g${g}` : `n${host}`);
+    const group = current.view.fold.groups[g]; // none after it was opened, when the mouse leaves its row
+    return cy.getElementById(!group || group.host === undefined ? `g${g}` : `n${group.host}`);
   }
 
   /** Where a node or edge is on the page, in CSS pixels. */
