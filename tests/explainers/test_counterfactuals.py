@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCNConv, SimpleConv, global_add_pool
 
 import glassgraph as gg
@@ -185,6 +185,14 @@ def test_the_end_of_the_budget_is_said() -> None:
     assert not whole.remarks()
 
 
+def test_a_budget_for_nothing_is_not_taken_for_a_finding() -> None:
+    data = star([(3, 0), (3, 0), (0, 2)])
+    explainer = gg.SmallestCounterfactual(SimpleConv(), budget=2, progress=False)
+    with pytest.warns(UserWarning, match="budget ended"):
+        found = explainer.explain(data, [0])
+    assert "raise budget" in found.remarks()[0]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_max_size_is_kept(method: Any) -> None:
     data = star([(3, 0), (3, 0), (3, 0), (0, 2)])
@@ -237,6 +245,40 @@ def test_sizes_are_positive(value: int) -> None:
     for method in METHODS:
         with pytest.raises(HyperParameterError, match="max_size"):
             method(Net(), max_size=value)
+
+
+class Typed(nn.Module):
+    """Papers hear authors who write them, and papers that cite them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes, self.cites = SimpleConv(), SimpleConv()
+
+    def forward(self, x_dict: Any, edge_index_dict: Any) -> Any:
+        heard = self.writes((x_dict["author"], x_dict["paper"]), edge_index_dict[WRITES])
+        return heard + self.cites(x_dict["paper"], edge_index_dict[CITES])
+
+
+WRITES, CITES = ("author", "writes", "paper"), ("paper", "cites", "paper")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_edges_of_one_type_go(method: Any) -> None:
+    data = HeteroData()
+    data["author"].x = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    data["paper"].x = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+    data[WRITES].edge_index = torch.tensor([[1, 0], [0, 0]])
+    data[CITES].edge_index = torch.tensor([[1], [0]])
+    task = gg.Task("node", node_type="paper")
+    found = method(Typed(), task, progress=False).explain(data, [0])
+    one = found[0].counterfactual
+    assert one.is_valid
+    assert one.size == 1
+    assert one.data[WRITES].edge_index.tolist() == [[1], [0]]
+    assert one.data[CITES].num_edges == 1
+    assert data[WRITES].num_edges == 2  # the user's own
+    (read,) = counterfactuals(found, Typed(), data, task=task)
+    assert read.data[WRITES].edge_index.tolist() == [[1], [0]]
 
 
 # Read out of scores

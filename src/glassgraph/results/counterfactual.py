@@ -12,6 +12,7 @@ from torch import Tensor
 
 from glassgraph.brief import brief_repr
 from glassgraph.results.records import LocalExplanation
+from glassgraph.results.type_names import edge_type_words
 
 #: Tables of methods that look for counterfactuals: a row for each edge that is deleted, and one for
 #: each instance.
@@ -87,12 +88,11 @@ def without(data: Any, edge_id: Tensor, edge_type: list[str] | None, *, both: bo
     """
     changed = copy.copy(data)
     names = [None] if edge_type is None else list(data.edge_types)
-    for name in names:
+    words = names if edge_type is None else edge_type_words(data.edge_types)
+    for name, word in zip(names, words, strict=True):
         store = changed if name is None else changed[name]
-        rows = torch.tensor(
-            [i for i in range(edge_id.numel()) if name is None or _is(edge_type, i, name)],
-            dtype=torch.long,
-        )
+        given = [word] * edge_id.numel() if edge_type is None else edge_type
+        rows = torch.tensor([i for i, kind in enumerate(given) if kind == word]).long()
         ends = store["edge_index"]
         goes = torch.zeros(ends.size(1), dtype=torch.bool, device=ends.device)
         goes[edge_id[rows].to(ends.device)] = True
@@ -104,10 +104,6 @@ def without(data: Any, edge_id: Tensor, edge_type: list[str] | None, *, both: bo
             dim = data.__cat_dim__(key, value)
             store[key] = value.index_select(dim, (~goes).nonzero().view(-1))
     return changed
-
-
-def _is(edge_type: list[str] | None, row: int, name: Any) -> bool:
-    return edge_type is not None and edge_type[row] in (name, name[1], "__".join(name))
 
 
 def _both_ways(ends: Tensor, goes: Tensor) -> Tensor:

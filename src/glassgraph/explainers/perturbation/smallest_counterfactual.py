@@ -24,6 +24,7 @@ _CUT_SHORT = (
     "the budget of evaluations ended before every smaller deletion was tried, so a smaller "
     "counterfactual may exist (tried_up_to in the table says which sizes were)"
 )
+_NOT_TRIED = "budget ended before a deletion was found that moves the prediction; raise budget"
 _NONE = "no deletion of edges at all changes the decision; the edges that score come nearest to it"
 
 
@@ -134,6 +135,7 @@ class SmallestCounterfactual(BlackBoxExplainer):
             best,
             tried_up_to=search.tried_up_to,
             reasons=(
+                Reason(_NOT_TRIED, ~search.is_proven & (best.size == 0)),
                 Reason(_CUT_SHORT, ~search.is_proven, is_told=True),
                 Reason(_NONE, is_none, is_told=True),
             ),

@@ -42,8 +42,8 @@ def answer(
             FOUND: _found(batch, best, tried_up_to),
         },
         reasons=(
-            Reason(NOTHING, is_none),
             *reasons,
+            Reason(NOTHING, is_none),
             Reason(NOT_CHANGED, ~best.changes & ~is_none, is_told=True),
         ),
     )
