@@ -101,7 +101,7 @@ def without(data: Any, edge_id: Tensor, edge_type: list[str] | None, *, both: bo
         plain = data if name is None else data[name]
         for key in plain.edge_attrs():
             value = plain[key]
-            dim = data.__cat_dim__(key, value)
+            dim = data.__cat_dim__(key, value, plain)
             store[key] = value.index_select(dim, (~goes).nonzero().view(-1))
     return changed
 
