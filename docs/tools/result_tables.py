@@ -10,6 +10,12 @@ rows beside the page, the metric, and options of `score_table` and `ScoreTable.m
 
     <!-- table: results/survey fidelity_plus level=0.7 digits=2 -->
     <!-- end of table -->
+
+Of a list of methods the columns "time", "fidelity" and "truth" are filled in:
+
+    <!-- methods: results/survey -->
+    | [`saliency`](...) | ... | 1 to 9 | 7 of 10 | 7 of 7 | ... |
+    <!-- end of methods -->
 """
 
 from __future__ import annotations
@@ -25,9 +31,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from glassgraph.benchmarks import SCHEMA, read_rows, read_suite, score_table
+from glassgraph.benchmarks.score_table import NONE
 from glassgraph.explainers import evidence
 
+#: By what methods are judged: it asks the model alone, and needs no truth.
+CRITERION = "robust_fidelity_delta"
 _TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+_METHODS = re.compile(r"<!-- methods: (\S+) -->\n.*?<!-- end of methods -->", re.DOTALL)
 
 
 def with_tables(page: Path) -> str:
@@ -42,7 +54,54 @@ def with_tables(page: Path) -> str:
         digits, factor = int(chosen.get("digits", 2)), float(chosen.get("factor", 1))
         return f"{head}\n{made.markdown(digits, factor=factor)}\n\n{end}"
 
-    return _TABLE.sub(table, page.read_text())
+    def methods(found: re.Match[str]) -> str:
+        return _with_counts(found.group(0), _rows(page.parent / found.group(1)))
+
+    return _METHODS.sub(methods, _TABLE.sub(table, page.read_text()))
+
+
+def _with_counts(text: str, rows: pd.DataFrame) -> str:
+    """A list of methods with what was measured of each."""
+    lines = text.split("\n")
+    heads = [line for line in lines if line.startswith("| method")]
+    names = [cell.strip() for cell in heads[0].split("|")]
+    columns = {
+        "time": _times(rows),
+        "fidelity": _counts(rows, CRITERION),
+        "truth": _counts(rows, "auc"),
+    }
+    for place, line in enumerate(lines):
+        named = re.match(r"\| \[?`(\w+)`", line)
+        if named:
+            cells = line.split("|")
+            for name, found in columns.items():
+                at = names.index(name)
+                if cells[at].strip() != NONE:
+                    cells[at] = f" {found.get(named.group(1), 'not measured')} "
+            lines[place] = "|".join(cells)
+    return "\n".join(lines)
+
+
+def _times(rows: pd.DataFrame) -> dict[str, str]:
+    """From the fastest to the slowest data set, in milliseconds."""
+    frame = 1000 * score_table(rows, "seconds_per_instance").frame()
+    ends = frame.agg(["min", "max"], axis=1).dropna()
+    return {
+        str(name): f"{low:.1f} to {high:,.0f}"
+        for name, (low, high) in zip(ends.index, ends.to_numpy(), strict=True)
+    }
+
+
+def _counts(rows: pd.DataFrame, metric: str) -> dict[str, str]:
+    """On how many data sets a method lies above random scores, of those where it has a number."""
+    table = score_table(rows, metric)
+    found = {}
+    for method in table.methods:
+        own = [table.scores[method, dataset] for dataset in table.datasets]
+        standing = [score.standing for score in own if score.value is not None]
+        if standing:
+            found[method] = f"{standing.count('above')} of {len(standing)}"
+    return found
 
 
 def _in_order(rows: pd.DataFrame) -> list[str]:
@@ -71,10 +130,6 @@ def pack(out: Path, target: Path) -> None:
     for seed in sorted(set(frame["seed"])):
         own = table.filter(pq.filters_to_expression([("seed", "=", int(seed))]))
         pq.write_table(own, rows / f"seed-{seed}.parquet", compression="zstd")
-
-
-#: By what methods are judged: it asks the model alone, and needs no truth.
-CRITERION = "robust_fidelity_delta"
 
 
 def evidence_text(folder: Path) -> str:

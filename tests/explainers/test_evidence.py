@@ -21,8 +21,9 @@ def test_evidence_and_tables_are_those_of_the_rows() -> None:
     from result_tables import evidence_text, with_tables  # type: ignore[import-not-found]
 
     assert FILE.read_text() == evidence_text(ROWS)
-    page = ROOT / "docs" / "survey.md"
-    assert with_tables(page) == page.read_text()
+    for name in ("survey", "which_method"):
+        page = ROOT / "docs" / f"{name}.md"
+        assert with_tables(page) == page.read_text()
 
 
 def test_every_method_that_was_measured_is_known() -> None:
