@@ -18,7 +18,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick test-oldest wheel-check fuzz pyg-cases gpu-check demo studies docs \
+.PHONY: help setup lint test quick install-oldest test-oldest wheel-check fuzz pyg-cases gpu-check demo studies docs \
   gallery coverage-docs clean
 
 help:  ## show this list
@@ -48,6 +48,8 @@ quick: $(STAMP)  ## one case per method and law, in a minute or so; make test as
 
 test-oldest: $(OLDEST)/.installed  ## the quick tests with the oldest versions that are supported
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -q -n auto -m quick --ignore tests/docs
+
+install-oldest: $(OLDEST)/.installed
 
 # Its torch has no build without CUDA outside of PyTorch's own index, so this takes 5 GB of disk.
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
