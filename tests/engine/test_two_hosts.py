@@ -18,7 +18,7 @@ import glassgraph as gg
 
 pytest.importorskip("ray")
 
-NODES, PORT = 2000, 6406
+NODES, PORT = 1200, 6406
 HEAD, OTHER = ("gg-head", "10.213.7.1"), ("gg-other", "10.213.7.2")
 
 
@@ -62,11 +62,14 @@ def address() -> Iterator[str]:
             run("ip", "-n", name, "link", "set", "lo", "up")
         at = f"{HEAD[1]}:{PORT}"
         for (name, number), role in (
-            (HEAD, ["--head", f"--port={PORT}", f"--temp-dir={folder}"]),
+            (
+                HEAD,
+                ["--head", "--include-dashboard=false", f"--port={PORT}", f"--temp-dir={folder}"],
+            ),
             (OTHER, [f"--address={at}"]),
         ):
             run("ip", "netns", "exec", name, sys.executable, "-m", "ray.scripts.scripts", "start",
-                f"--node-ip-address={number}", "--num-cpus=1", "--include-dashboard=false",
+                f"--node-ip-address={number}", "--num-cpus=1",
                 "--object-store-memory=100000000", "--disable-usage-stats", *role)  # fmt: skip
         yield at
     finally:
