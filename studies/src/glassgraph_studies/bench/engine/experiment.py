@@ -62,12 +62,12 @@ def run_engine_bench(
         drawn = np.random.default_rng(seed).permutation(store.num_nodes)[:explained]
         one = _job(store, drawn[: -(-explained // workers)], 1, engine, Path(temporary), seed)
         several = _job(store, drawn, workers, engine, Path(temporary), seed)
-        several["efficiency_cpu"] = one["cpu_ms"] / several["cpu_ms"]
-        several["efficiency_wall"] = several["per_second"] / workers / one["per_second"]
+        several["efficiency_cpu"] = _over(one["cpu_ms"], several["cpu_ms"])
+        several["efficiency_wall"] = _over(several["per_second"], workers * one["per_second"])
         yield one
         if peer_nodes:
             peer = _peer(store, peer_nodes, features, seed)
-            several["ratio"] = peer["cpu_ms"] / several["cpu_ms"]
+            several["ratio"] = _over(peer["cpu_ms"], several["cpu_ms"])
             yield several
             yield peer
         else:
@@ -122,10 +122,15 @@ def _job(
         "edges": store.num_edges,
         "explained": len(found),
         "wall_s": taken,
-        "per_second": counted / seconds,
-        "cpu_ms": 1000 * sum(watch.cpu.values()) / counted,
+        "per_second": _over(counted, seconds),
+        "cpu_ms": _over(1000 * sum(watch.cpu.values()), counted),
         "private_mb": max(watch.private.values(), default=float("nan")),
     }
+
+
+def _over(value: float, other: float) -> float:
+    """A ratio; NaN where a job was over before it was looked at."""
+    return value / other if value and other else float("nan")
 
 
 def _after_the_first(blocks: Sequence[Path], workers: int) -> tuple[int, float]:
