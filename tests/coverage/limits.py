@@ -87,7 +87,10 @@ NO_PARTS = {"HypergraphConv, attention", "MeshCNNConv"}
 NEEDS_MESSAGES = {
     "SAGEConv, lstm": {"causal_screening", "relex"},
     "SAGEConv, gru": {"causal_screening", "relex"},
-    "SAGEConv, median": {"causal_screening", "shapley_edges", "shapley_nodes", "subgraphx"},
+    "SAGEConv, median": {
+        *("causal_screening", "shapley_edges", "shapley_nodes"),
+        *("smallest_counterfactual", "subgraphx"),
+    },
 }
 
 

@@ -36,7 +36,7 @@ def test_a_job_explains_a_store_and_says_what_to_do_next(
     words = result.stdout.splitlines()
     assert words[0] == "saliency: 4 done, 0 failed, 0 left, of 4 node predictions"
     assert words[-1] == f"report: glassgraph report {case['--out']} --sample 20"
-    assert "4 of 4 explained (100.0%)" in result.stderr
+    assert "4 of 4 explained (100.0%)" in result.output
     told = json.loads((tmp_path / "job.json").read_text())
     assert (told["done"], told["failed"], told["left"]) == (4, 0, 0)
     found = gg.Explanations.scan(case["--out"])
@@ -53,9 +53,9 @@ def test_the_same_command_goes_on_and_another_is_refused(case: dict[str, Any]) -
     assert {path: path.stat().st_mtime_ns for path in written} == written
     refused = explain(case, index="0,4")
     assert refused.exit_code == 2
-    assert "it was asked for something else: instances was 4, is 2" in refused.stderr
+    assert "it was asked for something else: instances was 4, is 2" in refused.output
     refused = explain(case, method="edge_gradients")
-    assert 'method was "saliency", is "edge_gradients"' in refused.stderr
+    assert 'method was "saliency", is "edge_gradients"' in refused.output
 
 
 @pytest.mark.parametrize("write", ["text", "array", "tensor"])
@@ -91,7 +91,7 @@ def test_a_bad_index_is_said_with_its_line(
     path.write_text(text)
     result = explain(case, index=path)
     assert result.exit_code == 2
-    (line,) = (each for each in result.stderr.splitlines() if each.startswith("Error"))
+    (line,) = (each for each in result.output.splitlines() if each.startswith("Error"))
     assert str(path) in line
     assert message in line
 
@@ -117,13 +117,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 def test_mistakes_are_said(case: dict[str, Any], changes: dict[str, Any], message: str) -> None:
     result = explain(case, **changes)
     assert result.exit_code == 2
-    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert message in " ".join(result.output.replace("│", " ").split())
 
 
 def test_options_of_jobs_need_a_job(case: dict[str, Any], tmp_path: Path) -> None:
     result = explain(case, store=None, data=tmp_path / "graph.pt")
     assert result.exit_code == 2
-    assert "--workers is for jobs: give --engine local or ray" in result.stderr
+    assert "--workers is for jobs: give --engine local or ray" in result.output
 
 
 def test_ray_that_is_not_installed_is_said_with_how_to_get_it(
@@ -132,7 +132,7 @@ def test_ray_that_is_not_installed_is_said_with_how_to_get_it(
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     result = explain(case, engine="ray")
     assert result.exit_code == 2
-    assert "pip install 'glassgraph[ray]'" in result.stderr
+    assert "pip install 'glassgraph[ray]'" in result.output
 
 
 @pytest.mark.parametrize("num_nodes", [13, 20_000], ids=["run as a whole", "by fields"])
@@ -149,8 +149,8 @@ def test_a_model_of_other_features_is_refused_before_workers_begin(
     monkeypatch.setattr(module, "LocalWorkers", None)
     result = explain(case, store=tmp_path / "other")
     assert result.exit_code == 2
-    assert "the model failed on " in result.stderr
-    assert "mat1 and mat2 shapes cannot be multiplied" in result.stderr
+    assert "the model failed on " in result.output
+    assert "mat1 and mat2 shapes cannot be multiplied" in result.output
     assert not (case["--out"] / "explanations").exists()
 
 
@@ -163,7 +163,7 @@ def test_a_file_of_graphs_can_be_a_job_too(case: dict[str, Any], tmp_path: Path)
 def test_an_empty_folder_is_no_job(tmp_path: Path) -> None:
     result = run("jobs", tmp_path)
     assert result.exit_code == 2
-    assert "holds no job.json" in result.stderr
+    assert "holds no job.json" in result.output
 
 
 # Reports of jobs
@@ -177,7 +177,7 @@ def test_a_report_shows_and_measures_a_sample(case: dict[str, Any], tmp_path: Pa
     words: list[object] = [case["--out"], other["--out"], "--sample", 3, "--seed", 1]
     result = run("report", *words, "--out", page, "--model", case["--model"], "--json", numbers)
     assert result.exit_code == 0, result.output
-    assert f"3 of 13 explanations of {case['--out']}, drawn at random" in result.stderr
+    assert f"3 of 13 explanations of {case['--out']}, drawn at random" in result.output
     assert "edge_gradients" in page.read_text(encoding="utf-8")
     drawn = gg.Explanations.scan(case["--out"]).sample(3, seed=1)
     data = GraphStore.open(case["--store"]).to_data()
@@ -189,11 +189,11 @@ def test_a_report_shows_and_measures_a_sample(case: dict[str, Any], tmp_path: Pa
 
 def test_a_report_of_nothing_is_refused(case: dict[str, Any], tmp_path: Path) -> None:
     refused = run("report", tmp_path)
-    assert "holds no explanations; give the folder of a job" in refused.stderr
+    assert "holds no explanations; give the folder of a job" in refused.output
     assert explain(case, store=None, data=tmp_path / "graph.pt", workers=None).exit_code == 0
     saved = case["--out"] / "saliency"
     assert run("report", saved, "--out", tmp_path / "page.html").exit_code == 0
     refused = run("report", saved, "--model", case["--model"])
-    assert "metrics are for folders of jobs" in refused.stderr
+    assert "metrics are for folders of jobs" in refused.output
     refused = run("report", saved, "--json", tmp_path / "rows.json")
-    assert "--json holds metrics, which need the model" in refused.stderr
+    assert "--json holds metrics, which need the model" in refused.output

@@ -134,8 +134,8 @@ def test_a_full_disk_ends_it_and_the_same_command_goes_on(
         patch.setattr(worker.pq, "write_table", full)
         result = explain(case)
     assert result.exit_code == 2
-    assert "No space left on device" in result.stderr
-    assert "what is finished is safe: make room, and give the same command again" in result.stderr
+    assert "No space left on device" in result.output
+    assert "what is finished is safe: make room, and give the same command again" in result.output
     before = files(case)
     assert len(before) == 3
     assert "6 done, 0 failed, 5 left" in run("jobs", case["--out"]).stdout
@@ -149,7 +149,7 @@ def test_a_second_command_is_refused_while_the_first_writes(case: dict[str, Any]
     with locked(case["--out"]):
         result = explain(case)
     assert result.exit_code == 2
-    assert "is being written by process" in result.stderr
+    assert "is being written by process" in result.output
     assert not files(case)
 
 
@@ -167,4 +167,4 @@ def test_a_poisoned_instance_is_told_of_and_the_rest_is_there(
     words = result.stdout.splitlines()
     assert words[0] == "poisoned: 7 done, 1 failed, 0 left, of 8 node predictions"
     assert words[1].startswith(f"  node {RAISES}: ValueError: of this node")
-    assert "1 could not be explained; the rest went on" in result.stderr
+    assert "1 could not be explained; the rest went on" in result.output

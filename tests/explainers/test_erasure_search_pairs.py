@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCNConv, SimpleConv, global_max_pool
+from torch_geometric.nn import GCN, GCNConv, SimpleConv, global_max_pool
 
 import glassgraph as gg
+from glassgraph.core.undirected import edges_of_items
 from glassgraph.metrics import sufficiency
 from glassgraph.testing.cases import CASES, FEATURES, Case
 from tests.explainers.test_erasure_search import Question, brute_force, search, star
@@ -29,6 +30,9 @@ def undirected(case: Case) -> Any:
         data.edge_attr = torch.randn(8, 3).double()
     elif case.kind == "rgcn":
         data.edge_type = torch.arange(8) % 3
+    for key in ("edge_weight", "edge_attr", "edge_type"):
+        if key in data:  # an undirected edge has one value
+            data[key][[1, 3, 6]] = data[key][[0, 2, 5]]
     data.y = torch.zeros(1 if case.level == "graph" else 3).long()
     if case.level == "edge":
         data.edge_label_index, data.edge_label = torch.tensor([[0], [1]]), torch.tensor([0])
@@ -59,6 +63,17 @@ def test_pairs_are_counted_once() -> None:
     data.edge_index = torch.tensor([[1, 0, 2, 0], [0, 1, 0, 2]])
     explainer = gg.ErasureSearch(SimpleConv(), task="node", pairs=True, progress=False)
     assert explainer.explain(data, [0])[0].edge_mask.tolist() == [0, 0, 1, 0]
+
+
+def test_parallel_pairs_go_by_their_attributes() -> None:
+    """The two directions of an edge are told by its weight, wherever they stand."""
+    data = star([[0, 0.5], [1.0, 0]])
+    data.edge_index = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1]])
+    data.edge_weight = torch.tensor([0.5, 2.0, 2.0, 0.5]).to(data.x.dtype)
+    model = GCN(2, 2, num_layers=2).to(data.x.dtype)
+    preparation = gg.Saliency(model, "node").prepare(data)
+    ((_, batch),) = preparation.batches(preparation.instances([0]), None, 1 << 30)
+    assert edges_of_items(batch, pairs=True).tolist() == [[0, 3], [1, 2]]
 
 
 def test_edges_without_a_reverse_are_searched_as_they_are() -> None:

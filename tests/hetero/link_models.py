@@ -59,7 +59,7 @@ class TwoLayers(nn.Module):
         super().__init__()
         self.first, self.second = first, second
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x, edge_index):  # PyG 2.6 traces no annotations that are text
         return self.second(self.first(x, edge_index).tanh(), edge_index)
 
 

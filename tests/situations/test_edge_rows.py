@@ -19,6 +19,7 @@ import glassgraph as gg
 from glassgraph.core import tracing
 from glassgraph.errors import InstanceError, ModelOutputError, TaskError, UnseenMessagesError
 from glassgraph.explainers.amortized import AmortizedExplainer
+from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS
 from glassgraph.metrics import fidelity
 from glassgraph.testing import check_explainer
@@ -36,7 +37,10 @@ WHITE_BOXES = {
     "lrp": {},
     "gnn_lrp": {},
 }
-DELETE_EDGES = ["causal_screening", "relex"]
+DELETE_EDGES = [
+    *("causal_screening", "relex", "shapley_edges"),
+    *("cf_gnn_explainer", "smallest_counterfactual"),
+]
 #: No layer of the classifier shows attention.
 REST = [
     name
@@ -163,7 +167,10 @@ def test_edges_are_explained_as_links_between_their_ends(method: str) -> None:
 
 @pytest.mark.parametrize("method", DELETE_EDGES)
 def test_where_edges_are_deleted_the_explained_one_stays(method: str) -> None:
-    settings = {"task": "edge", "index": INDEX, "progress": False, "num_hops": 3}
+    kind = METHODS[method]
+    settings = {**kind.test_settings, "task": "edge", "index": INDEX, "progress": False}
+    if issubclass(kind, BlackBoxExplainer):
+        settings["num_hops"] = 3
     data = graph()
     found = gg.explain(Classifier(), data, method, **settings)
     expect_same(found, gg.explain(PutsBack(), with_links(data), method, **settings))

@@ -15,7 +15,7 @@ from glassgraph.core import random
 from glassgraph.core.addresses import edge_address, edge_kind
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.edges import parallel_rank
-from glassgraph.inputs.links import edge_attributes
+from glassgraph.core.undirected import attribute_rank
 
 
 def mean_of_twins(batch: InstanceBatch, score: Tensor) -> Tensor:
@@ -53,25 +53,10 @@ def order_of_ties(batch: InstanceBatch) -> Tensor:
 
 def _with_equal_attributes(batch: InstanceBatch, group: Tensor) -> Tensor:
     """``[e]`` the first of the parallel edges of a type that have the same attributes."""
-    found = group.clone()
-    is_heterogeneous = batch.graph.is_heterogeneous
-    names = batch.graph.edge_types if is_heterogeneous else [None]
-    for name, view in zip(names, batch.packed.views, strict=True):
-        data, own = batch.packed.data, batch.graph.data
-        store, own = (data[name], own[name]) if is_heterogeneous else (data, own)
-        position = view.position
-        if not _has_parallel(view.source, view.destination):
-            continue
-        columns = [view.source.view(-1, 1), view.destination.view(-1, 1)]
-        for key in edge_attributes(own):
-            value = store.get(key, None)
-            if value is not None and value.size(0) == position.numel():
-                rows = value.view(-1, 1) if value.dim() == 1 else value.flatten(1)
-                rank = torch.unique(rows, dim=0, return_inverse=True)[1]
-                columns.append(rank.view(-1, 1))
-        _, same = torch.unique(torch.cat(columns, dim=1), dim=0, return_inverse=True)
-        found[position] = _first_of(position, same)[same]
-    return found
+    source, destination = batch.fields.source, batch.fields.destination
+    looks = torch.stack([source, destination, edge_kind(batch), attribute_rank(batch)])
+    same = torch.unique(looks, dim=1, return_inverse=True)[1]
+    return _first_of(group, same)[same]
 
 
 def _with_shared_rows(batch: InstanceBatch, group: Tensor) -> Tensor:
