@@ -35,6 +35,7 @@ from .explainers.gradient.positive_gradients import PositiveGradients as Positiv
 from .explainers.gradient.saliency import Saliency as Saliency
 from .explainers.perturbation.attention import Attention as Attention
 from .explainers.perturbation.causal_screening import CausalScreening as CausalScreening
+from .explainers.perturbation.cf2 import CF2 as CF2
 from .explainers.perturbation.cf_gnn_explainer import CFGNNExplainer as CFGNNExplainer
 from .explainers.perturbation.erasure_search import ErasureSearch as ErasureSearch
 from .explainers.perturbation.gnn_explainer import GNNExplainer as GNNExplainer

@@ -53,9 +53,8 @@ def architectures(scope: Scope) -> st.SearchStrategy[Architecture]:
 def cases(draw: st.DrawFn, scope: Scope) -> DrawnCase:
     """Anything that a method can explain."""
     level = draw(st.sampled_from(scope.levels))
-    mode = draw(
-        st.sampled_from(["multiclass_classification", "binary_classification", "regression"])
-    )
+    modes = ["multiclass_classification", "binary_classification"]
+    mode = draw(st.sampled_from([*modes, "regression"] if scope.regression else modes))
     return_type = "raw" if mode == "regression" else draw(st.sampled_from(scope.return_types))
     columns = 3 if mode == "multiclass_classification" else 1
     targets = [None] if mode == "regression" else [None, "label", 0]

@@ -142,6 +142,8 @@ def why_not(method: type[Explainer], subject: Subject) -> str:
     if task.return_type not in scope.return_types:
         wanted = ", ".join(scope.return_types)
         return f"{method.name} explains models that return {wanted}, not {task.return_type}"
+    if not (task.is_classification or scope.regression):
+        return f"{method.name} explains classifications, not regressions"
     first = subject.data[0] if isinstance(subject.data, (list, tuple)) else subject.data
     if not scope.heterogeneous and len(getattr(first, "node_types", (None,))) > 1:
         return f"{method.name} explains homogeneous graphs only"

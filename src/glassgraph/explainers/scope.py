@@ -20,6 +20,7 @@ class Scope:
         return_types: what models return.
         many_rows: whether an instance may have several rows of output.
         heterogeneous: whether graphs may have several types of nodes and edges.
+        regression: whether models may return values instead of classes.
         needs_attention: whether layers have to show attention weights.
         needs_edges: its scores of nodes follow edges, so without edges there are none.
         names_receivers: its scores are those of nodes, or read off the states of nodes, so edges
@@ -44,6 +45,7 @@ class Scope:
     return_types: tuple[str, ...] = RETURN_TYPES
     many_rows: bool = True
     heterogeneous: bool = True
+    regression: bool = True
     needs_attention: bool = False
     needs_edges: bool = False
     names_receivers: bool = False

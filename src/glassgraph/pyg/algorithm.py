@@ -181,6 +181,8 @@ class GlassgraphAlgorithm(ExplainerAlgorithm):
         if returns not in scope.return_types:
             wanted = ", ".join(scope.return_types)
             return f"{name} explains models that return {wanted}, not {returns}"
+        if self.model_config.mode.value == "regression" and not scope.regression:
+            return f"{name} explains classifications, not regressions"
         if self.explainer_config.edge_mask_type is not None and "edge" not in scores:
             return f"{has}; leave edge_mask_type out"
         reason = self._why_no_node_mask()

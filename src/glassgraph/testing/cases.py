@@ -258,6 +258,7 @@ def holds(scope: Scope, case: Case) -> bool:
     """Whether a case is within what a method can explain."""
     return (
         (case.rows is None or scope.many_rows)
+        and (case.mode != "regression" or scope.regression)
         and (case.kind == "gat" or not scope.needs_attention)
         and case.level in scope.levels
         and case.return_type in scope.return_types

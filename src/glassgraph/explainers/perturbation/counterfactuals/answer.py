@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -35,18 +37,28 @@ def answer(
     """
     goes = best.deletions.spread(best.deleted.to(batch.dtype))
     is_none = best.size == 0
+    more = {} if tried_up_to is None else {"tried_up_to": tried_up_to}
     return Attribution(
         edge=mean_of_twins(batch, goes),
-        tables={
-            DELETED: _deleted(batch, goes > 0),
-            FOUND: _found(batch, best, tried_up_to),
-        },
+        tables=tables(batch, best, **more),
         reasons=(
             *reasons,
             Reason(NOTHING, is_none),
             Reason(NOT_CHANGED, ~best.changes & ~is_none, is_told=True),
         ),
     )
+
+
+def tables(batch: InstanceBatch, best: Best, **more: Tensor) -> dict[str, Table]:
+    """Which edges go, and what that changes.
+
+    Args:
+        batch: the instances.
+        best: what was found.
+        **more: further columns ``[B]`` of the table with a row for each instance.
+    """
+    goes = best.deletions.spread(best.deleted.to(batch.dtype)) > 0
+    return {DELETED: _deleted(batch, goes), FOUND: _found(batch, best, more)}
 
 
 def _deleted(batch: InstanceBatch, goes: Tensor) -> Table:
@@ -58,7 +70,7 @@ def _deleted(batch: InstanceBatch, goes: Tensor) -> Table:
     return Table(instance, ends, {"edge": edge - (count.cumsum(0) - count)[instance]})
 
 
-def _found(batch: InstanceBatch, best: Best, tried_up_to: Tensor | None) -> Table:
+def _found(batch: InstanceBatch, best: Best, more: Mapping[str, Tensor]) -> Table:
     """A row for each instance."""
     everyone = torch.arange(batch.num_instances, device=batch.device)
     after = best.deletions.outputs(everyone, best.deleted)
@@ -73,6 +85,4 @@ def _found(batch: InstanceBatch, best: Best, tried_up_to: Tensor | None) -> Tabl
     }
     if batch.task.is_classification and batch.targets.rows is None:
         values["new_class"] = task.predicted_class(batch.task, after)
-    if tried_up_to is not None:
-        values["tried_up_to"] = tried_up_to
-    return Table(everyone, {}, values)
+    return Table(everyone, {}, {**values, **more})

@@ -47,6 +47,11 @@ class Best:
         self.deleted[:] = other.deleted[rows][:, : self.deleted.size(1)]
         self.changes[:], self.distance[:] = other.changes[rows], other.distance[rows]
 
+    def put(self, deleted: Tensor, outcome: Outcome) -> None:
+        """Take deletions ``[B, I]``, whatever was known."""
+        self.deleted[:] = deleted
+        self.changes[:], self.distance[:] = outcome.changes, outcome.distance
+
     def take_over(self, rows: Tensor, other: Best) -> None:
         """Know what another one found, whose instances are the ``rows`` of this one."""
         self.deleted[rows, : other.deleted.size(1)] = other.deleted

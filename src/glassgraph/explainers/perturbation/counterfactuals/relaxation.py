@@ -35,21 +35,27 @@ class Relaxed:
         relaxation: what gradients are taken of; ``"auto"`` takes weights where they are right.
 
     Attributes:
-        is_exact: whether zeros do what deleting does.
+        is_exact: whether zeros do what deleting does, for all instances.
     """
 
     def __init__(self, batch: InstanceBatch, deletions: Deletions, relaxation: Relaxation) -> None:
         self._batch = batch
         self._given = self._weights()
-        self.is_exact = False
-        if relaxation != "messages" and batch.model_call.needs(_NAME):
-            self.is_exact = self._given is not None and self._agrees(deletions)
+        self._by_weights = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
+        if relaxation != "messages" and batch.model_call.needs(_NAME) and self._given is not None:
+            self._by_weights |= self._agrees(deletions)
+        self.is_exact = bool(self._by_weights.all())
 
     def output(self, present: Tensor) -> Tensor:
         """The model's output ``[R, C]`` with ``present [e]``, from 0 to 1, of each edge."""
-        if not self.is_exact:
-            return self._batch.output(present)
-        return self._weighted(present)
+        if self.is_exact:
+            return self._weighted(present)
+        gated = self._batch.output(present)
+        if not bool(self._by_weights.any()):
+            return gated
+        rows = self._batch.targets.rows
+        by_weights = self._by_weights if rows is None else self._by_weights[rows.instance]
+        return torch.where(by_weights.view(-1, 1), self._weighted(present), gated)
 
     def _weights(self) -> Tensor | None:
         """``[e]`` the user's weights of edges, or ones; None where they are not of that shape."""
@@ -72,26 +78,29 @@ class Relaxed:
         return select_rows(batch.task, output, batch.output_rows, batch.num_predictions)
 
     @torch.no_grad()
-    def _agrees(self, deletions: Deletions) -> bool:
-        """Whether the model reads weights, and those of zero do what deleting does.
+    def _agrees(self, deletions: Deletions) -> Tensor:
+        """``[B]`` whether the model reads weights, and those of zero do what deleting does.
 
-        Each third of the items is asked for, and none.
+        Each third of the items is asked for, whatever their order; self-loops alone, of which
+        layers add those that are missing; and none.
         """
-        batch = self._batch
+        batch, agree = self._batch, torch.ones_like(self._by_weights)
         everyone = torch.arange(batch.num_instances, device=batch.device)
-        column = torch.arange(deletions.items.size(1), device=batch.device)
+        is_loop = batch.fields.source == batch.fields.destination
+        probes = [deletions.hash % 3 == third for third in range(3)]
+        probes += [deletions.gather(is_loop.long()) > 0, torch.zeros_like(deletions.items)]
         try:
-            for third in range(4):
-                deleted = deletions.items & (column % 3 == third)
+            for probe in probes:
+                deleted = deletions.items & probe
                 present = 1 - deletions.spread(deleted.to(batch.dtype))
                 expected = deletions.outputs(everyone, deleted)
-                found = self._weighted(present)
-                if not bool(rows_agree(found, expected, batch.model_call).all()):
-                    return False
-            return self._is_read(present)
+                same = rows_agree(self._weighted(present), expected, batch.model_call)
+                rows = batch.targets.rows
+                agree &= same if rows is None else rows.all(same)
+            return agree & self._is_read(present)
         except Exception as error:  # noqa: BLE001 - it may need more than weights of edges
             let_through(error)
-            return False
+            return torch.zeros_like(agree)
 
     def _is_read(self, present: Tensor) -> bool:
         leaf = present.clone().requires_grad_()
