@@ -12,6 +12,7 @@ from torch_geometric.nn import GCNConv, SimpleConv
 
 import glassgraph as gg
 from glassgraph.errors import HyperParameterError, NoGradientError, TaskError
+from glassgraph.explainers.constant import ConstantScoresWarning
 
 NODES, EPOCHS, RATE = 9, 25, 0.1
 
@@ -151,11 +152,22 @@ def test_the_highest_stay_of_a_set_that_is_too_large() -> None:
 
 
 def test_a_class_that_no_deletion_changes_is_said() -> None:
-    data = star([(1, 0), (2, 0.5)], own=(9, 0))
+    data = star([(1, 0), (0.5, 0)], own=(0.5, 0))
     found = gg.CF2(SimpleConv(combine_root="sum"), progress=False).explain(data, [0])
     assert not found.table("counterfactual")["valid"].any()
+    assert (found[0].edge_mask > 0.5).tolist() == [True, True]  # comes nearest
     assert "does not change the decision" in found.remarks()[0]
     assert found[0].counterfactual.new_class == 0
+
+
+def test_a_sure_prediction_without_gradients_is_said() -> None:
+    data = star([(90, 0), (0, 9), (1, 0)])
+    with pytest.warns(ConstantScoresWarning, match="if the prediction is sure"):
+        found = gg.CF2(SimpleConv(), alpha=0.0, progress=False).explain(data, [0])
+    assert not found.table("counterfactual")["valid"].any()
+    assert "cf_gnn_explainer, which goes by log-odds" in found.remarks()[0]
+    learned = gg.CFGNNExplainer(SimpleConv(), progress=False).explain(data, [0])
+    assert learned.table("counterfactual")["valid"].all()
 
 
 @pytest.mark.parametrize("method", [gg.CF2, gg.CFGNNExplainer])

@@ -14,7 +14,7 @@ from glassgraph.core.sites import WidenedWiring
 from glassgraph.core.undirected import is_undirected
 from glassgraph.errors import TaskError
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.constant import saturated
+from glassgraph.explainers.constant import lowest, saturated
 from glassgraph.explainers.perturbation.counterfactuals.answer import tables
 from glassgraph.explainers.perturbation.counterfactuals.best import Best
 from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions
@@ -26,7 +26,11 @@ from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution, Reason
 
-_NOTHING = "no mask value ends above 0.5, so nothing is deleted"
+_NOTHING = (
+    "no mask value ends above 0.5, so nothing is deleted: each edge costs more than it moves the "
+    "probabilities (hardly at all, if the prediction is sure); raise prediction, or take "
+    "cf_gnn_explainer, which goes by log-odds"
+)
 _NOT_CHANGED = "deleting the edges whose mask ends above 0.5 does not change the decision"
 
 
@@ -158,14 +162,15 @@ class CF2(Explainer):
         best.put(chosen, deletions.evaluate(everyone, chosen))
         alone = deletions.evaluate(everyone, deletions.items & ~chosen)
         score = mean_of_twins(batch, deletions.spread(mask))
-        is_none = best.size == 0
+        is_none, is_shut = best.size == 0, -lowest(batch, -score) < 0.01
         return Attribution(
             edge=score,
             tables=tables(batch, best, factual=~alone.changes),
             reasons=(
-                *saturated(batch, score),
+                Reason(_NOTHING, is_none & is_shut),
                 Reason(_NOTHING, is_none, is_told=True),
                 Reason(_NOT_CHANGED, ~best.changes & ~is_none, is_told=True),
+                *saturated(batch, score),
             ),
         )
 
