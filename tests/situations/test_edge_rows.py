@@ -38,8 +38,12 @@ WHITE_BOXES = {
     "gnn_lrp": {},
 }
 DELETE_EDGES = [
-    *("causal_screening", "relex", "shapley_edges"),
-    *("cf_gnn_explainer", "smallest_counterfactual"),
+    "causal_screening",
+    "relex",
+    "cf_gnn_explainer",
+    "smallest_counterfactual",
+    "shapley_edges",
+    "cf2",
 ]
 #: No layer of the classifier shows attention.
 REST = [

@@ -65,7 +65,6 @@ TABLE: dict[str, Entry] = {
     EXACT: Entry(EXACT),
     "cf_gnn_explainer": Entry("cf_gnn_explainer"),
     "cf2": Entry("cf2"),
-    "cf2_counterfactual": Entry("cf2", {"alpha": 0.0}),
     "cf2_read": Entry("cf2", is_read=True),
     "occlusion": Entry("occlusion", is_read=True),
     "edge_gradients": Entry("edge_gradients", is_read=True),
