@@ -53,7 +53,7 @@ def literal(
     """The objective as it stands, for one node on the user's whole graph, by autograd."""
     ends, half = data.edge_index, data.edge_index.size(1) // 2
     logits = torch.zeros(half if pairs else 2 * half).double().requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=RATE)
+    optimizer = torch.optim.Adam([logits], lr=RATE, betas=(0.9, 0.95))
 
     def probabilities(weight: Tensor) -> list[Tensor]:
         row = model(data.x, ends, weight)[node]
