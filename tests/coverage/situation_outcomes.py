@@ -13,10 +13,12 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
     "writes into its features in place": {"right": ["*"]},
     "replaces a buffer": {"right": ["*"]},
     "counts its calls, and answers by them": {
-        "explained, FallbackWarning, UnstableModelWarning": ["*"]
+        "explained, FallbackWarning, UnstableModelWarning": ["*"],
+        "UnsupportedModelError": ["cf2", "cf_gnn_explainer", "smallest_counterfactual"],
     },
     "is random: dropout is always on": {
         "explained, FallbackWarning, UnstableModelWarning": ["*"],
+        "UnsupportedModelError": ["cf2", "cf_gnn_explainer", "smallest_counterfactual"],
         "explained, FallbackWarning, UnreachedWarning, UnstableModelWarning": ["zorro"],
     },
     "scatters by hand, beside layers": {
@@ -29,6 +31,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
             "subgraphx",
             "zorro",
         ],
@@ -44,6 +47,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
             "subgraphx",
             "zorro",
         ],
@@ -57,6 +61,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
             "subgraphx",
         ],
         "right, ConstantScoresWarning": ["zorro"],
@@ -70,6 +75,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
             "subgraphx",
             "zorro",
         ],
@@ -87,6 +93,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
             "subgraphx",
             "zorro",
         ],
@@ -105,6 +112,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
         ],
         "explained, FallbackWarning, UnseenWarning": [
             "excitation_backprop",
@@ -133,6 +141,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
             "relex",
             "shapley_edges",
             "shapley_nodes",
+            "smallest_counterfactual",
             "subgraphx",
             "zorro",
         ],
@@ -145,8 +154,8 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
     },
     "the same behind a recurrent network": {
         "explained": ["*"],
-        "explained, ConstantScoresWarning": ["positive_gradients", "zorro"],
-        "MissingRuleError": ["excitation_backprop", "gnn_lrp", "lrp"],
         "UnsupportedModelError": ["cam"],
+        "MissingRuleError": ["excitation_backprop", "gnn_lrp", "lrp"],
+        "explained, ConstantScoresWarning": ["positive_gradients", "zorro"],
     },
 }

@@ -37,7 +37,7 @@ def mistakes(words: list[str]) -> list[str]:
     wrong = [option for option in options if not re.search(rf"{option}(?![\w-])", text)]
     for option, value in itertools.pairwise(words):
         if option == "--method":
-            known = set(gg.methods().index) | PLACEHOLDERS
+            known = set(gg.methods().index) | PLACEHOLDERS | set(re.findall(r"\w+", text))
             wrong += sorted(set(value.split(",")) - known)
     return wrong
 

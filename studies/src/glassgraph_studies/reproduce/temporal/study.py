@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-from glassgraph_studies.runner.options import ROWS, count, seeds
+from glassgraph_studies.runner.options import count, seeds, several
 from glassgraph_studies.runner.study import Found, Rows, Study
 from glassgraph_studies.runner.tables import Column, Table, name, number
 
 _AUC, _SHARE = 0.95, 0.9
+METHODS = (
+    *("perturb_one", "occlusion", "edge_gradients", "integrated_gradients", "saliency"),
+    *("input_x_gradient", "recency", "random"),
+)
 
 
 def run(**options: Any) -> Iterator[Found]:
@@ -78,7 +81,7 @@ TEMPORAL = Study(
     run=run,
     options=(
         seeds(3, "stream and network"),
-        replace(ROWS, name="method", to="methods"),
+        several("method", "Row of the table", to="methods", choices=METHODS),
         count("tips", 8000, "Tips in the stream; an eighth lead to a visit.", to="num_tips"),
         count("epochs", 12, "Passes over the stream in training."),
         count("links", 30, "Visits of the test part that are explained.", to="num_links"),
