@@ -60,4 +60,4 @@ def test_the_command_in_small(tmp_path: Path) -> None:
 def test_an_unknown_method_is_named_before_anything_is_trained() -> None:
     result = run("reproduce", "temporal", "--method", "perturb_two")
     assert result.exit_code == 2
-    assert "did you mean 'perturb_one'" in result.stderr
+    assert "--method must be one of perturb_one, occlusion" in result.stderr

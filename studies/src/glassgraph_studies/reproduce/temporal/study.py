@@ -81,7 +81,7 @@ TEMPORAL = Study(
     run=run,
     options=(
         seeds(3, "stream and network"),
-        several("method", "Row of the table", to="methods", choices=METHODS),
+        several("method", f"Row: {', '.join(METHODS)}", to="methods", choices=METHODS),
         count("tips", 8000, "Tips in the stream; an eighth lead to a visit.", to="num_tips"),
         count("epochs", 12, "Passes over the stream in training."),
         count("links", 30, "Visits of the test part that are explained.", to="num_links"),
