@@ -161,7 +161,8 @@ class GNNExplainer(Explainer):
             with torch.enable_grad():
                 loss = batch.loss(edge.gates(), features.masked())
                 gradients = batch.gradients(loss, logits)
-            for mask, gradient in zip(masks, gradients, strict=True):
+            for mask, found in zip(masks, gradients, strict=True):
+                gradient = found.contiguous()  # the fused optimizer reads memory in its order
                 mask.logits.grad = gradient.add_(mask.penalty_gradient()) if epoch else gradient
             optimizer.step()
         scores = features.scores()

@@ -150,7 +150,7 @@ class PaGELink(Explainer):
             value = logits.detach().sigmoid()
             guide = ends.best(value, self.guides).edges(batch.num_edges)
             gradient += self._pull(batch, guide, kept) * value * (1 - value)
-            logits.grad = gradient
+            logits.grad = gradient.contiguous()  # the fused optimizer reads memory in its order
             optimizer.step()
         found = ends.best(logits.detach().sigmoid(), self.num_paths)
         connected = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
