@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch_geometric
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.nn import GCN, GCNConv, HeteroConv, SAGEConv, global_add_pool
@@ -208,8 +209,10 @@ def test_a_function_is_a_model_too(tmp_path: Path, is_sent: bool) -> None:
 def test_layers_that_to_hetero_has_rewritten_want_a_file(tmp_path: Path) -> None:
     model, data = link_set_up("sage")
     task = gg.Task("edge", mode="binary_classification")
-    with pytest.raises(EngineError, match=r"to_hetero has rewritten; give a glassgraph\.ModelFile"):
-        gg.explain_all(model, data, "saliency", task, out=tmp_path, progress=False)
+    if torch_geometric.__version__ >= "2.7":  # what earlier ones write can be sent
+        words = r"to_hetero has rewritten; give a glassgraph\.ModelFile"
+        with pytest.raises(EngineError, match=words):
+            gg.explain_all(model, data, "saliency", task, out=tmp_path, progress=False)
     path = tmp_path / "net.py"
     path.write_text(REWRITTEN)
     file = gg.ModelFile(path, "make")
