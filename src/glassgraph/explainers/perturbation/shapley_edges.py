@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,26 +12,19 @@ from glassgraph.core.prepare import Preparation
 from glassgraph.core.reachability import reaching_messages
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
-from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins, order_of_ties
 from glassgraph.explainers.perturbation.shapley_values.deletion import Deletion
-from glassgraph.explainers.perturbation.shapley_values.games import (
-    Estimator,
-    Found,
-    Game,
-    Sampling,
-    solve,
-)
+from glassgraph.explainers.perturbation.shapley_values.games import Found, Game, solve
+from glassgraph.explainers.perturbation.shapley_values.method import ShapleyExplainer
 from glassgraph.explainers.perturbation.shapley_values.players import Players
 from glassgraph.explainers.perturbation.shapley_values.silence import Silence
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.inputs import task
 from glassgraph.results.records import Attribution, Table
 
 
-class ShapleyEdges(BlackBoxExplainer):
+class ShapleyEdges(ShapleyExplainer):
     r"""What does each edge bring to the prediction, whoever was there before?
 
     Edges that can reach a prediction are the players of a game in which a coalition ``S`` is worth
@@ -101,38 +93,9 @@ class ShapleyEdges(BlackBoxExplainer):
         source="Akkas and Azad 2024, arXiv:2401.04829",
     )
     scope = Scope(sees_degrees=True)
-    test_settings: ClassVar[Mapping[str, Any]] = {
-        "exact_up_to": 3,
-        "estimator": "permutation",
-        "samples": 256,
-    }
-    evidence_settings: ClassVar[Mapping[str, Any]] = {"estimator": "kernel", "samples": 1024}
-
-    estimator: Estimator = setting(
-        "how values are estimated from some of the coalitions: 'kernel' by weighted least squares, "
-        "'permutation' by random orders",
-        default="kernel",
-    )
-    samples: int | None = setting(
-        "coalitions of a prediction that are valued, at most; None for 2048 and two for each "
-        "player, or as many as the estimator needs",
-        default=None,
-        at_least=1,
-    )
-    exact_up_to: int = setting(
-        "value all coalitions of predictions with at most so many players",
-        default=16,
-        at_least=0,
-        at_most=20,
-    )
     removal: Literal["delete", "shut"] = setting(
         "what becomes of edges that are not there: they are deleted, or their messages are shut",
         default="delete",
-    )
-    value: Literal["score", "probability"] = setting(
-        "what a coalition is worth: the explained score in the model's own unit, or the "
-        "probability of the explained class (less that of its contrast)",
-        default="score",
     )
 
     def __post_init__(self) -> None:
@@ -158,17 +121,15 @@ class ShapleyEdges(BlackBoxExplainer):
         """Value coalitions of all instances, and solve each game."""
         is_player = reaching_messages(batch).any(dim=0)
         players = Players.of(batch, is_player, batch.edge_instance, order_of_ties(batch))
-        sampling = Sampling(self.exact_up_to, self.estimator, self.samples, self.seed)
-        found = solve(self.name, self._game(batch, players), players, sampling)
+        found = solve(self.name, self._game(batch, players), players, self._sampling)
         tables = {"players": _table(batch, found), "games": found.table()}
         scores = mean_of_twins(batch, found.scores(batch))
         return Attribution(edge=scores, tables=tables, reasons=found.reasons("edge"))
 
     def _game(self, batch: InstanceBatch, players: Players) -> Game:
-        worth = task.score if self.value == "score" else task.explained_probability
         if self.removal == "shut":
-            return Silence(batch, self.memory_budget, players, worth)
-        return Deletion(batch, self.memory_budget, players.there, worth)
+            return Silence(batch, self.memory_budget, players, self._worth)
+        return Deletion(batch, self.memory_budget, players.there, self._worth)
 
 
 def _table(batch: InstanceBatch, found: Found) -> Table:

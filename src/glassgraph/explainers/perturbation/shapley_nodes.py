@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,26 +11,19 @@ from glassgraph.core.addresses import node_address
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.reachability import edges_of_nodes, visible_nodes
 from glassgraph.errors import UnsupportedModelError
-from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.shapley_values.components import Components
-from glassgraph.explainers.perturbation.shapley_values.deletion import Deletion, Worth
-from glassgraph.explainers.perturbation.shapley_values.games import (
-    Estimator,
-    Found,
-    Game,
-    Sampling,
-    solve,
-)
+from glassgraph.explainers.perturbation.shapley_values.deletion import Deletion
+from glassgraph.explainers.perturbation.shapley_values.games import Found, Game, solve
+from glassgraph.explainers.perturbation.shapley_values.method import ShapleyExplainer
 from glassgraph.explainers.perturbation.shapley_values.players import Players
 from glassgraph.explainers.perturbation.shapley_values.silence import ZeroFeatures
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
-from glassgraph.inputs import task
 from glassgraph.results.records import Attribution, Table
 
 
-class ShapleyNodes(BlackBoxExplainer):
+class ShapleyNodes(ShapleyExplainer):
     r"""What does each node bring to the prediction, whoever was there before?
 
     Nodes that can reach a prediction are the players of a game in which a coalition ``S`` is worth
@@ -91,39 +83,10 @@ class ShapleyNodes(BlackBoxExplainer):
         source="Duval and Malliaros 2021, arXiv:2104.10482",
     )
     scope = Scope(sees_degrees=True, needs_edges=True)
-    test_settings: ClassVar[Mapping[str, Any]] = {
-        "exact_up_to": 3,
-        "estimator": "permutation",
-        "samples": 256,
-    }
-    evidence_settings: ClassVar[Mapping[str, Any]] = {"estimator": "kernel", "samples": 1024}
-
-    estimator: Estimator = setting(
-        "how values are estimated from some of the coalitions: 'kernel' by weighted least squares, "
-        "'permutation' by random orders",
-        default="kernel",
-    )
-    samples: int | None = setting(
-        "coalitions of a prediction that are valued, at most; None for 2048 and two for each "
-        "player, or as many as the estimator needs",
-        default=None,
-        at_least=1,
-    )
-    exact_up_to: int = setting(
-        "value all coalitions of predictions with at most so many players",
-        default=16,
-        at_least=0,
-        at_most=20,
-    )
     removal: Literal["cut", "zero"] = setting(
         "what becomes of nodes that are not there: their edges are deleted, or their features are "
         "zero",
         default="cut",
-    )
-    value: Literal["score", "probability"] = setting(
-        "what a coalition is worth: the explained score in the model's own unit, or the "
-        "probability of the explained class (less that of its contrast)",
-        default="score",
     )
     myerson: bool = setting(
         "value a coalition as the sum over its connected components", default=False
@@ -136,8 +99,7 @@ class ShapleyNodes(BlackBoxExplainer):
         game: Game = self._game(batch, players)
         if self.myerson:
             game = Components(game, batch, players)
-        sampling = Sampling(self.exact_up_to, self.estimator, self.samples, self.seed)
-        found = solve(self.name, game, players, sampling)
+        found = solve(self.name, game, players, self._sampling)
         node = found.scores(batch)
         return Attribution(
             edge=edges_of_nodes(batch, node),
@@ -162,15 +124,14 @@ class ShapleyNodes(BlackBoxExplainer):
         return is_player & has_features
 
     def _game(self, batch: InstanceBatch, players: Players) -> Game:
-        worth: Worth = task.score if self.value == "score" else task.explained_probability
         if self.removal == "zero":
-            return ZeroFeatures(batch, self.memory_budget, players, worth)
+            return ZeroFeatures(batch, self.memory_budget, players, self._worth)
 
         def left(mask: Tensor, variant: Tensor, edge: Tensor) -> Tensor:
             ends = batch.fields.source[edge], batch.fields.destination[edge]
             return players.there(mask, variant, ends[0]) & players.there(mask, variant, ends[1])
 
-        return Deletion(batch, self.memory_budget, left, worth)
+        return Deletion(batch, self.memory_budget, left, self._worth)
 
 
 def _table(found: Found) -> Table:
