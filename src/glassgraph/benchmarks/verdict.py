@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glassgraph.benchmarks.score_table import USUAL_LEVELS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -32,8 +34,6 @@ AGREES = 0.7
 STABLE = 0.7
 #: Fewer instances than this, and intervals are wide.
 FEW = 10
-#: A level near the middle is what tables of the field compare at.
-_USUAL_LEVELS = ("0.7", "top10", "top5", "0.5", "")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _criterion(rows: Sequence[Mapping[str, Any]]) -> list[_Number]:
         own = [row for row in measured if row["metric"] == metric]
         levels = {row["level"] for row in own}
         if own:
-            level = next((each for each in _USUAL_LEVELS if each in levels), min(levels))
+            level = next((each for each in USUAL_LEVELS if each in levels), min(levels))
             sign = 1.0 if own[0]["better"] == "higher" else -1.0
             return [_Number(row["method"], row, sign) for row in own if row["level"] == level]
     return []

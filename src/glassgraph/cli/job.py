@@ -329,10 +329,7 @@ def _tell_evidence(job: Job, method: str) -> None:
 
     known = evidence_of(method)
     if known is not None and known.is_weak:
-        job.tell(
-            f"note on {method}: {str(known)[0].lower()}{str(known)[1:]} Hold it against occlusion "
-            "on your model, with gg.benchmark."
-        )
+        job.tell(f"{method}: {known} Hold it against occlusion on your model, with gg.benchmark.")
 
 
 def _fit(job: Job, explainer: Explainer, source: Input, index: Any, *, is_begun: bool) -> None:
