@@ -267,12 +267,10 @@ def test_where_edges_are_deleted_the_explained_one_stays() -> None:
             torch.testing.assert_close(fidelity.plus_prob[0, number].double(), fall)
 
 
-@pytest.mark.parametrize("method", [each for each in METHODS if each not in OTHERS])
+@pytest.mark.parametrize("method", [each for each in METHODS if each not in (*OTHERS, "attention")])
 def test_every_method_explains_edges_of_a_type(method: str) -> None:
     model, data = edges_set_up()
     task = gg.Task("edge", edge_type=("user", "item"))
-    if method == "attention":
-        pytest.skip("this model has no attention")
     (found,) = explain(method, model, data, task, index=[5], target="label")
     assert found.local.target == 5 % 3
     assert torch.cat(list(masks(found).values())).isfinite().all()
