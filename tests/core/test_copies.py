@@ -151,7 +151,7 @@ def test_a_single_prediction_is_asked_beside_a_copy_of_itself(number: int, is_ap
     task, data = Task("node", mode="regression"), loops([1.0, 1.5, 0.5], 1.0)
     preparation = gg.Occlusion(model, task, on_unseen="ignore", progress=False).prepare(data)
     instances = preparation.instances([min(number, 1)])
-    batch = preparation.assemble(
+    batch = preparation.packer.assemble(
         instances,
         receptive_fields(preparation.graph, instances.seeds, 1, False),
         Targets(torch.zeros(1, dtype=torch.long)),

@@ -21,8 +21,6 @@ from glassgraph.data import GraphStore
 from glassgraph.errors import WholeGraphError
 from tests.data import graphs
 
-LOCAL = "glassgraph.core.prepare.local_context"
-
 
 @pytest.fixture(autouse=True)
 def large() -> Iterator[None]:
@@ -136,7 +134,7 @@ def test_what_is_trusted_is_what_a_check_of_each_gives(
         learning.explain(source, range(30))
         if kind not in UNKNOWN:
             monkeypatch.setattr("glassgraph.core.trust.ONE_IN", sys.maxsize)
-            monkeypatch.delattr(LOCAL)
+            graphs.forbid_surroundings(monkeypatch)
         assert_equal(learning.explain(source, range(61)), expected)
         monkeypatch.undo()
 
@@ -219,5 +217,5 @@ def test_what_follows_no_formula_may_be_tabulated(
     for _ in range(2):
         learning.explain(store, range(61))
     monkeypatch.setattr("glassgraph.core.trust.ONE_IN", sys.maxsize)
-    monkeypatch.delattr(LOCAL)
+    graphs.forbid_surroundings(monkeypatch)
     assert_equal(learning.explain(store, range(61)), expected)

@@ -141,6 +141,12 @@ def every_graph_is_large() -> Iterator[None]:
     """What is done with graphs that are too large to be run, done with small ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("glassgraph.inputs.graph.WHOLE_EDGES", 0)
-        patch.setattr("glassgraph.core.prepare.FULL_CHECK_EDGES", 0)
+        patch.setattr("glassgraph.core.context.FULL_CHECK_EDGES", 0)
         patch.setattr("glassgraph.core.tracing._SMALL_GRAPH_EDGES", 0)
         yield
+
+
+def forbid_surroundings(patch: pytest.MonkeyPatch) -> None:
+    """From now on, running a model on what lies around fields fails."""
+    for room in ("prepare", "trusted_fields", "mixing"):
+        patch.delattr(f"glassgraph.core.{room}.local_context")

@@ -116,7 +116,7 @@ def test_fields_that_are_trusted_give_the_same(
             explainer.tabulate(source)
             explainer.explain(source, INDEX)
             if source is store:  # from now on the surroundings are not asked
-                monkeypatch.delattr("glassgraph.core.prepare.local_context")
+                graphs.forbid_surroundings(monkeypatch)
             found.append(explainer.explain(source, range(61)))
     assert_same(*found, exact_prediction=False)
 

@@ -23,9 +23,9 @@ from glassgraph.black_box.probed_part import part_to_probe
 from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.calling.sampled import thin_edges
-from glassgraph.core.context import data_about, refuse_whole, rows_agree, run_on
+from glassgraph.core.context import Check, data_about, refuse_whole, rows_agree, run_on
 from glassgraph.core.output_rows import OutputRows, output_rows, select_rows
-from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.prepare import Preparation
 from glassgraph.core.sites import OpaqueWiring
 from glassgraph.errors import GlassgraphError
 from glassgraph.inputs.graph import TypedGraph
@@ -79,7 +79,7 @@ def prepare_black_box(
             cutting = preparation.model_call.with_tables(tables)
             found = find_reach(cutting, graph, preparation.task)
             if not found.sees_everything:
-                preparation.model_call, preparation.wiring = cutting, found
+                preparation = preparation.rewired(lambda _: found, cutting)
     if isinstance(preparation.wiring, OpaqueWiring) and preparation.wiring.sees_everything:
         refuse_whole(
             graph,

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassgraph.black_box.kept_edges import KeptEdges
 from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import every_row, rows_agree
 from glassgraph.core.copies import are_apart
-from glassgraph.core.output_rows import OutputRows
 from glassgraph.core.reachability import sees_all
 from glassgraph.errors import GlassgraphError, UnsupportedModelError
 from glassgraph.inputs.node_features import with_features
@@ -96,6 +96,7 @@ class Variants:
         share_sources: bool = False,
     ) -> None:
         self.batch, self._drops_isolated = batch, drop_isolated
+        self._edges = KeptEdges(batch, drop_isolated=drop_isolated)
         widths = [x.size(1) for x in batch.all_features if x is not None]
         self._width = max(widths, default=1)
         bytes_per_row = 16 * (self._width + batch.wiring.width)
@@ -122,7 +123,7 @@ class Variants:
             start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             chosen = instance[first:last]
             part = variant[start:stop] - first, edge[start:stop]
-            fields = self._with_edges(chosen, *part, can_trim=can_trim, shared=shared)
+            fields = self._edges.fields(chosen, *part, can_trim=can_trim, shared=shared)
             found.append(self._output(fields, chosen))
         return self._joined(found)
 
@@ -174,12 +175,7 @@ class Variants:
         """
         if not self._is_trimmable():
             return torch.arange(edge.numel(), device=edge.device)
-        fields, key = self.batch.fields, self._keys(instance)
-        source, destination = (
-            key.of(variant, end[edge]) for end in (fields.source, fields.destination)
-        )
-        kept, _ = self._within_reach(key.of_seeds(fields.seed), source, destination, key.size)
-        return kept
+        return self._edges.within_reach(instance, variant, edge)
 
     # Parts
 
@@ -198,7 +194,7 @@ class Variants:
 
             def are_equal() -> bool:
                 trimmed, full = (
-                    self._output(self._with_edges(*half, can_trim=each), half[0])
+                    self._output(self._edges.fields(*half, can_trim=each), half[0])
                     for each in (True, False)
                 )
                 return bool(rows_agree(trimmed, full, self.batch.model_call).all())
@@ -238,7 +234,7 @@ class Variants:
 
         def are_equal() -> bool:
             together, apart = (
-                self._output(self._with_edges(*part, can_trim=True, shared=each), chosen)
+                self._output(self._edges.fields(*part, can_trim=True, shared=each), chosen)
                 for each in (shared, None)
             )
             return bool(rows_agree(together, apart, batch.model_call).all())
@@ -301,8 +297,6 @@ class Variants:
                 self._is_apart = False
         return self._is_apart
 
-    # Fields
-
     def _output(self, fields: Fields, instance: Tensor) -> Tensor:
         if self._drops_isolated:
             size = torch.bincount(fields.node_instance, minlength=instance.numel())
@@ -322,99 +316,6 @@ class Variants:
             row = self.batch.targets.take(instance).rows_of(left)
             found[row] = self._output(fields.take(left), instance[left])
         return found
-
-    def _with_edges(
-        self,
-        instance: Tensor,
-        variant: Tensor,
-        edge: Tensor,
-        *,
-        can_trim: bool,
-        shared: Tensor | None = None,
-    ) -> Fields:
-        base, key = self.batch.fields, self._keys(instance)
-        holder = variant
-        if shared is not None:
-            holder = key.first_alike[variant].where(shared[base.source[edge]], variant)
-        source = key.of(holder, base.source[edge])
-        destination = key.of(variant, base.destination[edge])
-        seed = key.of_seeds(base.seed)
-        if not can_trim:
-            nodes = key.of_all_nodes()
-            if self._drops_isolated:
-                nodes = nodes[self._are_left(key, nodes, torch.cat([source, destination]))]
-        else:
-            kept, nodes = self._within_reach(seed, source, destination, key.size)
-            variant, edge = variant[kept], edge[kept]
-            source, destination = source[kept], destination[kept]
-        return self._fields(key, nodes, variant, edge, source, destination, seed)
-
-    def _keys(self, instance: Tensor) -> _Keys:
-        return _Keys(instance, pointer_of(self.batch.nodes_per_instance))
-
-    def _fields(
-        self,
-        key: _Keys,
-        nodes: Tensor,
-        variant: Tensor,
-        edge: Tensor,
-        source: Tensor,
-        destination: Tensor,
-        seed: Tensor,
-    ) -> Fields:
-        """Fields from keys of nodes, ascending."""
-        base, row = self.batch.fields, key.rows(nodes)
-        place = nodes.new_empty(key.size)
-        place[nodes] = torch.arange(nodes.numel(), device=nodes.device)
-        return Fields(
-            num_instances=key.instance.numel(),
-            node_instance=nodes // key.width,
-            node=base.node[row],
-            distance=base.distance[row],
-            edge_instance=variant,
-            edge=base.edge[edge],
-            source=place[source],
-            destination=place[destination],
-            seed=place[seed],
-        )
-
-    def _are_left(self, key: _Keys, nodes: Tensor, ends: Tensor) -> Tensor:
-        """Which nodes, given by their keys, stay: with an edge, explained, or without any before.
-
-        Args:
-            key: of the variants.
-            nodes: keys of nodes.
-            ends: keys of the ends of all edges that are there.
-        """
-        base = self.batch.fields
-        needs_edge = torch.zeros(self.batch.num_nodes, dtype=torch.bool, device=nodes.device)
-        needs_edge[base.source] = needs_edge[base.destination] = True
-        needs_edge[base.seed.flatten()] = False
-        if isinstance(self.batch.output_rows, OutputRows):
-            needs_edge[self.batch.output_rows.packed] = False
-        is_end = torch.zeros(key.size, dtype=torch.bool, device=nodes.device)
-        is_end[ends] = True
-        return is_end[nodes] | ~needs_edge[key.rows(nodes)]
-
-    def _within_reach(
-        self, seed: Tensor, source: Tensor, destination: Tensor, num_keys: int
-    ) -> tuple[Tensor, Tensor]:
-        """Which edges can still reach a prediction, and the keys of all nodes that can."""
-        wiring = self.batch.wiring
-        is_reached = torch.zeros(num_keys, dtype=torch.bool, device=seed.device)
-        is_reached[seed.flatten()] = True
-        kept = torch.zeros_like(source, dtype=torch.bool)
-        for _ in range(min(wiring.most_steps, num_keys)):
-            now = is_reached[destination]
-            if wiring.needs_both_directions:
-                now |= is_reached[source]
-            if bool((now == kept).all()):
-                break
-            kept = now
-            is_reached[source[kept]] = True
-            if wiring.needs_both_directions:
-                is_reached[destination[kept]] = True
-        return kept.nonzero().view(-1), is_reached.nonzero().view(-1)
 
 
 def node_output(batch: InstanceBatch, features: Sequence[Tensor | None] | None = None) -> Tensor:
@@ -447,47 +348,6 @@ def on_a_part() -> Iterator[None]:
             "nodes that are kept as floating numbers are changed like numbers; give them as "
             "integers: data.x = data.x.long())"
         ) from error
-
-
-class _Keys:
-    """Numbers for pairs of a variant and a node of its instance.
-
-    Args:
-        instance: ``[K]`` whose variants they are.
-        pointer: ``[B + 1]`` first node of each instance.
-    """
-
-    def __init__(self, instance: Tensor, pointer: Tensor) -> None:
-        self.instance, self._pointer = instance, pointer
-        self.width = max(1, int(pointer.diff().max()))
-        self.size = instance.numel() * self.width
-
-    def of(self, variant: Tensor, node: Tensor) -> Tensor:
-        """Keys of nodes, given by their rows in the batch."""
-        return variant * self.width + node - self._pointer[self.instance[variant]]
-
-    def of_seeds(self, seed: Tensor) -> Tensor:
-        """Keys ``[K, S]`` of the nodes that each variant's prediction is about."""
-        everyone = torch.arange(self.instance.numel(), device=seed.device).view(-1, 1)
-        first = self._pointer[self.instance].view(-1, 1)
-        return everyone * self.width + seed[self.instance] - first
-
-    @property
-    def first_alike(self) -> Tensor:
-        """``[K]`` the first variant of the same instance."""
-        _, group = torch.unique(self.instance, return_inverse=True)
-        number = torch.arange(group.numel(), device=group.device)
-        first = torch.full_like(number, group.numel())
-        return first.scatter_reduce(0, group, number, "amin")[group]
-
-    def of_all_nodes(self) -> Tensor:
-        """Keys of all nodes of all variants."""
-        position, variant = expand(self._pointer, self.instance)
-        return self.of(variant, position)
-
-    def rows(self, key: Tensor) -> Tensor:
-        """Rows in the batch, from keys."""
-        return self._pointer[self.instance[key // self.width]] + key % self.width
 
 
 def _keep_graphs(batch: InstanceBatch) -> None:

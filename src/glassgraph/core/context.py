@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from glassgraph.calling.packed_batch import as_batch
 from glassgraph.calling.sampled import num_seeds, seed_everything
 from glassgraph.calling.user_code import where_raised
 from glassgraph.core.edges import match_rows, row_key
-from glassgraph.core.output_rows import output_rows, select_rows
+from glassgraph.core.output_rows import select_rows
 from glassgraph.core.plan import Constants, run_observed, set_directions, site_candidates
 from glassgraph.core.sites import Record, Wiring, tensors_in
 from glassgraph.errors import (
@@ -47,7 +47,13 @@ from glassgraph.inputs.pack import (
     pack_whole,
 )
 from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.inputs.task import Targets, Task
+from glassgraph.inputs.task import Task
+
+#: How a packed prediction is checked: against the user's full graph, against the surroundings of
+#: the receptive fields (one hop more), or as is affordable: in full, or a sample of them.
+Check = Literal["auto", "full", "local"]
+#: Graphs up to this many edges are always checked in full.
+FULL_CHECK_EDGES = WHOLE_EDGES
 
 T = TypeVar("T")
 
@@ -66,6 +72,13 @@ class Context:
     constants: Mapping[int, Constants]
     num_nodes: int
     num_edges: int
+
+
+def is_checked_in_full(graph: TypedGraph, task: Task, check: Check) -> bool:
+    """Whether packed predictions are compared with those on the full graph."""
+    if task.level == "graph" or check == "local":
+        return False
+    return check == "full" or graph.num_edges <= FULL_CHECK_EDGES
 
 
 def run_on(model_call: Callable[[Any], T], data: Any) -> T:
@@ -203,67 +216,6 @@ def full_context(
     return Context(output, constants, graph.num_nodes, graph.num_edges)
 
 
-def graph_context(
-    graph: TypedGraph,
-    model_call: ModelCall,
-    task: Task,
-    instances: Instances,
-    most: int | None,
-    known: dict[tuple[int, ...], Tensor],
-) -> tuple[Tensor, Tensor]:
-    """Run the model on single graphs, as the user gave them.
-
-    Args:
-        graph: the user's graphs.
-        model_call: how the model is called.
-        task: a graph task.
-        instances: the graphs to explain.
-        most: run at most so many of them (the first, the last, the largest, ...); None for all.
-        known: predictions ``[r, C]`` that need not be run again, by `_name`; new ones are added.
-
-    Returns:
-        Positions ``[k]`` among the instances, and the rows ``[R, C]`` of their predictions.
-
-    Raises:
-        ModelCallError: if the model fails.
-        ModelOutputError: if it does not return one row per graph.
-    """
-    num = len(instances)
-    components = (
-        instances.graph if graph.joined is None else graph.joined.component[instances.graph]
-    )
-    size = graph.by_component[1].pointer.diff()[components]
-    if most is None or num <= most:
-        position = torch.arange(num, device=graph.device)
-    else:
-        ends = torch.tensor([0, num - 1], device=graph.device)
-        position = torch.unique(torch.cat([ends, size.topk(most - 2).indices]))
-    names = [_name(instances, each) for each in position.tolist()]
-    for name, each in zip(names, position.view(-1, 1), strict=True):
-        if name not in known:
-            known[name] = _alone(graph, model_call, task, instances.take(each))
-    return position, torch.cat([known[name] for name in names])
-
-
-def _name(instances: Instances, position: int) -> tuple[int, ...]:
-    """What tells a graph's prediction from others: the graph, and which of its rows are meant."""
-    graph, rows = int(instances.graph[position]), instances.rows
-    if rows is None:
-        return (graph,)
-    first, stop = rows.pointer[position : position + 2].tolist()
-    return (graph, int(rows.number[first]), stop - first)
-
-
-def _alone(graph: TypedGraph, model_call: ModelCall, task: Task, instance: Instances) -> Tensor:
-    """The prediction ``[r, C]`` for one graph, run by itself."""
-    data = single_graph(graph, int(instance.graph[0]), model_call, task)
-    with torch.no_grad():
-        result = run_on(model_call, data)
-    fields = whole_graphs(graph, instance.graph)
-    rows = output_rows(graph, fields, pack_whole(graph, data, fields), task, instance.rows)
-    return without_nan(select_rows(task, result, rows, 1))
-
-
 def single_graph(graph: TypedGraph, number: int, model_call: ModelCall, task: Task) -> Any:
     """One of the user's graphs, as a ``Batch`` of one where the model wants to know of graphs.
 
@@ -330,27 +282,6 @@ def rows_agree(output: Tensor, reference: Tensor, model_call: ModelCall) -> Tens
     scale = reference.abs().amax(dim=1) if reference.size(1) else reference.new_zeros(0)
     distance = (output - reference).abs().amax(dim=1)
     return distance <= absolute + relative * scale
-
-
-def predictions_in_graphs(
-    graph: TypedGraph, model_call: ModelCall, task: Task, instances: Instances
-) -> Tensor:
-    """Predictions ``[B, C]`` about nodes, links or edges, of whole graphs with each graph once."""
-    graphs = torch.unique(instances.graph)
-    fields = whole_graphs(graph, graphs)
-    span = max(graph.num_nodes, 1)
-    owner = torch.searchsorted(graphs, instances.graph).view(-1, 1)
-    key = fields.node_instance * span + fields.node
-    fields = replace(fields, seed=torch.searchsorted(key, owner * span + instances.seeds))
-    packed = pack(graph, fields, model_call, task, instances.index)
-    rows = output_rows(graph, fields, packed, task, None)
-    return without_nan(select_rows(task, model_call(packed.data), rows, len(instances)))
-
-
-def all_agree(output: Tensor, reference: Tensor, model_call: ModelCall, targets: Targets) -> Tensor:
-    """Which instances ``[B]`` have the same output ``[R, C]`` in all their rows, up to rounding."""
-    same = rows_agree(output, reference, model_call)
-    return same if targets.rows is None else targets.rows.all(same)
 
 
 def outputs_agree(one: Any, other: Any, model_call: ModelCall) -> bool:

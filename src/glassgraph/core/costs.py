@@ -12,8 +12,10 @@ from glassgraph.errors import FieldTooLargeError
 from glassgraph.inputs.field_sizes import FieldSizes, field_sizes
 from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import Instances
-from glassgraph.inputs.task import Level
+from glassgraph.inputs.task import Level, Task
 
+#: Copies of each message that a forward and backward pass keeps, roughly.
+COPIES = 6
 #: Bytes of row numbers and sort keys for each edge and node, roughly.
 _INDEX_BYTES = 200
 #: Nodes side by side in one dense adjacency matrix: k fields cost k * k products of one.
@@ -119,14 +121,15 @@ def _counted(
     return sizes, own, outside
 
 
-def small_fields(costs: Costs, number: int) -> Tensor:
-    """A few nodes of a type with small receptive fields, some among its first and its last ones.
+def small_fields(costs: Costs, task: Task) -> Tensor:
+    """A few nodes ``[k]`` of the explained type with small receptive fields, its first and last.
 
     Args:
         costs: what runs take.
-        number: position of the node type.
+        task: a task about nodes.
     """
     graph, wiring = costs.graph, costs.wiring
+    number = graph.type_position(task.node_type)
     first, stop = graph.node_offset[number : number + 2]
     node = torch.linspace(first, stop - 1, _LOOKED_AT, device=graph.device).long()
     hops, both = wiring.num_hops, wiring.needs_both_directions

@@ -9,10 +9,10 @@ a time, and the user is told once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,28 +20,27 @@ from torch import Tensor, nn
 from glassgraph.calling.call import ModelCall, refuse_chance
 from glassgraph.calling.compiled import compiled_parts
 from glassgraph.calling.out_of_memory import let_through
-from glassgraph.core.batch import InstanceBatch, assemble
+from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.compiled_check import check_compiled
-from glassgraph.core.constant_tables import read_tables, write_tables
+from glassgraph.core.constant_tables import write_tables
 from glassgraph.core.context import (
+    Check,
     Context,
-    all_agree,
-    data_about,
     full_context,
-    graph_context,
+    is_checked_in_full,
     local_context,
-    predictions_in_graphs,
     refuse_whole,
     rows_agree,
-    run_on,
-    single_graph,
-    without_nan,
 )
-from glassgraph.core.copies import instances_are_apart
-from glassgraph.core.costs import Costs, affordable, refuse_large_fields, small_fields
-from glassgraph.core.intercept import Intervention, PlanMismatch, naming_other_messages
-from glassgraph.core.output_rows import output_rows, select_rows
-from glassgraph.core.plan import SiteConstants, plan_sites
+from glassgraph.core.costs import COPIES, Costs, refuse_large_fields
+from glassgraph.core.mixing import Mixing
+from glassgraph.core.packed_graphs import (
+    SingleGraphs,
+    groups_of_graphs,
+    in_whole_graphs,
+    pack_graphs,
+)
+from glassgraph.core.packer import Packer, Packing
 from glassgraph.core.sites import OpaqueWiring, Wiring
 from glassgraph.core.told import (
     BEYOND,
@@ -54,8 +53,9 @@ from glassgraph.core.told import (
     tell_of_pooling,
 )
 from glassgraph.core.tracing import trace_wiring
-from glassgraph.core.trials import first_right, first_way
-from glassgraph.core.trust import AT_FIRST, ONE_IN, Trust, Undecided
+from glassgraph.core.trials import first_way
+from glassgraph.core.trust import ONE_IN, Trust
+from glassgraph.core.trusted_fields import TrustedFields
 from glassgraph.errors import (
     FieldTooLargeError,
     GraphError,
@@ -63,7 +63,7 @@ from glassgraph.errors import (
     TargetError,
     WholeGraphError,
 )
-from glassgraph.inputs.graph import WHOLE_EDGES, TypedGraph
+from glassgraph.inputs.graph import TypedGraph
 from glassgraph.inputs.instances import (
     Instances,
     complete_task,
@@ -71,31 +71,12 @@ from glassgraph.inputs.instances import (
     refuse_edges_between,
     resolve_instances,
 )
-from glassgraph.inputs.labels import labels_of
-from glassgraph.inputs.links import check_link_attributes, find_links, num_explained_edges
+from glassgraph.inputs.links import check_link_attributes, find_links
 from glassgraph.inputs.node_tables import NodeTables
-from glassgraph.inputs.pack import everything, pack_whole
-from glassgraph.inputs.receptive import Fields, receptive_fields, whole_graphs
-from glassgraph.inputs.task import Target, Targets, Task, resolve_targets
+from glassgraph.inputs.task import Target, Targets, Task
 
-#: How a packed prediction is checked: against the user's full graph, against the surroundings of
-#: the receptive fields (one hop more), or as is affordable: in full, or a sample of them.
-Check = Literal["auto", "full", "local"]
-#: What was packed, and which of its predictions ``[B]`` are right.
-Packing = tuple[InstanceBatch, Tensor]
-
-#: Graphs up to this many edges are always checked in full.
-FULL_CHECK_EDGES = WHOLE_EDGES
-#: Copies of each message that a forward and backward pass keeps, roughly.
-_COPIES = 6
-#: Graphs of a batch that are also run alone, to see that the model does not mix them.
-_GRAPHS_CHECKED = 4
-#: Instances among which those are looked for that a check can afford.
-_SAMPLED_FROM = 16
-#: How often formulas may be told apart by further runs for one group; each round leaves fewer.
-_ROUNDS = 32
-#: Predictions that are made once more with other parts of the graph beside them.
-_COMPARED = 4
+#: Why predictions are not explained on fields, and what was raised.
+Reason = tuple[str, Exception | None]
 
 
 @dataclass
@@ -120,27 +101,59 @@ class Preparation:
     """A model and a graph, ready to be explained.
 
     Attributes:
-        model_call: how the model is called.
-        task: the task.
-        graph: the user's graph(s).
-        wiring: the model's sites.
+        packer: what makes batches of instances: the model, its sites, the graph and the task.
         check: how packed predictions are checked.
         told: what the user has been told of the model.
     """
 
-    model_call: ModelCall
-    task: Task
-    graph: TypedGraph
-    wiring: Wiring
+    packer: Packer
     check: Check
     told: Told = field(repr=False)
-    _knows_tables: bool = field(default=False, repr=False)
     _spent: int = field(default=0, repr=False)
-    _alone: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
-    _is_mixed: bool | None = field(default=None, repr=False)
-    _trust: Trust | None = field(default=None, repr=False)
-    _tables: Mapping[int, SiteConstants] | None = field(default=None, repr=False)
     _keeps_graphs: bool = field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        checks_in_full = self.checks_in_full()
+        self._singles = SingleGraphs(runs_all=self.check == "full")
+        self._mixing = Mixing(checks_in_full)
+        # a check of a few fields may speak for others, but not of models that only run
+        is_sampled = self.check == "auto" and not checks_in_full and self.task.level == "node"
+        self._trusted: TrustedFields | None = None
+        if is_sampled and not isinstance(self.wiring, OpaqueWiring):
+            self._trusted = TrustedFields(self.told, Trust(self.graph, self.wiring))
+
+    def rewired(
+        self, rewire: Callable[[Wiring], Wiring], model_call: ModelCall | None = None
+    ) -> Preparation:
+        """The same with other sites, or with the model called in another way."""
+        call = self.model_call if model_call is None else model_call
+        packer = replace(self.packer, wiring=rewire(self.wiring), model_call=call)
+        return replace(self, packer=packer)
+
+    @property
+    def graph(self) -> TypedGraph:
+        """What the user gave, one graph or several."""
+        return self.packer.graph
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return self.packer.task
+
+    @property
+    def wiring(self) -> Wiring:
+        """The model's sites."""
+        return self.packer.wiring
+
+    @property
+    def model_call(self) -> ModelCall:
+        """How the model is called."""
+        return self.packer.model_call
+
+    @property
+    def costs(self) -> Costs:
+        """What runs of the model take."""
+        return self.packer.costs
 
     @staticmethod
     def read(
@@ -176,7 +189,7 @@ class Preparation:
         with _naming_missing_edges(graph):
             model_call, graph, (plain, wiring) = first_way(model_call, graph, task, trace)
         told = Told(graph, task, on_unseen)
-        preparation = Preparation(plain, task, graph, wiring, check, told)
+        preparation = Preparation(Packer(graph, task, wiring, plain), check, told)
         if parts:
             sample = told.sample(plain)
             check_compiled(parts, model_call, plain, sample, lambda: told.is_unstable(plain))
@@ -215,12 +228,7 @@ class Preparation:
                 model_call, graph, task, lambda way, form: find_wiring(way, form, task)
             )
         told = Told(graph, task, "ignore")
-        return Preparation(model_call, task, graph, wiring, check, told)
-
-    @property
-    def costs(self) -> Costs:
-        """What runs of the model take."""
-        return Costs(self.graph, self.wiring)
+        return Preparation(Packer(graph, task, wiring, model_call), check, told)
 
     def instances(self, index: Any) -> Instances:
         """Check and resolve what to explain; None means everything.
@@ -244,17 +252,15 @@ class Preparation:
         """
         schedule = Schedule() if schedule is None else schedule
         if schedule.is_mixed is not None:
-            self._is_mixed = schedule.is_mixed
+            self._mixing.is_mixed = schedule.is_mixed
         self._keeps_graphs |= schedule.keeps_graphs
-        if self._trust is None and self._may_trust_fields():
-            self._trust = Trust(self.graph, self.wiring)
         each = one_for_each(target, instances)
         full = None
         if self.checks_in_full():
             full = full_context(self.graph, self.wiring, self.model_call, self.task, instances)
         start, group = schedule.start, len(instances)
         if budget is not None:
-            group = schedule.group or self.costs.first_group(budget, _COPIES, self.task.level)
+            group = schedule.group or self.costs.first_group(budget, COPIES, self.task.level)
         while start < len(instances):
             schedule.start, schedule.group = start, group
             stop = min(start + group, len(instances))
@@ -262,9 +268,10 @@ class Preparation:
             self._spent, num_nodes = 0, 0
             for few in self._affordable(instances, position, budget):
                 for covered, batch in self._prepare(instances, few, each, full, budget):
-                    self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, _COPIES)
+                    self._spent += self.costs.of_run(batch.num_nodes, batch.num_edges, COPIES)
                     num_nodes += batch.num_nodes
-                    schedule.is_mixed, schedule.keeps_graphs = self._is_mixed, self._keeps_graphs
+                    schedule.is_mixed = self._mixing.is_mixed
+                    schedule.keeps_graphs = self._keeps_graphs
                     yield covered, batch
             if budget is None:
                 return
@@ -284,7 +291,7 @@ class Preparation:
         budget: int | None,
     ) -> Iterator[tuple[Tensor, InstanceBatch]]:
         """Batches of some instances: cut, in whole graphs, or else one at a time."""
-        reason: tuple[str, Exception | None] | None = None
+        reason: Reason | None = None
         if not self._keeps_graphs:
             chosen = instances.take(position)
             batch, is_right, why, error = self._side_by_side(chosen, position, target, full, budget)
@@ -295,8 +302,11 @@ class Preparation:
                 self.told.search_unseen(batch)
                 yield position[kept], batch
             position, reason = position[~is_right], (why, error)
-        for group in self._groups_of_graphs(instances, position, budget):
-            batch = self._in_whole_graphs(instances.take(group), group, target, full)
+        for group in groups_of_graphs(self.packer, instances, position, budget):
+            chosen = instances.take(group)
+            batch = in_whole_graphs(
+                self.packer, chosen, group, target, full, are_apart=self._keeps_graphs
+            )
             if batch is None:
                 break
             self._keeps_graphs = True
@@ -306,7 +316,7 @@ class Preparation:
         if position.numel():
             self._refuse_whole(instances.take(position), reason)
         for number, one in enumerate(position.view(-1, 1)):
-            whole = self.whole(instances.take(one), one, target)
+            whole = self.packer.whole(instances.take(one), one, target)
             if number == 0:
                 self.told.search_unseen(whole)
                 self.told.fall_back(self.model_call, *(reason or (DIFFERENT, None)))
@@ -323,13 +333,12 @@ class Preparation:
         if budget is None or not self.graph.must_stay_cut or self.task.level == "graph":
             return [position]
         chosen = instances.take(position)
-
-        around = not self._trusts_fields(chosen, budget)
-        cost = refuse_large_fields(self.costs, chosen, budget, _COPIES, around=around)
+        around = not self._trusts_fields(self.packer, chosen, budget)
+        cost = refuse_large_fields(self.costs, chosen, budget, COPIES, around=around)
         part = (cost.cumsum(0) - cost) // budget // 2
         return position.split(torch.bincount(part).tolist()) if int(part[-1]) else [position]
 
-    def _refuse_whole(self, left: Instances, reason: tuple[str, Exception | None] | None) -> None:
+    def _refuse_whole(self, left: Instances, reason: Reason | None) -> None:
         """Refuse predictions that fields do not give, where the graph is too large to be run.
 
         Raises:
@@ -340,65 +349,12 @@ class Preparation:
         tables = NodeTables.of(self.model_call.model, self.graph)
         advice = "" if tables is None else f" ({tables.advice})"
         what = {DIFFERENT: BEYOND}.get(what, what)
-        given = 0 if self._trust is None else self._trust.num_given
+        given = 0 if self._trusted is None else self._trusted.trust.num_given
         if given:
             advice += f" ({given:,} were explained before, of which one in {ONE_IN} was checked)"
         refuse_whole(
             self.graph, f"{what}{cause}, as for {self.task.level} {int(left.index[0])}{advice}"
         )
-
-    def _groups_of_graphs(
-        self, instances: Instances, position: Tensor, budget: int | None
-    ) -> Iterator[Tensor]:
-        """Instances whose whole graphs, a copy for each, lie within the budget together.
-
-        Nothing where there is one graph, whose copies no model could tell apart, where graphs are
-        joined by edges or are instances themselves, and where a graph is too large to be copied.
-        """
-        graph = self.graph
-        if graph.node_graph is None or self.task.level == "graph" or graph.joined is not None:
-            return
-        of_instance = instances.graph[position]
-        nodes, edges = (each.pointer.diff()[of_instance].tolist() for each in graph.by_graph)
-        first, spent = 0, 0
-        for number, (num_nodes, num_edges) in enumerate(zip(nodes, edges, strict=True)):
-            cost = self.costs.of_run(num_nodes, num_edges, _COPIES)
-            if budget is not None and cost > budget:
-                return
-            if budget is not None and spent + cost > budget:
-                yield position[first:number]
-                first, spent = number, 0
-            spent += cost
-        if first < position.numel():
-            yield position[first:]
-
-    def _in_whole_graphs(
-        self, chosen: Instances, position: Tensor, target: Target | Targets, full: Context | None
-    ) -> InstanceBatch | None:
-        """Each instance with a copy of its whole graph; None if their predictions are not right."""
-
-        def packed() -> InstanceBatch | None:
-            if full is None:
-                reference = predictions_in_graphs(self.graph, self.model_call, self.task, chosen)
-            else:
-                reference = full.output[position]
-            targets = self.targets(chosen, position, target, reference)
-            fields = whole_graphs(self.graph, chosen.graph, chosen.seeds)
-            batch = self.assemble(chosen, fields, targets, reference, {}, keeps_graphs=True)
-            output = batch.output(gates=batch.ones())
-            if not bool(rows_agree(output, reference, self.model_call).all()):
-                return None
-            return batch if self._keeps_graphs or instances_are_apart(batch) else None
-
-        try:
-            with torch.no_grad():
-                return packed()
-        except (TargetError, ModelCallError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the packed graphs are ours
-            let_through(error)
-            refuse_chance(packed, error)
-            return None
 
     def _side_by_side(
         self,
@@ -412,19 +368,21 @@ class Preparation:
         none_right = torch.zeros(len(chosen), dtype=torch.bool, device=self.graph.device)
         singles = None
         if self.task.level == "graph":  # what fails on a graph of its own is the user's to mend
-            most = None if self.check == "full" else _GRAPHS_CHECKED
-            singles = self._single_graphs(chosen, most)
+            singles = self._singles.run(self.packer, chosen)
         elif self.wiring.has_derived_sites:
             return None, none_right, POOLED, None
 
         def packed() -> tuple[InstanceBatch, Tensor, bool]:
             if singles is not None:
-                batch, is_right = self._pack_graphs(chosen, position, target, *singles)
-            else:
-                batch, is_right = self.on_fields(
-                    lambda way: way._pack_fields(chosen, position, target, full, budget)
+                batch, is_right = pack_graphs(
+                    self.packer, self._singles, chosen, position, target, singles
                 )
-            return batch, is_right, bool(is_right.any()) and self._mixes(batch)
+            else:
+                batch, is_right = self.packer.on_fields(
+                    lambda way: self._pack_fields(way, chosen, position, target, full, budget)
+                )
+            is_mixed = bool(is_right.any()) and self._mixing.mixes(self.packer, batch)
+            return batch, is_right, is_mixed
 
         try:
             batch, is_right, is_mixed = packed()
@@ -437,98 +395,37 @@ class Preparation:
             return None, none_right, UNCUT, error
         return (None, none_right, MIXED, None) if is_mixed else (batch, is_right, DIFFERENT, None)
 
-    def _mixes(self, batch: InstanceBatch) -> bool:
-        """Whether the model's predictions depend on what lies beside them; asked once."""
-        if batch.num_instances < 2:
-            has_all = batch.num_nodes == self.graph.num_nodes
-            if self.task.level == "graph" or (has_all and batch.num_edges == self.graph.num_edges):
-                return False  # nothing lies beside it, nor does anything lack
-        if self._is_mixed is None:
-            self._is_mixed = not (instances_are_apart(batch) and self._is_alike_elsewhere(batch))
-        return self._is_mixed
-
-    def _is_alike_elsewhere(self, batch: InstanceBatch) -> bool:
-        """Whether some predictions stay as they are when other parts of the graph lie beside them.
-
-        What was compared so far may be all that is joined to a node, and still not all there is.
-        """
-        if self.task.level != "node" or self.checks_in_full():
-            return True
-        few = torch.arange(min(_COMPARED, batch.num_instances), device=batch.device)
-        number = self.graph.type_position(self.task.node_type)
-        seeds = batch.fields.node[batch.fields.seed[few]]
-        others = small_fields(self.costs, number)
-        every = torch.cat([seeds, others.view(-1, 1)])
-        index = every.view(-1) - self.graph.node_offset[number]
-        beside = Instances(index, torch.zeros_like(index), every)
-        found = local_context(self.graph, self.wiring, self.model_call, self.task, beside).output
-        return bool(rows_agree(found[few], batch.reference[few], self.model_call).all())
-
-    def on_fields(self, pack: Callable[[Preparation], Packing]) -> Packing:
-        """Pack fields, with the model called as it is or, if that is not right, cut like the data.
-
-        Args:
-            pack: packs with a preparation, and says which predictions are right.
-
-        Raises:
-            Exception: what it raised at first, if nothing is right.
-        """
-
-        def packed(call: ModelCall) -> Packing:
-            way = replace(self, model_call=call)
-            found = pack(way)
-            self._spent = way._spent
-            return found
-
-        found = first_right(self._calls(), packed)
-        self.model_call = found[0].model_call
-        return found
-
-    def _calls(self) -> Iterator[ModelCall]:
-        """How the model may be called on fields."""
-        yield self.model_call
-        if self.model_call.tables is None and not self._knows_tables:
-            self._knows_tables = True
-            tables = NodeTables.of(self.model_call.model, self.graph)
-            if tables is not None:
-                yield self.model_call.with_tables(tables)
-
     def _pack_fields(
         self,
+        way: Packer,
         chosen: Instances,
         position: Tensor,
         target: Target | Targets,
         full: Context | None,
         budget: int | None,
-    ) -> tuple[InstanceBatch, Tensor]:
+    ) -> Packing:
         """Receptive fields side by side, and which of their predictions are right."""
-        fields = self._fields(chosen)
-        if full is None and self._trusts_fields(chosen, budget):
-            assert self._trust is not None
-            try:
-                found = self._pack_trusted(chosen, position, target, fields, self._trust, budget)
-            except PlanMismatch:
-                self._trust.is_lost, found = True, None
-                self.told.lost_trust(self._trust.num_given)
+        fields = way.fields(chosen)
+        if full is None and self._trusts_fields(way, chosen, budget):
+            assert self._trusted is not None
+            found = self._trusted.pack(way, chosen, position, target, fields, budget)
             if found is not None:
                 return found
             if budget is not None and self.graph.must_stay_cut:
-                refuse_large_fields(self.costs, chosen, budget, _COPIES)
+                refuse_large_fields(self.costs, chosen, budget, COPIES)
         if full is None:
-            context = local_context(self.graph, self.wiring, self.model_call, self.task, chosen)
+            context = local_context(self.graph, self.wiring, way.model_call, self.task, chosen)
             self._spent += self.costs.of_run(context.num_nodes, context.num_edges, 1)
             reference = context.output
         else:
             context, reference = full, full.output[position]
-        targets = self.targets(chosen, position, target, reference)
-        batch = self.assemble(chosen, fields, targets, reference, context.constants)
+        targets = way.targets(chosen, position, target, reference)
+        batch = way.assemble(chosen, fields, targets, reference, context.constants)
         with torch.no_grad():
-            return batch, rows_agree(batch.output(gates=batch.ones()), reference, self.model_call)
+            return batch, rows_agree(batch.output(gates=batch.ones()), reference, way.model_call)
 
-    def _fields(self, chosen: Instances) -> Fields:
-        wiring = self.wiring
-        both = wiring.needs_both_directions
-        return receptive_fields(self.graph, chosen.seeds, wiring.num_hops, both)
+    def _trusts_fields(self, way: Packer, chosen: Instances, budget: int | None) -> bool:
+        return self._trusted is not None and self._trusted.are_given(way, chosen, budget)
 
     def tabulate(self, budget: int) -> None:
         """Compute for all edges of a graph on disk what layers derive from the graph alone.
@@ -539,242 +436,9 @@ class Preparation:
         if self.graph.must_stay_cut:
             write_tables(self.graph, self.model_call, self.wiring, budget)
 
-    # Fields of large graphs, of which a few are held against what lies around them
-
-    def _may_trust_fields(self) -> bool:
-        """Whether a check of a few fields may speak for others: not of models that only run."""
-        is_opaque = isinstance(self.wiring, OpaqueWiring)
-        is_large = self.check == "auto" and not self.checks_in_full()
-        return is_large and self.task.level == "node" and not is_opaque
-
-    def _trusts_fields(self, chosen: Instances, budget: int | None) -> bool:
-        """Whether fields of a large graph need no run on what lies around them.
-
-        The first ones are held against it, and then one in so many.
-
-        Args:
-            chosen: instances that are to be explained.
-            budget: bytes that a check may take.
-        """
-        trust = self._trust
-        if trust is None:
-            return False
-        if trust.is_due and self._known_constants(trust) is not None:
-            self._check_some(trust, chosen, budget)
-        return trust.is_given and self._known_constants(trust) is not None
-
-    def _known_constants(self, trust: Trust) -> Mapping[int, SiteConstants] | None:
-        """What fields would get wrong at their boundary: by formulas, or tabulated."""
-        if trust.has_formulas:
-            return trust.constants()
-        if self._tables is None and self.graph.must_stay_cut:
-            self._tables = read_tables(self.graph, self.model_call, self.wiring)
-        return self._tables
-
-    def _check_some(self, trust: Trust, chosen: Instances, budget: int | None) -> None:
-        """Check fields of a few instances, or else of other nodes, that a budget allows."""
-        few = chosen.take(_spread(len(chosen), _SAMPLED_FROM, self.graph.device))
-        if budget is not None:
-            few = few.take(affordable(self.costs, few, budget, _COPIES))
-            if not len(few):
-                few = self._other_nodes()
-                few = few.take(affordable(self.costs, few, budget, _COPIES))
-        if len(few):
-            self._check_fields(trust, few.take(_spread(len(few), trust.sampled, self.graph.device)))
-        else:
-            trust.skip()
-
-    def _other_nodes(self) -> Instances:
-        """Some nodes with small fields."""
-        number = self.graph.type_position(self.task.node_type)
-        seeds = small_fields(self.costs, number).view(-1, 1)
-        index = seeds.view(-1) - self.graph.node_offset[number]
-        return Instances(index, torch.zeros_like(index), seeds)
-
-    def _check_fields(self, trust: Trust, few: Instances) -> None:
-        """Hold a few fields against what lies around them, and learn from it."""
-
-        def packed(way: Preparation) -> Packing:
-            context = local_context(way.graph, way.wiring, way.model_call, way.task, few)
-            fields = way._fields(few)
-            nothing = Targets(torch.zeros_like(few.index))
-            learning = trust.learning(context.constants)
-            batch = way.assemble(few, fields, nothing, context.output, learning)
-            output = batch.output(gates=batch.ones())
-            return batch, rows_agree(output, context.output, way.model_call)
-
-        try:
-            with torch.no_grad():
-                is_right = bool(self.on_fields(packed)[1].all())
-        except Exception as error:  # noqa: BLE001 - without trust the same fails, and is told of
-            let_through(error)
-            is_right = False
-        trust.found(is_right=is_right)
-        if trust.is_lost or trust.is_misled:
-            self.told.lost_trust(trust.num_given)
-
-    def _pack_trusted(
-        self,
-        chosen: Instances,
-        position: Tensor,
-        target: Target | Targets,
-        fields: Fields,
-        trust: Trust,
-        budget: int | None,
-    ) -> Packing | None:
-        """Receptive fields side by side, whose predictions are the model's; None if they are not.
-
-        Raises:
-            PlanMismatch: if they are not, and others before may not have been.
-            FieldTooLargeError: if that has to be found out, and what lies around is too large.
-        """
-        nothing = Targets(torch.zeros_like(chosen.index))
-        reference = fields.node.new_zeros((len(chosen), 1), dtype=torch.get_default_dtype())
-        for _ in range(_ROUNDS):
-            constants = self._known_constants(trust)
-            if trust.is_lost or constants is None:
-                break
-            try:
-                with trust.comparing():
-                    batch = self.assemble(chosen, fields, nothing, reference, constants)
-            except Undecided as undecided:
-                few = chosen.take(undecided.instances[:_SAMPLED_FROM])
-                if budget is not None and self.graph.must_stay_cut:
-                    cheap = affordable(self.costs, few, budget, _COPIES)
-                    if not cheap.numel():
-                        refuse_large_fields(self.costs, few, budget, _COPIES)
-                    few = few.take(cheap)
-                self._check_fields(trust, few.take(_spread(len(few), AT_FIRST, fields.node.device)))
-                continue
-            trust.give(len(chosen))
-            with torch.no_grad():
-                batch.reference = without_nan(batch.output(gates=batch.ones()))
-            batch.targets = self.targets(chosen, position, target, batch.reference)
-            return batch, torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
-        return None
-
-    def _pack_graphs(
-        self,
-        chosen: Instances,
-        position: Tensor,
-        target: Target | Targets,
-        sample: Tensor,
-        alone: Tensor,
-    ) -> tuple[InstanceBatch, Tensor]:
-        """Graphs side by side, and which of their predictions are right.
-
-        Graphs are whole either way; only a model that mixes the graphs of a batch can go wrong, so
-        a few (``sample``, with predictions ``alone``) are run alone, and all of them only if one of
-        those differs. What was run alone for an earlier batch is remembered, until it differs.
-        """
-        rows = chosen.rows
-        placeholder = Targets(torch.zeros_like(rows.node if rows else chosen.index), rows=rows)
-        fields = whole_graphs(self.graph, chosen.graph)
-        batch = self.assemble(chosen, fields, placeholder, alone[:1], {})
-        with torch.no_grad():
-            batch.reference = batch.output()
-        is_right = torch.ones(len(chosen), dtype=torch.bool, device=self.graph.device)
-        reference = batch.reference_of(sample)
-        is_right[sample] = all_agree(reference, alone, self.model_call, batch.targets.take(sample))
-        if not bool(is_right.all()):
-            self._alone.clear()
-            sample, alone = self._single_graphs(chosen, None)
-            is_right = all_agree(batch.reference, alone, self.model_call, placeholder)
-        batch.targets = self.targets(chosen, position, target, batch.reference)
-        return batch, is_right
-
-    def _single_graphs(self, chosen: Instances, most: int | None) -> tuple[Tensor, Tensor]:
-        return graph_context(self.graph, self.model_call, self.task, chosen, most, self._alone)
-
-    def assemble(
-        self,
-        chosen: Instances,
-        fields: Fields,
-        targets: Targets,
-        reference: Tensor,
-        constants: Mapping[int, SiteConstants],
-        *,
-        keeps_graphs: bool = False,
-    ) -> InstanceBatch:
-        """Pack fields of some instances."""
-        return assemble(
-            graph=self.graph,
-            fields=fields,
-            wiring=self.wiring,
-            task=self.task,
-            targets=targets,
-            reference=reference,
-            key=chosen.index,
-            model_call=self.model_call,
-            constants=constants,
-            keeps_graphs=keeps_graphs,
-        )
-
-    def whole(self, chosen: Instances, position: Tensor, target: Target | Targets) -> InstanceBatch:
-        """One instance on the user's own graph, uncut; several share it (not of a graph task)."""
-        graph = self.graph
-        data, fields = self._uncut(chosen)
-        about_edges = self.task.is_about_edges
-        packed = pack_whole(graph, data, fields, chosen.index if about_edges else None)
-        rows = output_rows(graph, fields, packed, self.task, chosen.rows)
-        num_rows = num_explained_edges(graph, self.task) if about_edges else None
-        with torch.no_grad():
-            result = run_on(self.model_call, data)
-            reference = without_nan(select_rows(self.task, result, rows, len(chosen), num_rows))
-        with naming_other_messages():
-            plans = plan_sites(
-                graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False
-            )
-        return InstanceBatch(
-            task=self.task,
-            fields=fields,
-            wiring=self.wiring,
-            targets=self.targets(chosen, position, target, reference),
-            reference=reference,
-            key=chosen.index,
-            is_whole=True,
-            graph=graph,
-            packed=packed,
-            model_call=self.model_call,
-            intervention=Intervention(self.wiring, plans),
-            output_rows=rows,
-        )
-
-    def _uncut(self, chosen: Instances) -> tuple[Any, Fields]:
-        """The user's own data, all of it as one field."""
-        graph = self.graph
-        if self.task.level == "graph":
-            data = single_graph(graph, int(chosen.graph[0]), self.model_call, self.task)
-            return data, whole_graphs(graph, chosen.graph)
-        data = data_about(graph, self.task, self.model_call, chosen)
-        return data, everything(graph, chosen.seeds)
-
     def checks_in_full(self) -> bool:
         """Whether packed predictions are compared with the full graph."""
-        if self.task.level == "graph" or self.check == "local":
-            return False
-        return self.check == "full" or self.graph.num_edges <= FULL_CHECK_EDGES
-
-    def targets(
-        self, chosen: Instances, position: Tensor, target: Target | Targets, reference: Tensor
-    ) -> Targets:
-        """The explained classes of some instances."""
-        if isinstance(target, Targets):
-            target = target.take(position).chosen
-        return resolve_targets(
-            self.task,
-            target,
-            reference,
-            lambda: labels_of(self.graph, self.task, chosen),
-            chosen.rows,
-        )
-
-
-def _spread(size: int, most: int, device: torch.device) -> Tensor:
-    """At most so many positions out of ``size``, at even distances."""
-    if size <= most:
-        return torch.arange(size, device=device)
-    return torch.linspace(0, size - 1, most, device=device).long()
+        return is_checked_in_full(self.graph, self.task, self.check)
 
 
 @contextmanager

@@ -29,8 +29,9 @@ from glassgraph.black_box.callable_module import as_module
 from glassgraph.calling.call import Call, ModelCall
 from glassgraph.calling.protect import fingerprint, protected
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.context import Check
 from glassgraph.core.own_edges import why_no_edges
-from glassgraph.core.prepare import Check, Preparation
+from glassgraph.core.prepare import Preparation
 from glassgraph.core.sites import find_channels
 from glassgraph.core.told import OnUnseen
 from glassgraph.errors import HyperParameterError, Interrupted, UnsupportedModelError

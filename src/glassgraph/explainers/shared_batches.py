@@ -19,7 +19,8 @@ from glassgraph.calling.call import refuse_chance
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import Context, full_context, local_context, rows_agree
-from glassgraph.core.prepare import Packing, Preparation
+from glassgraph.core.packer import Packer, Packing
+from glassgraph.core.prepare import Preparation
 from glassgraph.core.told import DIFFERENT, UNCUT
 from glassgraph.errors import ModelCallError, TargetError
 from glassgraph.inputs.instances import Instances
@@ -128,7 +129,9 @@ def _union(
     if preparation.graph.node_graph is None:  # else rows of a ``batch`` vector would be mixed
 
         def on_union() -> Packing:
-            return preparation.on_fields(lambda way: _on_union(way, chosen, position, target, full))
+            return preparation.packer.on_fields(
+                lambda way: _on_union(way, chosen, position, target, full)
+            )
 
         try:
             batch, is_right = on_union()
@@ -143,7 +146,7 @@ def _union(
                 preparation.told.search_unseen(batch)
                 return batch
             failures.append((DIFFERENT, None))
-    whole = preparation.whole(chosen, position, target)
+    whole = preparation.packer.whole(chosen, position, target)
     preparation.told.search_unseen(whole)
     for failure in failures:
         preparation.told.fall_back(preparation.model_call, *failure)
@@ -151,22 +154,22 @@ def _union(
 
 
 def _on_union(
-    preparation: Preparation,
+    packer: Packer,
     chosen: Instances,
     position: Tensor,
     target: Target,
     full: Context | None,
 ) -> Packing:
-    graph, wiring = preparation.graph, preparation.wiring
+    graph, wiring = packer.graph, packer.wiring
     context, reference = full, None if full is None else full.output[position]
     if context is None or reference is None:
-        context = local_context(graph, wiring, preparation.model_call, preparation.task, chosen)
+        context = local_context(graph, wiring, packer.model_call, packer.task, chosen)
         reference = context.output
     fields = receptive_fields(
         graph, chosen.seeds.reshape(1, -1), wiring.num_hops, wiring.needs_both_directions
     )
     fields = replace(fields, seed=fields.seed.view(chosen.seeds.shape))
-    targets = preparation.targets(chosen, position, target, reference)
-    batch = preparation.assemble(chosen, fields, targets, reference, context.constants)
+    targets = packer.targets(chosen, position, target, reference)
+    batch = packer.assemble(chosen, fields, targets, reference, context.constants)
     with torch.no_grad():
         return batch, rows_agree(batch.output(gates=batch.ones()), reference, batch.model_call)

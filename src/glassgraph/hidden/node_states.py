@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.core.context import Check, is_checked_in_full
 from glassgraph.core.costs import refuse_large_fields
-from glassgraph.core.prepare import Check, Preparation
-from glassgraph.core.told import Told
+from glassgraph.core.packer import Packer
 from glassgraph.hidden.states import StateReader, module_states
 from glassgraph.hidden.typed_states import typed_states
 from glassgraph.inputs.graph import TypedGraph
@@ -45,7 +45,7 @@ class NodeStates:
 
     Args:
         which: ``"all"`` layers side by side, the ``"last"`` layer, or the name of a submodule.
-        check: whether the model may run on the full graph, see `Preparation`.
+        check: whether the model may run on the full graph, see `Check`.
         budget: bytes that a run on surroundings may take, of a graph on disk; None for any.
     """
 
@@ -66,25 +66,22 @@ class NodeStates:
         node = batch.fields.node
         if batch.is_whole or batch.keeps_graphs or batch.task.level == "graph":
             return StateTable(self._states(batch), torch.arange(node.numel(), device=node.device))
-        told = Told(batch.graph, batch.task, "ignore")
-        preparation = Preparation(
-            batch.model_call, batch.task, batch.graph, batch.wiring, self._check, told
-        )
+        packer = Packer(batch.graph, batch.task, batch.wiring, batch.model_call)
         seeds = node[batch.fields.seed]
         instances = Instances(batch.key, torch.zeros_like(batch.key), seeds)
-        if not preparation.checks_in_full():
-            return self._read_around(preparation, instances, batch)
+        if not is_checked_in_full(batch.graph, batch.task, self._check):
+            return self._read_around(packer, instances, batch)
         model = batch.model_call.model
         version = [(id(each), each._version) for each in (*model.parameters(), *model.buffers())]
         if self._kept is None or self._kept[0] is not batch.graph or self._kept[1] != version:
             one = torch.zeros(1, dtype=torch.long, device=node.device)
             target: Target = None if batch.task.is_classification else 0
-            whole = preparation.whole(instances.take(one), one, target)
+            whole = packer.whole(instances.take(one), one, target)
             self._kept = batch.graph, version, self._states(whole)
         return StateTable(self._kept[2], node)
 
     def _read_around(
-        self, preparation: Preparation, instances: Instances, batch: InstanceBatch
+        self, packer: Packer, instances: Instances, batch: InstanceBatch
     ) -> StateTable:
         """On twice as many hops: the last layer's states depend on as many as a prediction."""
         wiring = batch.wiring
@@ -92,7 +89,7 @@ class NodeStates:
             shared = replace(
                 instances.take(batch.key.new_zeros(1)), seeds=instances.seeds.view(1, -1)
             )
-            costs = preparation.costs
+            costs = packer.costs
             refuse_large_fields(costs, shared, self._budget, 1, hops=2 * wiring.num_hops)
         fields = receptive_fields(
             batch.graph,
@@ -106,7 +103,7 @@ class NodeStates:
             seed=fields.seed.view(instances.seeds.shape),
             distance=torch.zeros_like(fields.distance),  # no message is left out
         )
-        around = preparation.assemble(instances, everywhere, batch.targets, batch.reference, {})
+        around = packer.assemble(instances, everywhere, batch.targets, batch.reference, {})
         return StateTable(self._states(around), torch.searchsorted(fields.node, batch.fields.node))
 
     def _states(self, batch: InstanceBatch) -> Tensor:

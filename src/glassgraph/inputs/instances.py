@@ -41,6 +41,12 @@ class Instances:
     seeds: Tensor
     rows: Rows | None = None
 
+    @staticmethod
+    def of_nodes(graph: TypedGraph, task: Task, node: Tensor) -> Instances:
+        """Predictions about nodes ``[B]``, by their flat numbers, all of the explained type."""
+        index = node - graph.node_offset[graph.type_position(task.node_type)]
+        return Instances(index, torch.zeros_like(index), node.view(-1, 1))
+
     def take(self, position: Tensor) -> Instances:
         """Some of them."""
         rows = None if self.rows is None else self.rows.take(position)

@@ -150,9 +150,7 @@ class CF2(Explainer):
             )
 
     def _preparation_of(self, data: Any) -> Preparation:
-        preparation = super()._preparation_of(data)
-        preparation.wiring = WidenedWiring.of(preparation.wiring)
-        return preparation
+        return super()._preparation_of(data).rewired(WidenedWiring.of)
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Learn the masks of all instances together."""

@@ -136,9 +136,7 @@ class CFGNNExplainer(Explainer):
         check_is_of_graphs(self.name, self.removal, "delete", self.task)
 
     def _preparation_of(self, data: Any) -> Preparation:
-        preparation = super()._preparation_of(data)
-        preparation.wiring = WidenedWiring.of(preparation.wiring)
-        return preparation
+        return super()._preparation_of(data).rewired(WidenedWiring.of)
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Learn the deletions of all instances together."""
