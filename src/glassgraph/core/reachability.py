@@ -23,10 +23,9 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
     if isinstance(batch.wiring, OpaqueWiring):
         is_seen = visible_edges(batch, batch.ones().bool())
         return is_seen.expand(batch.num_layers, -1)
-    is_cut = not (batch.is_whole or batch.keeps_graphs)
-    if batch.task.level == "graph" or (is_cut and not _is_mixed_whole(batch)):
-        return near_messages(batch)
-    sent = near_messages(batch, torch.zeros_like(batch.fields.distance))
+    sent = messages_within_reach(batch)
+    if _knows_distances(batch):
+        return sent
     gates = batch.ones(layerwise=True).requires_grad_()
     try:
         with torch.enable_grad():
@@ -34,6 +33,22 @@ def reaching_messages(batch: InstanceBatch) -> Tensor:
     except NoGradientError:  # then nothing is known of reach either
         return sent
     return sent & (gradient != 0)
+
+
+def messages_within_reach(batch: InstanceBatch) -> Tensor:
+    """``[L, e]`` whether an edge has a message at a layer that is near enough to the prediction.
+
+    Every message that is sent, where distances say nothing.
+    """
+    if _knows_distances(batch):
+        return near_messages(batch)
+    return near_messages(batch, torch.zeros_like(batch.fields.distance))
+
+
+def _knows_distances(batch: InstanceBatch) -> bool:
+    """Whether what is too far from a prediction in its field cannot change it."""
+    is_cut = not (batch.is_whole or batch.keeps_graphs)
+    return batch.task.level == "graph" or (is_cut and not _is_mixed_whole(batch))
 
 
 def _is_mixed_whole(batch: InstanceBatch) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import edge_copies
+from glassgraph.core.reachability import messages_within_reach
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.perturbation.search.edge_subsets import Subsets
@@ -113,7 +114,10 @@ class Occlusion(Explainer):
                 gates = turn.batch.ones(layerwise=True)
                 gates[layer, turn.shut] = 0
                 layer_edge[layer, turn.edge] = before - turn.batch.score(gates)[turn.copy]
-        return Attribution(edge=edge, layer_edge=layer_edge if self.layerwise else None)
+        if not self.layerwise:
+            return Attribution(edge=edge)
+        # two runs may differ by rounding: what is out of reach does nothing at all
+        return Attribution(edge=edge, layer_edge=layer_edge * messages_within_reach(batch))
 
     def _of_items(self, batch: InstanceBatch) -> Attribution:
         """Each edge, or pair of edges, is missing from a copy of its instance."""
