@@ -39,16 +39,16 @@ def some(batch: InstanceBatch) -> Alterations:
         variant += [number] * chosen.numel()
         node += (first[base] + chosen.sort().values).tolist()
 
-    def fill(low: int, high: int) -> Tensor:
+    def fill(low: int, high: int, rows: Tensor) -> None:
         (x,) = batch.features
         assert x is not None
-        rows = [
+        filled = [
             (1 + 0.1 * base) * x[batch.node_instance == instance[base]] for base in range(low, high)
         ]
-        return torch.cat(rows)
+        rows.copy_(torch.cat(filled))
 
-    def alter(rows: Tensor, low: int, high: int) -> None:
-        rows += torch.arange(low, high).view(-1, 1) + 1
+    def alter(rows: Tensor, at: Tensor, low: int, high: int) -> None:
+        rows[at] += torch.arange(low, high).view(-1, 1) + 1
 
     base = torch.arange(instance.numel()).repeat_interleave(3)
     return Alterations(instance, fill, base, torch.tensor(variant), torch.tensor(node), alter)
@@ -70,7 +70,9 @@ def test_variants_are_what_the_model_says_of_each(case: Case, budget: int) -> No
         start = int(batch.graph.by_graph[0].pointer[case.index[place]]) if row in (0, None) else 0
         ids = batch.fields.node[mine] - (start if case.level == "graph" else 0)
         x = one.x.clone()
-        x[ids] = asked.fill(base, base + 1)
+        filled = x[ids]
+        asked.fill(base, base + 1, filled)
+        x[ids] = filled
         for at in (asked.variant == number).nonzero().view(-1).tolist():
             changed = x[batch.fields.node[asked.node[at]] - (start if case.level == "graph" else 0)]
             changed += at + 1

@@ -65,11 +65,11 @@ def test_changed_rows_go_around_a_small_graph(
     count = batch.num_nodes
     changed = torch.randn(count, 3).double()
 
-    def fill(low: int, high: int) -> Tensor:
-        return x[batch.fields.node].repeat(high - low, 1)
+    def fill(low: int, high: int, rows: Tensor) -> None:
+        rows.copy_(x[batch.fields.node].repeat(high - low, 1))
 
-    def alter(rows: Tensor, low: int, high: int) -> None:
-        rows.copy_(changed[low:high])
+    def alter(rows: Tensor, at: Tensor, low: int, high: int) -> None:
+        rows[at] = changed[low:high]
 
     each = torch.arange(count)
     asked = Alterations(each[:1] * 0, fill, each * 0, each, each, alter)

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from pandas.testing import assert_frame_equal
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.nn import GCNConv, SimpleConv
+from torch_geometric.nn import GCN, GCNConv, SimpleConv
 
 import glassgraph as gg
 from glassgraph.black_box.boundary import readable_nodes
 from glassgraph.black_box.noise import FeatureNoise
 from glassgraph.calling.protect import protected
 from glassgraph.errors import HyperParameterError, UnsupportedModelError
+from glassgraph.explainers.perturbation.search.answers import Answers
 from glassgraph.explainers.perturbation.zorro import UnreachedWarning, Zorro
 from glassgraph.inputs.task import stays
 from glassgraph.testing.cases import CASES, Case
@@ -89,6 +91,38 @@ def test_masks_are_those_of_the_search_written_out(case: Case, settings: dict[st
     found = explainer.explain(case.data(), case.index, case.target)
     for place in range(1):
         assert masks(found, place) == written_out(case, explainer, place)
+
+
+def test_answers_that_still_hold_are_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rare words: a step that changes two samples leaves what was said of the others."""
+    torch.manual_seed(3)
+    x = (torch.rand(30, 40) < 0.08).double()
+    data = Data(x=x, edge_index=torch.randint(30, (2, 70)))
+    model = GCN(40, 8, 2, 6).double().eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)  # so that words decide
+    num_asked: list[int] = []
+    evaluate = Zorro._evaluate
+
+    def counted(self: Zorro, batch: Any, altered: Any, asks: Any) -> Any:
+        num_asked[-1] += sum(ask.size for ask in asks)
+        return evaluate(self, batch, altered, asks)
+
+    def forgetful(self: Answers, node: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
+        nothing = torch.zeros_like(self._said[self._row(node, feature)], dtype=torch.bool)
+        return nothing, nothing
+
+    monkeypatch.setattr(Zorro, "_evaluate", counted)
+    found = []
+    for look_up in (Answers.look_up, forgetful):
+        monkeypatch.setattr(Answers, "look_up", look_up)
+        num_asked.append(0)
+        explainer = Zorro(model, "node", tau=1.0, samples=40, depth=2, progress=False)
+        found.append(explainer.explain(data, [2, 7]).table("members"))
+    assert_frame_equal(*found)
+    assert found[0].feature.ge(0).sum() > 10  # steps enough for answers to be used again
+    assert num_asked[0] < 0.9 * num_asked[1]
 
 
 @pytest.mark.parametrize("case", CASES[::5], ids=str)

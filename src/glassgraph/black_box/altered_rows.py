@@ -34,20 +34,21 @@ class Alterations:
 
     Attributes:
         instance: ``[K0]`` whose bases they are.
-        fill: ``fill(first, last)`` gives the features of some of the bases, ``[rows, F]``.
+        fill: ``fill(first, last, rows)`` writes the features of some of the bases into rows
+            ``[r, F]``.
         base: ``[K]`` ascending, which base a variant changes.
         variant: ``[p]`` ascending, which variant changes a row.
         node: ``[p]`` the node of that row, among the nodes of the batch.
-        alter: ``alter(rows, first, last)`` changes rows ``[last - first, F]`` of the base, those of
-            ``p`` from first to last, in place.
+        alter: ``alter(rows, at, first, last)`` changes, in place, the rows ``at [last - first]``
+            that hold what the base has at those of ``p`` from first to last.
     """
 
     instance: Tensor
-    fill: Callable[[int, int], Tensor]
+    fill: Callable[[int, int, Tensor], None]
     base: Tensor
     variant: Tensor
     node: Tensor
-    alter: Callable[[Tensor, int, int], None]
+    alter: Callable[[Tensor, Tensor, int, int], None]
 
 
 class AlteredRows:
@@ -95,7 +96,8 @@ class AlteredRows:
             first, last = int(variant[0]), int(variant[-1]) + 1
             low, high = int(asked.base[first]), int(asked.base[last - 1]) + 1
             begins = self._begins(asked.instance[low:high])
-            base = asked.fill(low, high)
+            base = self._new_rows(int(begins[-1]))
+            asked.fill(low, high, base)
             row, _ = expand(begins, asked.base[first:last] - low)
             features = base[row]
             start, stop = torch.searchsorted(
@@ -103,9 +105,7 @@ class AlteredRows:
             ).tolist()
             starts = self._begins(owner[first:last])
             at = starts[asked.variant[start:stop] - first] + self._within(asked.node[start:stop])
-            changed = features[at]
-            asked.alter(changed, start, stop)
-            features[at] = changed
+            asked.alter(features, at, start, stop)
             return [features]
 
         return self._variants.with_features(owner, fill)
@@ -162,12 +162,13 @@ class AlteredRows:
             destination=torch.cat([edge_of, num_base + own_of]),
             seed=torch.cat([begins[:-1].view(-1, 1) + self._within(seed), seeds]),
         )
-        shared = asked.fill(low, high)
-        features = torch.cat([shared, shared[begins[base[key // width]] + key % width]])
+        features = self._new_rows(num_base + key.numel())
+        shared, own = features.split([num_base, key.numel()])
+        asked.fill(low, high, shared)
+        original = begins[base[key // width]] + key % width
+        torch.index_select(shared, 0, original, out=own)
         at = num_base + torch.searchsorted(key, variant * width + self._within(node))
-        changed = features[at]
-        asked.alter(changed, start, stop)
-        features[at] = changed
+        asked.alter(features, at, start, stop)
         with on_a_part():
             packed = batch.with_fields(fields, torch.cat([instance, instance[base]]))
             return packed.output(features=[features])[number:]
@@ -182,6 +183,11 @@ class AlteredRows:
         place = torch.searchsorted(key, wanted.contiguous()).clamp_max(key.numel() - 1)
         shared = begins[variant] + self._within(node)
         return torch.where(key[place] == wanted, num_base + place, shared)
+
+    def _new_rows(self, count: int) -> Tensor:
+        (x,) = self.batch.all_features
+        assert x is not None
+        return x.new_empty((count, x.size(1)))
 
     def _within(self, node: Tensor) -> Tensor:
         """Places of nodes within their instances."""
@@ -212,15 +218,14 @@ class AlteredRows:
         spread = torch.linspace(0, nodes.numel() - 1, min(32, nodes.numel()), device=batch.device)
         nodes, base = nodes[spread.long()], base[spread.long()]
 
-        def alter(rows: Tensor, _first: int, _last: int) -> None:
-            if rows.is_floating_point():
-                rows.mul_(-2).add_(rows.flip(1)).sub_(0.5)
-            else:
-                rows.copy_(exchanged(rows))
+        def alter(rows: Tensor, at: Tensor, _first: int, _last: int) -> None:
+            old = rows[at]
+            is_real = old.is_floating_point()
+            rows[at] = old.flip(1) - 2 * old - 0.5 if is_real else exchanged(old)
 
-        def fill(low: int, high: int) -> Tensor:
+        def fill(low: int, high: int, rows: Tensor) -> None:
             row, _ = expand(self._pointer, chosen[low:high])
-            return 0.5 - x[row] if x.is_floating_point() else x[row].flip(0)
+            rows.copy_(0.5 - x[row] if x.is_floating_point() else x[row].flip(0))
 
         each = torch.arange(nodes.numel(), device=batch.device)
         asked = Alterations(chosen, fill, base, each, nodes, alter)

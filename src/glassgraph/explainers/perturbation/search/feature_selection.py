@@ -11,6 +11,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from glassgraph.explainers.perturbation.search.answers import Answers
 from glassgraph.explainers.perturbation.search.contest import Contest
 from glassgraph.explainers.perturbation.search.masked_inputs import Ask, Found, Mask, Scene
 
@@ -54,15 +55,18 @@ def _find(
     ]
     best = Found(mask.nodes, mask.features, float(says.double().mean()), [])
     steps: list[tuple[int, int, float]] = []
+    answers = Answers(scene)
     while best.fidelity < tau and (max_size is None or mask.size < max_size):
         contenders = yield from _contenders(lists, mask, greediness if steps else 1)
         node, feature = contenders
         if not node.numel():
             break
-        contest = Contest(scene, mask, mask.or_all_of(possible), node, feature, says)
+        across = mask.or_all_of(possible)
+        contest = Contest(scene, mask, across, node, feature, says, answers)
         winner = int((yield from contest.top(1)))
         entry = int(node[winner]), int(feature[winner])
-        mask = mask.with_entry(*entry)
+        before, mask = mask, mask.with_entry(*entry)
+        answers.forget(before, mask)
         says = contest.says(winner) if steps else says  # a single entry keeps nothing
         steps.append((*entry, float(says.double().mean())))
         if steps[-1][2] > best.fidelity:

@@ -125,12 +125,11 @@ class Ask:
         """Number k of inputs."""
         return self.sample.numel()
 
-    def bases(self, sample: Tensor) -> Tensor:
-        """Features ``[k, n, F]`` under the mask alone."""
-        found = self.scene.noise[sample]
+    def fill(self, sample: Tensor, found: Tensor) -> None:
+        """Write features ``[k, n, F]`` under the mask alone."""
+        torch.index_select(self.scene.noise, 0, sample, out=found)
         rows, columns = self.mask.nodes.nonzero(), self.mask.features.nonzero().view(-1)
         found[:, rows, columns] = self.scene.x[rows, columns]
-        return found
 
     def changes(self) -> tuple[Tensor, Tensor]:
         """Which of the inputs ``[p]``, ascending, change which nodes ``[p]``."""
@@ -143,14 +142,14 @@ class Ask:
         which, node = is_changed.nonzero(as_tuple=True)
         return which, node
 
-    def alter(self, rows: Tensor, which: Tensor, node: Tensor) -> None:
-        """Change rows ``[p, F]`` of `bases` as inputs change nodes."""
+    def alter(self, rows: Tensor, at: Tensor, which: Tensor, node: Tensor) -> None:
+        """Change rows ``at [p]``, which `fill` wrote, as inputs change nodes."""
         x, feature = self.scene.x, self.feature[which]
-        at = (feature < 0).nonzero()
+        place = (feature < 0).nonzero()
         columns = self.across.features.nonzero().view(-1)
-        rows[at, columns] = x[node[at], columns]
-        at = (feature >= 0).nonzero().view(-1)
-        rows[at, feature[at]] = x[node[at], feature[at]]
+        rows[at[place], columns] = x[node[place], columns]
+        place = (feature >= 0).nonzero().view(-1)
+        rows[at[place], feature[place]] = x[node[place], feature[place]]
 
 
 def alterations(asks: Sequence[Ask]) -> Alterations:
@@ -195,22 +194,24 @@ class _Inputs:
             for ask, sample in zip(asks, self.samples, strict=True)
         ]
 
-    def fill(self, first: int, last: int) -> Tensor:
-        """Features of a range of the samples, under the masks alone."""
-        parts = _overlaps([len(each) for each in self.samples], first, last)
-        found = [
-            self._asks[n].bases(self.samples[n][low:high]).flatten(0, 1) for n, low, high in parts
-        ]
-        return found[0] if len(found) == 1 else torch.cat(found)
+    def fill(self, first: int, last: int, rows: Tensor) -> None:
+        """Write the features of a range of the samples, under the masks alone."""
+        start = 0
+        for n, low, high in _overlaps([len(each) for each in self.samples], first, last):
+            num_nodes, width = self._asks[n].scene.x.shape
+            stop = start + (high - low) * num_nodes
+            part = rows[start:stop].view(high - low, num_nodes, width)
+            self._asks[n].fill(self.samples[n][low:high], part)
+            start = stop
 
-    def alter(self, changed: Tensor, first: int, last: int) -> None:
+    def alter(self, rows: Tensor, at: Tensor, first: int, last: int) -> None:
         """Change the rows of a range of the changes."""
         start = 0
         for n, low, high in _overlaps([len(each) for each, _ in self.changes], first, last):
             which, node = self.changes[n]
-            part = changed[start : start + high - low]
-            self._asks[n].alter(part, which[low:high], node[low:high])
-            start += high - low
+            stop = start + high - low
+            self._asks[n].alter(rows, at[start:stop], which[low:high], node[low:high])
+            start = stop
 
 
 def _joined(parts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
