@@ -9,16 +9,13 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import Preparation
-from glassgraph.core.sites import WidenedWiring
-from glassgraph.core.undirected import is_undirected
 from glassgraph.errors import TaskError
-from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.constant import lowest, saturated
 from glassgraph.explainers.perturbation.counterfactuals.answer import tables
 from glassgraph.explainers.perturbation.counterfactuals.best import Best
 from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions
 from glassgraph.explainers.perturbation.counterfactuals.hinges import Hinges
+from glassgraph.explainers.perturbation.counterfactuals.method import CounterfactualExplainer
 from glassgraph.explainers.perturbation.counterfactuals.relaxation import Relaxation, Relaxed
 from glassgraph.explainers.perturbation.search.twin_edges import mean_of_twins
 from glassgraph.explainers.scope import Scope
@@ -41,7 +38,7 @@ _MOST = 20.0
 _MOMENTS = (0.9, 0.95)
 
 
-class CF2(Explainer):
+class CF2(CounterfactualExplainer):
     r"""Which edges are enough to keep the class, and change it when they are gone?
 
     For each prediction, with mask logits ``M``, ``m = sigmoid(M)`` of each edge, ``P`` the
@@ -125,16 +122,6 @@ class CF2(Explainer):
         at_least=0,
         at_most=1,
     )
-    pairs: bool | None = setting(
-        "mask the two directions of an undirected edge together, as one; None where every edge "
-        "of the graph has its reverse (never of a large graph on disk)",
-        default=None,
-    )
-    max_size: int | None = setting(
-        "items that the explanation may have, those of the highest mask; None for any",
-        default=None,
-        at_least=1,
-    )
     relaxation: Relaxation = setting(
         "what masks act on: 'edge_weight', 'messages', or the first where it is right",
         default="auto",
@@ -149,13 +136,9 @@ class CF2(Explainer):
                 "of what all edges do"
             )
 
-    def _preparation_of(self, data: Any) -> Preparation:
-        return super()._preparation_of(data).rewired(WidenedWiring.of)
-
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Learn the masks of all instances together."""
-        pairs = is_undirected(batch.graph) if self.pairs is None else self.pairs
-        deletions = Deletions(batch, self.memory_budget, pairs=pairs)
+        deletions = self._deletions(batch)
         mask = self._learned(batch, deletions)
         chosen = self._chosen(deletions, mask)
         everyone = torch.arange(batch.num_instances, device=batch.device)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.prepare import Preparation
-from glassgraph.core.sites import WidenedWiring
-from glassgraph.core.undirected import is_undirected
-from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.perturbation.counterfactuals.answer import answer
 from glassgraph.explainers.perturbation.counterfactuals.best import without_needless
-from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions
 from glassgraph.explainers.perturbation.counterfactuals.learning import (
     Objective,
     Search,
     learned,
 )
+from glassgraph.explainers.perturbation.counterfactuals.method import CounterfactualSearch
 from glassgraph.explainers.perturbation.counterfactuals.relaxation import Relaxation
-from glassgraph.explainers.perturbation.search.removal import check_is_of_graphs
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution
 
 
-class CFGNNExplainer(Explainer):
+class CFGNNExplainer(CounterfactualSearch):
     r"""Which few edges have to be deleted for the model to decide otherwise?
 
     A counterfactual: a graph ``A'`` with fewer edges, on which the explained class ``c`` is not
@@ -106,57 +101,21 @@ class CFGNNExplainer(Explainer):
         at_least=0,
         below=1,
     )
-    pairs: bool | None = setting(
-        "delete the two directions of an undirected edge together, as one; None where every edge "
-        "of the graph has its reverse (never of a large graph on disk)",
-        default=None,
-    )
     prune: bool = setting("put back what is not needed at the end", default=True)
-    max_size: int | None = setting(
-        "items that a counterfactual may have; None for any", default=None, at_least=1
-    )
     relaxation: Relaxation = setting(
         "what gradients are taken of: 'edge_weight', 'messages', or the first where it is right",
         default="auto",
     )
-    effect: float = setting(
-        "of a regression, the share of all edges' effect that is to be undone",
-        default=0.5,
-        above=0,
-        at_most=1,
-    )
-    removal: Literal["delete", "delete_isolated"] = setting(
-        "what happens to edges: they are deleted, or nodes go with the last of their edges, too "
-        "(graph tasks)",
-        default="delete",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_is_of_graphs(self.name, self.removal, "delete", self.task)
-
-    def _preparation_of(self, data: Any) -> Preparation:
-        return super()._preparation_of(data).rewired(WidenedWiring.of)
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Learn the deletions of all instances together."""
-
-        def deletions(part: InstanceBatch) -> Deletions:
-            return Deletions(
-                part,
-                self.memory_budget,
-                pairs=is_undirected(batch.graph) if self.pairs is None else self.pairs,
-                removal=self.removal,
-                effect=self.effect,
-            )
-
         search = Search(
             Objective(self.beta),
             self.epochs,
             self.learning_rate,
             self.relaxation,
             self.max_size,
-            deletions,
+            self._deletions,
         )
         with torch.no_grad():
             best = learned(batch, search)

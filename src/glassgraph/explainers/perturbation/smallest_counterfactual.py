@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.undirected import is_undirected
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.perturbation.counterfactuals.answer import answer
 from glassgraph.explainers.perturbation.counterfactuals.best import Best
-from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions
 from glassgraph.explainers.perturbation.counterfactuals.exhaustive import Budget, Exhaustive
-from glassgraph.explainers.perturbation.search.removal import check_is_of_graphs
+from glassgraph.explainers.perturbation.counterfactuals.method import CounterfactualSearch
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.traits import Traits
@@ -28,7 +26,7 @@ _NOT_TRIED = "budget ended before a deletion was found that moves the prediction
 _NONE = "no deletion of edges at all changes the decision; the edges that score come nearest to it"
 
 
-class SmallestCounterfactual(BlackBoxExplainer):
+class SmallestCounterfactual(CounterfactualSearch, BlackBoxExplainer):
     r"""What is the smallest set of edges without which the model decides otherwise?
 
     ::
@@ -92,41 +90,11 @@ class SmallestCounterfactual(BlackBoxExplainer):
         default=64,
         at_least=1,
     )
-    pairs: bool | None = setting(
-        "delete the two directions of an undirected edge together, as one; None where every edge "
-        "of the graph has its reverse (never of a large graph on disk)",
-        default=None,
-    )
-    max_size: int | None = setting(
-        "items that a counterfactual may have; None for any", default=None, at_least=1
-    )
-    effect: float = setting(
-        "of a regression, the share of all edges' effect that is to be undone",
-        default=0.5,
-        above=0,
-        at_most=1,
-    )
-    removal: Literal["delete", "delete_isolated"] = setting(
-        "what happens to edges: they are deleted, or nodes go with the last of their edges, too "
-        "(graph tasks)",
-        default="delete",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_is_of_graphs(self.name, self.removal, "delete", self.task)
 
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Search the sets of all instances."""
-        deletions = Deletions(
-            batch,
-            self.memory_budget,
-            pairs=is_undirected(batch.graph) if self.pairs is None else self.pairs,
-            removal=self.removal,
-            effect=self.effect,
-        )
-        best = Best(deletions)
+        best = Best(self._deletions(batch))
         search = Exhaustive(best, Budget(self.budget, self.width, self.max_size))
         search.run()
         is_none = ~best.changes & search.is_proven & (best.size > 0)
