@@ -30,8 +30,8 @@ class KeptEdges:
         *,
         can_trim: bool,
         shared: Tensor | None = None,
-    ) -> Fields:
-        """One field for each variant.
+    ) -> tuple[Fields, Tensor]:
+        """One field for each variant, and which node ``[n]`` of the batch each of their nodes is.
 
         Args:
             instance: ``[K]`` whose variants they are.
@@ -55,7 +55,8 @@ class KeptEdges:
             kept, nodes = self._reach(seed, source, destination, key.size)
             variant, edge = variant[kept], edge[kept]
             source, destination = source[kept], destination[kept]
-        return self._fields(key, nodes, variant, edge, source, destination, seed)
+        fields = self._fields(key, nodes, variant, edge, source, destination, seed)
+        return fields, key.rows(nodes)
 
     def within_reach(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Tensor:
         """Which of some edges ``[p]`` can still reach a prediction, by their place, ascending.

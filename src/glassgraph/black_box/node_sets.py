@@ -111,7 +111,7 @@ class NodeSets:
         end = count.view(-1).cumsum(0)
 
         def fill(copies: Copies) -> list[Tensor | None]:
-            first = copies.first
+            first = int(copies.number[0])
             stop = int(end[first + copies.batch.num_instances - 1])
             own = is_left[stop - copies.batch.num_nodes : stop]
             nodes = copies.batch.packed.node_position

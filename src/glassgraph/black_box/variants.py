@@ -4,8 +4,8 @@ Methods that see a model from outside change its input. `Variants` evaluates any
 instances side by side as one disjoint graph:
 
 * `on_edges`: with the listed edges alone (the others are deleted, so degrees change with them; on
-  demand nodes go with the last of their edges);
-* `with_features`: with other features.
+  demand nodes go with the last of their edges), and with other features if some are given;
+* `with_features`: with all edges and other features.
 
 Where a prediction looks at its surroundings alone (node and link tasks), what cannot be reached any
 more along the edges that are left is not computed. Nodes that a prediction is about always stay.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,26 +44,25 @@ class Copies:
     Attributes:
         batch: the copies.
         original: the batch that they are copies of.
-        instance: ``[k]`` the instance that each is a copy of.
-        first: number of the variant that comes first.
+        number: ``[k]`` the number of the variant that each is.
+        position: ``[n]`` which node of the original batch each node is.
     """
 
     batch: InstanceBatch
     original: InstanceBatch
-    instance: Tensor
-    first: int
+    number: Tensor
+    position: Tensor
 
     @property
     def variant(self) -> list[Tensor]:
         """For each node type ``[n_t]`` the number of the variant that a node belongs to."""
-        return [self.first + self.batch.node_instance[own] for own in self._positions]
+        return [self.number[self.batch.node_instance[own]] for own in self._positions]
 
     @property
     def node(self) -> list[Tensor]:
         """For each node type ``[n_t]`` its row in the features of the original batch."""
-        position, _ = expand(pointer_of(self.original.nodes_per_instance), self.instance)
         within = _positions_within_types(self.original)
-        return [within[position[own]] for own in self._positions]
+        return [within[self.position[own]] for own in self._positions]
 
     @property
     def _positions(self) -> list[Tensor]:
@@ -72,6 +71,25 @@ class Copies:
 
 #: Gives for each node type the features of copies, None to leave a type alone.
 Fill = Callable[[Copies], Sequence["Tensor | None"]]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Features that go into some variants.
+
+    Attributes:
+        fill: gives them.
+        number: ``[k]`` numbers of the variants.
+        position: ``[n]`` which node of the original batch each of their nodes is.
+    """
+
+    fill: Fill
+    number: Tensor
+    position: Tensor
+
+    def features(self, copies: InstanceBatch, original: InstanceBatch) -> Sequence[Tensor | None]:
+        """Of the variants, packed as ``copies``."""
+        return self.fill(Copies(copies, original, self.number, self.position))
 
 
 class Variants:
@@ -109,13 +127,16 @@ class Variants:
         self._packed: tuple[Tensor, InstanceBatch] | None = None
 
     @torch.no_grad()
-    def on_edges(self, instance: Tensor, variant: Tensor, edge: Tensor) -> Tensor:
+    def on_edges(
+        self, instance: Tensor, variant: Tensor, edge: Tensor, fill: Fill | None = None
+    ) -> Tensor:
         """Outputs ``[K, C]`` with some edges alone; NaN where not a node is left.
 
         Args:
             instance: ``[K]`` whose variants they are.
             variant: ``[p]`` ascending, which variant keeps an edge.
             edge: ``[p]`` the edge it keeps, among the edges of the batch, ascending in a variant.
+            fill: gives other features; None for those of the batch. Not where nodes are shared.
         """
         can_trim, shared = self._is_trimmable(), self._shared_nodes()
         found = []
@@ -123,8 +144,10 @@ class Variants:
             start, stop = torch.searchsorted(variant, variant.new_tensor([first, last])).tolist()
             chosen = instance[first:last]
             part = variant[start:stop] - first, edge[start:stop]
-            fields = self._edges.fields(chosen, *part, can_trim=can_trim, shared=shared)
-            found.append(self._output(fields, chosen))
+            fields, position = self._edges.fields(chosen, *part, can_trim=can_trim, shared=shared)
+            number = torch.arange(first, last, device=self.batch.device)
+            filled = None if fill is None else Filled(fill, number, position)
+            found.append(self._output(fields, chosen, filled))
         return self._joined(found)
 
     def _rows(
@@ -161,7 +184,9 @@ class Variants:
         for first, last in self.parts(rows):
             chosen = instance[first:last]
             copies = self._copies(chosen)
-            features = fill(Copies(copies, self.batch, chosen, first))
+            number = torch.arange(first, last, device=self.batch.device)
+            position, _ = expand(pointer_of(self.batch.nodes_per_instance), chosen)
+            features = fill(Copies(copies, self.batch, number, position))
             with on_a_part():
                 found.append(
                     node_output(copies, features) if everywhere else copies.output(None, features)
@@ -194,7 +219,7 @@ class Variants:
 
             def are_equal() -> bool:
                 trimmed, full = (
-                    self._output(self._edges.fields(*half, can_trim=each), half[0])
+                    self._output(self._edges.fields(*half, can_trim=each)[0], half[0])
                     for each in (True, False)
                 )
                 return bool(rows_agree(trimmed, full, self.batch.model_call).all())
@@ -234,7 +259,7 @@ class Variants:
 
         def are_equal() -> bool:
             together, apart = (
-                self._output(self._edges.fields(*part, can_trim=True, shared=each), chosen)
+                self._output(self._edges.fields(*part, can_trim=True, shared=each)[0], chosen)
                 for each in (shared, None)
             )
             return bool(rows_agree(together, apart, batch.model_call).all())
@@ -297,24 +322,28 @@ class Variants:
                 self._is_apart = False
         return self._is_apart
 
-    def _output(self, fields: Fields, instance: Tensor) -> Tensor:
+    def _output(self, fields: Fields, instance: Tensor, filled: Filled | None = None) -> Tensor:
         if self._drops_isolated:
             size = torch.bincount(fields.node_instance, minlength=instance.numel())
             left = (size > 0).nonzero().view(-1)
             if left.numel() < instance.numel():
-                return self._output_of_those(left, fields, instance)
+                return self._output_of_those(left, fields, instance, filled)
         with on_a_part():
             changed = self.batch.with_fields(fields, instance)
             if self.batch.is_whole and self.batch.task.level != "graph":
                 _keep_graphs(changed)
-            return changed.output()
+            features = None if filled is None else filled.features(changed, self.batch)
+            return changed.output(None, features)
 
-    def _output_of_those(self, left: Tensor, fields: Fields, instance: Tensor) -> Tensor:
+    def _output_of_those(
+        self, left: Tensor, fields: Fields, instance: Tensor, filled: Filled | None
+    ) -> Tensor:
         """Outputs of the variants ``left``; NaN for the others."""
         found = torch.full_like(self.batch.reference_of(instance), float("nan"))
         if left.numel():
             row = self.batch.targets.take(instance).rows_of(left)
-            found[row] = self._output(fields.take(left), instance[left])
+            kept = filled and replace(filled, number=filled.number[left])  # the others have no node
+            found[row] = self._output(fields.take(left), instance[left], kept)
         return found
 
 

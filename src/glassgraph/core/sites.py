@@ -234,11 +234,17 @@ class Wiring:
 
 @dataclass(frozen=True)
 class WidenedWiring(Wiring):
-    """The sites of a model, of which edges may be deleted from the graph.
+    """The sites of a model, of which edges may be deleted from the graph, or inserted.
 
     A layer that normalizes by degrees changes with the degree of a node at the boundary, so a
     prediction sees deletions one hop farther than messages run.
+
+    Attributes:
+        beyond: hops that fields hold beyond what a prediction sees: what lies there comes into
+            sight where edges are inserted.
     """
+
+    beyond: int = 0
 
     @classmethod
     def of(cls, wiring: Wiring) -> WidenedWiring:
@@ -246,9 +252,23 @@ class WidenedWiring(Wiring):
         return cls(wiring.channels, wiring.sites)
 
     @property
-    def num_hops(self) -> int:
+    def reach(self) -> int:
         """How far away a node can be whose degree, or state, changes the prediction."""
         return super().num_hops + 1
+
+    @property
+    def num_hops(self) -> int:
+        """How far away a node of a field can be."""
+        return self.reach + self.beyond
+
+    def opaque(self, *, sees_everything: bool) -> OpaqueWiring:
+        """What is known of the model without its sites."""
+        return OpaqueWiring(
+            reach=self.reach,
+            looks_ahead=self.needs_both_directions,
+            sees_everything=sees_everything,
+            beyond=self.beyond,
+        )
 
 
 @dataclass(frozen=True)
@@ -261,6 +281,7 @@ class OpaqueWiring(Wiring):
         sees_everything: whether no part of the graph was found that gives the predictions.
         is_exact: whether the graph goes on beyond the reach. Where it ends there, messages may
             still go back and forth: two layers look no farther than one between two nodes.
+        beyond: see `WidenedWiring`.
     """
 
     channels: tuple[Channel, ...] = ()
@@ -269,6 +290,7 @@ class OpaqueWiring(Wiring):
     looks_ahead: bool = False
     sees_everything: bool = False
     is_exact: bool = True
+    beyond: int = 0
 
     @property
     def num_layers(self) -> int:
@@ -277,8 +299,8 @@ class OpaqueWiring(Wiring):
 
     @property
     def num_hops(self) -> int:
-        """How far away a node can be and still reach the prediction."""
-        return self.reach
+        """How far away a node of a field can be."""
+        return self.reach + self.beyond
 
     @property
     def most_steps(self) -> int:

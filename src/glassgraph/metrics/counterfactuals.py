@@ -6,14 +6,21 @@ a counterfactual, and methods can be compared by it:
 
 .. code-block:: text
 
-    validity   share of predictions whose decision changes
-    size       mean number of deleted edges, of those
-    sparsity   mean of 1 - size / number of edges in the field, of those
-    accuracy   mean share of the deleted edges that are true, of those
+    validity          share of predictions whose decision changes
+    size              mean number of changes, of those
+    sparsity          mean share of the field's edges that stay, of those
+    proximity         mean of |E and E'| / |E or E'|, edges before and after, of those
+    feature_distance  mean Euclidean distance of features before and after, of those
+    accuracy          mean share of the deleted edges that are true, of those
+    plausibility      share of those that keep given rules
 
 Lucic et al. ("CF-GNNExplainer", AISTATS 2022, https://arxiv.org/abs/2102.03322) report 1 - validity
 and call it fidelity: lower is better. Their accuracy goes by the nodes at the ends of deleted
 edges; this one by edges, where the data tell them (`LocalExplanation.edge_truth`).
+
+*Proximity* is the likeness of two sets of edges (Jaccard); with deletions alone it is the sparsity.
+GRETEL (Prado-Romero and Stilo, CIKM 2022, https://doi.org/10.1145/3511808.3557608) takes the edit
+distance for it, which is the size here.
 
 Methods that look for counterfactuals score the edges that they delete, so reading them gives what
 they found, or less where a part of it suffices.
@@ -21,7 +28,7 @@ they found, or less where a part of it suffices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +39,7 @@ from glassgraph.core.undirected import is_undirected
 from glassgraph.errors import HyperParameterError, TaskError, UnknownMetricError
 from glassgraph.inputs.task import Task
 from glassgraph.metrics.measured import Measured
+from glassgraph.metrics.plausibility import GraphRule, plausibility
 from glassgraph.metrics.ranked import flat_edges
 from glassgraph.metrics.removal import DELETIONS, Removal, check_removal
 from glassgraph.metrics.run import DEFAULT_MEMORY_BUDGET, Run, opened
@@ -41,7 +49,8 @@ from glassgraph.results.counterfactual import Counterfactual
 from glassgraph.results.explanation import Explanations
 from glassgraph.results.records import LocalExplanation
 
-_NAN, _SIZE = float("nan"), "counterfactual_size"
+_NAN = float("nan")
+_SIZE, _DISTANCE = "counterfactual_size", "counterfactual_feature_distance"
 #: Deletions of an instance that are asked for at once.
 _AT_ONCE = 16
 
@@ -228,19 +237,29 @@ def _nothing(local: LocalExplanation, in_pairs: bool, graph: Any) -> Counterfact
 
 
 def counterfactual_quality(
-    explanations: Explanations, found: list[Counterfactual]
+    explanations: Explanations,
+    found: list[Counterfactual],
+    *,
+    rules: Sequence[GraphRule | Callable[..., Any]] = (),
+    removal: Removal = "delete",
+    seed: int = 0,
 ) -> list[Measured]:
-    """Validity, size, sparsity and, where the data tell true edges, accuracy of counterfactuals.
+    """How good counterfactuals are: validity, size, sparsity, proximity, and more where it applies.
 
-    Size, sparsity and accuracy are means over the valid ones. Accuracy is left out where no
-    explanation has a truth.
+    All but the validity are means over the valid ones. Accuracy is left out where no explanation
+    has a truth, the distance of features where none is changed, plausibility without rules. Its
+    floor is chance: random changes of the same kind and number.
 
     Args:
         explanations: what they were read from.
         found: of `counterfactuals`, or each explanation's own.
+        rules: what graphs have to keep, of `glassgraph.graph_rules`; of explanations of graphs.
+        removal: ``"delete_isolated"`` if nodes go with the last of their edges, for rules.
+        seed: of the random changes.
 
     Raises:
-        UnknownMetricError: if there is not one for each explanation.
+        UnknownMetricError: if there is not one for each explanation, or rules are given where no
+            graphs are explained.
     """
     if len(found) != len(explanations):
         raise UnknownMetricError(
@@ -252,18 +271,26 @@ def counterfactual_quality(
         _SIZE: [float(each.size) if each.is_valid else _NAN for each in found],
         "counterfactual_sparsity": [each.sparsity if each.is_valid else _NAN for each in found],
     }
+    columns["counterfactual_proximity"] = [
+        each.proximity if each.is_valid else _NAN for each in found
+    ]
+    if any(each.features.column.numel() for each in found):
+        columns[_DISTANCE] = [each.feature_distance if each.is_valid else _NAN for each in found]
     accuracy = [_accuracy(explanations.local(i), each) for i, each in enumerate(found)]
     if any(value == value for value in accuracy):
         columns["counterfactual_accuracy"] = accuracy
-    return [
+    measured = [
         Measured.of(
             name,
             explanations.method,
             torch.tensor(values, dtype=torch.float64),
-            better="lower" if name == _SIZE else "higher",
+            better="lower" if name in (_SIZE, _DISTANCE) else "higher",
         )
         for name, values in columns.items()
     ]
+    if rules:
+        measured.append(plausibility(explanations, found, rules, removal=removal, seed=seed))
+    return measured
 
 
 def _accuracy(local: LocalExplanation, found: Counterfactual) -> float:

@@ -61,6 +61,19 @@ class Rule(ABC):
         """Which moves keep it, ``[B, V, V + K]`` bool, as far as it can say in advance."""
         return graphs.candidates()
 
+    def keeps(self, node_type: Tensor, edge_index: Tensor) -> bool:
+        """Whether one graph keeps it; of a rule that knows the node types, see `bind`.
+
+        Args:
+            node_type: ``[n]`` numbers of the types of nodes.
+            edge_index: ``[2, e]``; loops and directions do not count.
+        """
+        size, edges = node_type.numel(), edge_index[:, edge_index[0] != edge_index[1]]
+        if not size:
+            return False
+        num_types = int(node_type.max()) + 1
+        return bool(self.holds(DenseGraphs.from_edges(node_type, edges, size, num_types)))
+
     def to_json(self) -> dict[str, Any] | None:
         """How to build it again; None for rules that no file can hold."""
         return None

@@ -13,7 +13,7 @@ from glassgraph.errors import TaskError
 from glassgraph.explainers.constant import lowest, saturated
 from glassgraph.explainers.perturbation.counterfactuals.answer import tables
 from glassgraph.explainers.perturbation.counterfactuals.best import Best
-from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions
+from glassgraph.explainers.perturbation.counterfactuals.changes import Changes
 from glassgraph.explainers.perturbation.counterfactuals.hinges import Hinges
 from glassgraph.explainers.perturbation.counterfactuals.method import CounterfactualExplainer
 from glassgraph.explainers.perturbation.counterfactuals.relaxation import Relaxation, Relaxed
@@ -138,41 +138,41 @@ class CF2(CounterfactualExplainer):
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Learn the masks of all instances together."""
-        deletions = self._deletions(batch)
-        mask = self._learned(batch, deletions)
-        chosen = self._chosen(deletions, mask)
+        changes = self._changes(batch)
+        mask = self._learned(batch, changes)
+        chosen = self._chosen(changes, mask)
         everyone = torch.arange(batch.num_instances, device=batch.device)
-        best = Best(deletions)
-        best.put(chosen, deletions.evaluate(everyone, chosen))
-        alone = deletions.evaluate(everyone, deletions.items & ~chosen)
-        score = mean_of_twins(batch, deletions.spread(mask))
+        best = Best(changes)
+        best.put(chosen, changes.evaluate(everyone, chosen))
+        alone = changes.evaluate(everyone, changes.items & ~chosen)
+        score = mean_of_twins(batch, changes.edges(mask))
         is_none, is_shut = best.size == 0, -lowest(batch, -score) < 0.01
         return Attribution(
             edge=score,
-            tables=tables(batch, best, factual=~alone.changes),
+            tables=tables(batch, best, factual=~alone.flips),
             reasons=(
                 Reason(_NOTHING, is_none & is_shut),
                 Reason(_NOTHING, is_none, is_told=True),
-                Reason(_NOT_CHANGED, ~best.changes & ~is_none, is_told=True),
+                Reason(_NOT_CHANGED, ~best.is_valid & ~is_none, is_told=True),
                 *saturated(batch, score),
             ),
         )
 
-    def _learned(self, batch: InstanceBatch, deletions: Deletions) -> Tensor:
+    def _learned(self, batch: InstanceBatch, changes: Changes) -> Tensor:
         """``[B, I]`` mask values of items; zero of those that no hinge ever felt."""
-        relaxed = Relaxed(batch, deletions, self.relaxation)
+        relaxed = Relaxed(batch, changes, self.relaxation)
         hinges = Hinges(batch, self.gamma)
-        items = deletions.items
+        items = changes.items
         logits = torch.zeros_like(items, dtype=batch.dtype)
         is_felt = torch.zeros_like(items)
         optimizer = torch.optim.Adam([logits], lr=self.learning_rate, betas=_MOMENTS)
 
         def slope(left: Tensor, hinge: Any) -> Tensor:
             """``[B, I]`` derivative of a hinge by what is left of each item."""
-            leaf = deletions.spread(left.where(items, 1.0)).requires_grad_()
+            leaf = changes.edges(left.where(items, 1.0)).requires_grad_()
             with torch.enable_grad():
                 (gradient,) = batch.gradients(hinge(relaxed.output(leaf)), [leaf])
-            return deletions.gather(gradient)
+            return changes.gather(gradient)
 
         for _ in range(self.epochs):
             value, rest = logits.sigmoid(), logits.neg().sigmoid()
@@ -185,12 +185,12 @@ class CF2(CounterfactualExplainer):
             logits.clamp_(-_MOST, _MOST)
         return logits.sigmoid() * is_felt
 
-    def _chosen(self, deletions: Deletions, mask: Tensor) -> Tensor:
+    def _chosen(self, changes: Changes, mask: Tensor) -> Tensor:
         """``[B, I]`` the items of the explanation."""
         chosen = mask > 0.5
         if self.max_size is None:
             return chosen
-        order = deletions.hash.argsort(dim=1)
+        order = changes.hash.argsort(dim=1)
         order = order.gather(1, mask.gather(1, order).argsort(dim=1, descending=True, stable=True))
         rank = torch.empty_like(order)
         rank.scatter_(1, order, torch.arange(order.size(1), device=order.device).expand_as(order))

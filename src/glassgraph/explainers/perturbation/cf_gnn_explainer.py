@@ -46,12 +46,17 @@ class CFGNNExplainer(CounterfactualSearch):
     those of the weights; elsewhere those of gates on messages, in which degrees stay as they are
     (``relaxation``). Only decisions on really smaller graphs count.
 
-    Edges of the counterfactual score 1 and all others 0, ``[E]``. The table ``counterfactual`` has
-    a row for each explanation: ``size`` in items (edges; pairs, with ``pairs``), whether it is
+    ``insertions``, ``features`` and ``rules`` are those of `glassgraph.SmallestCounterfactual`: a
+    pair that may be joined and a feature that may become its baseline have a number ``P`` like an
+    edge, and the change is made at ``P <= 0``. Insertions are learned through weights alone. Rules
+    are not learned, but what breaks them is never taken.
+
+    Edges that go score 1 and all others 0, ``[E]``. The table ``counterfactual`` has a row for
+    each explanation: ``size``, the number of changes (edges; pairs, with ``pairs``), whether it is
     ``valid``, the probability of the explained class ``before`` and ``after``, the ``distance`` in
-    nats and the ``new_class``; ``deleted_edges`` lists the edges. Where no deletion that was tried
-    changes the decision, the explanation's ``remark`` says so and the scores are those of the one
-    that came nearest.
+    nats and the ``new_class``; ``deleted_edges``, ``inserted_edges`` and ``changed_features`` list
+    what changes. Where nothing that was tried is a counterfactual, the explanation's ``remark``
+    says so and the scores are those of what came nearest.
 
     A regression decides nothing: there a counterfactual undoes a share ``effect`` of what all
     edges do to the prediction.
@@ -66,10 +71,11 @@ class CFGNNExplainer(CounterfactualSearch):
     for Graph Neural Networks" (AISTATS 2022, https://arxiv.org/abs/2102.03322).
 
     Raises:
-        HyperParameterError: if a value is out of range, or nodes are to go of a task that is not
-            about graphs.
+        HyperParameterError: see `glassgraph.SmallestCounterfactual`.
+        GraphError: see there.
         UnsupportedModelError: from `explain`, if predictions on a field that is cut out differ as
-            soon as the model is called on it alone.
+            soon as the model is called on it alone, and for insertions if it takes no weights of
+            edges, or those of zero are not as good as none.
 
     Example:
         >>> import torch
@@ -96,7 +102,7 @@ class CFGNNExplainer(CounterfactualSearch):
     epochs: int = setting("optimization steps, at most", default=100, at_least=1)
     learning_rate: float = setting("of the numbers P", default=0.2, above=0)
     beta: float = setting(
-        "weight of the number of deleted edges, beside a largest gradient of 1",
+        "weight of the number of changes, beside a largest gradient of 1",
         default=0.1,
         at_least=0,
         below=1,
@@ -108,14 +114,14 @@ class CFGNNExplainer(CounterfactualSearch):
     )
 
     def attribute(self, batch: InstanceBatch) -> Attribution:
-        """Learn the deletions of all instances together."""
+        """Learn the changes of all instances together."""
         search = Search(
             Objective(self.beta),
             self.epochs,
             self.learning_rate,
             self.relaxation,
             self.max_size,
-            self._deletions,
+            self._changes,
         )
         with torch.no_grad():
             best = learned(batch, search)

@@ -1,4 +1,4 @@
-"""The smallest counterfactual: no smaller deletion of edges changes the class."""
+"""The smallest counterfactual: no smaller set of changes makes another class of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.black_box import BlackBoxExplainer
-from glassgraph.explainers.perturbation.counterfactuals.answer import answer
+from glassgraph.explainers.perturbation.counterfactuals.answer import NEAREST, answer, changing
 from glassgraph.explainers.perturbation.counterfactuals.best import Best
 from glassgraph.explainers.perturbation.counterfactuals.exhaustive import Budget, Exhaustive
 from glassgraph.explainers.perturbation.counterfactuals.method import CounterfactualSearch
@@ -19,11 +19,10 @@ from glassgraph.explainers.traits import Traits
 from glassgraph.results.records import Attribution, Reason
 
 _CUT_SHORT = (
-    "the budget of evaluations ended before every smaller deletion was tried, so a smaller "
+    "the budget of evaluations ended before every smaller set of changes was tried, so a smaller "
     "counterfactual may exist (tried_up_to in the table says which sizes were)"
 )
-_NOT_TRIED = "budget ended before a deletion was found that moves the prediction; raise budget"
-_NONE = "no deletion of edges at all changes the decision; the edges that score come nearest to it"
+_NOT_TRIED = "budget ended before a change was found that moves the prediction; raise budget"
 
 
 class SmallestCounterfactual(CounterfactualSearch, BlackBoxExplainer):
@@ -31,32 +30,44 @@ class SmallestCounterfactual(CounterfactualSearch, BlackBoxExplainer):
 
     ::
 
-        S* = argmin |S|   over sets S of edges with   d(A without S) != d(A)
+        S* = argmin |S|   over sets S of changes with   d(G changed by S) != d(G)
 
     where ``d`` is what the model decides about the explained class: whether it is the predicted
-    one; with a target ``(a, b)``, whether ``a`` scores above ``b``. Edges of ``S`` are deleted from
-    the graph, and degrees change with them; the model is only called. It is the yardstick of
+    one; with a target ``(a, b)``, whether ``a`` scores above ``b``. The model is only called, on
+    graphs that are really changed, so degrees change with their edges. It is the yardstick of
     methods such as `glassgraph.CFGNNExplainer`, and of any reading of scores
     (`glassgraph.metrics.counterfactuals`).
 
-    The search closes in from both sides. From above: the edge goes without which the prediction is
-    farthest from what it was (by the log-odds of the explained class), among the ``width`` best
-    ones alone, again and again until the decision changes; then what is not needed is put back.
-    From below: every set of one edge, of two, ... up to one less than that. Of equally small sets
-    the one that goes farthest is taken, then that with the smallest hash of its endpoints.
+    *Changes* are deletions of edges. Besides, ``insertions`` may join nodes that a prediction sees:
+    each with the explained one (``"target"``), any two of them (``"field"``, quadratic in their
+    number), or given pairs, as far as the prediction sees both ends. An inserted edge has the
+    attributes that most edges have. ``features`` may be set, one by one, to a baseline. More than
+    ``max_candidates`` of either kind are refused. Of predictions about graphs, ``rules`` say which
+    graphs count, such as connected ones and those that keep valences (`glassgraph.graph_rules`;
+    what nodes are is read from ``data.node_names``): whatever changes on the way, a result keeps
+    them, or none is found, and what comes nearest keeps them, too.
+
+    The search closes in from both sides. From above: the change is made after which the prediction
+    is farthest from what it was (by the log-odds of the explained class), among the ``width`` best
+    ones alone, again and again until a counterfactual is there; then what is not needed is taken
+    back. From below: every set of one change, of two, ... up to one less than that. Of equally
+    small sets the one that goes farthest is taken, then that with the smallest hash.
 
     At most ``budget`` sets are evaluated for an instance. Where more would be needed the best set
-    so far is returned, and the ``remark`` says so; where every set has been tried and none changes
-    the decision, it says that. The table ``counterfactual`` has a column
-    ``tried_up_to``: all sets of up to so many items were evaluated. Its other columns, scores,
-    ``pairs`` and ``effect`` are those of `glassgraph.CFGNNExplainer`.
+    so far is returned, and the ``remark`` says so; where every set has been tried and none is a
+    counterfactual, it says that. The table ``counterfactual`` has a column
+    ``tried_up_to``: all sets of up to so many changes were evaluated. Its other columns, scores,
+    other tables, ``pairs`` and ``effect`` are those of `glassgraph.CFGNNExplainer`.
 
     The problem is from Lucic et al., "CF-GNNExplainer: Counterfactual Explanations for Graph Neural
     Networks" (AISTATS 2022, https://arxiv.org/abs/2102.03322); the search is this library's.
 
     Raises:
-        HyperParameterError: if a value is out of range, or nodes are to go of a task that is not
-            about graphs.
+        HyperParameterError: if a value is out of range; if nodes are to go, or rules to be kept,
+            of a task that is not about graphs; from `explain`, for pairs that are joined already
+            or do not exist, and if more might change than is allowed.
+        GraphError: from `explain`, for insertions into graphs with types or on disk, and features
+            that are no floating numbers.
 
     Example:
         >>> import torch
@@ -83,10 +94,10 @@ class SmallestCounterfactual(CounterfactualSearch, BlackBoxExplainer):
     test_settings: ClassVar[Mapping[str, Any]] = {"budget": 400, "width": 8}
 
     budget: int = setting(
-        "sets of edges that are evaluated for an instance, at most", default=20_000, at_least=1
+        "sets of changes that are evaluated for an instance, at most", default=20_000, at_least=1
     )
     width: int = setting(
-        "edges that a first counterfactual is searched among, the best ones alone",
+        "changes that a first counterfactual is searched among, the best ones alone",
         default=64,
         at_least=1,
     )
@@ -94,10 +105,10 @@ class SmallestCounterfactual(CounterfactualSearch, BlackBoxExplainer):
     @torch.no_grad()
     def attribute(self, batch: InstanceBatch) -> Attribution:
         """Search the sets of all instances."""
-        best = Best(self._deletions(batch))
+        best = Best(self._changes(batch))
         search = Exhaustive(best, Budget(self.budget, self.width, self.max_size))
         search.run()
-        is_none = ~best.changes & search.is_proven & (best.size > 0)
+        is_none = ~best.is_valid & search.is_proven & (best.size > 0)
         return answer(
             batch,
             best,
@@ -105,6 +116,6 @@ class SmallestCounterfactual(CounterfactualSearch, BlackBoxExplainer):
             reasons=(
                 Reason(_NOT_TRIED, ~search.is_proven & (best.size == 0)),
                 Reason(_CUT_SHORT, ~search.is_proven, is_told=True),
-                Reason(_NONE, is_none, is_told=True),
+                Reason(f"no change at all {changing(best)}; {NEAREST}", is_none, is_told=True),
             ),
         )

@@ -1,1 +1,1 @@
-"""What methods stand on that look for the smallest deletion of edges that changes a prediction."""
+"""What methods stand on that look for the fewest changes of a graph that change a prediction."""

@@ -1,4 +1,4 @@
-"""The best deletion of each instance so far: one that changes the decision, and small."""
+"""The best changes of each instance so far: they make another decision, and are few."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import math
 import torch
 from torch import Tensor
 
-from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions, Outcome
+from glassgraph.explainers.perturbation.counterfactuals.changes import Changes, Outcome
 
 
 class Best:
     """What was found for B instances.
 
-    Deletions that change the decision come before those that do not; then fewer items come first,
-    then the longer way (the larger `Outcome.distance`). Of those that do not change it the one that
-    goes farthest is kept, whatever its size.
+    Counterfactuals come before other sets of changes; then fewer changes come first, then the
+    longer way (the larger `Outcome.distance`). Of those that keep the rules and do not make another
+    decision the one that goes farthest is kept, whatever its size.
 
     Args:
-        deletions: evaluates them.
+        changes: evaluates them.
 
     Attributes:
-        deleted: ``[B, I]`` the items that go.
-        changes: ``[B]`` whether that changes the decision.
+        changed: ``[B, I]`` which items change.
+        is_valid: ``[B]`` whether that is a counterfactual.
         distance: ``[B]`` how far it goes.
     """
 
-    def __init__(self, deletions: Deletions) -> None:
-        self.deletions = deletions
-        self.deleted = torch.zeros_like(deletions.items)
-        self.changes = torch.zeros_like(deletions.items[:, 0])
-        self.distance = deletions.batch.reference.new_zeros(self.changes.shape)
+    def __init__(self, changes: Changes) -> None:
+        self.changes = changes
+        self.changed = torch.zeros_like(changes.items)
+        self.is_valid = torch.zeros_like(changes.items[:, 0])
+        self.distance = changes.batch.reference.new_zeros(self.is_valid.shape)
 
     @property
     def size(self) -> Tensor:
-        """``[B]`` how many items go."""
-        return self.deleted.sum(dim=1)
+        """``[B]`` how many items change."""
+        return self.changed.sum(dim=1)
 
     @property
     def is_done(self) -> Tensor:
         """``[B]`` whether nothing smaller can be found."""
-        return self.changes & (self.size == 1)
+        return self.is_valid & (self.size == 1)
 
     def begin_with(self, other: Best, rows: Tensor) -> None:
         """Know what is known of the instances ``rows`` of another."""
-        self.deleted[:] = other.deleted[rows][:, : self.deleted.size(1)]
-        self.changes[:], self.distance[:] = other.changes[rows], other.distance[rows]
+        self.changed[:] = other.changed[rows][:, : self.changed.size(1)]
+        self.is_valid[:], self.distance[:] = other.is_valid[rows], other.distance[rows]
 
-    def put(self, deleted: Tensor, outcome: Outcome) -> None:
-        """Take deletions ``[B, I]``, whatever was known."""
-        self.deleted[:] = deleted
-        self.changes[:], self.distance[:] = outcome.changes, outcome.distance
+    def put(self, changed: Tensor, outcome: Outcome) -> None:
+        """Take sets ``[B, I]``, whatever was known."""
+        self.changed[:] = changed
+        self.is_valid[:], self.distance[:] = outcome.is_valid, outcome.distance
 
     def take_over(self, rows: Tensor, other: Best) -> None:
         """Know what another one found, whose instances are the ``rows`` of this one."""
-        self.deleted[rows, : other.deleted.size(1)] = other.deleted
-        self.changes[rows], self.distance[rows] = other.changes, other.distance
+        self.changed[rows, : other.changed.size(1)] = other.changed
+        self.is_valid[rows], self.distance[rows] = other.is_valid, other.distance
 
     @property
     def rounding(self) -> float:
@@ -63,48 +63,47 @@ class Best:
         return math.pow(torch.finfo(self.distance.dtype).eps, 0.75)
 
     def update(
-        self, instance: Tensor, deleted: Tensor, outcome: Outcome, most: int | None = None
+        self, instance: Tensor, changed: Tensor, outcome: Outcome, most: int | None = None
     ) -> Tensor:
-        """Take deletions that are better; which of them did, ``[K]``.
+        """Take sets that are better; which of them did, ``[K]``.
 
         Args:
             instance: ``[K]`` whose they are, each once.
-            deleted: ``[K, I]``.
+            changed: ``[K, I]``.
             outcome: what they do.
-            most: items that a deletion may have; None for any number.
+            most: items that a set may have; None for any number.
         """
-        size, old = deleted.sum(dim=1), self.size[instance]
+        size, old = changed.sum(dim=1), self.size[instance]
         is_farther = outcome.distance > self.distance[instance] + self.rounding
         is_smaller = (size < old) | ((size == old) & is_farther)
-        better = outcome.changes & (~self.changes[instance] | is_smaller)
-        better |= ~outcome.changes & ~self.changes[instance] & is_farther
+        better = outcome.is_valid & (~self.is_valid[instance] | is_smaller)
+        better |= outcome.keeps & ~outcome.flips & ~self.is_valid[instance] & is_farther
         if most is not None:
             better &= size <= most
         row = instance[better]
-        self.deleted[row] = deleted[better]
-        self.changes[row] = outcome.changes[better]
+        self.changed[row] = changed[better]
+        self.is_valid[row] = outcome.is_valid[better]
         self.distance[row] = outcome.distance[better]
         return better
 
 
 def without_needless(best: Best) -> None:
-    """Put items back, one at a time, as long as the decision stays changed without them.
+    """Take changes back, one at a time, as long as what is left is a counterfactual without them.
 
-    Of the items that can be put back the one goes back whose return leaves the longest way. What is
-    left is irreducible: no item can be put back alone.
+    Of the changes that can be taken back the one goes first whose return leaves the longest way.
+    What is left is irreducible: no change can be taken back alone.
     """
-    deletions = best.deletions
-    active = (best.changes & (best.size > 1)).nonzero().view(-1)
+    changes = best.changes
+    active = (best.is_valid & (best.size > 1)).nonzero().view(-1)
     while active.numel():
-        row, item = best.deleted[active].nonzero(as_tuple=True)
-        instance, deleted = active[row], best.deleted[active[row]]
-        deleted[torch.arange(item.numel(), device=item.device), item] = False
-        outcome = deletions.evaluate(instance, deleted)
-        distance = outcome.distance.where(outcome.changes, float("-inf"))
-        first = first_best(instance, distance, deletions.hash[instance, item])
-        first = first[outcome.changes[first]]
-        chosen = Outcome(outcome.distance[first], outcome.changes[first])
-        best.update(instance[first], deleted[first], chosen)
+        row, item = best.changed[active].nonzero(as_tuple=True)
+        instance, changed = active[row], best.changed[active[row]]
+        changed[torch.arange(item.numel(), device=item.device), item] = False
+        outcome = changes.evaluate(instance, changed)
+        distance = outcome.distance.where(outcome.is_valid, float("-inf"))
+        first = first_best(instance, distance, changes.hash[instance, item])
+        first = first[outcome.is_valid[first]]
+        best.update(instance[first], changed[first], outcome.take(first))
         active = instance[first]
         active = active[best.size[active] > 1]
 

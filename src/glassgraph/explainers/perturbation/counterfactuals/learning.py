@@ -1,4 +1,4 @@
-"""Numbers of edges that are learned, until the edges above zero make another decision."""
+"""Numbers of changes that are learned, until those at or below zero make another decision."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.explainers.perturbation.counterfactuals.best import Best
-from glassgraph.explainers.perturbation.counterfactuals.deletion import Deletions, Outcome
+from glassgraph.explainers.perturbation.counterfactuals.changes import Changes, Outcome
 from glassgraph.explainers.perturbation.counterfactuals.relaxation import Relaxation, Relaxed
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the numbers of edges are learned for.
+    """What the numbers of changes are learned for.
 
     Attributes:
-        beta: weight of the number of deleted edges.
+        beta: weight of the number of changes.
     """
 
     beta: float
@@ -34,8 +34,8 @@ class Search:
         epochs: steps, at most.
         rate: step size of the numbers.
         relaxation: what gradients are taken of.
-        most: items that a deletion may have, None for any number.
-        deletions: evaluates deletions of a batch.
+        most: changes that a set may have, None for any number.
+        changes: evaluates changes of a batch.
     """
 
     objective: Objective
@@ -43,17 +43,17 @@ class Search:
     rate: float
     relaxation: Relaxation
     most: int | None
-    deletions: Callable[[InstanceBatch], Deletions]
+    changes: Callable[[InstanceBatch], Changes]
 
 
 def learned(batch: InstanceBatch, search: Search) -> Best:
-    """The best deletion of each instance.
+    """The best set of changes of each instance.
 
-    Instances with a single deleted item are done, since nothing is smaller. Once half of them are,
+    Instances with a single change are done, since nothing is smaller. Once half of them are,
     the others go on alone.
     """
-    best = Best(search.deletions(batch))
-    number = best.deletions.items.to(batch.dtype)
+    best = Best(search.changes(batch))
+    number = best.changes.items.to(batch.dtype)
     rest, part, epoch = torch.arange(batch.num_instances, device=batch.device), best, 0
     while rest.numel() and epoch < search.epochs:
         learning = Learning(batch, part, search)
@@ -64,8 +64,8 @@ def learned(batch: InstanceBatch, search: Search) -> Best:
         if epoch == search.epochs or not open_.numel():
             break
         rest, batch, number = rest[open_], batch.take(open_), number[open_]
-        part = Best(search.deletions(batch))
-        number = number[:, : part.deletions.items.size(1)]
+        part = Best(search.changes(batch))
+        number = number[:, : part.changes.items.size(1)]
         part.begin_with(best, rest)
     return best
 
@@ -75,34 +75,34 @@ class Learning:
 
     Args:
         batch: the instances, with the sites of the model.
-        best: keeps the best deletions.
+        best: keeps the best sets.
         search: how masks are learned.
     """
 
     def __init__(self, batch: InstanceBatch, best: Best, search: Search) -> None:
         self._batch, self._best, self._search = batch, best, search
-        self._deletions = best.deletions
-        self._relaxed = Relaxed(batch, best.deletions, search.relaxation)
+        self._changes = best.changes
+        self._relaxed = Relaxed(batch, best.changes, search.relaxation)
         self._everyone = torch.arange(batch.num_instances, device=batch.device)
 
     def run(self, number: Tensor, epoch: int) -> tuple[Tensor, int]:
         """Learn until the last epoch, or until half of the instances are done.
 
         Args:
-            number: ``[B, I]`` of items, which are there above zero.
+            number: ``[B, I]`` of changes, which are made at or below zero.
             epoch: how many have been.
 
         Returns:
             The numbers then, and how many epochs have been.
         """
-        items = self._deletions.items
+        items = self._changes.items
         beta, rate = self._search.objective.beta, self._search.rate
         while epoch < self._search.epochs:
-            deleted = items & (number <= 0)
-            outcome, gradient = self._look(deleted)
-            self._best.update(self._everyone, deleted, outcome, self._search.most)
+            changed = items & (number <= 0)
+            outcome, gradient = self._look(changed)
+            self._best.update(self._everyone, changed, outcome, self._search.most)
             step = self._scaled(gradient)
-            step = step.masked_fill(outcome.changes.view(-1, 1), 0)
+            step = step.masked_fill(outcome.flips.view(-1, 1), 0)
             number = (number - rate * (step - beta)).clamp_max(1).masked_fill(~items, 0)
             epoch += 1
             num_done = int(self._best.is_done.sum())
@@ -114,23 +114,22 @@ class Learning:
     def _scaled(self, gradient: Tensor) -> Tensor:
         """Gradients whose largest is 1 in every instance, and none less than -1.
 
-        Where absence takes the prediction nowhere, the item that holds it back least goes.
+        Where no change takes the prediction anywhere, the one that holds it back least is made.
         """
-        items = self._deletions.items
+        items = self._changes.items
         largest = gradient.masked_fill(~items, float("-inf")).amax(dim=1, keepdim=True)
         is_largest = (gradient >= largest) & items
         tiny = torch.finfo(gradient.dtype).tiny
         scaled = (gradient / largest.clamp_min(tiny)).clamp(-1, 1)
         return torch.where(largest > 0, scaled, is_largest.to(gradient.dtype))
 
-    def _look(self, deleted: Tensor) -> tuple[Outcome, Tensor]:
-        """What a deletion does, and how the distance grows ``[B, I]`` with the absence of items."""
-        batch = self._batch
-        leaf = (1 - self._deletions.spread(deleted.to(batch.dtype))).requires_grad_()
+    def _look(self, changed: Tensor) -> tuple[Outcome, Tensor]:
+        """What changes do, and how the distance grows ``[B, I]`` with each of them."""
+        leaf = changed.to(self._batch.dtype).requires_grad_()
         with torch.enable_grad():
-            outcome = self._deletions.outcome(self._everyone, self._relaxed.output(leaf))
-            (gradient,) = batch.gradients(outcome.distance, [leaf])
+            output = self._relaxed.changed(leaf)
+            outcome = self._changes.outcome(self._everyone, output, changed)
+            (gradient,) = self._batch.gradients(outcome.distance, [leaf])
         if not self._relaxed.is_exact:
-            outcome = self._deletions.evaluate(self._everyone, deleted)
-        real = Outcome(outcome.distance.detach(), outcome.changes)
-        return real, self._deletions.gather(-gradient)
+            outcome = self._changes.evaluate(self._everyone, changed)
+        return Outcome(outcome.distance.detach(), outcome.flips, outcome.keeps), gradient

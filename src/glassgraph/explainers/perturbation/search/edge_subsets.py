@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glassgraph.black_box.variants import Variants
+from glassgraph.black_box.variants import Fill, Variants
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.copies import are_apart, rows_at_once
@@ -84,8 +84,17 @@ class Subsets:
         value = value.view(-1, self.num_layers, self.width)
         return value[self.batch.edge_instance, :, self._column].t()
 
+    def edges_of(self, instance: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Which mask ``[p]``, ascending, opens an edge, and which ``[p]``, ascending in a mask."""
+        variant, column = mask.nonzero(as_tuple=True)
+        edge = self._edges[self._first[instance[variant]] + column]
+        has = edge >= 0
+        variant, edge = variant.view(-1, 1).expand_as(edge)[has], edge[has]
+        order = (variant * max(1, self.batch.num_edges) + edge).argsort()
+        return variant[order], edge[order]
+
     @torch.no_grad()
-    def outputs(self, instance: Tensor, mask: Tensor) -> Tensor:
+    def outputs(self, instance: Tensor, mask: Tensor, fill: Fill | None = None) -> Tensor:
         """The model's output ``[K, C]`` with only the items of each mask open.
 
         NaN where nothing is left of a graph.
@@ -93,14 +102,10 @@ class Subsets:
         Args:
             instance: ``[K]`` whose mask it is, ascending.
             mask: ``[K, I]``.
+            fill: where edges are deleted, gives other features, see `Variants.on_edges`.
         """
         if self._variants is not None:
-            variant, column = mask.nonzero(as_tuple=True)
-            edge = self._edges[self._first[instance[variant]] + column]
-            has = edge >= 0
-            variant, edge = variant.view(-1, 1).expand_as(edge)[has], edge[has]
-            order = (variant * max(1, self.batch.num_edges) + edge).argsort()
-            return self._variants.on_edges(instance, variant[order], edge[order])
+            return self._variants.on_edges(instance, *self.edges_of(instance, mask), fill)
         rows = self.rows[instance]
         parts = max(1, -(-int(rows.sum()) // self.most_rows))
         if self.batch.is_whole:
