@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glassgraph.report.change_figure import draw_changes
 from glassgraph.report.labels import clipped, node_label, write_literally
 from glassgraph.report.palette import type_color, type_shape
 from glassgraph.report.protocols import LocalLike
@@ -122,6 +123,7 @@ def draw_graph(
     handles = _draw_nodes(axes, local, position, look, size)
     handles += draw_edges(axes, local, position, look, size)
     handles += _draw_walks(axes, local, position, look)
+    handles += draw_changes(axes, local, position, size)
     axes.margins(0.12)
     axes.autoscale_view()
     axes.set_axis_off()

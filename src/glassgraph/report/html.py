@@ -46,6 +46,7 @@ SCRIPTS = (
     "find.js",
     "walks.js",
     "network.js",
+    "changes.js",
     "metrics.js",
     "export.js",
     "app.js",

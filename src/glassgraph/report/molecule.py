@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from glassgraph.report.change_figure import draw_changes
+from glassgraph.report.changes import ShownChanges
 from glassgraph.report.graph_figure import (
     TRUTH,
     GraphLook,
@@ -74,6 +76,7 @@ def draw_molecule(
     for bond in (molecule.bonds[number] for number in shown):
         _draw_bond(axes, bond, place, _inner_side(bond, place, neighbors))
     _write_atoms(axes, molecule, folded, place)
+    handles += draw_changes(axes, local, place)
     if folded:
         hidden = [values[n] for n in range(len(molecule.bonds)) if n not in shown]
         _note(axes, len(folded), None if look.edges is None else sum(hidden))
@@ -90,9 +93,10 @@ def _atom_scores(local: LocalLike) -> list[float] | None:
 
 
 def marked_atoms(local: LocalLike, look: GraphLook) -> list[int]:
-    """Atoms that are not folded: what scores much, at a bond or alone, and what is true."""
+    """Atoms that are not folded: what scores much, at a bond or alone, is true, or changes."""
     molecule, atoms = Molecule.of(local), _atom_scores(local)
-    values, found = bond_scores(local, molecule), []
+    changes = ShownChanges.of(local)
+    values, found = bond_scores(local, molecule), [] if changes is None else list(changes.nodes)
     if local.edge_truth is not None:
         true = [bond for bond in molecule.bonds if bool(local.edge_truth[list(bond.edges)].any())]
         found += [atom for bond in true for atom in bond.ends]

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["element_color", "type_color", "type_shape"]
+__all__ = ["change_color", "element_color", "type_color", "type_shape"]
 
 
 def type_color(number: int) -> str:
@@ -33,6 +33,11 @@ def element_color(symbol: str) -> str | None:
     """The color of an element's letter on paper; None for the color of text."""
     found = _palette()["elements"]["light"].get(symbol)
     return None if found is None else str(found)
+
+
+def change_color(kind: str) -> str:
+    """The color of a change on paper: ``"deleted"``, ``"inserted"`` or ``"feature"``."""
+    return str(_palette()["changes"]["light"][kind])
 
 
 @cache

@@ -17,7 +17,9 @@ Layout of the payload (n nodes and e edges drawn for an instance, L layers, C ou
                    edge_ranks [e], layer_ranks [L][e],
                    left_out {edges, layers [L], nodes}: sums of the scores that are not drawn,
                    walks {count, nodes [W][L + 1], scores [W]},
-                   network {nodes, edges}, handed {total, received, absorbed}}
+                   network {nodes, edges}, handed {total, received, absorbed},
+                   changes {valid, size, before, after, new_class, undirected, deleted [edges],
+                   inserted [[source, destination]], features [[node, name, before, after]]}}
 
 What a method or a graph does not have is null, and names may be missing. Methods that agree on an
 instance's structure share it. Numbers keep six significant digits; one that is not finite becomes
@@ -33,6 +35,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from glassgraph.report.changes import ShownChanges
 from glassgraph.report.labels import feature_label, node_label
 from glassgraph.report.metric_names import readable
 from glassgraph.report.molecule_parts import Molecule, is_molecule, places
@@ -53,6 +56,8 @@ TOP_FEATURES = 12
 TOP_FEATURES_PER_NODE = 3
 LONG_LIST = 40
 SHOWN_OF_LONG_LIST = 8
+
+_NONE = torch.empty(0)
 
 Json: TypeAlias = dict[str, Any]
 Number: TypeAlias = int | float | None
@@ -293,6 +298,7 @@ def _run(local: LocalLike, structure: int, chosen: tuple[Tensor, Tensor] | None)
         "walks": _walks(local, chosen),
         "network": network_of(local),
         "handed": _handed(local),
+        "changes": _changes(local, chosen),
     }
 
 
@@ -321,6 +327,35 @@ def _walks(local: LocalLike, chosen: tuple[Tensor, Tensor] | None) -> Json | Non
     if chosen is not None:
         nodes = torch.searchsorted(chosen[0], nodes.contiguous())
     return {"count": len(local.walks), "nodes": nodes.tolist(), "scores": _numbers(scores)}
+
+
+def _changes(local: LocalLike, chosen: tuple[Tensor, Tensor] | None) -> Json | None:
+    """What a counterfactual changes, by positions among the nodes and edges that are drawn."""
+    found = ShownChanges.of(local)
+    if found is None:
+        return None
+    nodes, edges = (
+        {old: new for new, old in enumerate(kept.tolist())} for kept in chosen or (_NONE, _NONE)
+    )
+
+    def name(node: int, column: int) -> str:
+        kind = "" if local.node_type is None else local.node_type[node]
+        return feature_label(local.feature_names, kind, column) or f"feature {column}"
+
+    return {
+        "valid": found.is_valid,
+        "size": found.size,
+        "before": _number(found.before),
+        "after": _number(found.after),
+        "new_class": found.new_class,
+        "undirected": found.is_undirected,
+        "deleted": [edges.get(e, e) for e in found.deleted if chosen is None or e in edges],
+        "inserted": [[nodes.get(a, a), nodes.get(b, b)] for a, b in found.lines],
+        "features": [
+            [nodes.get(node, node), name(node, column), _number(before), _number(after)]
+            for node, column, before, after in found.features
+        ],
+    }
 
 
 def _handed(local: LocalLike) -> Json | None:
@@ -377,6 +412,8 @@ def _trim(structure: Json, sharing: Sequence[LocalLike]) -> tuple[Tensor, Tensor
     ends = {end for e in edges for end in (source[e], destination[e])}
     walks = [best[0] for local in sharing if (best := first_walks(local)) is not None]
     ends.update(node for each in walks for node in each.flatten().tolist())
+    changes = (ShownChanges.of(local) for local in sharing)
+    ends.update(node for each in changes if each is not None for node in each.nodes)
     nodes = sorted(ends | set(structure["seeds"]))
     new = {old: position for position, old in enumerate(nodes)}
     structure["seeds"] = [new[node] for node in structure["seeds"]]

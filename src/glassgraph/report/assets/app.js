@@ -6,7 +6,9 @@
                            separate, layout, theme, nodes, lines (of the drawing; folded ones count), seeds, truthMarked,
                            highlighted: [edge positions, strongest first], fold, opened: [node positions],
                            folded: [{members, anchors, nodes, edges, edgeSum, nodeSum}], found: [node positions],
-                           walk, traced: {nodes, stays, lines: [{edges, steps}]} (the walk that is brought out)}
+                           walk, traced: {nodes, stays, lines: [{edges, steps}]} (the walk that is brought out),
+                           changes "before"|"both"|"after", struck, gone, inserted, reset (how many edges and nodes
+                           are drawn so)}
      .edges()              every drawn edge: {position, id, source, target (user's node ids), from, to (positions), type, score, rank, truth,
                            isHighlighted, color, width}
      .nodes()              every drawn node: {position, id, type, score, rank, isSeed, isHighlighted, isFolded}
@@ -15,7 +17,8 @@
      .set({...})           choose: instance, method (numbers), layer (null: whole explanation), mode "k"|"threshold",
                            k, threshold (share of the largest score), truth, separate, layout, theme,
                            fold (fold what is not selected beside hubs, and hydrogens), opened (nodes that are not folded),
-                           walk (number of one to keep brought out; null: none)
+                           walk (number of one to keep brought out; null: none),
+                           changes (of a counterfactual: which graph is shown)
      .point(kind, position)  page coordinates of a "node" or "edge", by position; of its group where it is folded
    Positions count within the instance as the payload has it. */
 (() => {
@@ -28,7 +31,7 @@
   const state = {
     instance: 0, method: 0, layer: null, mode: "k", k: 12, threshold: 0.5,
     truth: true, separate: !isOfMolecules, layout: payload.layout, theme: prefersDark ? "dark" : "light",
-    walk: null, fold: true, opened: [],
+    walk: null, fold: true, opened: [], changes: "both",
   };
   let view = null;
   let rows = [];
@@ -54,6 +57,7 @@
     GG.walks.list(view, state, trace, pick);
     trace(null);
     GG.network.show(view);
+    GG.changes.show(view, state, (changes) => set({ changes }));
     byId("fold-word").textContent = view.structure.hydrogens ? "Fold hydrogens" : "Fold neighbors";
     GG.folded.list(view, openGroup, state.opened.length > 0, () => set({ opened: [] }));
     GG.panels.features(view);

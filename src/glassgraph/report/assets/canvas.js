@@ -47,9 +47,11 @@ GG.canvas = (() => {
     if (themed) cy.style(stylesheet());
     cy.batch(() => {
       if (!isSame) build(view, look, lines);
+      addInserted(view);
       const ends = new Set(view.edges.filter((edge) => edge.isHighlighted).flatMap((edge) => [edge.source, edge.target]));
       for (const n of view.fold.items) dressNode(cy.getElementById(`n${n}`), view.nodes[n], view, look, ends.has(n));
       view.fold.apart.forEach((group, g) => dressGroup(g, group));
+      cy.edges(".inserted").forEach((line) => dressInserted(line, view, look));
       lines.forEach((line) => dressEdge(elementOf(line), line, mates.get(line[0].position), between.get(endsOf(line[0])), view, look));
     });
     return !isSame;
@@ -104,7 +106,26 @@ GG.canvas = (() => {
     element.toggleClass("typed", isRimmed);
     element.toggleClass("faint", !isLit);
     element.toggleClass("end", isEnd || node.isHighlighted);
+    element.data("change", GG.color.change("feature", look.theme));
+    element.toggleClass("reset", look.changes !== "before" && view.changes !== null && view.changes.features.some(([n]) => n === node.position));
     dressHost(element, node.position, view);
+  }
+
+  /** Edges that a counterfactual inserts; methods that share a structure insert others. */
+  function addInserted(view) {
+    cy.edges(".inserted").remove();
+    cy.add((view.changes ? view.changes.inserted : []).map(([source, target], at) => ({
+      group: "edges", classes: "inserted", data: { id: `i${at}`, kind: "inserted", at, source: `n${source}`, target: `n${target}`, members: [] },
+    })));
+  }
+
+  /** An edge that a counterfactual inserts is not there before. */
+  function dressInserted(line, view, look) {
+    line.data({
+      color: GG.color.change("inserted", look.theme), width: 4.5, opacity: 1, z: 9, curve: "bezier", label: look.changes === "both" ? "+" : "",
+      ink: GG.color.change("inserted", look.theme), arrow: view.changes.undirected ? "none" : "triangle",
+    });
+    line.toggleClass("absent", look.changes === "before");
   }
 
   /** An atom whose letters hold hydrogens opens them; one whose hydrogens the reader opened folds them again. */
@@ -146,6 +167,10 @@ GG.canvas = (() => {
       arrow: hasDirection && (isLit || pair.length === 1) ? "triangle" : "none",
     });
     element.toggleClass("arc", look.layout === "sentence" && Boolean(view.structure.node_names) && !view.structure.tree && !isLoop);
+    const isGone = line.some((edge) => edge.isDeleted);
+    element.toggleClass("gone", isGone && look.changes !== "before");
+    element.toggleClass("struck", isGone && look.changes === "both");
+    element.data("ink", GG.color.change("deleted", look.theme));
     element.toggleClass("truth", look.truth && line.some((edge) => edge.truth === true));
   }
 
@@ -214,6 +239,7 @@ GG.canvas = (() => {
   }
 
   const mark = (kind, position, isOn) => elementFor(kind, position).toggleClass("hover", isOn);
+  const markInserted = (at, isOn) => cy.getElementById(`i${at}`).toggleClass("hover", isOn);
   const markGroup = (g, isOn) => groupElement(g).toggleClass("hover", isOn);
 
   /** Bring a found node into view and ring it; null takes the ring away. */
@@ -236,7 +262,7 @@ GG.canvas = (() => {
       const bringOut = (elements, more) => elements.data({ walk: color, ...more }).removeClass("aside").addClass("walk");
       walk.nodes.forEach((node) => bringOut(cy.getElementById(`n${node}`)));
       walk.stays.forEach((node) => cy.getElementById(`n${node}`).addClass("stay"));
-      cy.edges().forEach((line) => {
+      cy.edges().not(".inserted").forEach((line) => {
         const own = line.data("members").filter((position) => walk.steps.has(position));
         if (!own.length) return;
         const isForth = (position) => line.data("source") === `n${view.edges[position].source}`;
@@ -255,7 +281,8 @@ GG.canvas = (() => {
   };
   /* nodes and lines count what the picture stands for: drawn one by one, or folded. */
   const counts = () => ({
-    nodes: current.view.nodes.length, lines: cy.edges().not(".folded").length + foldedLines(),
+    nodes: current.view.nodes.length, lines: cy.edges().not(".folded, .inserted").length + foldedLines(),
+    struck: cy.edges(".struck").length, gone: cy.edges(".gone").length, inserted: cy.edges(".inserted").not(".absent").length, reset: cy.nodes(".reset").length,
     truthMarked: cy.edges(".truth").length,
     seeds: cy.nodes(".seed").map((node) => node.data("position")),
     found: cy.nodes(".found").map((node) => node.data("position")),
@@ -273,5 +300,5 @@ GG.canvas = (() => {
   const zoomBy = (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   const elements = () => cy.elements();
 
-  return { create, draw, fit, point, mark, markGroup, find, trace, counts, drawnLine, drawnNodes, resize, zoomBy, elements };
+  return { create, draw, fit, point, mark, markGroup, markInserted, find, trace, counts, drawnLine, drawnNodes, resize, zoomBy, elements };
 })();

@@ -55,6 +55,17 @@ GG.canvasStyle = (() => {
         selector: "edge.truth",
         style: { "underlay-color": css("--truth"), "underlay-opacity": 0.42, "underlay-padding": 6 },
       },
+      { selector: "edge.gone", style: { "line-style": "dashed", "line-dash-pattern": [7, 5], opacity: 0.35, "target-arrow-shape": "none" } },
+      {
+        selector: "edge.struck",
+        style: { opacity: 1, label: "✕", color: "data(ink)", "font-size": 17, "font-weight": 700, "text-background-opacity": 0, "text-outline-color": css("--canvas"), "text-outline-width": 2.5 },
+      },
+      {
+        selector: "edge.inserted",
+        style: { color: "data(ink)", "font-size": 17, "font-weight": 700, "text-background-opacity": 0, "text-outline-color": css("--canvas"), "text-outline-width": 2.5 },
+      },
+      { selector: "edge.absent", style: { display: "none" } },
+      { selector: "node.reset", style: { "border-color": "data(change)", "border-width": 3.5, "border-style": "dashed" } },
       { selector: ".hover", style: { "overlay-color": css("--ink"), "overlay-opacity": 0.14, "overlay-padding": 4 } },
       { selector: "edge.hover", style: { opacity: 1, "z-index": 16 } },
       {

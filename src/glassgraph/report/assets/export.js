@@ -106,7 +106,7 @@ GG.exporter = (() => {
   function drawn(paper) {
     const elements = GG.canvas.elements();
     const level = (element) => Number(element.style("z-index"));
-    const ordered = elements.toArray().sort((a, b) => level(a) - level(b) || a.isNode() - b.isNode());
+    const ordered = elements.filter((each) => each.style("display") !== "none").toArray().sort((a, b) => level(a) - level(b) || a.isNode() - b.isNode());
     const graph = make("g", { class: "graph" }, ...ordered.map((each) => (each.isNode() ? node(each) : edge(each))));
     graph.append(...ordered.filter((each) => each.isEdge() && each.style("label")).map((each) => edgeLabel(each, paper)));
     return { graph, box: elements.boundingBox() };
@@ -164,6 +164,11 @@ GG.exporter = (() => {
     if (is("seed")) {
       return make("g", { fill: css("--node"), stroke: css("--ink") },
         make("circle", { cx: x + 9, cy: y, r: 7, fill: "none", "stroke-width": 1.5 }), make("circle", { cx: x + 9, cy: y, r: 4, "stroke-width": 2 }));
+    }
+    if (is("change")) {
+      const color = getComputedStyle(icon).borderTopColor;
+      if (is("feature")) return make("circle", { cx: x + 9, cy: y, r: 6, fill: "none", stroke: color, "stroke-width": 2, "stroke-dasharray": "3 2" });
+      return make("line", { x1: x, x2: x + 18, y1: y, y2: y, stroke: color, "stroke-width": is("deleted") ? 3 : 4, "stroke-dasharray": is("deleted") ? "5 3" : null });
     }
     if (is("truth")) return make("rect", { x, y: y - 4, width: 18, height: 8, rx: 4, fill: css("--truth"), "fill-opacity": 0.42 });
     if (is("folded")) return make("rect", { x: x + 1, y: y - 5, width: 16, height: 10, rx: 3, fill: "none", stroke: css("--muted"), "stroke-dasharray": "3 2" });

@@ -26,7 +26,7 @@ GG.fold = (() => {
   /** As `draw_molecule` of figures: all but those that are explained, true, on a walk, opened, or score much. */
   function hydrogens(view, isOn, opened) {
     const hosts = view.structure.hydrogens; // the atom of each node that may be folded, else null
-    const kept = new Set([...view.structure.seeds, ...opened, ...view.walks.flatMap((walk) => walk.nodes)]);
+    const kept = new Set([...view.structure.seeds, ...opened, ...view.walks.flatMap((walk) => walk.nodes), ...changedEnds(view)]);
     for (const node of view.nodes) if (share(node.score, view.nodeMax) >= STRONG) kept.add(node.position);
     for (const bond of bondsOf(view.edges)) {
       const isStrong = bond.some((edge) => edge.isHighlighted) && share(mean(bond), view.edgeMax) >= STRONG;
@@ -51,6 +51,9 @@ GG.fold = (() => {
     const items = view.nodes.map((node) => node.position).filter((node) => !groupOf.has(node));
     return { items, groups: all, groupOf, foldable: hosts.some((host) => host !== null) };
   }
+
+  /** Nodes that a counterfactual changes, or at whose edges it does. */
+  const changedEnds = ({ edges, changedNodes }) => [...changedNodes, ...edges.filter((edge) => edge.isDeleted).flatMap((edge) => [edge.source, edge.target])];
 
   const share = (score, max) => (max > 0 && score !== null ? Math.abs(score) / max : 0);
 
@@ -98,7 +101,7 @@ GG.fold = (() => {
 
   function keptNodes(view, neighbors, centers, opened) {
     const seeds = view.structure.seeds;
-    const kept = new Set([...seeds, ...opened]);
+    const kept = new Set([...seeds, ...opened, ...changedEnds(view)]);
     /* Where nothing is explained in particular, as of a whole graph, hubs are what things hang on. */
     if (!seeds.length) centers.forEach((hub) => kept.add(hub));
     for (const node of view.nodes) if (node.isHighlighted) kept.add(node.position);

@@ -64,7 +64,7 @@ GG.color = (() => {
   };
   /* PALETTE is palette.json, which figures read, too. Letters of elements have 4.5 in contrast from the canvas; carbon
      and the rest have the color of text. */
-  const { types: TYPES, elements: ELEMENTS } = PALETTE;
+  const { types: TYPES, elements: ELEMENTS, changes: CHANGES } = PALETTE;
   const SHAPES = PALETTE.shapes.map(({ page }) => page);
 
   const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -99,6 +99,7 @@ GG.color = (() => {
     score,
     gradient,
     ink,
+    change: (kind, theme) => CHANGES[theme][kind],
     element: (symbol, theme) => ELEMENTS[theme][symbol] || null,
     /* Color and shape together tell 64 types apart. */
     type: (number) => TYPES[(number + Math.floor(number / SHAPES.length)) % TYPES.length],

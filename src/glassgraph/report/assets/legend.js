@@ -48,6 +48,12 @@ GG.legend = (() => {
     if (view.structure.seeds.length) key("seed", view.structure.seeds.length > 1 ? "explained nodes" : "explained node");
     if (look.truth && view.structure.truth) key("truth", "ground truth");
     if (view.subject === "edges") key("context", "not selected");
+    if (view.changes && look.changes !== "before") {
+      const colored = (kind, text) => keys.append(el("span", {}, el("i", { class: `key change ${kind}`, style: { borderColor: GG.color.change(kind, look.theme) } }), text));
+      if (view.changes.deleted.length) colored("deleted", "deleted");
+      if (view.changes.inserted.length) colored("inserted", "inserted");
+      if (view.changes.features.length) colored("feature", "feature set");
+    }
     const inLetters = GG.fold.inLetters(view);
     if (view.fold.groups.length) key("folded", inLetters ? `${inLetters}: select an atom to open` : "folded: select to open");
     types(view).forEach((item) => keys.append(item));

@@ -214,6 +214,7 @@ GG.panels = (() => {
     return [
       `Graph with ${count(view.numNodes, "node")} and ${count(view.numEdges, "edge")}`,
       ...(first.length ? [`strongest ${isNode ? "nodes" : "edges"}: ${first.join(", ")}`] : []),
+      ...[GG.changes.inWords(view)].filter(Boolean),
       ...view.fold.groups.map((group) => `folded: ${GG.fold.label(group).join(" ")}`),
     ].join("; ");
   }

@@ -4,9 +4,10 @@ GG.tooltip = (() => {
   const { el } = GG;
   const { exact, short, count } = GG.format;
 
-  /** data: of the drawn element, {kind: "node" with position, "edge" with told (positions), "fold" with group}. */
+  /** data: of the drawn element, {kind: "node" with position, "edge" with told (positions), "fold" with group,
+      "inserted" with at}. */
   function show(view, data, event) {
-    const lines = { node: nodeLines, edge: edgeLines, fold: foldLines }[data.kind](view, data);
+    const lines = { node: nodeLines, edge: edgeLines, fold: foldLines, inserted: insertedLines }[data.kind](view, data);
     const box = document.getElementById("tooltip");
     box.replaceChildren(el("table", {}, ...lines.map((line) => (line
       ? el("tr", {}, el("th", { scope: "row" }, line[0]), el("td", {}, line[1]))
@@ -25,6 +26,9 @@ GG.tooltip = (() => {
     if (node.name) lines.push(["number", node.type === null ? String(node.id) : `${node.type} ${node.id}`]);
     if (view.fold.hostOf.has(position)) lines.push(...hydrogenLines(view, position));
     if (view.run.nodes) lines.push(["score", exact(node.score)], ["rank", `${node.rank} of ${view.nodes.length}`]);
+    for (const [n, feature, before, after] of view.changes ? view.changes.features : []) {
+      if (n === position) lines.push([`${feature}, changed`, `${exact(before)} → ${exact(after)}`]);
+    }
     return [...lines, ...(node.features || []).map(([feature, score]) => [feature, exact(score)])];
   }
 
@@ -45,8 +49,13 @@ GG.tooltip = (() => {
         ...(edge.type === null ? [] : [["relation", edge.type]]), ...(edge.name ? [["name", edge.name]] : []),
         ...(edge.rank === null ? [] : [["score", exact(edge.score)], ["rank", `${edge.rank} of ${view.numEdges}`]]),
         ...(edge.truth === null ? [] : [["truth", edge.truth ? "yes" : "no"]]),
+        ...(edge.isDeleted ? [["change", "deleted"]] : []),
       ];
     });
+  }
+
+  function insertedLines(view, { at }) {
+    return [["change", "edge inserted"], ["between", GG.changes.endsInWords(view, view.changes.inserted[at])]];
   }
 
   function foldLines(view, data) {

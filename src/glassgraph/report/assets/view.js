@@ -59,6 +59,7 @@ GG.view = (() => {
     const isStrong = (score, rank) =>
       size(score) > 0 && rank <= complete && (choice.mode === "k" ? rank <= k : size(score) >= threshold);
 
+    const deleted = new Set(run.changes ? run.changes.deleted : []);
     const edges = Array.from({ length: numEdges }, (_, e) => ({
       position: e,
       id: structure.edge_id[e],
@@ -70,6 +71,7 @@ GG.view = (() => {
       score: own.scores ? own.scores[e] : null,
       rank: ranks ? ranks[e] : null,
       isHighlighted: subject === "edges" && isStrong(own.scores[e], ranks[e]),
+      isDeleted: deleted.has(e),
     }));
     const nodes = structure.nodes.map((id, n) => ({
       position: n,
@@ -86,6 +88,7 @@ GG.view = (() => {
     const view = {
       instance, run, method, structure, layer, subject, edges, nodes, k, threshold, complete, max,
       walks: run.walks ? walksOf(run.walks, edges) : [],
+      changes: run.changes, changedNodes: new Set(run.changes ? [...run.changes.inserted.flat(), ...run.changes.features.map(([node]) => node)] : []),
       edgeMax: own.max, nodeMax, signed: method.signed, classNames: payload.class_names, opened: choice.opened,
       numEdges: structure.drawn_of ? structure.drawn_of[1] : numEdges,
       numNodes: structure.drawn_of ? structure.drawn_of[0] : nodes.length,
