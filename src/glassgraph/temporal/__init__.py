@@ -23,8 +23,23 @@ tensor([1., 0.])
 """
 
 from glassgraph.temporal.explain import explain
+from glassgraph.temporal.fidelity import fidelity, table
+from glassgraph.temporal.navigator import Navigator, fit_navigator
 from glassgraph.temporal.protocol import TemporalModel
 from glassgraph.temporal.results import EventExplanation, EventExplanations, load
+from glassgraph.temporal.settings import Settings
 from glassgraph.temporal.tgn import TGN
 
-__all__ = ["TGN", "EventExplanation", "EventExplanations", "TemporalModel", "explain", "load"]
+__all__ = [
+    "TGN",
+    "EventExplanation",
+    "EventExplanations",
+    "Navigator",
+    "Settings",
+    "TemporalModel",
+    "explain",
+    "fidelity",
+    "fit_navigator",
+    "load",
+    "table",
+]

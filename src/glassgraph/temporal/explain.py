@@ -6,28 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import TemporalData
 
-from glassgraph.calling.protect import protected
-from glassgraph.errors import (
-    AttributionError,
-    HyperParameterError,
-    InstanceError,
-    UnknownMethodError,
-    UnsupportedModelError,
-)
-from glassgraph.inputs.index import as_numbers
+from glassgraph.errors import AttributionError, UnknownMethodError
 from glassgraph.progress import progress_bar
-from glassgraph.temporal.events import Link, check_events, links_of
-from glassgraph.temporal.methods import LEAVES_OUT, METHODS, Settings, settings_of
+from glassgraph.temporal.asking import asking, candidates_of, check_model, check_number
+from glassgraph.temporal.events import check_events, links_of
+from glassgraph.temporal.methods import LEAVES_OUT, METHODS, NAVIGATORS
 from glassgraph.temporal.protocol import TemporalModel
 from glassgraph.temporal.questions import Question
-from glassgraph.temporal.replayed import ask_replayed
 from glassgraph.temporal.results import EventExplanation, EventExplanations
-from glassgraph.temporal.state import fingerprint, refuse_changes
+from glassgraph.temporal.settings import Settings, settings_of
 from glassgraph.temporal.tgn import TGN
-from glassgraph.temporal.tgn_questions import ask_tgn
 from glassgraph.words import nearest
 
 
@@ -57,14 +48,15 @@ def explain(
             about, whether they happened or not, as a `TemporalData` with ``src``, ``dst``, ``t``.
         method: ``"perturb_one"`` (leave one event out and replay), ``"occlusion"`` (a group of
             events), ``"edge_gradients"`` and ``"integrated_gradients"`` (gates on events),
-            ``"saliency"`` and ``"input_x_gradient"`` (messages of events), ``"recency"`` and
-            ``"random"`` (floors).
+            ``"saliency"`` and ``"input_x_gradient"`` (messages of events), ``"t_gnn_explainer"``
+            (a search for the few events that suffice), ``"recency"`` and ``"random"`` (floors).
         candidates: the past events that get scores: None for all that can count, a number for the
             latest so many of them, or their numbers in the stream.
         batch_size: events in a batch, as in training: at which the memory is updated.
         progress: show a progress bar.
-        **settings: ``groups`` of occlusion, ``steps`` of integrated gradients, ``seed`` of random;
-            see `glassgraph.temporal.methods.Settings`.
+        **settings: ``groups`` of occlusion, ``steps`` of integrated gradients, ``navigator``,
+            ``size``, ``rollouts``, ``explore``, ``threshold`` and ``graded`` of t_gnn_explainer,
+            ``seed`` of it and of random; see `glassgraph.temporal.Settings`.
 
     Returns:
         One explanation for each link.
@@ -81,26 +73,20 @@ def explain(
             every answer takes a whole replay.
 
     Source: Xia et al., "Explaining Temporal Graph Models through an Explorer-Navigator Framework",
-    ICLR 2023, https://openreview.net/forum?id=BR_ZhvcYbGJ, compare with ``perturb_one``.
+    ICLR 2023, https://openreview.net/forum?id=BR_ZhvcYbGJ: ``t_gnn_explainer``, which they compare
+    with ``perturb_one``.
     """
     events = check_events(events)
     if method not in METHODS:
         raise UnknownMethodError(
             f"no method of temporal graphs is called {method!r}{nearest(method, METHODS)}"
         )
-    chosen = settings_of(method, events.src.numel(), settings)
-    _check_number("batch_size", batch_size)
-    if isinstance(candidates, int):
-        _check_number("candidates", candidates)
+    chosen = settings_of(method, events.src.numel(), settings, NAVIGATORS)
+    check_number("batch_size", batch_size)
     links = links_of(events, index)
-    _check_nodes(model, events, links)
-    asked = [_listed(candidates, link, events) for link in links]
-    before = fingerprint(model)
-    with protected(_modules_of(model)):
-        if isinstance(model, TGN):
-            questions = ask_tgn(model, events, links, asked, batch_size, LEAVES_OUT.get(method))
-        else:
-            questions = ask_replayed(model, events, links, asked, batch_size)
+    check_model(model, events, links)
+    asked = [candidates_of(candidates, link, events) for link in links]
+    with asking(model, events, links, asked, batch_size, LEAVES_OUT.get(method)) as questions:
         bar = progress_bar(
             questions, method, total=len(links), disable=not progress, delay=1.0, leave=False
         )
@@ -108,56 +94,7 @@ def explain(
             _explained(question, method, chosen, each)
             for question, each in zip(bar, asked, strict=True)
         ]
-    refuse_changes(before, fingerprint(model))
     return EventExplanations(explained)
-
-
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise HyperParameterError(f"{name} must be an integer >= 1; got {value!r}")
-
-
-def _check_nodes(model: Any, events: TemporalData, links: Sequence[Link]) -> None:
-    """Refuse nodes that the model does not know, and objects that are no temporal models."""
-    if not isinstance(model, TGN):
-        if not isinstance(model, TemporalModel):
-            raise UnsupportedModelError(
-                f"{type(model).__name__} cannot be replayed: it needs the methods reset(), "
-                "replay(events) and score(src, dst, t), see glassgraph.temporal.TemporalModel; "
-                "parts of PyG's TGN make such a model as glassgraph.temporal.TGN(memory, gnn, "
-                "link_predictor)"
-            )
-        return
-    last = max(int(events.src.max()), int(events.dst.max()))
-    last = max([last, *(max(link.src, link.dst) for link in links)])
-    if last >= model.parts.num_nodes:
-        raise InstanceError(
-            f"node {last} is out of range: the model knows {model.parts.num_nodes} nodes (from 0)"
-        )
-    model.parts.check_messages(events.msg)
-
-
-def _listed(candidates: Any, link: Link, events: TemporalData) -> int | Tensor | None:
-    """The candidates of a link: None, how many, or their numbers, ascending."""
-    if candidates is None or isinstance(candidates, int):
-        return candidates
-    numbers = as_numbers(candidates, events.src.numel(), "event", events.src.device).unique()
-    late = numbers[numbers >= link.num_past]
-    if late.numel():
-        raise InstanceError(
-            f"candidate {int(late[0])} is not in the past of {link}: it happens at "
-            f"{events.t[late[0]].item()}"
-        )
-    if not numbers.numel():
-        raise InstanceError("candidates are empty; leave them out to score all that can count")
-    return torch.as_tensor(numbers)
-
-
-def _modules_of(model: Any) -> nn.Module:
-    """All modules that a model holds, as one."""
-    if isinstance(model, nn.Module):
-        return model
-    return nn.ModuleList(each for each in vars(model).values() if isinstance(each, nn.Module))
 
 
 def _explained(

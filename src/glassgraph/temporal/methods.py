@@ -7,34 +7,19 @@ those of `saliency` are squares, and `random` and `recency` are floors to compar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from glassgraph.errors import HyperParameterError, NoGradientError
+from glassgraph.errors import NoGradientError
+from glassgraph.temporal.navigator import Navigator
 from glassgraph.temporal.questions import Question
+from glassgraph.temporal.settings import Settings
+from glassgraph.temporal.t_gnn_explainer import side
+from glassgraph.temporal.t_gnn_explainer import t_gnn_explainer as explorer
 
 #: Points of a path in one replay; what is differentiated is kept for each.
 _MOST_POINTS = 50
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What methods can be told.
-
-    Attributes:
-        groups: of `occlusion`: ``"pair"``, all events between the same two nodes; ``"node"``, all
-            events of one neighbor (the end that is not the link's); or a group's number for each
-            event of the stream ``[E]``.
-        steps: of `integrated_gradients`: number of points on the path.
-        seed: of `random`.
-    """
-
-    groups: str | Tensor = "pair"
-    steps: int = 32
-    seed: int = 0
 
 
 #: ``(question, settings) -> [n]``.
@@ -82,6 +67,11 @@ def input_x_gradient(question: Question, _: Settings) -> Tensor:
     return (gradient * messages).sum(-1)
 
 
+def t_gnn_explainer(question: Question, settings: Settings) -> Tensor:
+    """Is this event among the few that alone speak most for what the model says?"""
+    return explorer(question, settings, _importance(question, settings))
+
+
 def recency(question: Question, _: Settings) -> Tensor:
     """When did it happen? The later the more: a floor that knows nothing of the model."""
     return torch.arange(1.0, question.num_candidates + 1, device=question.candidates.device)
@@ -102,49 +92,22 @@ METHODS: Mapping[str, Method] = {
     "integrated_gradients": integrated_gradients,
     "saliency": saliency,
     "input_x_gradient": input_x_gradient,
+    "t_gnn_explainer": t_gnn_explainer,
     "recency": recency,
     "random": random,
 }
 #: What each leaves out at once: an event, a group of them, or none.
-LEAVES_OUT: Mapping[str, str] = {"perturb_one": "event", "occlusion": "group"}
+LEAVES_OUT: Mapping[str, str] = {
+    "perturb_one": "event",
+    "occlusion": "group",
+    "t_gnn_explainer": "group",
+}
 #: Those that ask for gates.
 USES_GATES = frozenset({"edge_gradients", "integrated_gradients"})
-#: Which settings each has.
-SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "occlusion": ("groups",),
-    "integrated_gradients": ("steps",),
-    "random": ("seed",),
-}
-
-
-def settings_of(method: str, num_events: int, given: Mapping[str, Any]) -> Settings:
-    """The settings of a method.
-
-    Raises:
-        HyperParameterError: if it has none of this name, or a value does not fit.
-    """
-    known = SETTINGS.get(method, ())
-    for name in given:
-        if name not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise HyperParameterError(f"{method} has no setting {name!r}; {has}")
-    settings = Settings(**given)
-    for name, least in (("steps", 1), ("seed", 0)):
-        value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise HyperParameterError(f"{name} must be an integer >= {least}; got {value!r}")
-    groups = settings.groups
-    if isinstance(groups, Tensor):
-        if list(groups.shape) != [num_events] or groups.dtype != torch.long:
-            raise HyperParameterError(
-                f"groups must be [{num_events}] of int64, a number for each event of the stream; "
-                f"got {groups.dtype} {list(groups.shape)}"
-            )
-    elif groups not in ("pair", "node"):
-        raise HyperParameterError(
-            f"groups must be 'pair', 'node' or a number for each event; got {groups!r}"
-        )
-    return settings
+#: Those whose scores do not say whether an event speaks for the link or against it.
+UNSIGNED = frozenset({"saliency", "recency", "random"})
+#: Those whose scores say which events `t_gnn_explainer` may leave out first.
+NAVIGATORS = tuple(name for name in METHODS if name != "t_gnn_explainer")
 
 
 def groups_of(question: Question, groups: str | Tensor) -> Tensor:
@@ -170,6 +133,17 @@ def _drops(question: Question, group: Tensor) -> Tensor:
         for part in numbers.split(question.num_copies)
     ]
     return torch.cat(drops)[group] if drops else question.messages.new_zeros(0)
+
+
+def _importance(question: Question, settings: Settings) -> Tensor:
+    """What the navigator of `t_gnn_explainer` says of the candidates ``[n]``."""
+    navigator = settings.navigator
+    if isinstance(navigator, Navigator):
+        return navigator.importance(question)
+    if navigator is None:
+        return random(question, settings)
+    sign = 1 if navigator in UNSIGNED else side(question, settings.threshold)
+    return sign * METHODS[navigator](question, settings)
 
 
 def _ones(question: Question) -> Tensor:
