@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import pytest
 import torch
 
 from glassgraph.temporal import EventExplanation
@@ -27,33 +28,42 @@ def test_ties_count_against_the_cause() -> None:
     assert study._rank(explanation, 3) == math.inf
 
 
-def test_means_and_the_least_seed_are_printed() -> None:
+def test_means_deviations_and_the_least_seed_are_printed() -> None:
     rows = [
         {
-            "seed": seed, "method": "perturb_one", "auc": 0.9 + seed / 20, "first": 0.5,
-            "first_three": share, "chance": 0.1, "candidates": 30, "seconds_per_link": 2.0,
-            "is_unchanged": True,
+            "seed": seed, "method": "perturb_one", "links": 4, "auc": 0.9 + seed / 20,
+            "first": 0.5, "first_three": share, "chance": 0.1, "is_unchanged": True,
         }
         for seed, share in enumerate((0.5, 1.0))
     ]  # fmt: skip
     (found,) = study.summarize(rows)
     assert found["first_three"] == 0.75
+    assert found["first_three_deviation"] == pytest.approx(math.sqrt(0.125))
+    assert found["first_deviation"] == 0
     assert found["least"] == 0.5
     assert found["least_auc"] == 0.9
+    assert found["seeds"] == 2
     assert found["is_unchanged"]
 
 
 def test_the_command_in_small(tmp_path: Path) -> None:
     result = run(
-        "reproduce", "temporal", "--seeds", 1, "--tips", 300, "--epochs", 1, "--links", 2,
-        "--candidates", 20, "--method", "perturb_one", "--method", "random",
+        "reproduce", "temporal", "--first-seed", 3, "--seeds", 1, "--tips", 300, "--epochs", 1,
+        "--links", 2, "--candidates", 12, "--navigator-links", 1, "--rollouts", 2,
+        "--method", "edge_gradients", "--method", "random",
+        "--method", "t_gnn_explainer", "--method", "t_gnn_explainer, no navigator",
         "--json", tmp_path / "rows.json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [row["method"] for row in rows] == ["perturb_one", "random"]
-    assert all(row["links"] == 2 and row["is_unchanged"] for row in rows)
-    assert rows[0]["candidates"] <= 20
+    rows = {row["method"]: row for row in json.loads((tmp_path / "rows.json").read_text())}
+    assert list(rows) == [
+        "edge_gradients", "random", "t_gnn_explainer", "t_gnn_explainer, no navigator"
+    ]  # fmt: skip
+    assert all(row["links"] == 2 and row["is_unchanged"] for row in rows.values())
+    assert all(row["seed"] == 3 and row["candidates"] <= 12 for row in rows.values())
+    assert rows["t_gnn_explainer"]["seconds_to_fit"] > rows["random"]["seconds_to_fit"]
+    assert rows["edge_gradients"]["without_chance_1"] == rows["random"]["without_chance_1"]
+    assert rows["edge_gradients"]["without_1"] > rows["random"]["without_1"]
     assert "planted cause among the first 3" in result.output
 
 

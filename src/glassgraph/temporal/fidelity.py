@@ -123,10 +123,8 @@ def fidelity(
         for number, (question, places) in enumerate(zip(bar, groups, strict=True)):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
             _check_prediction(question, explained[places[0]])
-            for size in sizes:
-                found = _measured(question, explained, places, size, threshold, draws, generator)
-                for place, measured in found:
-                    rows[place, size] = _row(place, explained[place], size) | measured
+            found = _measured(question, explained, places, sizes, threshold, draws, generator)
+            rows.update(found)
     names = ["position", "method", "index", "size", "sparsity", *_MEASURED]
     return pd.DataFrame([rows[key] for key in sorted(rows)], columns=names)
 
@@ -153,13 +151,6 @@ def table(measured: pd.DataFrame) -> pd.DataFrame:
     for name in ("without", "only"):
         found[f"{name}_error"] = groups[name].sem()
     return found.reset_index()
-
-
-def _row(place: int, explanation: EventExplanation, size: int) -> dict[str, Any]:
-    count = len(explanation)
-    sparsity = 1 - min(size, count) / max(count, 1)
-    header = {"position": place, "method": explanation.method, "index": explanation.index}
-    return {**header, "size": size, "sparsity": sparsity}
 
 
 def _alike(explained: Sequence[EventExplanation]) -> list[list[int]]:
@@ -206,31 +197,41 @@ def _measured(
     question: Question,
     explained: Sequence[EventExplanation],
     places: Sequence[int],
-    size: int,
+    sizes: Sequence[int],
     threshold: float,
     draws: int,
     generator: torch.Generator,
-) -> list[tuple[int, dict[str, float]]]:
-    """What is measured of each explanation at one size."""
+) -> dict[tuple[int, int], dict[str, Any]]:
+    """Rows by explanation and size, all from one question to the model."""
     sign = 1 if question.reference >= threshold else -1
     count = len(explained[places[0]])
-    size = min(size, count)
     rankings = [_ranking(explained[place], sign) for place in places]
     rankings += [torch.randperm(count, generator=generator) for _ in range(draws)]
-    chosen = torch.zeros(len(rankings), count, dtype=torch.bool)
-    for row, ranking in enumerate(rankings):
-        chosen[row, ranking[:size]] = True
+    rank = torch.stack(rankings).argsort(dim=1)
+    most = torch.tensor([min(size, count) for size in sizes])
+    chosen = rank < most.view(-1, 1, 1)  # [sizes, rankings, candidates]
     # Candidates outside the receptive field cannot count, and are not asked about.
     inside = torch.isin(explained[places[0]].event_id, question.candidates.cpu())
-    chosen = chosen[:, inside].to(question.candidates.device)
-    scores = question.without(torch.cat([chosen, ~chosen])).double().cpu()
-    lost = (sign * (question.reference - scores)).view(2, -1)
-    own, random = lost[:, : len(places)], lost[:, len(places) :].mean(1).tolist()
-    chance = {"without_chance": random[0], "only_chance": random[1]}
-    return [
-        (place, {"without": float(own[0, row]), "only": float(own[1, row]), **chance})
-        for row, place in enumerate(places)
-    ]
+    chosen = chosen[..., inside].to(question.candidates.device)
+    asked = torch.stack([chosen, ~chosen])
+    scores = question.without(asked.flatten(0, 2)).double().cpu().view(asked.shape[:3])
+    lost = sign * (question.reference - scores)
+    chance = lost[..., len(places) :].mean(-1)
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for row, place in enumerate(places):
+        for column, size in enumerate(sizes):
+            rows[place, size] = {
+                "position": place,
+                "method": explained[place].method,
+                "index": explained[place].index,
+                "size": size,
+                "sparsity": 1 - float(most[column]) / max(count, 1),
+                "without": float(lost[0, column, row]),
+                "only": float(lost[1, column, row]),
+                "without_chance": float(chance[0, column]),
+                "only_chance": float(chance[1, column]),
+            }
+    return rows
 
 
 def _ranking(explanation: EventExplanation, sign: int) -> Tensor:

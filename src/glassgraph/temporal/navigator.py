@@ -96,7 +96,7 @@ def fit_navigator(
     batch_size: int = 200,
     epochs: int = 10,
     penalty: float = 0.1,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     threshold: float = 0.0,
     seed: int = 0,
     progress: bool = True,
