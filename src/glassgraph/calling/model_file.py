@@ -113,22 +113,31 @@ class ModelFile:
         return {"factory": self.factory, **digests}
 
     def _build(self) -> nn.Module:
-        factory = getattr(_run_file(self.path), self.factory, None)
-        if not callable(factory):
-            problem = "has no" if factory is None else "cannot call its"
-            raise ModelFileError(
-                f"{self.path} {problem} {self.factory!r}; a function returning a model is expected"
-            )
-        try:
-            model = factory()
-        except Exception as error:
-            raise ModelFileError(f"{self} failed: {_words(error)}") from error
+        model = build(self.path, self.factory)
         if not isinstance(model, nn.Module):
             raise ModelFileError(f"{self} returned a {type(model).__name__}, not a torch.nn.Module")
         return model
 
     def __str__(self) -> str:
         return f"{self.path}:{self.factory}"
+
+
+def build(path: Path, factory: str) -> Any:
+    """What a function in a Python file returns; the file is run.
+
+    Raises:
+        ModelFileError: if the file or the function fails, or there is no such function.
+    """
+    function = getattr(_run_file(path), factory, None)
+    if not callable(function):
+        problem = "has no" if function is None else "cannot call its"
+        raise ModelFileError(
+            f"{path} {problem} {factory!r}; a function returning a model is expected"
+        )
+    try:
+        return function()
+    except Exception as error:
+        raise ModelFileError(f"{path}:{factory} failed: {_words(error)}") from error
 
 
 def _words(error: Exception) -> str:

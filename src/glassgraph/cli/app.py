@@ -17,6 +17,7 @@ from glassgraph.cli.jobs import jobs
 from glassgraph.cli.methods import methods
 from glassgraph.cli.plugins import add_plugins
 from glassgraph.cli.report import report
+from glassgraph.cli.temporal import temporal
 
 
 def make_app() -> typer.Typer:
@@ -30,7 +31,7 @@ def make_app() -> typer.Typer:
         rich_markup_mode=help_style(),
     )
     app.callback()(about)
-    for command in (explain, jobs, report, compare, benchmark, methods, datasets):
+    for command in (explain, temporal, jobs, report, compare, benchmark, methods, datasets):
         app.command(command.__name__, help=reflowed(inspect.getdoc(command) or ""))(command)
     add_plugins(app)
     return app

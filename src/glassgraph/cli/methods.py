@@ -20,6 +20,12 @@ _COLUMNS: dict[str, Cell] = {
     "traits": lambda row: ", ".join(mark for mark in _MARKS if row[mark]),
     "source": lambda row: str(row["source"]),
 }
+#: Columns of the list of methods on events.
+_EVENT_COLUMNS: dict[str, Cell] = {
+    "needs": lambda row: str(row["needs"]),
+    "asks": lambda row: str(row["about"]),
+    "settings": lambda row: str(row["settings"]) or "-",
+}
 #: Columns of a method's hyper-parameters, beside their names.
 _SETTINGS: dict[str, Cell] = {
     "default": lambda row: repr(row["default"]),
@@ -35,9 +41,13 @@ def methods(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table to this file too.")] = None,
 ) -> None:
-    """List every method with the survey's traits, or the hyper-parameters of one."""
+    """List every method with the survey's traits, or the hyper-parameters of one.
+
+    Those on past events in a stream, which 'glassgraph temporal' takes, follow with what they ask
+    of a model; a name may be that of a method on graphs and of one on events.
+    """
     check_file_writable(json)
-    rows: list[dict[Any, Any]] = _list() if name is None else [*_describe(name)]
+    rows: list[dict[Any, Any]] = _list() if name is None else _describe_any(name)
     if json is not None:
         write_json(json, rows)
 
@@ -47,6 +57,58 @@ def _list() -> list[dict[Any, Any]]:
 
     rows: list[dict[Any, Any]] = list_methods().reset_index().to_dict(orient="records")
     print_table(Table(f"{len(rows)} methods", [_name("method"), *_words(_COLUMNS)], rows), out())
+    on_events = event_methods()
+    title = f"{len(on_events)} methods on streams of events: glassgraph temporal"
+    print_table(Table(title, [_name("method"), *_words(_EVENT_COLUMNS)], on_events), out())
+    return rows
+
+
+def event_methods() -> list[dict[str, str]]:
+    """What is known of the methods on past events, a row for each."""
+    from glassgraph.temporal.methods import METHODS, NEEDS
+    from glassgraph.temporal.settings import SETTINGS
+
+    return [
+        {
+            "method": name,
+            "needs": NEEDS[name],
+            "settings": ", ".join(SETTINGS.get(name, ())),
+            "about": (inspect.getdoc(method) or "").partition("\n")[0],
+        }
+        for name, method in METHODS.items()
+    ]
+
+
+def _describe_any(name: str) -> list[dict[Any, Any]]:
+    """Describe the method on graphs of this name, and the one on events."""
+    from glassgraph.errors import UnknownMethodError
+
+    on_events = [row for row in event_methods() if row["method"] == name]
+    try:
+        rows: list[dict[Any, Any]] = [*_describe(name)]
+    except UnknownMethodError:
+        if not on_events:
+            raise
+        rows = []
+    return rows + (_describe_events(on_events[0]) if on_events else [])
+
+
+def _describe_events(row: dict[str, str]) -> list[dict[Any, Any]]:
+    """Print what a method on past events asks, needs and takes."""
+    from glassgraph.temporal.settings import Settings, about_settings
+
+    name = row["method"]
+    out().print(f"[bold]{name}[/] on past events in a stream (glassgraph temporal)\n")
+    out().print(f"{row['about']} It needs {row['needs']}.\n", markup=False, soft_wrap=True)
+    about, defaults = about_settings(), Settings()
+    rows: list[dict[Any, Any]] = [
+        {"name": each, "default": getattr(defaults, each), "about": about.get(each, "")}
+        for each in row["settings"].split(", ")
+        if each
+    ]
+    columns = [_name("name"), *_words({key: _SETTINGS[key] for key in ("default", "about")})]
+    if rows:
+        print_table(Table("settings", columns, rows), out())
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def check_choice(choice: str | None, weights: Path | None, source: str) -> None:
         WeightsError: if there is no such weights file.
     """
     if choice is not None and choice not in KINDS:
-        _split(choice)
+        split_choice(choice)
     has_dataset = source == "--dataset"
     if choice is None and weights is None and not has_dataset:
         raise CommandError(f"{source} needs a model: --model FILE.py:factory, or --weights FILE")
@@ -100,7 +101,7 @@ def choose_model(
     if choice is not None and choice not in KINDS:
         from glassgraph.calling.model_file import ModelFile
 
-        file = ModelFile(*_split(choice), weights)
+        file = ModelFile(*split_choice(choice), weights)
         note = None if weights is not None else _as_built(choice)
         return _judged(ChosenModel(file.load(), "file", came_about=note, file=file), dataset)
     if weights is not None:
@@ -165,10 +166,21 @@ def _came_about(trained: TrainedModel, cache: Path | None) -> str:
     return f"model: trained in {trained.seconds:.1f} s, {kept}"
 
 
-def _split(choice: str) -> tuple[Path, str]:
+def split_choice(choice: str, kinds: Sequence[str] = KINDS) -> tuple[Path, str]:
+    """File and function of ``FILE.py:factory``.
+
+    Args:
+        choice: what ``--model`` says.
+        kinds: words that it may be instead, for the error.
+
+    Raises:
+        CommandError: if it has another form.
+        ModelFileError: if there is no such file.
+    """
     file, colon, name = choice.rpartition(":")
     if not colon or not file.endswith(".py") or not name.isidentifier():
-        raise CommandError(f"--model takes {', '.join(KINDS)}, or FILE.py:factory; got {choice!r}")
+        others = f"{', '.join(kinds)}, or " if kinds else ""
+        raise CommandError(f"--model takes {others}FILE.py:factory; got {choice!r}")
     if not Path(file).is_file():
         raise ModelFileError(f"no Python file at {file}")
     return Path(file), name

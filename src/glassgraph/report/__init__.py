@@ -1,5 +1,6 @@
 """Figures and the self-contained HTML report; reads explanations and records only."""
 
+from glassgraph.report.event_page import write_event_report
 from glassgraph.report.figures import plot_curve, plot_explanation
 from glassgraph.report.generated import plot_generated
 from glassgraph.report.generation_page import write_generation_report
@@ -26,6 +27,7 @@ __all__ = [
     "render_report",
     "save_figure",
     "svg_picture",
+    "write_event_report",
     "write_generation_report",
     "write_report",
 ]

@@ -61,3 +61,10 @@ def write_generation_report(path: Path, explanation: Any) -> Path:
     from glassgraph import report
 
     return report.write_generation_report(path, explanation)
+
+
+def write_event_report(path: Path, explanations: Any, **options: Any) -> Path:
+    """See `glassgraph.report.write_event_report`."""
+    from glassgraph import report
+
+    return report.write_event_report(path, explanations, **options)

@@ -24,6 +24,7 @@ tensor([1., 0.])
 
 from glassgraph.temporal.explain import explain
 from glassgraph.temporal.fidelity import fidelity, table
+from glassgraph.temporal.files import read_events
 from glassgraph.temporal.navigator import Navigator, fit_navigator
 from glassgraph.temporal.protocol import TemporalModel
 from glassgraph.temporal.results import EventExplanation, EventExplanations, load
@@ -41,5 +42,6 @@ __all__ = [
     "fidelity",
     "fit_navigator",
     "load",
+    "read_events",
     "table",
 ]

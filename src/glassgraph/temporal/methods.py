@@ -96,6 +96,18 @@ METHODS: Mapping[str, Method] = {
     "recency": recency,
     "random": random,
 }
+#: What each asks of a model.
+NEEDS: Mapping[str, str] = {
+    "perturb_one": "any model",
+    "occlusion": "any model",
+    "edge_gradients": "a TGN",
+    "integrated_gradients": "a TGN",
+    "saliency": "gradients, messages",
+    "input_x_gradient": "gradients, messages",
+    "t_gnn_explainer": "any model; a navigator",
+    "recency": "nothing",
+    "random": "nothing",
+}
 #: What each leaves out at once: an event, a group of them, or none.
 LEAVES_OUT: Mapping[str, str] = {
     "perturb_one": "event",

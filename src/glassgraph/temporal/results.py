@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -13,6 +13,7 @@ from torch import Tensor
 from glassgraph.brief import brief_repr
 from glassgraph.errors import ExplanationFileError, HyperParameterError
 from glassgraph.files import replacing, writing
+from glassgraph.results.drawing import write_event_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,6 +168,35 @@ class EventExplanations(Sequence[EventExplanation]):
             frames.append(frame)
         names = ["position", *_HEADER, *_COLUMNS]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
+
+    def to_html(
+        self,
+        path: str | Path,
+        *,
+        others: Iterable[EventExplanation] = (),
+        metrics: Sequence[Mapping[str, object]] = (),
+        node_names: Sequence[str] | Mapping[int, str] = (),
+        title: str = "Glassgraph: past events",
+    ) -> Path:
+        """Write a page that opens offline: a timeline of past events for each link.
+
+        Args:
+            path: the HTML file, or a folder that gets ``report.html``.
+            others: explanations of the same links by other methods, to choose between.
+            metrics: rows of a table below: ``gg.temporal.table(...).to_dict("records")``.
+            node_names: what nodes are called, in their order or by number.
+            title: of the page.
+
+        Returns:
+            The path.
+
+        Raises:
+            ReportError: if there is no explanation, or one method explains a link twice.
+            OutputError: if it cannot be written.
+        """
+        every = [*self, *others]
+        options: dict[str, Any] = {"metrics": metrics, "node_names": node_names, "title": title}
+        return write_event_report(Path(path), every, **options)
 
     def save(self, path: str | Path) -> None:
         """Write them into one Parquet file, which `glassgraph.temporal.load` reads.

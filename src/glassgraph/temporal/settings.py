@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +59,14 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 #: Whole numbers, and the least that each may be.
 _LEAST = {"steps": 1, "seed": 0, "size": 1, "rollouts": 1, "together": 1}
+
+
+def about_settings() -> dict[str, str]:
+    """What each setting is, as the docstring of `Settings` says."""
+    listed = (inspect.getdoc(Settings) or "").partition("Attributes:\n")[2]
+    entries = re.split(r"\n    (?=\w+: )", "\n" + listed.rstrip())
+    pairs = (entry.partition(": ") for entry in entries if entry.strip())
+    return {name.strip(): " ".join(text.split()) for name, _, text in pairs}
 
 
 def settings_of(
