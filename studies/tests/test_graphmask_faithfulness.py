@@ -21,7 +21,7 @@ from tests.cli.helpers import run
 KEYS = {
     "dataset", "seed", "fitted", "explained", "unchanged", "kept", "kept_by_layer", "drop_kept",
     "drop_shut", "drop_masked", "auc_own", "auc_union", "fit_seconds", "explain_seconds",
-    "test_accuracy", "tolerance_met", "missed", "is_met",
+    "test_accuracy", "tolerance_met", "missed", "is_met", "free_unchanged", "free_kept",
 }  # fmt: skip
 
 GOOD = {
@@ -33,7 +33,7 @@ WIDEST = {
     "dataset": "tree-cycles", "seed": 12, "unchanged": 1.0, "kept": 1.0,
     "kept_by_layer": [0.21, 1.0, 1.0], "drop_kept": 0.392, "drop_shut": 0.123, "auc_own": 0.5,
     "auc_union": 1.0, "fit_seconds": 123.4, "explain_seconds": 5.6, "test_accuracy": 1.0,
-    "is_met": True, "missed": [],
+    "is_met": True, "missed": [], "free_unchanged": 1.0, "free_kept": 0.123,
 }  # fmt: skip
 
 
@@ -98,6 +98,8 @@ def test_the_kept_shares_of_layers_are_those_of_the_messages() -> None:
         kept = ((score > 0.5) & is_sent).sum(dim=1)
     assert found["kept_by_layer"] == pytest.approx((kept / sent).tolist())
     assert found["kept"] == pytest.approx(float(kept.sum() / sent.sum()))
+    shares = study.decisions(explainer, data, explanations)
+    assert shares == pytest.approx((found["unchanged"], found["kept"]))
 
 
 def test_the_union_takes_the_highest_score_of_an_edge_and_leaves_out_unseen_ones() -> None:
@@ -142,7 +144,7 @@ def test_the_command_prints_a_row_for_each_seed(
     monkeypatch.setattr(study, "reference_model", quickly)
     result = run(
         "reproduce", "graphmask-faithfulness", "--dataset", "tree-cycles", "--seeds", 2,
-        "--steps", 3, "--json", tmp_path / "rows.json",
+        "--steps", 3, "--free", "--json", tmp_path / "rows.json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -151,8 +153,11 @@ def test_the_command_prints_a_row_for_each_seed(
         ("tree-cycles", 1),
     ]
     lines = [line for line in result.stdout.splitlines() if "tree-cycles" in line]
-    assert len(lines) == 2
+    assert len(lines) == 4
     assert f"{100 * rows[0]['unchanged']:.1f}" in lines[0].split()
+    assert lines[3].split()[2:] == [
+        f"{100 * rows[1][key]:.1f}" for key in ("free_unchanged", "free_kept")
+    ]
     assert "tree-cycles, seed 1: " in result.stderr
 
 

@@ -47,16 +47,54 @@ def test_evidence_by_hand() -> None:
     assert subgraphs.rests_on_motif({"evidence": evidence}) == [True, False]
 
 
+class AddsUpNodes:
+    """A method whose relevance of a set is the sum over its nodes of the features."""
+
+    def __init__(self, network: nn.Module, task: str, **settings: Any) -> None:
+        pass
+
+    def node_order(
+        self, graphs: list[Data], index: list[int], target: Any, *, alpha: float
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Node 0 joins first, then 1, and so on."""
+        steps = [torch.arange(graphs[number].num_nodes or 0) for number in index]
+        return [(step, step) for step in steps]
+
+    def subgraph_relevance(self, graph: Data, sets: Tensor, *, target: Any, alpha: float) -> Tensor:
+        """By hand."""
+        assert graph.x is not None
+        return sets.float() @ graph.x[:, 0]
+
+
+def test_misses_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found first are the nodes 0 and 1; of two misses one has more relevance than the motif."""
+    motifs = [[0, 1, -1, -1, -1], [0, -1, 1, -1, -1], [-1, -1, -1, 0, 1]]
+    relevance = [[0.0, 0.0, 9.0, 9.0, 9.0], [1.0, 3.0, 2.0, 0.0, 0.0], [1.0, 3.0, 2.0, 7.0, 0.0]]
+    graphs = [
+        Data(x=torch.tensor(x)[:, None], y=torch.tensor([0]), node_motif=torch.tensor(motif))
+        for motif, x in zip(motifs, relevance, strict=True)
+    ]
+    dataset: Any = SimpleNamespace(graphs=graphs, num_classes=1)
+    monkeypatch.setattr(subgraphs, "GNNLRP", AddsUpNodes)
+    network: Any = nn.Identity()
+    found = subgraphs.motif_auc(dataset, network, torch.arange(3), 0.0, is_contrast=False)
+    assert (found["missed"], found["more_relevant"]) == (2, 1)
+    assert found["auc"] == pytest.approx(100 * (1 + 5 / 6 + 0) / 3)
+
+
 def test_summary_by_hand() -> None:
     shared = {"training": "plain", "question": "logit", "alpha": 0.05, "published": 99.62}
     rows = [
         {**shared, "auc": 70.0, "auc_by_class": [40.0, 100.0], "evidence": [0.0, 120.0]},
         {**shared, "auc": 95.0, "auc_by_class": [92.0, 98.0], "evidence": [60.0, 90.0]},
     ]
+    for row, missed, more in zip(rows, (7, 3), (5, 3), strict=True):
+        row |= {"missed": missed, "more_relevant": more}
     (found,) = subgraphs.summarize(rows)
     assert found["mean"] == pytest.approx(82.5)
     assert found["supported"] == pytest.approx((100 + 92 + 98) / 3)
     assert found["by_class"] == [[40.0, 100.0], [92.0, 98.0]]
+    assert (found["missed"], found["more_relevant"]) == (10, 8)
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,12 @@ Tree-Cycles: they have one class, which the baselines give without any message.)
 ``auc_union``
     one score for each edge of the data, the highest over the held-out explanations whose receptive
     field contains it, against all planted edges. A gate is shared by all predictions, so an edge of
-    the neighbor's motif is no mistake here.
+    the neighbor's motif is no mistake here;
+``free_unchanged``, ``free_kept``
+    if asked for: the same as the first two of gates and baselines that are learned for each
+    held-out prediction by itself (``amortized=False``), in hindsight. They share nothing and cannot
+    generalize: what they keep is about as little as a prediction needs, and what amortized gates
+    keep beyond it is the price of one rule for all.
 
 Schlichtkrull, De Cao and Titov, "Interpreting Graph Neural Networks for NLP With Differentiable
 Edge Masking" (ICLR 2021, https://arxiv.org/abs/2010.00577), has such experiments on language data;
@@ -70,6 +75,7 @@ def run_faithfulness(
     root: Path | str | None = None,
     steps: int | None = None,
     repeats: int = 10,
+    free: bool = False,
     progress: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Fit on one half, explain the other, and measure.
@@ -80,14 +86,16 @@ def run_faithfulness(
         root: folder of raw files for data sets that are not generated.
         steps: GraphMask's steps; the study's own if None.
         repeats: random choices of what is dropped.
+        free: learn gates for each held-out prediction by itself, too.
         progress: show progress bars.
 
     Yields:
         For each data set and seed a row ``{dataset, seed, fitted, explained, unchanged, kept,
         kept_by_layer, drop_kept, drop_shut, drop_masked, auc_own, auc_union, fit_seconds,
-        explain_seconds, test_accuracy, tolerance_met, missed, is_met}``: shares in [0, 1],
-        ``drop_*`` shares of changed predictions, ``tolerance_met`` whether the fit satisfied its
-        own constraint, ``missed`` the names of what lies beyond its bar.
+        explain_seconds, test_accuracy, tolerance_met, missed, is_met, free_unchanged,
+        free_kept}``: shares in [0, 1], the last two None where they were not asked for; ``drop_*``
+        shares of changed predictions, ``tolerance_met`` whether the fit satisfied its own
+        constraint, ``missed`` the names of what lies beyond its bar.
 
     Raises:
         DatasetError: if a data set has no more than one instance.
@@ -99,7 +107,7 @@ def run_faithfulness(
             source = root if name.startswith("muta") else None
             dataset = load_dataset(name, root=source, seed=seed)
             trained = reference_model(dataset, seed=seed, progress=progress)
-            yield measure(dataset, trained, seed, steps, repeats, progress=progress)
+            yield measure(dataset, trained, seed, steps, repeats, free=free, progress=progress)
 
 
 def measure(
@@ -109,6 +117,7 @@ def measure(
     steps: int | None = None,
     repeats: int = 10,
     *,
+    free: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
     """One row; see `run_faithfulness`."""
@@ -133,10 +142,27 @@ def measure(
         "explain_seconds": end - middle,
         "test_accuracy": trained.accuracy["test"],
         "tolerance_met": explainer.outcome["is_met"],
+        "free_unchanged": None,
+        "free_kept": None,
     }
+    if free:
+        single = GraphMask(
+            trained.model, dataset.level, seed=seed, progress=progress, amortized=False, **settings
+        )
+        own = single.explain(data, explained)
+        row["free_unchanged"], row["free_kept"] = decisions(single, data, own)
     row["missed"] = missed(row, dataset.level)
     row["is_met"] = not row["missed"]
     return row
+
+
+def decisions(explainer: GraphMask, data: Any, explanations: Explanations) -> tuple[float, float]:
+    """Shares of predictions that stay the same on the kept messages, and of messages kept."""
+    curve = drop_retained(
+        explainer, data, explanations=explanations, shares=(1.0,), repeats=1, replacement="own"
+    )
+    own = curve[(curve["base"] == "masked") & (curve["dropped"] == "retained")]
+    return 1.0 - float(own["changed"].item()), float(own["open_share"].item())
 
 
 def halves(dataset: ExplanationDataset, seed: int) -> tuple[Tensor, Tensor]:

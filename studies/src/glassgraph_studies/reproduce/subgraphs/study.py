@@ -11,7 +11,8 @@ from glassgraph_studies.runner.tables import Column, Table, name, number
 
 _TITLE = (
     "BA-2Motifs: ROC-AUC of the motif's nodes, percent; asked: why this class, or why not the\n"
-    "other; with evidence: classes that rest on their motif, see docs/relevance.md"
+    "other; with evidence: classes that rest on their motif, see docs/relevance.md; missed:\n"
+    "graphs whose first five nodes are not the motif, and how often these are more relevant"
 )
 _COLUMNS = (
     name("network", "training"),
@@ -20,6 +21,7 @@ _COLUMNS = (
     number("publ.", "published", "{:.1f}"),
     number("mean", "mean", "{:.1f}"),
     number("with evidence", "supported", "{:.1f}"),
+    Column("missed", lambda row: f"{row['more_relevant']} of {row['missed']}"),
     Column(
         "each seed, by class",
         lambda row: " ".join("/".join(f"{area:.0f}" for area in each) for each in row["by_class"]),
