@@ -28,6 +28,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from glassgraph.benchmarks import SCHEMA, read_rows, read_suite, score_table
@@ -36,6 +37,8 @@ from glassgraph.explainers import evidence
 
 #: By what methods are judged: it asks the model alone, and needs no truth.
 CRITERION = "robust_fidelity_delta"
+#: Of commands that repeat a cell.
+ROOT = "--root data"
 _TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -122,11 +125,17 @@ def _rows(folder: Path) -> pd.DataFrame:
 
 
 def pack(out: Path, target: Path) -> None:
-    """Keep the rows of a benchmark, one file for each seed, beside those of other seeds."""
+    """Keep the rows of a benchmark, one file for each seed, beside those of other seeds.
+
+    Their commands name the folder of raw files as the page does, and not where it lay.
+    """
     rows = target / "rows"
     rows.mkdir(parents=True, exist_ok=True)
     frame = read_rows(out)
     table = pq.ParquetDataset(sorted((out / "rows").glob("*.parquet")), schema=SCHEMA).read()
+    place = SCHEMA.get_field_index("command")
+    commands = pc.replace_substring_regex(table["command"], r"--root \S+", ROOT)
+    table = table.set_column(place, SCHEMA.field(place), commands)
     for seed in sorted(set(frame["seed"])):
         own = table.filter(pq.filters_to_expression([("seed", "=", int(seed))]))
         pq.write_table(own, rows / f"seed-{seed}.parquet", compression="zstd")

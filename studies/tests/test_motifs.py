@@ -353,7 +353,7 @@ def test_settings_are_judged_on_other_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(settings.SPACE, "epochs", (2,))
-    monkeypatch.setattr(settings, "NAMED", {})
+    monkeypatch.setitem(settings.NAMED, "gnn_explainer", {})
     result = run(
         "reproduce", "motif-settings", "--dataset", "tree-cycles", "--data-seed", 5, "--draws", 1,
         "--instances", 3, "--quiet", "--json", tmp_path / "rows.json",
@@ -368,6 +368,8 @@ def test_settings_are_judged_on_other_seeds(
 
     with pytest.raises(DatasetError, match="'infection' has no motifs"):
         list(run_search(["infection"]))
+    with pytest.raises(UnknownMethodError, match="of 'pg_explain' to judge; did you mean 'pg_exp"):
+        list(run_search(method="pg_explain"))
 
 
 def test_settings_come_in_order_of_the_way_from_random_to_the_best() -> None:
@@ -401,7 +403,32 @@ def test_settings_come_in_order_of_the_way_from_random_to_the_best() -> None:
 
 def test_settings_of_pyg_are_those_of_the_method() -> None:
     assert gg.GNNExplainer.pyg_settings == PYG
-    assert settings.NAMED["authors"] == gg.GNNExplainer.authors_settings
+    assert settings.NAMED["gnn_explainer"]["authors"] == gg.GNNExplainer.authors_settings
+
+
+def test_every_setting_that_is_judged_is_known() -> None:
+    for method, named in settings.NAMED.items():
+        for chosen in named.values():
+            gg.explainers.registry.make_explainer(method, GCN(3, 4, 2, "node"), "node", **chosen)
+
+
+def test_a_method_that_learns_is_fitted_on_the_other_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    from glassgraph_studies.reproduce.motif_settings import experiment
+
+    scene = study.Scene.make("tree-cycles", 0, progress=False)
+    seen: dict[str, Any] = {}
+
+    class Spy(gg.PGExplainer):
+        def fit(self, data: Any, index: Any = None, *, validation: Any = None) -> Spy:
+            seen["fit"] = index
+            return super().fit(data, index)
+
+    monkeypatch.setattr(
+        experiment, "make_explainer", lambda _, model, level, **more: Spy(model, level, **more)
+    )
+    row = experiment.judge(scene, "pg_explainer", {"epochs": 1}, 2)
+    assert torch.equal(seen["fit"], scene.fitted)
+    assert row["settings"] == {"epochs": 1}
 
 
 def test_every_setting_is_known() -> None:

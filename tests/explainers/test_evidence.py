@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from glassgraph.benchmarks import read_rows
 from glassgraph.explainers.evidence import FILE, Evidence, evidence_of
 from glassgraph.explainers.registry import METHODS
 from tests.cli.helpers import run
@@ -24,6 +26,11 @@ def test_evidence_and_tables_are_those_of_the_rows() -> None:
     for name in ("survey", "which_method"):
         page = ROOT / "docs" / f"{name}.md"
         assert with_tables(page) == page.read_text()
+
+
+def test_commands_of_published_rows_name_no_folder_of_a_machine() -> None:
+    commands = " ".join(read_rows(ROWS)["command"])
+    assert set(re.findall(r"--root \S+", commands)) == {"--root data"}
 
 
 def test_every_method_that_was_measured_is_known() -> None:

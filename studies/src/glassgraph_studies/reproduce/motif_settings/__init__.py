@@ -1,1 +1,1 @@
-"""Settings of GNNExplainer, judged by the model."""
+"""Settings of methods, judged by the model."""

@@ -1,11 +1,12 @@
-"""``glassgraph reproduce motif-settings``: settings of GNNExplainer, judged by the model."""
+"""``glassgraph reproduce motif-settings``: settings of a method, judged by the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from glassgraph_studies.runner.options import DATASETS, MOLECULES, count, several
+from glassgraph_studies.reproduce.motifs.settings import NAMED
+from glassgraph_studies.runner.options import DATASETS, MOLECULES, Option, count, several
 from glassgraph_studies.runner.study import Found, Row, Rows, Study
 from glassgraph_studies.runner.tables import Column, Table, name, number
 
@@ -60,7 +61,7 @@ def _words(settings: Row) -> str:
 
 MOTIF_SETTINGS = Study(
     name="motif-settings",
-    help="Settings of GNNExplainer, judged on models of other seeds than a table reports.",
+    help="Settings of a method, judged on models of other seeds than a table reports.",
     run=run,
     options=(
         DATASETS,
@@ -72,7 +73,8 @@ MOTIF_SETTINGS = Study(
             kind=int,
             least=0,
         ),
-        count("draws", 24, "Random settings.", least=0),
+        Option("method", str, "Whose settings: " + ", ".join(NAMED) + ".", "gnn_explainer"),
+        count("draws", 24, "Random settings of gnn_explainer.", least=0),
         count("instances", 15, "Most predictions to explain."),
         MOLECULES,
     ),
