@@ -47,6 +47,7 @@ from .explainers.perturbation.occlusion import Occlusion as Occlusion
 from .explainers.perturbation.page_link import PaGELink as PaGELink
 from .explainers.perturbation.pg_explainer import PGExplainer as PGExplainer
 from .explainers.perturbation.random import Random as Random
+from .explainers.perturbation.rc_explainer import RCExplainer as RCExplainer
 from .explainers.perturbation.shapley_edges import ShapleyEdges as ShapleyEdges
 from .explainers.perturbation.shapley_nodes import ShapleyNodes as ShapleyNodes
 from .explainers.perturbation.smallest_counterfactual import (

@@ -113,7 +113,7 @@ def _expect_sound(found: Explanations, index: list[int], data: Any) -> None:
 
 #: Methods that read what the model says of other nodes, which looks as far again: from each node
 #: of the field, also those that only count towards a degree.
-READS_NEIGHBORS = ("graph_lime", "pg_explainer", "pgm_explainer")
+READS_NEIGHBORS = ("graph_lime", "pg_explainer", "pgm_explainer", "rc_explainer")
 
 
 @law(

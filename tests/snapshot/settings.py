@@ -45,6 +45,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "information_bottleneck": {"steps": 5, "tolerance": 1e9},
     "page_link": {"epochs": 3, "k_core": 0},
     "pg_explainer": {"epochs": 3, "learning_rate": 0.01},
+    "rc_explainer": {"epochs": 3, "learning_rate": 0.01},
     "lrp": {},
     "gnn_lrp": {"walks": 7},
     "excitation_backprop": {"negative": "allow"},

@@ -41,14 +41,7 @@ def is_undirected(graph: TypedGraph) -> bool:
 
     Not known, and so denied, of graphs with types and of large ones on disk.
     """
-    if graph.must_stay_cut or graph.is_heterogeneous or not graph.num_edges:
-        return False
-    source, destination = graph.ends
-    there, back = (
-        torch.unique(one * graph.num_nodes + other)
-        for one, other in ((source, destination), (destination, source))
-    )
-    return torch.equal(there, back)
+    return not (graph.must_stay_cut or graph.is_heterogeneous) and graph.has_all_reverses
 
 
 def _rank_of_parallel(batch: InstanceBatch, kind: Tensor) -> Tensor:

@@ -203,6 +203,16 @@ class TypedGraph:
             return self.store.edges
         return torch.stack([self.source, self.destination])
 
+    @cached_property
+    def has_all_reverses(self) -> bool:
+        """Whether there are edges, and the reverse of each of them."""
+        source, destination = self.ends
+        there, back = (
+            torch.unique(one * self.num_nodes + other)
+            for one, other in ((source, destination), (destination, source))
+        )
+        return bool(there.numel()) and torch.equal(there, back)
+
     @property
     def has_edge_index(self) -> bool:
         """Whether the user gave edges at all, be it none."""

@@ -65,6 +65,7 @@ METHODS = {
     "grad_cam": Method("grad_cam"),
     "gnn_explainer": Method("gnn_explainer"),
     "pg_explainer": Method("pg_explainer"),
+    "rc_explainer": Method("rc_explainer", {"factual": 1.0}),
     "subgraphx": Method("subgraphx"),
     "causal_screening": Method("causal_screening", {"pairs": True}),
     "causal_screening_isolated": Method("causal_screening", {"pairs": True, **_ISOLATED}),
