@@ -115,6 +115,46 @@ def test_models_that_lack_something_say_what_to_take() -> None:
         TGN(None, without.gnn, without.link_predictor, 0, x=without.parts.x)
 
 
+def links(**columns: Any) -> TemporalData:
+    """A link that is asked about, right but for what is given."""
+    right = {"src": torch.tensor([1]), "dst": torch.tensor([2]), "t": torch.tensor([60])}
+    return TemporalData(**(right | columns))
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"src": torch.tensor([NODES])}, InstanceError, "node 13 is out of range: the model knows"),
+        ({"dst": torch.tensor([-1])}, EventError, "links must be node numbers from 0"),
+        ({"t": torch.tensor([torch.nan])}, EventError, "t of links must be finite"),
+        ({"t": torch.tensor([60.5])}, EventError, "are whole numbers; the links' are not, as 60.5"),
+        ({"t": torch.tensor([0])}, InstanceError, r"the link \(1 -> 2 at 0\) has no past"),
+        ({"t": torch.tensor([1, 2])}, EventError, "1 events in src and 2 in t"),
+        ({"src": None}, EventError, "src must be a tensor"),
+    ],
+)
+def test_links_that_nothing_can_be_said_about_are_named(
+    columns: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    assert len(explained(index=links())) == 1
+    with pytest.raises(error, match=message):
+        explained(index=links(**columns))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_times_and_scores_that_are_not_finite_are_named(value: float) -> None:
+    times = stream().t.double()
+    times[-1] = value
+    with pytest.raises(EventError, match="msg and t must be finite"):
+        explained(events=changed(t=times))
+    broken = parts()
+    with torch.no_grad():
+        broken.link_predictor.out.bias.fill_(value)
+    for model in (broken, Literal(broken)):
+        with pytest.raises(ModelOutputError, match=r"the score of event 40 .* must be finite"):
+            explained(model)
+
+
 class SeenBefore:
     """Whether a pair was seen: no gradient anywhere."""
 
@@ -181,3 +221,21 @@ def test_a_model_that_looks_across_copies_is_replayed_one_by_one() -> None:
     whole = literal_score(model, stream(), 40, set())
     expected = [whole - literal_score(model, stream(), 40, {event}) for event in (30, 38)]
     assert found.score.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+class OfAKind(SeenBefore):
+    """Whether a pair was seen in an event of kind 1, which the stream says beside messages."""
+
+    def replay(self, events: TemporalData) -> None:
+        super().replay(events[events.kind == 1])
+
+
+def test_what_a_stream_carries_beside_messages_reaches_the_model() -> None:
+    events = changed(
+        src=torch.arange(47) % 3, dst=torch.arange(47) % 3 + 3, kind=(torch.arange(47) < 2).long()
+    )
+    (found,) = explained(OfAKind(), events, index=45)
+    assert found.prediction == 1
+    assert found.event_id[found.score != 0].tolist() == [0]
+    best = explained(OfAKind(), events, 45, method="t_gnn_explainer", candidates=[0, 3, 6], size=1)
+    assert best[0].score.tolist() == [1, 0, 0]

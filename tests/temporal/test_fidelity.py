@@ -12,7 +12,7 @@ import torch
 
 import glassgraph as gg
 from glassgraph.errors import ExplanationFileError, HyperParameterError
-from glassgraph.temporal.fidelity import fidelity, table
+from glassgraph.temporal.fidelity import fidelity, fidelity_table
 from tests.temporal.streams import BATCH, Literal, literal_score, parts, stream
 
 FEW = [19, 27, 33, 36, 39]
@@ -99,13 +99,15 @@ def test_events_outside_the_field_change_nothing() -> None:
 
 
 def test_the_table_is_of_means() -> None:
-    found = table(measured([*explained("recency", [40, 41, 45]), *explained("random", 40)]))
+    found = fidelity_table(
+        measured([*explained("recency", [40, 41, 45]), *explained("random", 40)])
+    )
     assert found["method"].tolist() == ["recency", "random"]
     assert found["links"].tolist() == [3, 1]
     rows = measured(explained("recency", [40, 41, 45]))
     assert found["without"].iloc[0] == pytest.approx(rows["without"].mean())
     assert found["without_error"].iloc[0] == pytest.approx(rows["without"].std() / 3**0.5)
-    assert len(table(measured([]))) == 0
+    assert len(fidelity_table(measured([]))) == 0
 
 
 def test_explanations_of_something_else_are_refused() -> None:

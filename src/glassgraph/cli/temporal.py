@@ -110,7 +110,7 @@ def temporal(
     if fit is not None and "t_gnn_explainer" not in methods:
         raise CommandError("--fit is for t_gnn_explainer, which is not among the methods")
     _check_folder(folder, json, methods, overwrite=overwrite)
-    from glassgraph.temporal import explain, fidelity, fit_navigator, read_events, table
+    from glassgraph.temporal import explain, fidelity, fidelity_table, fit_navigator, read_events
 
     stream, built = read_events(events), _build(model)
     asked = _numbers(index, "--index") if links is None else read_events(links)
@@ -138,7 +138,7 @@ def temporal(
             found[name].save(folder / f"{name}.parquet")
             _write_csv(found[name], folder / f"{name}.csv")
         every = [each for some in found.values() for each in some]
-        measured = table(
+        measured = fidelity_table(
             fidelity(built, stream, every, wanted, threshold=threshold, seed=seed, **how)
         ).to_dict("records")
     for row in measured:

@@ -23,7 +23,7 @@ tensor([1., 0.])
 """
 
 from glassgraph.temporal.explain import explain
-from glassgraph.temporal.fidelity import fidelity, table
+from glassgraph.temporal.fidelity import fidelity, fidelity_table
 from glassgraph.temporal.files import read_events
 from glassgraph.temporal.navigator import Navigator, fit_navigator
 from glassgraph.temporal.protocol import TemporalModel
@@ -40,8 +40,8 @@ __all__ = [
     "TemporalModel",
     "explain",
     "fidelity",
+    "fidelity_table",
     "fit_navigator",
     "load",
     "read_events",
-    "table",
 ]

@@ -11,6 +11,9 @@ at a node is the largest reward of its subsets of at most ``size`` events from t
 walk goes does not depend on rewards of its own subsets, so all of them are asked for at once;
 larger ones are never asked for. Several walks may start before their values are known: they count
 in N at once, in W when they are.
+
+Bit i of a subset is the event that is i-th in importance, from the least, so that the next one to
+leave out is the lowest bit.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ Reward = Callable[[Sequence[int]], Sequence[float]]
 class _Node:
     """A subset: its children, walks through it, how many of them have a value, and their sum."""
 
-    __slots__ = ("children", "place", "total", "valued", "visits")
+    __slots__ = ("children", "total", "untried", "valued", "visits")
 
-    def __init__(self) -> None:
+    def __init__(self, subset: int) -> None:
         self.children: list[int] = []
-        self.place, self.visits, self.valued, self.total = 0, 0, 0, 0.0
+        self.untried = subset
+        self.visits, self.valued, self.total = 0, 0, 0.0
 
     @property
     def mean(self) -> float:
@@ -38,23 +42,23 @@ class _Node:
 
 
 class EventTree:
-    """Subsets of n events, as bits of integers.
+    """Subsets of n events, as bits of integers, the least important event first.
 
     Args:
-        order: the n events, the least important first.
+        count: the number n of events.
         size: of the largest subset that has a reward.
         explore: weight of what was seldom passed.
     """
 
-    def __init__(self, order: Sequence[int], size: int, explore: float) -> None:
-        self.order, self.size, self.explore = list(order), size, explore
-        self.root = (1 << len(self.order)) - 1
+    def __init__(self, count: int, size: int, explore: float) -> None:
+        self.size, self.explore = size, explore
+        self.root = (1 << count) - 1
         self.rewards: dict[int, float] = {}
-        self._nodes = {self.root: _Node()}
+        self._nodes = {self.root: _Node(self.root)}
 
     def search(self, rollouts: int, together: int, reward: Reward) -> None:
         """So many walks, some at a time; rewards of their small subsets are kept in ``rewards``."""
-        if not self.order:
+        if not self.root:
             return
         while rollouts > 0:
             paths = [self._walk() for _ in range(min(together, rollouts))]
@@ -99,11 +103,10 @@ class EventTree:
 
     def _expand(self, subset: int, node: _Node) -> None:
         """Add the child that lacks the least important event that none lacks yet."""
-        while node.place < len(self.order):
-            bit = 1 << self.order[node.place]
-            node.place += 1
-            if subset & bit:
-                child = subset ^ bit
-                self._nodes.setdefault(child, _Node())
-                node.children.append(child)
-                return
+        bit = node.untried & -node.untried
+        if bit:
+            node.untried ^= bit
+            child = subset ^ bit
+            if child not in self._nodes:
+                self._nodes[child] = _Node(child)
+            node.children.append(child)

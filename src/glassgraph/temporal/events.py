@@ -100,8 +100,7 @@ def links_of(events: TemporalData, index: Any) -> list[Link]:
         EventError: if the links are malformed.
     """
     if isinstance(index, TemporalData):
-        for name in ("src", "dst", "t"):
-            _check_column(index, name)
+        _check_asked(index, events)
         asked, numbers = index, [-1] * index.src.numel()
     else:
         chosen = as_numbers(index, events.src.numel(), "event", events.src.device)
@@ -120,3 +119,17 @@ def links_of(events: TemporalData, index: Any) -> list[Link]:
                 "could explain it"
             )
     return links
+
+
+def _check_asked(asked: TemporalData, events: TemporalData) -> None:
+    """Refuse links that nothing can be said about."""
+    for name in ("src", "dst", "t"):
+        _check_column(asked, name)
+    if min(int(asked.src.min()), int(asked.dst.min())) < 0:
+        raise EventError("src and dst of links must be node numbers from 0; some are negative")
+    if not bool(torch.isfinite(asked.t).all()):
+        raise EventError("t of links must be finite; some are NaN or infinite")
+    if not events.t.is_floating_point() and bool((asked.t != asked.t.long()).any()):
+        raise EventError(
+            f"the stream's times are whole numbers; the links' are not, as {asked.t[0].item()}"
+        )

@@ -67,7 +67,7 @@ def fidelity(
     Returns:
         A row for each explanation and size: ``position``, ``method``, ``index``, ``size``,
         ``sparsity`` (the share of candidates that are not among the k), ``without``, ``only`` and
-        the chance levels ``without_chance`` and ``only_chance``; see `glassgraph.temporal.table`
+        the chance levels ``without_chance`` and ``only_chance``; see `glassgraph.temporal.fidelity_table`
         for means.
 
     Raises:
@@ -129,7 +129,7 @@ def fidelity(
     return pd.DataFrame([rows[key] for key in sorted(rows)], columns=names)
 
 
-def table(measured: pd.DataFrame) -> pd.DataFrame:
+def fidelity_table(measured: pd.DataFrame) -> pd.DataFrame:
     """Means of what `fidelity` measured, over links: a row for each method and size.
 
     ``links`` is their number, ``without_error`` and ``only_error`` the standard errors of the means
@@ -139,7 +139,7 @@ def table(measured: pd.DataFrame) -> pd.DataFrame:
         >>> import pandas as pd
         >>> one = {"method": "random", "size": 3, "sparsity": 0.5, "without": 1.0, "only": 0.5}
         >>> chance = {"without_chance": 0.25, "only_chance": 0.5}
-        >>> table(pd.DataFrame([{**one, **chance}, {**one, **chance, "without": 2.0}]))[
+        >>> fidelity_table(pd.DataFrame([{**one, **chance}, {**one, **chance, "without": 2.0}]))[
         ...     ["method", "size", "links", "without", "without_error", "without_chance"]
         ... ]
            method  size  links  without  without_error  without_chance

@@ -183,7 +183,7 @@ class EventExplanations(Sequence[EventExplanation]):
         Args:
             path: the HTML file, or a folder that gets ``report.html``.
             others: explanations of the same links by other methods, to choose between.
-            metrics: rows of a table below: ``gg.temporal.table(...).to_dict("records")``.
+            metrics: rows of a table below: ``gg.temporal.fidelity_table(...).to_dict("records")``.
             node_names: what nodes are called, in their order or by number.
             title: of the page.
 

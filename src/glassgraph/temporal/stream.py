@@ -184,15 +184,16 @@ def _copied_messages(
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor, Tensor]]]:
     """The messages that a memory keeps, under the numbers of the copies."""
     size = node_id.numel()
+    offset = torch.arange(count, device=node_id.device).view(-1, 1) * size
     for place, node in enumerate(node_id.tolist()):
         src, dst, t, msg = kept[node]
         if src.numel() == 0:
             continue
-        src, dst = local[src], local[dst]
         if widen:
             msg = torch.cat([msg, msg.new_ones(msg.size(0), 1)], dim=-1)
-        for copy in range(count):
-            yield place + copy * size, (src + copy * size, dst + copy * size, t, msg)
+        ends = zip((local[src] + offset).unbind(), (local[dst] + offset).unbind(), strict=True)
+        for copy, (own_src, own_dst) in enumerate(ends):
+            yield place + copy * size, (own_src, own_dst, t, msg)
 
 
 def _gates_on_messages(gnn: nn.Module, edge_index: Tensor, gate: Tensor | None) -> Any:

@@ -52,21 +52,21 @@ def t_gnn_explainer(question: Question, settings: Settings, importance: Tensor) 
         settings: ``size``, ``rollouts``, ``together``, ``explore``, ``threshold``, ``graded``.
         importance: ``[n]`` the navigator's; events of the lowest are left out first.
     """
-    order = torch.argsort(importance, stable=True).tolist()
-    tree = EventTree(order, settings.size, settings.explore)
+    order, count = torch.argsort(importance, stable=True).cpu(), importance.numel()
+    tree = EventTree(count, settings.size, settings.explore)
     sign = side(question, settings.threshold)
 
     def reward(subsets: Sequence[int]) -> list[float]:
-        kept = question.without(~_masks(subsets, len(order)).to(question.candidates.device))
+        kept = question.without(~_masks(subsets, order).to(question.candidates.device))
         found: list[float] = logsigmoid(sign * (kept - settings.threshold)).tolist()
         return found
 
     tree.search(settings.rollouts, settings.together, reward)
-    score = torch.zeros(len(order), dtype=torch.float64)
-    if order:
+    score = torch.zeros(count, dtype=torch.float64)
+    if count:
         sizes = range(1, settings.size + 1) if settings.graded else [settings.size]
         best = [tree.best(size) for size in sizes]
-        score = _masks(best, len(order)).double().mean(0)
+        score = _masks(best, order).double().mean(0)
     return sign * score.to(question.candidates.device)
 
 
@@ -75,7 +75,8 @@ def side(question: Question, threshold: float) -> int:
     return 1 if question.reference >= threshold else -1
 
 
-def _masks(subsets: Sequence[int], count: int) -> Tensor:
-    """Bits of integers as rows ``[K, n]`` of a mask."""
-    rows = [[subset >> event & 1 for event in range(count)] for subset in subsets]
-    return torch.tensor(rows, dtype=torch.bool).view(len(subsets), count)
+def _masks(subsets: Sequence[int], order: Tensor) -> Tensor:
+    """Bits of integers, which follow an order of the events, as rows ``[K, n]`` of a mask."""
+    rows = [[subset >> place & 1 for place in range(order.numel())] for subset in subsets]
+    bits = torch.tensor(rows, dtype=torch.bool).view(len(subsets), order.numel())
+    return torch.zeros_like(bits).index_copy(1, order, bits)

@@ -29,8 +29,8 @@ from glassgraph.temporal import (
     Navigator,
     explain,
     fidelity,
+    fidelity_table,
     fit_navigator,
-    table,
 )
 from glassgraph.temporal.state import fingerprint
 from glassgraph.words import nearest
@@ -171,7 +171,7 @@ def _with_fidelity(
 ) -> list[dict[str, Any]]:
     """The rows, each with what becomes of the links without its first events and with those."""
     explained = [each for _, some in found for each in some]
-    faithful = table(
+    faithful = fidelity_table(
         fidelity(
             scene.model,
             scene.stream.events,
