@@ -41,7 +41,7 @@ def write_event_report(
     Args:
         path: the HTML file, or a folder that gets ``report.html``.
         explanations: of one link or several, by one method or several.
-        metrics: rows of a table below, as ``gg.temporal.fidelity_table(...).to_dict("records")`` gives them.
+        metrics: rows of a table below, as ``fidelity_table(...).to_dict("records")`` gives them.
         title: shown on the page and in the browser's tab.
         node_names: what nodes are called, in their order or by number; others have their number.
 

@@ -67,8 +67,8 @@ def fidelity(
     Returns:
         A row for each explanation and size: ``position``, ``method``, ``index``, ``size``,
         ``sparsity`` (the share of candidates that are not among the k), ``without``, ``only`` and
-        the chance levels ``without_chance`` and ``only_chance``; see `glassgraph.temporal.fidelity_table`
-        for means.
+        the chance levels ``without_chance`` and ``only_chance``; see
+        `glassgraph.temporal.fidelity_table` for means.
 
     Raises:
         ExplanationFileError: if the explanations are of another stream, model or batch size.
