@@ -20,6 +20,7 @@ SLOW: tuple[str, ...] = (
     "tests/cli/",
     "tests/coverage/",
     "tests/datasets/",
+    "tests/engine/test_ray.py",
     "tests/explainers/test_causal_screening.py",
     "tests/explainers/test_occlusion.py",
     "tests/explainers/test_plugins.py",

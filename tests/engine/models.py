@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,8 +15,9 @@ from torch_geometric.nn import GCN, RGCNConv
 import glassgraph as gg
 from glassgraph.core.batch import InstanceBatch
 
-#: Nodes of `loops` that do something to who explains them.
+#: Nodes of `loops` that do something to who explains them; how many there are.
 RAISES, EATS, DIES, HANGS = 2, 9, 13, 18
+NODES = 21
 
 
 class Poisoned(gg.EdgeGradients):
@@ -33,6 +35,27 @@ class Poisoned(gg.EdgeGradients):
             os.kill(os.getpid(), signal.SIGKILL)
         if HANGS in nodes:
             time.sleep(600)
+        return super().attribute(batch)
+
+
+class Once(gg.EdgeGradients):
+    """One node always raises; two bring down or stop who explains them first."""
+
+    name = "once"
+
+    notes: str = gg.setting("folder where it notes what it has done", default="")
+
+    def attribute(self, batch: InstanceBatch) -> gg.Attribution:
+        nodes = set(batch.fields.node.tolist())
+        if RAISES in nodes:
+            raise ValueError("of this node")
+        for node in {DIES, HANGS} & nodes:
+            note = Path(self.notes) / str(node)
+            if not note.exists():
+                note.touch()
+                if node == DIES:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(600)
         return super().attribute(batch)
 
 

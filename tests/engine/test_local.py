@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
 import torch
 
 import glassgraph as gg
 from glassgraph.data import GraphStore
 from glassgraph.errors import HyperParameterError, InstanceError, ResumeError
-from glassgraph.results.saved.blocks import finished
-from tests.engine.models import DIES, EATS, HANGS, RAISES, Poisoned, loops, model
-
-NODES = 22
-TAKEN_OVER = "ignore:.*its lock is taken over:UserWarning"
+from tests.engine.killed_driver import kill_and_resume
+from tests.engine.models import DIES, EATS, HANGS, NODES, RAISES, Poisoned, loops, model
 
 
 def equal(ours: gg.LocalExplanation, theirs: gg.LocalExplanation) -> bool:
@@ -79,24 +69,10 @@ def test_poison_is_recorded_and_the_rest_goes_on(tmp_path):
         found.find(DIES)
 
 
-@pytest.mark.filterwarnings(TAKEN_OVER)
+@pytest.mark.filterwarnings("ignore:.*its lock is taken over:UserWarning")
 def test_a_killed_driver_loses_nothing_that_was_finished(tmp_path):
-    script = Path(__file__).with_name("killed_driver.py")
-    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
-    try:
-        until = time.monotonic() + 120
-        while not finished(tmp_path) and time.monotonic() < until:
-            time.sleep(0.02)
-    finally:
-        os.kill(driver.pid, signal.SIGKILL)
-        driver.wait()
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*.parquet")}
-    assert before
-    found = gg.explain_all(
-        model(), loops(NODES), "edge_gradients", out=tmp_path, workers=1, block=2, progress=False
-    )
-    assert len(found) == NODES
-    assert {path: path.stat().st_mtime_ns for path in before} == before
+    found = kill_and_resume(tmp_path, "local")
+    assert found.failures()["index"].tolist() == [RAISES]
     positions = sorted(found.dataset.to_table(columns=["position"])["position"].to_pylist())
     assert positions == list(range(NODES))
 

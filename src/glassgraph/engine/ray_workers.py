@@ -8,12 +8,16 @@ and the data have to lie under the same paths on all hosts.
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 from glassgraph.engine.worker import Answer, Worker, describe
 from glassgraph.errors import EngineError, MissingExtraError
 from glassgraph.results.saved.blocks import Block
+
+#: Seconds that a cluster has to answer.
+_PATIENCE = 10.0
 
 
 class Actor:
@@ -53,13 +57,20 @@ class RayWorkers:
     def __init__(self, folder: Path, memory: int | None, workers: int, address: str | None) -> None:
         ray = require_ray()
         self._ray, self._folder, self._memory = ray, folder, memory
+        address = address or os.environ.get("RAY_ADDRESS")  # where Ray submits a job
         self._is_own = not ray.is_initialized()
         if self._is_own:
+            _knock(address)
             own = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="error", **own)
             except Exception as error:  # it raises what it likes
                 raise EngineError(f"no Ray cluster at {address or 'hand'}: {error}") from error
+        elif address not in (None, "auto", here := ray.get_runtime_context().gcs_address):
+            raise EngineError(
+                f"this process is in the Ray cluster at {here}, and {address} is asked for; leave "
+                "it with ray.shutdown(), or give no address"
+            )
         processors = int(ray.cluster_resources().get("CPU", 0))
         if processors < workers:
             self.close()
@@ -107,6 +118,21 @@ class RayWorkers:
             self.kill(worker)
         if self._is_own:
             self._ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """See that somebody is there; Ray itself would try for minutes.
+
+    Raises:
+        EngineError: if an address with a port cannot be reached.
+    """
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return  # none, or a word of Ray's such as "auto"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"no Ray cluster at {address}: {error}") from error
 
 
 def require_ray() -> Any:
