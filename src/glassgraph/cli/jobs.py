@@ -21,7 +21,7 @@ def jobs(
     ],
     json: Annotated[Path | None, typer.Option(help="Write it to this file too.")] = None,
 ) -> None:
-    """Say what a job has explained, what failed and why, and what is left."""
+    """Say what a job has explained, what failed and why, what it warned of, and what is left."""
     check_file_writable(json)
     record = job_record(folder)
     show_job(record, folder)
@@ -57,6 +57,7 @@ def job_record(folder: Path) -> dict[str, Any]:
         "rate": rate,
         "seconds_left": left / rate if rate else None,
         "failures": failures.to_dict("records"),
+        "warnings": scan.warnings().to_dict("records"),
     }
 
 
@@ -73,6 +74,7 @@ def show_job(record: dict[str, Any], folder: Path) -> None:
     ]
     if record["failed"] > _SHOWN:
         lines.append(f"  and {record['failed'] - _SHOWN:,} more: --json FILE writes them all")
+    lines += [f"  warned: {row['category']}: {row['text']}" for row in record["warnings"]]
     if record["left"] and record["writer"] is not None:
         lines.append(f"being written by {record['writer']}")
         if record["rate"]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -183,6 +184,7 @@ class Driver:
                 f"{self.folder.path} cannot be written ({answer.text}); what is finished is safe: "
                 "make room, and give the same command again"
             )
+        self._repeat(answer, given.block)
 
     def _started(self, worker: int, answer: Answer) -> None:
         deaths = self._starting.pop(worker)
@@ -205,6 +207,13 @@ class Driver:
         self._seconds += seconds
         self._new += given.block.size
         self._tell()
+
+    def _repeat(self, answer: Answer, block: Block) -> None:
+        """Warn of what a worker warned of, of each thing once."""
+        for heard in answer.heard:
+            if self.folder.note(heard, block):
+                where = f"positions {block.start} to {block.stop - 1} of {self.folder.path}"
+                warnings.warn(f"{heard.text} (a worker, at {where})", heard.category, stacklevel=2)
 
     def _died(self, given: Given, text: str) -> None:
         if given.deaths == 0:

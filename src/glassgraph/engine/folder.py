@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from glassgraph.engine.hearing import Heard
 from glassgraph.engine.worker import INDEX, UNFINISHED, write_rows
 from glassgraph.errors import OutputError
 from glassgraph.files import remove_leftovers, replace_text, replacing, writing
@@ -26,6 +27,7 @@ from glassgraph.results.saved.blocks import (
     read_job,
 )
 from glassgraph.results.saved.folder_lock import locked
+from glassgraph.results.saved.job_warnings import JobWarning, read_warnings, write_warnings
 from glassgraph.results.saved.resuming import as_word, refuse_differences
 from glassgraph.results.saved.rows import failed_row
 
@@ -74,6 +76,7 @@ class JobFolder:
         self.path, self._index, self._graph = path, index, graph
         self.total, self._size = int(index.numel()), int(header["asked"]["block"])
         self._done: list[Block] = []
+        self._noted: set[tuple[str, str]] = set()
         if (path / HEADER).exists():
             refuse_differences(path, read_job(path), header["provenance"], header["asked"])
             self._done = finished(path)
@@ -107,6 +110,19 @@ class JobFolder:
             write_rows(row, path)
         self._move(path, Block(block.start, block.stop, has_failed=True))
         self.num_failed += 1
+
+    def note(self, heard: Heard, block: Block) -> bool:
+        """Write down what a worker warned of; whether this run has not met it before."""
+        found = JobWarning(
+            heard.category.__name__, heard.text, heard.place, block.start, block.stop
+        )
+        is_new = found.source not in self._noted
+        if is_new:
+            self._noted.add(found.source)
+            known = read_warnings(self.path)
+            if found.source not in {each.source for each in known}:
+                write_warnings(self.path, [*known, found])
+        return is_new
 
     def _move(self, source: Path, block: Block) -> None:
         place = block.path(self.path, self._size)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from glassgraph import processes
 from glassgraph.calling.out_of_memory import is_out_of_memory
+from glassgraph.engine.hearing import Heard, hearing
 from glassgraph.engine.recipe import Recipe
 from glassgraph.errors import GlassgraphError
 from glassgraph.inputs.graph import TypedGraph
@@ -45,12 +45,14 @@ class Answer:
         error: name of the class of what was raised.
         text: in words.
         seconds: that it took.
+        heard: what was warned of meanwhile.
     """
 
     kind: Kind
     error: str = ""
     text: str = ""
     seconds: float = 0.0
+    heard: tuple[Heard, ...] = ()
 
 
 class Worker:
@@ -67,11 +69,12 @@ class Worker:
     def __init__(self, folder: Path, memory: int | None = None) -> None:
         torch.set_num_threads(1)
         self._folder = folder
-        recipe = Recipe.read(folder)
-        self._target = recipe.target
-        self._explainer = recipe.explainer(folder)
-        self._data = recipe.data.open(folder)
-        graph = self._explainer.prepare(self._data).graph
+        with hearing():  # the driver has been told the same
+            recipe = Recipe.read(folder)
+            self._target = recipe.target
+            self._explainer = recipe.explainer(folder)
+            self._data = recipe.data.open(folder)
+            graph = self._explainer.prepare(self._data).graph
         self._edge_type = edge_types(graph)
         self._index = np.load(folder / INDEX, mmap_mode="r")
         if memory is not None:
@@ -80,17 +83,20 @@ class Worker:
     def explain(self, start: int, stop: int, token: str) -> Answer:
         """Explain the instances at some positions, into a file with the token's name."""
         begin = time.monotonic()
+        with hearing() as heard:
+            answer = self._explain(start, stop, token)
+        return replace(answer, seconds=time.monotonic() - begin, heard=tuple(heard))
+
+    def _explain(self, start: int, stop: int, token: str) -> Answer:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # remarks stand in the rows
-                table = self._rows(start, stop)
+            table = self._rows(start, stop)
         except Exception as error:  # noqa: BLE001 - whatever it raises is recorded
             return Answer("raised", type(error).__name__, describe(error))
         try:
             write_rows(table, self._folder / UNFINISHED / f"{token}.parquet")
         except OSError as error:  # pyarrow's are of OSError
             return Answer("disk", type(error).__name__, str(error))
-        return Answer("done", seconds=time.monotonic() - begin)
+        return Answer("done")
 
     def _rows(self, start: int, stop: int) -> pa.Table:
         index = torch.from_numpy(self._index[start:stop].copy())

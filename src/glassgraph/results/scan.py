@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,6 +33,7 @@ from glassgraph.results.reading import InstanceReader
 from glassgraph.results.records import LocalExplanation, Part
 from glassgraph.results.saved import rows
 from glassgraph.results.saved.blocks import ROWS, Block, block_of, finished, read_job
+from glassgraph.results.saved.job_warnings import JobWarning, read_warnings
 from glassgraph.results.type_names import edge_type_words
 
 if TYPE_CHECKING:
@@ -150,6 +152,21 @@ class Scan(Generic[Found]):
         names = ["position", "index", "graph", "error"]
         found = [self._file(block, names).to_pandas() for block in self._failed]
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=names)
+
+    def warnings(self) -> pd.DataFrame:
+        """What workers warned of, each thing once.
+
+        Returns:
+            ``category``, ``text``, ``place`` in the code, and the positions ``start`` to before
+            ``stop`` that were explained when it was said first.
+
+        Raises:
+            DamagedFileError: if the folder does not tell.
+        """
+        import pandas as pd
+
+        names = [each.name for each in fields(JobWarning)]
+        return pd.DataFrame([asdict(each) for each in read_warnings(self.folder)], columns=names)
 
     # All, block by block
 
