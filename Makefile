@@ -18,7 +18,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick install-oldest test-oldest wheel-check fuzz pyg-cases gpu-check demo studies docs \
+.PHONY: help setup lint test quick install-oldest test-oldest wheel-check fuzz laws pyg-cases gpu-check demo studies docs \
   gallery coverage-docs clean
 
 help:  ## show this list
@@ -64,6 +64,9 @@ wheel-check: $(STAMP)  ## the wheel with all extras in an environment of its own
 pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make test asks a part of them
 	OMP_NUM_THREADS=1 GLASSGRAPH_PYG_CASES=all $(BIN)/pytest -q -n auto \
 	  tests/situations/test_pyg_explain_cases.py tests/pyg/test_interface_cases.py
+
+laws: $(STAMP)  ## every law of every method in every case; make test asks a covering part of them
+	OMP_NUM_THREADS=1 GLASSGRAPH_LAWS=all $(BIN)/pytest -q -n auto tests/laws
 
 fuzz: $(STAMP)  ## 20,000 random networks and graphs, other ones each time; prints what fails
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --hypothesis-profile=fuzz tests/fuzz

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import glassgraph as gg
 from glassgraph.explainers.registry import METHODS
-from glassgraph.explainers.scope import LEVELS, Scope
+from glassgraph.explainers.scope import Scope
 from glassgraph.testing.cases import Case, holds
 from glassgraph.testing.law import Law
 from glassgraph.testing.laws import LAWS
 from glassgraph.testing.subject import Subject
+from tests.laws.covering import IS_WHOLE, covering, whole
 
 HETERO = ("hetero_conv", "to_hetero", "hgt", "han")
 
@@ -49,36 +51,27 @@ def within_scope(cases: Sequence[Case]) -> list[Any]:
     ]
 
 
-def questions(subjects: Mapping[str, Subject], laws: Iterable[Law] = LAWS) -> list[Any]:
-    """Every subject, law and case, as parameters of a test: the laws of one case side by side."""
-    found = [
-        (method, str(case), law, case)
-        for method, subject in subjects.items()
-        for law in laws
-        for case in law.cases_for(subject)
-    ]
+def questions(subjects: Mapping[str, Subject], laws: Sequence[Law] = LAWS) -> list[Any]:
+    """What is asked of subjects, as parameters of a test: the laws of one case side by side."""
+    found = list((whole if IS_WHOLE else covering)(subjects, laws))
     # Laws that begin with the same explanations follow each other, so that few are kept.
-    turn = {key: number for number, key in enumerate(dict.fromkeys(each[:2] for each in found))}
-    found.sort(key=lambda each: turn[each[:2]])
-    return [
-        pytest.param(method, law, case, id=f"{law}-{method}-{title}")
-        for method, title, law, case in found
-    ]
+    turn = {key: at for at, key in enumerate(dict.fromkeys((m, str(c)) for m, _, c in found))}
+    found.sort(key=lambda each: turn[each[0], str(each[2])])
+    return [pytest.param(*each, id=f"{each[1]}-{each[0]}-{each[2]}") for each in found]
 
 
-def every_other(cases: Sequence[Case]) -> list[Any]:
-    """`within_scope`, but half of it: a method takes every other case, the next one those between.
+def one_level_each(cases: Sequence[Case]) -> list[Any]:
+    """`within_scope`, but what is the same at several levels is asked at one of them.
 
-    Levels begin in turn with the first and the second, so that a method has each mode, return type
-    and kind of target at one level at least.
+    A method meets every mode, return type, kind of target and level; the next method meets them at
+    other levels.
     """
-    rank = {method: number for number, method in enumerate(METHODS)}
-    turn: dict[int, int] = {}
-    for level in LEVELS:
-        own = [case for case in cases if case.level == level]
-        turn |= {id(case): number + LEVELS.index(level) for number, case in enumerate(own)}
-    return [
-        each
-        for each in within_scope(cases)
-        if (rank[each.values[0]] + turn[id(each.values[1])]) % 2 == 0
-    ]
+    found = []
+    for number, method in enumerate(METHODS):
+        same: dict[Case, list[Case]] = {}
+        for case in cases:
+            if holds(scope(method), case):
+                same.setdefault(replace(case, level="node"), []).append(case)
+        chosen = [own[(number + turn) % len(own)] for turn, own in enumerate(same.values())]
+        found += [pytest.param(method, case, id=f"{method}-{case}") for case in chosen]
+    return found

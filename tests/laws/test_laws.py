@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import glassgraph as gg
@@ -11,7 +13,7 @@ from glassgraph.testing.law import Law
 from glassgraph.testing.laws import LAWS, together_is_alone
 from glassgraph.testing.subject import Subject
 from tests.laws import gates
-from tests.laws.cases import SUBJECTS, every_other, questions, scope
+from tests.laws.cases import SUBJECTS, one_level_each, questions, scope, within_scope
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -76,23 +78,21 @@ def test_law_of_a_variant(method: str, law: Law, case: Case) -> None:
 # Every mode and target
 
 
-@pytest.mark.parametrize(("method", "case"), every_other(every_mode_and_target()))
+@pytest.mark.parametrize(("method", "case"), one_level_each(every_mode_and_target()))
 def test_together_is_alone_in_every_mode_and_for_every_target(method: str, case: Case) -> None:
     together_is_alone.ask(SUBJECTS[method], case)
 
 
-def test_every_other_case_has_every_mode_and_target() -> None:
-    def question(case: Case) -> tuple[object, ...]:
-        return case.mode, case.return_type, case.target, case.columns
+def test_every_method_meets_every_mode_target_and_level() -> None:
+    def pairs(parameters: list[Any]) -> set[object]:
+        found: set[object] = set()
+        for method, case in (each.values for each in parameters):
+            question = case.mode, case.return_type, case.target, case.columns
+            found |= {(method, question), (method, case.level), case}
+        return found
 
-    walked = [each.values for each in every_other(every_mode_and_target())]
-    for method in SUBJECTS:
-        wanted = [case for case in every_mode_and_target() if holds(scope(method), case)]
-        own = [case for name, case in walked if name == method]
-        assert {case.level for case in own} == {case.level for case in wanted}
-        if len({case.level for case in wanted}) > 1:
-            assert set(map(question, own)) == set(map(question, wanted))
-    assert {str(case) for _, case in walked} == set(map(str, every_mode_and_target()))
+    cases = every_mode_and_target()
+    assert pairs(one_level_each(cases)) == pairs(within_scope(cases))
 
 
 # Gates

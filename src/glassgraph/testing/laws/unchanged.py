@@ -77,11 +77,23 @@ def unchanged_after_interrupt(subject: Subject, case: AnyCase) -> None:
 def _fail_everywhere(
     subject: Subject, case: AnyCase, error: type[BaseException], last_call: int = 16
 ) -> None:
-    """Fail at the n-th call of the model, for every n, and at the end of `attribute`."""
-    for fuse in range(1, last_call):
-        if not _fail_at(subject, case, error, fuse):
-            break  # it never went off: the explainer calls the model less often
+    """Fail at the n-th call of one model, for every n, and at the end of `attribute`.
+
+    The model is the same throughout, as that of a user who tries again.
+    """
     model, data = case.in_use(), case.data()
+    fuse = _Fuse(error)
+    handle = _last_layer(model).register_forward_pre_hook(fuse)
+    before = snapshot(model, data)
+    for call in range(1, last_call):
+        fuse.set(call)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FallbackWarning)
+            _fails(subject, subject.build(model, case), case, data, GlassgraphError)
+        expect_unchanged(before, snapshot(model, data))
+        if not fuse.is_blown:
+            break  # the explainer calls the model less often
+    handle.remove()
     explainer = subject.build(model, case)
     whole = explainer.attribute
 
@@ -96,23 +108,26 @@ def _fail_everywhere(
     expect_unchanged(before, snapshot(model, data))
 
 
-def _fail_at(subject: Subject, case: AnyCase, error: type[BaseException], fuse: int) -> bool:
-    """Fail from the n-th call on; whether it came to that call."""
-    model, data, calls = case.in_use(), case.data(), [0]
+class _Fuse:
+    """A hook that fails from the n-th call on."""
 
-    def blow(*_: Any) -> None:
-        calls[0] += 1
-        if calls[0] >= fuse:
-            raise error
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+        self.set(1)
 
-    _last_layer(model).register_forward_pre_hook(blow)
-    explainer = subject.build(model, case)
-    before = snapshot(model, data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FallbackWarning)
-        _fails(subject, explainer, case, data, GlassgraphError)
-    expect_unchanged(before, snapshot(model, data))
-    return calls[0] >= fuse
+    def set(self, last_call: int) -> None:
+        """Count again, up to this call."""
+        self.calls_left = last_call
+
+    @property
+    def is_blown(self) -> bool:
+        """Whether it came to that call."""
+        return self.calls_left <= 0
+
+    def __call__(self, *_: Any) -> None:
+        self.calls_left -= 1
+        if self.is_blown:
+            raise self.error
 
 
 def _last_layer(model: nn.Module) -> nn.Module:

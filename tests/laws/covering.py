@@ -1,0 +1,61 @@
+"""Which cases `make test` asks a law of a method about: a few that show all there is to see.
+
+`make laws` asks every law of every method about every case. Of that product this keeps a covering
+part: under each law a method meets every layer, level, mode and graph at the limits that its own
+cases have; all its cases are asked about under some law, and all cases of a law of some method.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from glassgraph.testing.cases import AnyCase
+from glassgraph.testing.law import Law
+from glassgraph.testing.subject import Subject
+
+#: Whether all cases are asked about.
+IS_WHOLE = os.environ.get("GLASSGRAPH_LAWS") == "all"
+#: Fields of cases of which every value is met.
+FIELDS = ("kind", "level", "rows", "mode", "base", "graph", "dtype")
+#: A method's name, a law and what it is asked about.
+Question: TypeAlias = "tuple[str, Law, AnyCase]"
+
+
+def whole(subjects: Mapping[str, Subject], laws: Sequence[Law]) -> Iterator[Question]:
+    """Every method, law and case."""
+    for method, subject in subjects.items():
+        for law in laws:
+            for case in law.cases_for(subject):
+                yield method, law, case
+
+
+def covering(subjects: Mapping[str, Subject], laws: Sequence[Law]) -> Iterator[Question]:
+    """For every method and law few cases, those that were asked about least."""
+    asked: Counter[tuple[str, AnyCase]] = Counter()
+    for method, subject in subjects.items():
+        for law in laws:
+
+            def times(case: AnyCase, pair: tuple[str, str] = (method, law.name)) -> int:
+                return sum(asked[each, case] for each in pair)
+
+            for case in cover(sorted(law.cases_for(subject), key=times)):
+                asked[method, case] += 1
+                asked[law.name, case] += 1
+                yield method, law, case
+
+
+def cover(cases: Sequence[AnyCase]) -> Iterator[AnyCase]:
+    """Few cases that show every value, each time the first of those that show most."""
+    missing = {value for case in cases for value in shown(case)}
+    while missing:
+        best = max(cases, key=lambda case: len(missing & shown(case)))
+        missing -= shown(best)
+        yield best
+
+
+def shown(case: AnyCase) -> set[tuple[str, str]]:
+    """The values of a case's fields, each with its name."""
+    return {(name, str(getattr(case, name))) for name in FIELDS if hasattr(case, name)}
