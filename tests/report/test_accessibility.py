@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser import unavailable
 from tests.report.gallery import PAGES
 
 pytestmark = pytest.mark.browser
@@ -21,15 +19,6 @@ CONTROLS = """() => [...document.querySelectorAll(
   .filter((each) => each.getAttribute("role") !== "option" || each.ariaSelected === "true")
   .map((each, n) => { each.dataset.control = n; return n; })"""
 NAMES = "() => [...document.querySelectorAll('[data-control]')].map((each) => each.outerHTML)"
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    try:
-        return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-    except ImportError:
-        unavailable("axe-playwright-python is not installed")
-        raise
 
 
 @pytest.fixture

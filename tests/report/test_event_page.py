@@ -14,6 +14,7 @@ from glassgraph.errors import OutputError
 from glassgraph.report import ReportError, write_event_report
 from glassgraph.report.event_page import MOST_DRAWN, build_event_payload, render_event_report
 from glassgraph.temporal import EventExplanation, EventExplanations
+from tests.report.test_accessibility import findings
 from tests.report.test_generation_page import payload_of
 
 
@@ -119,3 +120,22 @@ def test_a_reader_follows_an_event_through_the_methods(browser: Any, tmp_path: P
     page.locator("#theme").click()
     assert troubles == []
     page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_the_page_is_read_without_eyes_and_without_a_mouse(
+    browser: Any, tmp_path: Path, axe: str, scheme: str, width: int
+) -> None:
+    path = write_event_report(tmp_path, [ONE, OTHER], METRICS, node_names={1: "Ada"})
+    context = browser.new_context(
+        viewport={"width": width, "height": 850}, color_scheme=scheme, bypass_csp=True
+    )
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert findings(page, axe) == []
+    page.locator("#top .choose").nth(1).focus()
+    page.keyboard.press("Enter")
+    assert "event 3: 3 → 5 at 6, score 0.5" in page.locator("#told").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()

@@ -50,9 +50,10 @@ GG.events = (() => {
     if (state.chosen !== null && found[state.chosen] !== null && !order.includes(state.chosen)) order.push(state.chosen);
     byId("top-title").textContent = order.length ? `Events that ${signed ? "speak most for the link" : "count most"}` : "This method did not explain this link";
     byId("top").tBodies[0].replaceChildren(...order.map((at) =>
-      GG.el("tr", { class: at === state.chosen ? "chosen" : "", title: `event ${link().id[at]}`, onclick: () => pick(at) },
+      GG.el("tr", { class: at === state.chosen ? "chosen" : "" },
         GG.el("td", { class: "number" }, String(found[at])),
-        GG.el("td", {}, GG.el("i", { style: { background: GG.color.score(own[at], most, signed, theme()) } }), pairName(link().pairs[at])),
+        GG.el("td", {}, GG.el("button", { class: "choose", type: "button", title: `event ${link().id[at]}`, "aria-pressed": String(at === state.chosen), onclick: () => pick(at) },
+          GG.el("i", { style: { background: GG.color.score(own[at], most, signed, theme()) } }), pairName(link().pairs[at]))),
         GG.el("td", { class: "number" }, GG.format.exact(link().t[at])),
         GG.el("td", { class: "number" }, GG.format.short(own[at])))));
   }
