@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
+from torch import nn
 
 from glassgraph.benchmarks import SCHEMA, STATUSES, Run, Subject, parse_suite, read_rows
 from glassgraph.benchmarks.specs import DatasetSpec
@@ -158,6 +160,24 @@ def test_a_folder_of_another_suite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match=r"another suite .*other metrics"):
         run(tmp_path, suite(["truth"], metrics=["auc"]))
     pd.testing.assert_frame_equal(read_rows(tmp_path), before)
+
+
+def test_rows_of_two_networks_are_not_mixed(tmp_path: Path) -> None:
+    """The same seed trained another network on another machine, and a run went on with it."""
+
+    def retrained(seed: int) -> Subject:
+        subject = stars(seed)
+        assert isinstance(subject.model, nn.Module)
+        subject.model.register_buffer("rounding", torch.tensor(1e-9))
+        return subject
+
+    whole = suite(["truth", "inverse"])
+    Run(whole, whole.chosen(methods=["truth"]), tmp_path).go()
+    before = read_rows(tmp_path)
+    with known(retrained), pytest.raises(ResumeError, match=r"another network of stars, seed 0"):
+        run(tmp_path, whole)
+    pd.testing.assert_frame_equal(read_rows(tmp_path), before)
+    assert set(run(tmp_path, whole)["method"]) == {"truth", "inverse"}
 
 
 def test_a_part_and_then_the_rest_make_the_whole(tmp_path: Path) -> None:

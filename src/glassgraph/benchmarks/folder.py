@@ -4,7 +4,7 @@
 
     OUT/suite.json                        which suite it is, by its fingerprint
     OUT/rows/DATASET.SEED.METHOD.parquet  finished cells
-    OUT/references/DATASET.SEED.json      what random scores and a search get there
+    OUT/references/DATASET.SEED.json      which network it is, what random scores and a search get
     OUT/search/DATASET.METHOD.json        which settings were chosen, and what was tried
 """
 
@@ -100,18 +100,39 @@ def _differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 # Smaller files
 
 
-def read_references(out: Path, dataset: str, seed: int) -> References | None:
-    """Floors and ceilings, if they were measured."""
+def read_references(out: Path, dataset: str, seed: int, network: str = "") -> References | None:
+    """Floors and ceilings, if they were measured.
+
+    Args:
+        out: the folder.
+        dataset: the data.
+        seed: of data and model.
+        network: the fingerprint of the network that is measured now; empty where it has none.
+
+    Raises:
+        ResumeError: if they were measured on another network: the same seed does not give the same
+            one everywhere, since machines round differently.
+    """
     path = _references(out, dataset, seed)
     if not path.exists():
         return None
     said = _read(path)
+    before = said.get("network", "")
+    if network and before and network != before:
+        raise ResumeError(
+            f"{out} holds rows of another network of {dataset}, seed {seed}: training gives one "
+            "network on one machine and another on the next, and rows of several are never mixed; "
+            "give the --cache where that network lies, or another --out"
+        )
     return References.of(*([_measured(each) for each in said[key]] for key in ("floor", "ceiling")))
 
 
-def write_references(out: Path, dataset: str, seed: int, found: References) -> None:
-    """Keep floors and ceilings."""
+def write_references(
+    out: Path, dataset: str, seed: int, found: References, network: str = ""
+) -> None:
+    """Keep floors and ceilings, and the fingerprint of the network that they are of."""
     said = {
+        "network": network,
         "floor": [asdict(each) for each in found.floor.values()],
         "ceiling": [asdict(each) for each in found.ceiling.values()],
     }

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from glassgraph.benchmarks.cell import (
     Found,
@@ -51,6 +52,7 @@ from glassgraph.benchmarks.subjects import (
     subject_of,
 )
 from glassgraph.benchmarks.suite import Suite
+from glassgraph.calling.protect import fingerprint
 from glassgraph.errors import (
     DamagedFileError,
     GlassgraphError,
@@ -134,7 +136,7 @@ class Run:
         """Measure what is left, as far as the budget goes.
 
         Raises:
-            ResumeError: if the folder is of another suite.
+            ResumeError: if the folder is of another suite, or holds rows of another network.
             LeakError: if a method would learn from what it explains.
             DatasetError: if files of a data set are missing, before anything is measured.
             Interrupted: on Ctrl-C; what is finished stays, and the same call goes on.
@@ -195,11 +197,12 @@ class Run:
         except GlassgraphError as error:
             self._fail(spec, seed, methods, f"the data or the model cannot be had: {error}")
             return
-        references = read_references(self.out, spec.name, seed)
+        network = fingerprint(subject.model) if isinstance(subject.model, nn.Module) else ""
+        references = read_references(self.out, spec.name, seed, network)
         if references is None:
             self._say(f"{name}: floor and ceiling")
             references = self._references(subject)
-            write_references(self.out, spec.name, seed, references)
+            write_references(self.out, spec.name, seed, references, network)
         chosen = {method.name: self._settings(spec, method) for method in methods}
 
         def pieces() -> Iterator[Piece]:
