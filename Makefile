@@ -18,7 +18,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test quick install-oldest test-oldest wheel-check fuzz laws pyg-cases gpu-check demo studies docs \
+.PHONY: help setup lint test test-all quick install-oldest test-oldest wheel-check fuzz laws pyg-cases gpu-check demo studies docs \
   gallery coverage-docs clean
 
 help:  ## show this list
@@ -40,8 +40,11 @@ lint: $(STAMP)  ## ruff, mypy and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then every test and doctest
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto
+test: lint  ## lint, then every test and doctest but those marked slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m 'not slow'
+
+test-all: lint  ## lint, every test and doctest, and every law of every method in every case
+	OMP_NUM_THREADS=1 GLASSGRAPH_CASES=all $(BIN)/pytest -q -n auto
 
 quick: $(STAMP)  ## one case per method and law, in a minute or so; make test asks for everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
@@ -66,7 +69,7 @@ pyg-cases: $(STAMP)  ## all of PyG's own tests of explainers, translated; make t
 	  tests/situations/test_pyg_explain_cases.py tests/pyg/test_interface_cases.py
 
 laws: $(STAMP)  ## every law of every method in every case; make test asks a covering part of them
-	OMP_NUM_THREADS=1 GLASSGRAPH_LAWS=all $(BIN)/pytest -q -n auto tests/laws
+	OMP_NUM_THREADS=1 GLASSGRAPH_CASES=all $(BIN)/pytest -q -n auto tests/laws
 
 fuzz: $(STAMP)  ## 20,000 random networks and graphs, other ones each time; prints what fails
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --hypothesis-profile=fuzz tests/fuzz

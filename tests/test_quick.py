@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,6 +73,15 @@ def test_slow_tests_and_further_cases_are_left_out() -> None:
         collected("e", ("browser",), size=3),
     ]
     assert list(quick.quick([*kept, *left])) == kept
+
+
+def test_what_make_test_leaves_out_names_what_it_asks_instead() -> None:
+    root = Path(__file__).parents[1]
+    for path in (*root.glob("tests/**/*.py"), *root.glob("studies/tests/**/*.py")):
+        for mark in re.findall(
+            r"^(?:@|\w+ = )pytest\.mark\.slow(.?)", path.read_text(), re.MULTILINE
+        ):
+            assert mark == "(", f"{path.name}: pytest.mark.slow(what is asked instead)"
 
 
 def test_the_mark_is_set(request: pytest.FixtureRequest) -> None:

@@ -16,7 +16,7 @@ from tests.cli.helpers import write_case
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 37_000
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("builds the wheel, as make wheel-check does")
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.slow("real stories and what is heard, each alone, stand above")
 def test_supporting_facts_of_real_stories_are_heard(shared: Path, tmp_path: Path) -> None:
     result = run(
         "reproduce", "babi", "--root", shared / "data", "--task", 15, "--epochs", 9, "--steps", 12,

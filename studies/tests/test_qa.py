@@ -193,6 +193,7 @@ def test_the_matrix_form_is_the_same_network_also_in_batches(reading: study.Read
         torch.testing.assert_close(outputs(model, together, together.batch), expected)
 
 
+@pytest.mark.slow("the network itself: test_the_matrix_form_is_the_same_network_also_in_batches")
 def test_messages_are_needed_and_what_is_kept_can_be_run_again(reading: study.Reading) -> None:
     torch.manual_seed(0)
     blind, network = EntityGCN(reading.width, 0), EntityGCN(reading.width, 3)
@@ -294,6 +295,7 @@ def test_bars_take_the_worst_seed() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.slow("commands: test_runner.py")
 def test_the_command_prints_every_table(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

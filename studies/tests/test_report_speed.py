@@ -15,6 +15,7 @@ MAIN = "from glassgraph.cli import app; app()"
 
 
 @pytest.mark.browser
+@pytest.mark.slow("a process for each report; verdicts: test_verdicts_speak_of_the_worst_report")
 def test_a_small_report_is_measured(tmp_path: Path) -> None:
     """In a process of its own: one process drives one browser."""
     pytest.importorskip("playwright")

@@ -167,6 +167,7 @@ def test_a_method_that_nobody_knows() -> None:
         list(run_speed_bench(["tree-cycles"], ["salincy"]))
 
 
+@pytest.mark.slow("rows beside peers: test_rows_beside_pyg")
 def test_a_method_of_ones_own_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ones(gg.Explainer):
         name = "ones"

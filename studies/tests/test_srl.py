@@ -404,6 +404,7 @@ def test_paths_of_real_sentences_are_shortest_paths(graphs: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.slow("each step of it stands above; commands: test_runner.py")
 def test_the_command_on_a_few_real_sentences(shared: Path, tmp_path: Path) -> None:
     words = (
         "reproduce", "srl", "--root", shared / "data", "--model", "gcn", "--seeds", 2, "--small",

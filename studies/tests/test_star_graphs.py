@@ -95,6 +95,7 @@ def test_rows_of_one_seed(scene: Scene) -> None:
         assert measured == star_graphs.micro_average(outcome.kept, truth)
 
 
+@pytest.mark.slow("rows of all methods of one seed: test_rows_of_one_seed")
 def test_graph_mask_finds_the_edges_that_decide() -> None:
     row = Scene.make(0, (1500, 120, 120), progress=False).run("graphmask_amortized").row
     assert row["is_met"] is True

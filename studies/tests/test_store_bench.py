@@ -8,6 +8,7 @@ from glassgraph_studies.bench.store.experiment import run_store_bench
 
 
 @pytest.mark.parametrize("tabulate", [True, False])
+@pytest.mark.slow("the store and its explanations: tests/data")
 def test_a_graph_is_built_and_explained(tabulate: bool) -> None:
     rows = list(run_store_bench(["gcn"], 6_000, 4, explained=5, tabulate=tabulate))
     (row,) = rows

@@ -97,6 +97,7 @@ def test_summary_by_hand() -> None:
     assert (found["missed"], found["more_relevant"]) == (10, 8)
 
 
+@pytest.mark.slow("evidence and summary by hand stand above; commands: test_runner.py")
 def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subgraphs, "ATTEMPTS", 1)
     words = ["reproduce", "subgraphs", "--seeds", "1", "--graphs", "2", "--epochs", "1", "--quiet"]

@@ -42,6 +42,7 @@ def asked_of(folder: str) -> Suite:
 
 
 @pytest.mark.filterwarnings("ignore:.*its lock is taken over:UserWarning")
+@pytest.mark.slow("parts that make the whole, a method that is ended: test_run.py")
 def test_killed_in_a_cell_and_run_again(tmp_path: Path) -> None:
     (tmp_path / "wait").touch()
     words = [sys.executable, "-c", KILLED, str(tmp_path)]

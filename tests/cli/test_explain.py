@@ -274,6 +274,7 @@ def test_an_interrupt_before_anything_is_done(case: dict[str, Any], monkeypatch:
     assert not (case["--out"] / "report.html").exists()
 
 
+@pytest.mark.slow("its model: tests/models/test_star_gnn.py; other data sets stand here")
 def test_star_graphs_with_their_reference_model(tmp_path: Path, monkeypatch: Any) -> None:
     """The colors decide, so a model that does not read them could not be explained."""
     recipe = reference._RECIPES["star-graphs"]

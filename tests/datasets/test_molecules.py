@@ -58,6 +58,7 @@ def test_edge_type_is_the_number_of_the_bond(mutag):
     assert torch.equal(data.edge_attr, torch.nn.functional.one_hot(data.edge_type, 4).float())
 
 
+@pytest.mark.slow("the same reader: test_mutag_counts and those after it")
 def test_mutagenicity_counts(mutagenicity):
     graphs = mutagenicity.graphs
     assert (len(graphs), mutagenicity.num_features) == (4337, 14)
@@ -70,6 +71,7 @@ def test_mutagenicity_counts(mutagenicity):
     assert all(int(graphs[i].y) == 0 for i in mutagenicity.explained.tolist())
 
 
+@pytest.mark.slow("the same reader: test_mutag_counts and those after it")
 def test_mutagenicity_truth_is_aligned_with_the_edges(mutagenicity):
     # A truth file that had kept its own order would mark other bonds than N-O and N-H.
     seen = set()

@@ -151,6 +151,7 @@ def test_explanations_leave_the_words_alone(tmp_path: Path) -> None:
     assert made.local(1).edge_index.tolist() == dataset.graphs[3].edge_index.tolist()
 
 
+@pytest.mark.slow("the same format by hand: test_a_sentence_by_hand, test_sst_by_name")
 def test_the_treebank_itself(shared: Path) -> None:
     data = shared / "data"
     dataset = sentiment_trees(data / "sst_trees", data / "glove_small" / "glove-50d-5k.json")
@@ -214,6 +215,7 @@ def test_damaged_vectors(tmp_path: Path, changes: dict[str, Any], message: str) 
         load_dataset("sst", arrays(write(tmp_path), **changes))
 
 
+@pytest.mark.slow("the same format by hand: test_a_sentence_by_hand, test_sst_by_name")
 def test_sst_itself(shared: Path) -> None:
     data = load_dataset("sst", shared / "data")
     assert [len(data.split[part]) for part in ("train", "val", "test")] == [6920, 872, 1821]

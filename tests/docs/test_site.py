@@ -51,6 +51,7 @@ def public_names() -> set[str]:
     }
 
 
+@pytest.mark.slow("builds the site; what its sources list: test_every_public_name_is_listed")
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
     ids = {
         found
@@ -62,10 +63,21 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
     assert not sorted(name for name in missing if name.count(".") > 1 or name[11:] not in in_rooms)
 
 
+@pytest.mark.slow("builds the site; what its sources list: test_every_public_name_is_listed")
 def test_every_method_shows_its_formula_and_paper(site: Path) -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in (site / "api").glob("*.html"))
     for method in (*METHODS.values(), *MODEL_METHODS.values()):
         assert f'id="glassgraph.{method.__name__}"' in text or method.name == "random"
+
+
+def test_every_public_name_is_listed() -> None:
+    pages = (ROOT / "docs" / "api").glob("*.md")
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    listed = set(re.findall(r"^::: ([\w.]+)", text, flags=re.MULTILINE))
+    assert "glassgraph" not in listed  # which would list everything
+    in_rooms = {name.rpartition(".")[2] for name in listed}
+    missing = {name for name in public_names() if not {name, name.rpartition(".")[0]} & listed}
+    assert not sorted(name for name in missing if name.count(".") > 1 or name[11:] not in in_rooms)
 
 
 def test_the_page_on_choosing_knows_every_method() -> None:
@@ -75,6 +87,7 @@ def test_the_page_on_choosing_knows_every_method() -> None:
     assert rows == own | set(MODEL_METHODS)
 
 
+@pytest.mark.slow("builds the site; what its sources list: test_every_public_name_is_listed")
 def test_nothing_is_fetched(site: Path) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
@@ -83,7 +96,7 @@ def test_nothing_is_fetched(site: Path) -> None:
         assert not loads, page
 
 
-def test_pictures_are_small(site: Path) -> None:
+def test_pictures_are_small() -> None:
     pictures = sorted((ROOT / "docs" / "gallery").glob("*.*"))
     assert len(pictures) >= 6
     assert not [path.name for path in pictures if path.stat().st_size > 80_000]

@@ -46,6 +46,9 @@ def test_explanations_are_those_of_one_process(tmp_path):
         found.find(5)
 
 
+@pytest.mark.slow(
+    "answers to deaths: test_driver.py; processes that die: test_hubs.py, test_crashes.py"
+)
 def test_poison_is_recorded_and_the_rest_goes_on(tmp_path):
     found = gg.explain_all(
         model(),
@@ -70,6 +73,7 @@ def test_poison_is_recorded_and_the_rest_goes_on(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*its lock is taken over:UserWarning")
+@pytest.mark.slow("kills at every place, within one process: test_crashes.py")
 def test_a_killed_driver_loses_nothing_that_was_finished(tmp_path):
     found = kill_and_resume(tmp_path, "local")
     assert found.failures()["index"].tolist() == [RAISES]

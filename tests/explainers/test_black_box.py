@@ -13,11 +13,11 @@ import glassgraph as gg
 from glassgraph.errors import NoMessagePassingError
 from glassgraph.explainers.black_box import BlackBoxExplainer
 from glassgraph.explainers.registry import METHODS
-from glassgraph.testing.cases import CASES, Case, holds
+from glassgraph.testing.cases import Case
 from glassgraph.testing.compare import expect_same, scores
 from tests.explainers.opaque import Opaque, OpenedError
 from tests.laws import literal
-from tests.laws.cases import scope
+from tests.laws.cases import each_value
 
 OUTSIDE = {name: each for name, each in METHODS.items() if issubclass(each, BlackBoxExplainer)}
 EXPECTED = {
@@ -32,11 +32,7 @@ EXPECTED = {
     "zorro",
 }
 
-each_case = pytest.mark.parametrize(
-    ("method", "case"),
-    [(name, case) for name in OUTSIDE for case in CASES if holds(scope(name), case)],
-    ids=str,
-)
+each_case = pytest.mark.parametrize(("method", "case"), each_value(OUTSIDE))
 
 
 def test_the_methods_that_say_so_are_these() -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 ROWS = ROOT / "docs" / "results" / "survey"
 
 
+@pytest.mark.slow("reads all rows of the survey; how rows become words: test_weak_is_at_most_half")
 def test_evidence_and_tables_are_those_of_the_rows() -> None:
     """Nobody has written a number by hand."""
     sys.path.insert(0, str(ROOT / "docs" / "tools"))

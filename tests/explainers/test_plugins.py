@@ -186,6 +186,7 @@ def command(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow("the same package in one process: test_an_installed_method_is_known_by_its_name")
 def test_the_command_line_knows_an_installed_method(tmp_path: Path) -> None:
     folder = package(tmp_path)
     about = command(folder, "methods", "steepest")

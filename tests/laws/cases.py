@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +11,11 @@ import pytest
 import glassgraph as gg
 from glassgraph.explainers.registry import METHODS
 from glassgraph.explainers.scope import Scope
-from glassgraph.testing.cases import Case, holds
+from glassgraph.testing.cases import CASES, Case, holds
 from glassgraph.testing.law import Law
 from glassgraph.testing.laws import LAWS
 from glassgraph.testing.subject import Subject
-from tests.laws.covering import IS_WHOLE, covering, whole
+from tests.laws.covering import IS_WHOLE, cover, covering, whole
 
 HETERO = ("hetero_conv", "to_hetero", "hgt", "han")
 
@@ -49,6 +49,20 @@ def within_scope(cases: Sequence[Case]) -> list[Any]:
         for case in cases
         if holds(scope(method), case)
     ]
+
+
+def each_value(methods: Iterable[str], cases: Sequence[Case] = CASES) -> list[Any]:
+    """`within_scope`, but of a method's cases those that show each layer, level and mode.
+
+    Each method begins with another case, so that each case is met by some method.
+    """
+    found = []
+    for number, method in enumerate(methods):
+        own = [case for case in cases if holds(scope(method), case)]
+        turned = [*own[number % len(own) :], *own[: number % len(own)]]
+        chosen = own if IS_WHOLE else cover(turned)
+        found += [pytest.param(method, case, id=f"{method}-{case}") for case in chosen]
+    return found
 
 
 def questions(subjects: Mapping[str, Subject], laws: Sequence[Law] = LAWS) -> list[Any]:

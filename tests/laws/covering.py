@@ -17,7 +17,7 @@ from glassgraph.testing.law import Law
 from glassgraph.testing.subject import Subject
 
 #: Whether all cases are asked about.
-IS_WHOLE = os.environ.get("GLASSGRAPH_LAWS") == "all"
+IS_WHOLE = os.environ.get("GLASSGRAPH_CASES") == "all"
 #: Fields of cases of which every value is met.
 FIELDS = ("kind", "level", "rows", "mode", "base", "graph", "dtype")
 #: A method's name, a law and what it is asked about.

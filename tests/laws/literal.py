@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import Any
 
 import torch
@@ -22,22 +23,28 @@ def predict_one(model: nn.Module, case: Case, data: Data, x: Tensor | None = Non
     return case.predict_one(model, data, x)
 
 
-def rows_of_edge(case: Case, data: Data, edge: int) -> tuple[int, int]:
-    """Which message call of a layer carries an edge, and in which row.
+def rows_of_edges(case: Case, data: Data) -> list[tuple[int, int]]:
+    """For each edge which message call of a layer carries it, and in which row.
 
     GIN sends along the user's edges. GCN and GAT drop self-loops and append one for each node, in
     node order. R-GCN makes one call per relation, with the edges of that relation in order.
     """
-    source, destination = data.edge_index
+    ends = data.edge_index.t().tolist()
     if case.kind == "gin":
-        return 0, edge
+        return [(0, edge) for edge in range(len(ends))]
+    rows: Counter[int] = Counter()  # so far, of each call
     if case.kind == "rgcn":
-        kind = int(data.edge_type[edge])
-        return kind, int((data.edge_type[:edge] == kind).sum())
-    is_loop = source == destination
-    if bool(is_loop[edge]):
-        return 0, int((~is_loop).sum()) + int(source[edge])
-    return 0, int((~is_loop[:edge]).sum())
+        found = []
+        for kind in data.edge_type.tolist():
+            found.append((kind, rows[kind]))
+            rows[kind] += 1
+        return found
+    num_others = sum(source != destination for source, destination in ends)
+    found = []
+    for source, destination in ends:
+        found.append((0, num_others + source if source == destination else rows[0]))
+        rows[0] += source != destination
+    return found
 
 
 def gated(
@@ -49,7 +56,9 @@ def gated(
     """
     layers = [module for module in model.modules() if isinstance(module, MessagePassing)]
     assert gates.shape == (len(layers), data.num_edges)
-    rows = [rows_of_edge(case, data, edge) for edge in range(data.num_edges)]
+    carried: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for edge, (number, row) in enumerate(rows_of_edges(case, data)):
+        carried[number].append((edge, row))
     handles = []
     for layer, module in enumerate(layers):
         calls = [-1]
@@ -57,9 +66,8 @@ def gated(
         def hook(_: Any, __: Any, messages: Tensor, layer: int = layer, n: Any = calls) -> Tensor:
             n[0] += 1
             factor = torch.ones(messages.size(0), dtype=messages.dtype)
-            here = [(edge, row) for edge, (call, row) in enumerate(rows) if call == n[0]]
-            if here:
-                edge, row = torch.tensor(here).t()
+            if n[0] in carried:
+                edge, row = torch.tensor(carried[n[0]]).t()
                 factor = factor.index_put((row,), gates[layer, edge])
             return messages * factor.view(-1, *[1] * (messages.dim() - 1))
 

@@ -32,7 +32,7 @@ def test_a_right_method_keeps_every_law(method: type[gg.Explainer]) -> None:
     assert list(table.law) == list(law_names())
 
 
-@pytest.mark.slow
+@pytest.mark.slow("each law on one case: test_a_right_method_keeps_every_law")
 def test_a_right_method_keeps_every_law_in_all_cases() -> None:
     table = check_explainer(Gradients)
     assert table.holds.all()

@@ -98,7 +98,7 @@ def test_other_data_sets_have_no_bar(monkeypatch, level):
     assert trained.reached
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_tree_cycles_reaches_its_bar_on_a_small_budget")
 @pytest.mark.parametrize("name", ["ba-shapes", "ba-community", "tree-grid", "ba-2motifs"])
 def test_the_other_motif_data_sets_reach_their_bar(name):
     assert reference_model(load_dataset(name), progress=False).reached
