@@ -134,7 +134,7 @@ OUTCOMES: dict[str, dict[str, list[str]]] = {
     },
     "pools nodes by what messages say": {
         "explained, PooledMessagesWarning": ["*"],
-        "UnsupportedModelError": ["cam", "grad_cam", "pg_explainer"],
+        "UnsupportedModelError": ["cam", "grad_cam", "pg_explainer", "rc_explainer"],
         "explained": [
             "causal_screening",
             "pgm_explainer",

@@ -238,6 +238,7 @@ def test_an_inserted_edge_has_the_attributes_that_most_have(tmp_path: Path) -> N
     assert not new.is_valid or new.num_inserted == 0
     found.save(tmp_path / "run")
     again = gg.Explanations.load(tmp_path / "run")
+    assert again.provenance == found.provenance
     assert torch.equal(again[0].counterfactual.data.edge_index, one.data.edge_index)
 
 

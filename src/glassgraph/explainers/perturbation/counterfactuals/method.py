@@ -91,6 +91,7 @@ class CounterfactualSearch(CounterfactualExplainer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.rules = list(self.rules)  # results keep settings as JSON
         check_is_of_graphs(self.name, self.removal, "delete", self.task)
         check_rules(self.name, self.rules, self.task)
         self._check_insertions()
@@ -120,6 +121,8 @@ class CounterfactualSearch(CounterfactualExplainer):
                 f"{self.name}: insertions holds pairs of nodes, [(0, 5), ...], at least one; got "
                 f"{list(self.insertions)[:3]!r}"
             )
+        else:
+            self.insertions = [[int(end) for end in pair] for pair in self.insertions]
         if self.removal == DROPS_NODES:
             raise HyperParameterError(
                 f"{self.name}: insertions join nodes, which removal={self.removal!r} takes away "

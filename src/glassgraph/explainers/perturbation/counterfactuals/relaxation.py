@@ -19,7 +19,9 @@ from torch import Tensor
 from glassgraph.calling.out_of_memory import let_through
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.context import rows_agree
+from glassgraph.core.intercept import Intervention
 from glassgraph.core.output_rows import select_rows
+from glassgraph.core.plan import plan_sites
 from glassgraph.errors import UnsupportedModelError
 from glassgraph.explainers.perturbation.counterfactuals.changes import Changes
 from glassgraph.inputs.node_features import with_features
@@ -50,6 +52,7 @@ class Relaxed:
         self._batch, self._changes = batch, changes
         self._whole = changes.insertions.batch
         self._given = self._weights()
+        self._trimmed = self._without_far_messages()
         self._by_weights = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
         if relaxation != "messages" and batch.model_call.needs(_NAME) and self._given is not None:
             self._by_weights |= self._agrees(changes)
@@ -85,6 +88,15 @@ class Relaxed:
         by_weights = self._by_weights if rows is None else self._by_weights[rows.instance]
         return torch.where(by_weights.view(-1, 1), self._weighted(present, features), gated)
 
+    def _without_far_messages(self) -> Intervention:
+        """Leaves out what can reach no prediction, while arguments follow the weights."""
+        batch = self._whole
+        if self._given is None or bool(self._changes.insertions.is_new.any()) or batch.is_whole:
+            return Intervention(batch.wiring, batch.intervention.plans)
+        own = self._batch
+        plans = plan_sites(own.graph, own.fields, own.packed, own.wiring, own.model_call, {})
+        return Intervention(own.wiring, plans)
+
     def _weights(self) -> Tensor | None:
         """``[e']`` the user's weights of edges, or ones; None where they are not of that shape."""
         batch = self._whole
@@ -103,7 +115,8 @@ class Relaxed:
         plain = batch.packed.data
         data: Any = copy.copy(with_features(batch.graph, plain, batch.feature_names, features))
         data[_NAME] = given * present
-        output = batch.model_call(data)
+        with self._trimmed.gates(None):
+            output = batch.model_call(data)
         return select_rows(batch.task, output, batch.output_rows, batch.num_predictions)
 
     @torch.no_grad()

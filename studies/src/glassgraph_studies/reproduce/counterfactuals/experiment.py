@@ -119,7 +119,7 @@ class Scene:
         subject: network, graph, nodes.
         max_size: undirected edges that a counterfactual may have.
         budget: evaluations of the yardstick.
-        literal_seconds: of the literal loop, for a node; None if it was not run.
+        literal_seconds: CPU seconds of the literal loop, for a node; None if it was not run.
         least: ``[B]`` size of the smallest counterfactual, infinite where there is none up to the
             largest size; NaN where that is not known.
         num_around: ``[B]`` number of undirected edges within four hops.
@@ -156,13 +156,13 @@ class Scene:
         subject = self.subject
         explainer = self._explainer(entry)
         explainer.prepare(subject.data)
-        start = time.perf_counter()
+        start = time.process_time()
         found = explainer.explain(subject.data, subject.index)
         if entry.is_read:
             read = counterfactuals(found, subject.model, subject.data, max_size=self.max_size)
         else:
             read = [each.counterfactual for each in found]
-        seconds = (time.perf_counter() - start) / len(read)
+        seconds = (time.process_time() - start) / len(read)
         if name == EXACT:
             table = found.table("counterfactual")
             tried = torch.tensor(table["tried_up_to"].tolist(), dtype=torch.float64)
@@ -224,13 +224,13 @@ class Scene:
 
 
 def _literal_seconds(subject: Subject, count: int) -> float:
-    """Mean seconds of the literal loop."""
+    """Mean CPU seconds of the literal loop."""
     chosen = torch.linspace(0, subject.index.numel() - 1, count).long()
-    start = time.perf_counter()
+    start = time.process_time()
     for node in subject.index[chosen].tolist():
         data = subject.data
         literal_counterfactual(subject.dense, data.x, data.edge_index, node, subject.settings)
-    return (time.perf_counter() - start) / count
+    return (time.process_time() - start) / count
 
 
 def _least(read: Sequence[Counterfactual], tried: Tensor, max_size: int) -> Tensor:

@@ -12,7 +12,7 @@ from glassgraph_studies.runner.tables import Column, Table, name, number, shown
 _TITLE = (
     "Counterfactuals on the networks of CF-GNNExplainer's authors; p: published\n"
     "fid: share of classes that stay; exact: share with the smallest size, where\n"
-    "it is known (?: nodes where not); s: seconds a node; x: times the literal loop"
+    "it is known (?: where not); s: CPU seconds a node; x: times the literal loop"
 )
 _TWO = "{:.2f}"
 
