@@ -18,7 +18,7 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-all quick install-oldest test-oldest wheel-check fuzz laws pyg-cases gpu-check demo studies docs \
+.PHONY: help setup lint test slow test-all quick install-oldest test-oldest wheel-check fuzz laws pyg-cases gpu-check demo studies docs \
   gallery coverage-docs clean
 
 help:  ## show this list
@@ -43,8 +43,10 @@ lint: $(STAMP)  ## ruff, mypy and the direction of imports
 test: lint  ## lint, then every test and doctest but those marked slow
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m 'not slow'
 
-test-all: lint  ## lint, every test and doctest, and every law of every method in every case
-	OMP_NUM_THREADS=1 GLASSGRAPH_CASES=all $(BIN)/pytest -q -n auto
+slow: $(STAMP)  ## the tests that make test leaves out
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m slow
+
+test-all: test slow laws  ## make test, the slow tests, and every law of every method in every case
 
 quick: $(STAMP)  ## one case per method and law, in a minute or so; make test asks for everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
