@@ -6,9 +6,8 @@ input it changes can be either. They are evaluated in portions, those that can b
 what is not evaluated yet counts as gained. A candidate whose bound so far is below the exact worth
 of others cannot be among the best, and is not evaluated any further.
 
-A sample that anything is asked about is run once as it is, besides. On a large instance that takes
-more than what is asked, so there all candidates are asked about all that they could gain, and then
-the best ones about all that they could lose.
+A sample that anything is asked about is run once as it is, besides: on a large instance that takes
+more than what is asked, so there a portion is all that could be asked.
 """
 
 from __future__ import annotations
@@ -53,7 +52,6 @@ class Contest:
         self._scene, self._mask, self._across, self._answers = scene, mask, across, answers
         self._entries = torch.stack([node, feature])
         self._sample = torch.argsort(says.int(), stable=True)  # those that can be gained first
-        self._num_gains = int((~says).sum())
         self._is_said = says[self._sample].expand(node.numel(), -1).clone()
         differs, changed = scene.differs[self._sample], torch.zeros_like(self._is_said)
         at = (node >= 0).nonzero().view(-1)
@@ -82,8 +80,10 @@ class Contest:
             order = torch.argsort(most, descending=True, stable=True)
             if not bool(self._is_open[order[:number]].any()):
                 return order[:number]
-            looked_at, is_asked = self._next(order, number)
-            row, column = is_asked.nonzero(as_tuple=True)
+            looked_at = order[: max(number, min(_TOGETHER, order.numel() // 4), self._as_a_sample)]
+            is_open = self._is_open[looked_at]
+            portion = _PORTION if looked_at.numel() > self._as_a_sample else is_open.size(1)
+            row, column = (is_open & (is_open.cumsum(dim=1) <= portion)).nonzero(as_tuple=True)
             by_sample = torch.argsort(column, stable=True)
             row, column = looked_at[row[by_sample]], column[by_sample]
             node, feature = self._entries[:, row]
@@ -92,18 +92,6 @@ class Contest:
             if self._answers is not None:
                 self._answers.keep(node, feature, sample, said)
             self._is_said[row, column], self._is_open[row, column] = said, False
-
-    def _next(self, order: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Candidates ``[k]`` that are asked about, and on which samples ``[k, S]``."""
-        together = max(number, min(_TOGETHER, order.numel() // 4))
-        if together > self._as_a_sample:
-            is_open = self._is_open[order[:together]]
-            return order[:together], is_open & (is_open.cumsum(dim=1) <= _PORTION)
-        is_open = self._is_open[order[: self._as_a_sample]]
-        is_open[:, self._num_gains :] = False
-        if bool(is_open.any()):
-            return order[: self._as_a_sample], is_open
-        return order[:number], self._is_open[order[:number]]
 
     def first(self, number: int | None, mask: Mask) -> Generator[Ask, Tensor, Tensor]:
         """The best candidates ``[2, k]`` that are not in a mask; all, as listed, if None."""
