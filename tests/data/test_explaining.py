@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import HeteroData
 from torch_geometric.nn import GraphNorm
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
@@ -19,6 +20,7 @@ from glassgraph.data import GraphStore
 from glassgraph.errors import FieldTooLargeError, StoreError, WholeGraphError
 from glassgraph.explainers.registry import find_method
 from tests.data import graphs
+from tests.hetero.link_models import LIKES, LINKS, link_set_up
 
 INDEX = [2, 3, 40, 60, 17]
 #: Those for other tasks or models; those that look at all nodes.
@@ -97,6 +99,23 @@ def test_nodes_and_edges_with_types(method: str, is_large: bool, tmp_path: Path)
     explainer = kind(graphs.TypedNet(), task, progress=False, **kind.test_settings)
     with graphs.every_graph_is_large() if is_large else warnings.catch_warnings():
         assert_same(explainer.explain(data, [0, 7, 30]), explainer.explain(store, [0, 7, 30]))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("is_large", [False, True])
+def test_links_of_a_type_without_edges(is_large: bool, is_first: bool, tmp_path: Path) -> None:
+    model, data = link_set_up("hetero_conv")
+    if is_first:
+        given, data = data, HeteroData()
+        data[LIKES].edge_label_index = LINKS
+        data.update(given)
+    store = GraphStore.build(data, tmp_path / "graph")
+    assert torch.equal(store.to_data()[LIKES].edge_label_index, LINKS)
+    explainer = gg.EdgeGradients(
+        model, gg.Task("edge", mode="binary_classification", edge_type=LIKES), progress=False
+    )
+    with graphs.every_graph_is_large() if is_large else warnings.catch_warnings():
+        assert_same(explainer.explain(data, [3, 1, 0]), explainer.explain(store, [3, 1, 0]))
 
 
 @pytest.mark.parametrize("method", ["edge_gradients", "gnn_explainer", "occlusion", "random"])
