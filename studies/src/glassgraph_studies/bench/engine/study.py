@@ -23,6 +23,7 @@ _COLUMNS = (
     number("efficiency (CPU)", "efficiency_cpu", "{:.2f}"),
     number("efficiency (wall)", "efficiency_wall", "{:.2f}"),
     number("PyG over ours", "ratio", "{:,.0f}"),
+    number("growth over edges", "growth", "{:.2f}"),
 )
 
 

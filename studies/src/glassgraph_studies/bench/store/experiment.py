@@ -1,7 +1,8 @@
-"""A random graph is built in a process of its own, for its peak of memory, then explained there.
+"""Random graphs are built in processes of their own, for their peaks of memory, then explained.
 
-Random directed graphs with ten edges a node, three layers of width 64, eight classes. CPU time is
-of one thread, so that what else runs on the machine does not count. Private memory is what the
+Random directed graphs with ten edges a node, three layers of width 64, eight classes. All are built
+before any is explained, and they are explained in turns, so that a busy hour of the machine is not
+taken for the size of a graph. CPU time is of one thread. Private memory is what the
 process has written to: pages of the graph are shared with others that read it.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -35,38 +37,54 @@ _BUDGET = 1 << 29
 
 def run_store_bench(
     models: Sequence[str] = ("gcn", "sage"),
-    nodes: int = 1_000_000,
+    nodes: Sequence[int] = (1_000_000,),
     features: int = 64,
     explained: int = 300,
+    repeats: int = 1,
     seed: int = 0,
     tabulate: bool = True,
     graph: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Build a graph once, and explain nodes of it with each model.
+    """Build graphs once, and explain nodes of them with each model.
 
     Args:
         models: ``"gcn"`` or ``"sage"``.
-        nodes: of the graph.
+        nodes: of each graph.
         features: of a node.
         explained: how many nodes.
-        seed: of graph, models and nodes.
+        repeats: how often, in turns; medians are told.
+        seed: of graphs, models and nodes.
         tabulate: compute what layers derive from the graph once, before.
         graph: a folder with a graph of an earlier run or of `run_engine_bench`, explained as it is.
 
     Yields:
-        A row for each model.
+        A row for each model and graph.
     """
     with tempfile.TemporaryDirectory() as folder:
-        place, built = Path(folder), {}
+        places: list[tuple[Path, dict[str, Any]]] = []
         if graph is None:
-            write_edges(place, nodes, features, seed)
-            built = _alone(_build, place)
+            for size in nodes:
+                place = Path(folder) / str(size)
+                place.mkdir()
+                write_edges(place, size, features, seed)
+                places.append((place, _alone(_build, place)))
+                for file in ("edges.parquet", "x.npy"):
+                    (place / file).unlink()
         else:
-            place, store = graph, GraphStore.open(graph / "graph")
-            nodes, features = store.num_nodes, store.mapped.x.size(1)
+            places.append((graph, {}))
         for name in models:
-            found = _alone(_explain, place, name, features, explained, seed, tabulate)
-            yield {"model": name, "nodes": nodes, "edges": DEGREE * nodes, **built, **found}
+            turns = [
+                [_alone(_explain, place, name, explained, seed, tabulate) for place, _ in places]
+                for _ in range(repeats)
+            ]
+            found = [_medians(rows) for rows in zip(*turns, strict=True)]
+            for (_, built), row in zip(places, found, strict=True):
+                growth = row["cpu_ms_per_node"] / found[0]["cpu_ms_per_node"]
+                yield {"model": name, **built, **row, "growth": growth}
+
+
+def _medians(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
 def write_edges(folder: Path, nodes: int, features: int, seed: int) -> None:
@@ -115,10 +133,9 @@ def _build(folder: Path) -> dict[str, Any]:
     return {"build_s": taken, "build_peak_mb": peak_megabytes(), "disk_mb": size / 1e6}
 
 
-def _explain(
-    folder: Path, name: str, features: int, explained: int, seed: int, tabulate: bool
-) -> dict[str, Any]:
+def _explain(folder: Path, name: str, explained: int, seed: int, tabulate: bool) -> dict[str, Any]:
     store = GraphStore.open(folder / "graph")
+    features = store.mapped.x.size(1)
     explainer = gg.EdgeGradients(
         make_model(name, features, seed), "node", memory_budget=_BUDGET, progress=False
     )
@@ -130,6 +147,8 @@ def _explain(
     explainer.explain(store, index=torch.from_numpy(drawn))
     end = _cpu_seconds()
     return {
+        "nodes": store.num_nodes,
+        "edges": store.num_edges,
         "explained": explained,
         "tabulate_cpu_s": middle - begin if tabulate else 0.0,
         "cpu_ms_per_node": 1000 * (end - middle) / explained,

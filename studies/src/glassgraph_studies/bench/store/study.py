@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from glassgraph_studies.runner.options import SEED, Option, count, several, switch
+from glassgraph_studies.runner.options import SEED, Option, count, repeats, several, switch
 from glassgraph_studies.runner.study import Found, Study, one_table, spelled
 from glassgraph_studies.runner.tables import name, number
 
@@ -20,6 +20,7 @@ _COLUMNS = (
     number("disk MB", "disk_mb", "{:.0f}"),
     number("tabulate CPU s", "tabulate_cpu_s", "{:.1f}"),
     number("CPU ms a node", "cpu_ms_per_node", "{:.1f}"),
+    number("growth", "growth", "{:.2f}"),
     number("private MB", "private_mb", "{:.0f}"),
 )
 
@@ -38,10 +39,11 @@ STORE = Study(
     run=run,
     options=(
         several("model", "gcn or sage", "gcn, sage", to="models", choices=("gcn", "sage")),
-        count("nodes", 1_000_000, "Nodes of the graph; it has ten edges for each.", least=1000),
+        several("nodes", "Nodes of a graph with ten edges for each", "10^6", kind=int, least=1000),
         count("features", 64, "Features of a node.", least=1),
         count("explained", 300, "Nodes that are explained by edge gradients.", least=1),
         Option("graph", Path, "Folder with the graph of an earlier bench engine, taken as it is."),
+        repeats(1),
         SEED,
         switch("tabulate", "Compute what layers derive from the graph once, before."),
     ),

@@ -1,0 +1,22 @@
+"""``glassgraph bench engine`` on a small graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from glassgraph_studies.bench.engine.experiment import run_engine_bench
+
+
+def test_one_worker_several_and_pyg(tmp_path: Path) -> None:
+    rows = list(run_engine_bench(3_000, 256, features=4, peer_nodes=1, graph=tmp_path))
+    one, several, ours, peer, carried = rows
+    assert [(row["workers"], row["explained"]) for row in (one, several)] == [(1, 128), (2, 256)]
+    assert {row["edges"] for row in (one, several, carried)} == {30_000}
+    assert several["per_second"] > 0
+    assert several["efficiency_wall"] == several["per_second"] / (2 * one["per_second"])
+    assert ours["edges"] == peer["edges"] == 12_000
+    assert peer["cpu_ms"] > 0
+    assert carried["cpu_ms"] == pytest.approx(2.5 * peer["cpu_ms"])
+    assert (tmp_path / "graph").is_dir()  # for the next run
