@@ -14,8 +14,9 @@ Scores: with B_k the best subset of at most k events that was met,
 
 or, ungraded, c for the events of B_size and 0 for others.
 
-The paper and what is left of the authors' code (cisaic/tgnnexplainer, read in three copies of it)
-disagree, and both leave something open:
+The code was read (cisaic/tgnnexplainer, in three copies), of the paper its abstract and
+introduction; what is said here of its formulas is taken from accounts of it, and was not held
+against its text. The two disagree, and both leave something open:
 
 - The code rewards c (f(S) - f), no cross-entropy. Both grow with c f(S), so that the same subset is
   the best; only the weight of exploration beside them is another.
@@ -25,7 +26,8 @@ disagree, and both leave something open:
 - In the code the navigator's weights only change attention, and the mean attention orders the
   events; here, as the paper has it, the navigator does.
 - Walks go ``together``, some of them in one replay; 1 for one after the other, as both have it.
-- The code explores with 10, and with 100 in its settings for experiments; the paper with 5.
+- The code explores with 10, and with 100 in its settings for experiments; the paper, it is said,
+  with 5.
 
 Xia, Lai, Shan, Zhang, Dai, Li and Li, "Explaining Temporal Graph Models through an
 Explorer-Navigator Framework", ICLR 2023, https://openreview.net/forum?id=BR_ZhvcYbGJ.
