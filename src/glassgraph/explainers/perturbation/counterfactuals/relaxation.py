@@ -52,7 +52,7 @@ class Relaxed:
         self._batch, self._changes = batch, changes
         self._whole = changes.insertions.batch
         self._given = self._weights()
-        self._trimmed = self._without_far_messages()
+        self._intervention = self._whole.intervention
         self._by_weights = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
         if relaxation != "messages" and batch.model_call.needs(_NAME) and self._given is not None:
             self._by_weights |= self._agrees(changes)
@@ -90,10 +90,9 @@ class Relaxed:
 
     def _without_far_messages(self) -> Intervention:
         """Leaves out what can reach no prediction, while arguments follow the weights."""
-        batch = self._whole
-        if self._given is None or bool(self._changes.insertions.is_new.any()) or batch.is_whole:
-            return Intervention(batch.wiring, batch.intervention.plans)
         own = self._batch
+        if own.is_whole or bool(self._changes.insertions.is_new.any()):
+            return self._whole.intervention  # of other sites nothing is known
         plans = plan_sites(own.graph, own.fields, own.packed, own.wiring, own.model_call, {})
         return Intervention(own.wiring, plans)
 
@@ -115,7 +114,7 @@ class Relaxed:
         plain = batch.packed.data
         data: Any = copy.copy(with_features(batch.graph, plain, batch.feature_names, features))
         data[_NAME] = given * present
-        with self._trimmed.gates(None):
+        with self._intervention.gates(None):
             output = batch.model_call(data)
         return select_rows(batch.task, output, batch.output_rows, batch.num_predictions)
 
@@ -134,6 +133,7 @@ class Relaxed:
         probes = [edges & (changes.hash % 3 == third) for third in range(3)]
         probes += [edges & is_loop, torch.zeros_like(edges)]
         try:
+            self._intervention = self._without_far_messages()
             for probe in probes:
                 present = changes.present(probe.to(batch.dtype))
                 expected = changes.outputs(everyone, probe)
