@@ -3,7 +3,7 @@
     python docs/tools/result_tables.py docs/survey.md            # writes the tables anew
     python docs/tools/result_tables.py docs/survey.md --check    # fails if they differ
     python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps the rows of OUT
-    python docs/tools/result_tables.py --evidence docs/results/survey    # what methods say of it
+    python docs/tools/result_tables.py --evidence docs/results/survey docs/results/survey_newer
 
 A table stands between two comments, the first of which says what it is made of: the folder of the
 rows beside the page, the metric, and options of `score_table` and `ScoreTable.markdown`:
@@ -11,9 +11,11 @@ rows beside the page, the metric, and options of `score_table` and `ScoreTable.m
     <!-- table: results/survey fidelity_plus level=0.7 digits=2 -->
     <!-- end of table -->
 
-Of a list of methods the columns "time", "fidelity" and "truth" are filled in:
+Of a list of methods the columns "time", "fidelity" and "truth" are filled in, from the first
+folder that has rows of a method; `--evidence`, which writes what methods say of it, goes by the
+same order:
 
-    <!-- methods: results/survey -->
+    <!-- methods: results/survey results/survey_newer -->
     | [`saliency`](...) | ... | 1 to 9 | 7 of 10 | 7 of 7 | ... |
     <!-- end of methods -->
 """
@@ -24,8 +26,10 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.compute as pc
@@ -42,7 +46,7 @@ ROOT = "--root data"
 _TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-_METHODS = re.compile(r"<!-- methods: (\S+) -->\n.*?<!-- end of methods -->", re.DOTALL)
+_METHODS = re.compile(r"<!-- methods: ([^>]*?) -->\n.*?<!-- end of methods -->", re.DOTALL)
 
 
 def with_tables(page: Path) -> str:
@@ -58,21 +62,22 @@ def with_tables(page: Path) -> str:
         return f"{head}\n{made.markdown(digits, factor=factor)}\n\n{end}"
 
     def methods(found: re.Match[str]) -> str:
-        return _with_counts(found.group(0), _rows(page.parent / found.group(1)))
+        folders = found.group(1).split()
+        return _with_counts(found.group(0), [_rows(page.parent / each) for each in folders])
 
     return _METHODS.sub(methods, _TABLE.sub(table, page.read_text()))
 
 
-def _with_counts(text: str, rows: pd.DataFrame) -> str:
+def _with_counts(text: str, sources: Sequence[pd.DataFrame]) -> str:
     """A list of methods with what was measured of each."""
     lines = text.split("\n")
     heads = [line for line in lines if line.startswith("| method")]
     names = [cell.strip() for cell in heads[0].split("|")]
-    columns = {
-        "time": _times(rows),
-        "fidelity": _counts(rows, CRITERION),
-        "truth": _counts(rows, "auc"),
-    }
+    columns: dict[str, dict[str, str]] = {"time": {}, "fidelity": {}, "truth": {}}
+    for rows in reversed(sources):
+        columns["time"] |= _times(rows)
+        columns["fidelity"] |= _counts(rows, CRITERION)
+        columns["truth"] |= _counts(rows, "auc")
     for place, line in enumerate(lines):
         named = re.match(r"\| \[?`(\w+)`", line)
         if named:
@@ -141,23 +146,32 @@ def pack(out: Path, target: Path) -> None:
         pq.write_table(own, rows / f"seed-{seed}.parquet", compression="zstd")
 
 
-def evidence_text(folder: Path) -> str:
-    """What `glassgraph.explainers.evidence` reads, counted from the rows in a folder."""
-    rows = read_rows(folder)
+def evidence_text(*folders: Path) -> str:
+    """What `glassgraph.explainers.evidence` reads, counted from the rows in folders."""
+    methods: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        for method, found in _evidence(read_rows(folder)).items():
+            methods.setdefault(method, found)
+    return json.dumps({"methods": methods}, indent=1) + "\n"
+
+
+def _evidence(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """By method: by what it was measured, and where it was better than random."""
     table = score_table(rows, CRITERION, datasets=_in_order(rows))
     seeds = rows["seed"].nunique()
+    said = f"robust fidelity at sparsity {table.level}, survey suite, "
+    said += "1 seed" if seeds == 1 else f"{seeds} seeds"
     methods = {}
     for method in table.methods:
         own = {name: table.scores[method, name] for name in table.datasets}
         known = {name: score.standing for name, score in own.items() if score.value is not None}
         if known and method != "random":
             methods[method] = {
+                "measured": said,
                 "above": [name for name, standing in known.items() if standing == "above"],
                 "not_above": [name for name, standing in known.items() if standing != "above"],
             }
-    said = f"robust fidelity at sparsity {table.level}, survey suite, "
-    said += "1 seed" if seeds == 1 else f"{seeds} seeds"
-    return json.dumps({"measured": said, "methods": methods}, indent=1) + "\n"
+    return methods
 
 
 def main() -> int:
@@ -166,10 +180,10 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", type=Path)
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--pack", nargs=2, type=Path, metavar=("OUT", "TARGET"))
-    parser.add_argument("--evidence", type=Path, metavar="ROWS")
+    parser.add_argument("--evidence", nargs="+", type=Path, metavar="ROWS")
     given = parser.parse_args()
     if given.evidence:
-        evidence.FILE.write_text(evidence_text(given.evidence))
+        evidence.FILE.write_text(evidence_text(*given.evidence))
     if given.pack:
         pack(*given.pack)
     different = []

@@ -14,7 +14,8 @@ from glassgraph.explainers.registry import METHODS
 from tests.cli.helpers import run
 
 ROOT = Path(__file__).parents[2]
-ROWS = ROOT / "docs" / "results" / "survey"
+RESULTS = ROOT / "docs" / "results"
+ROWS = (RESULTS / "survey", RESULTS / "survey_newer")
 
 
 @pytest.mark.slow("reads all rows of the survey; how rows become words: test_weak_is_at_most_half")
@@ -23,14 +24,14 @@ def test_evidence_and_tables_are_those_of_the_rows() -> None:
     sys.path.insert(0, str(ROOT / "docs" / "tools"))
     from result_tables import evidence_text, with_tables  # type: ignore[import-not-found]
 
-    assert FILE.read_text() == evidence_text(ROWS)
+    assert FILE.read_text() == evidence_text(*ROWS)
     for name in ("survey", "which_method"):
         page = ROOT / "docs" / f"{name}.md"
         assert with_tables(page) == page.read_text()
 
 
 def test_commands_of_published_rows_name_no_folder_of_a_machine() -> None:
-    commands = " ".join(read_rows(ROWS)["command"])
+    commands = " ".join(command for folder in ROWS for command in read_rows(folder)["command"])
     assert set(re.findall(r"--root \S+", commands)) == {"--root data"}
 
 

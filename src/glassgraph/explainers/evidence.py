@@ -55,7 +55,7 @@ def evidence_of(method: str) -> Evidence | None:
     own = found["methods"].get(method)
     if own is None:
         return None
-    return Evidence(found["measured"], tuple(own["above"]), tuple(own["not_above"]))
+    return Evidence(own["measured"], tuple(own["above"]), tuple(own["not_above"]))
 
 
 @cache

@@ -51,6 +51,10 @@ class SubgraphX(BlackBoxExplainer):
     best of all subgraphs that the search has met: ``rank`` from 0, ``node``, and for each of them
     again ``size`` and ``reward`` (a difference of probabilities).
 
+    To rank edges, ask for ``graded=True``: 0 and 1 leave most of them tied. On other seeds than any
+    table reports, robust fidelity preferred it, and ``subgraph_building="split"`` with it (see
+    ``docs/motifs.md``).
+
     The draws are made once for each instance and serve all of its subgraphs: rewards are compared
     on the same orders, with less noise in their differences, and most of the sets of nodes come up
     again and again. Each is evaluated once; those of all instances go through the model together.

@@ -74,6 +74,9 @@ class PGMExplainer(BlackBoxExplainer):
     *How features are perturbed* decides what can be seen. Zeros and ones (``"randint"``, the
     paper's) bring evidence of their own: where a layer takes a maximum or attends, they hide what
     one neighbor carries, and more samples are needed. ``"zero"`` and ``"mean"`` take away alone.
+    The default is the paper's; on other seeds than any table reports, robust fidelity preferred
+    ``perturbation="zero", num_samples=400, perturb_probability=0.2``: few nodes gone at once, often
+    (see ``docs/motifs.md``).
 
     *Graphs.* "Changed" are the R / 8 samples with the largest drops. With ``top``, a first round of
     R / 2 samples finds the ``4 top`` nodes of smallest p; only those are perturbed in a second
