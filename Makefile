@@ -18,8 +18,8 @@ DEMO_METHODS ?= saliency,edge_gradients,gnn_explainer
 EXPLAIN := $(BIN)/glassgraph explain --overwrite --method $(DEMO_METHODS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test slow test-all quick install-oldest test-oldest wheel-check fuzz laws pyg-cases gpu-check demo studies docs \
-  gallery coverage-docs clean
+.PHONY: help setup lint test slow test-all quick install-oldest test-oldest wheel-check fuzz laws \
+  pyg-cases gpu-check cluster-check demo studies docs gallery coverage-docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,9 @@ gpu-check: $(STAMP)  ## everything on a GPU held against the CPU, and its speed;
 	  --method saliency,edge_gradients,gnn_explainer --dataset tree-cycles --dataset ba-shapes \
 	  --json $(OUT)/gpu/speed.json || status=1; \
 	exit $$status
+
+cluster-check: $(STAMP)  ## jobs whose driver, host or disk dies, with real Ray; two hosts and the disk need root
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.engine.faults.check
 
 demo: $(STAMP)  ## explain reference models on BA-Shapes, Tree-Cycles and (where its files are) MUTAG
 	$(EXPLAIN) --dataset ba-shapes --task node --index motif --out $(OUT)/ba-shapes

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from glassgraph_studies.bench.store import experiment
 from glassgraph_studies.bench.store.experiment import run_store_bench
 
 
@@ -19,9 +23,17 @@ def test_a_graph_is_built_and_explained(tabulate: bool) -> None:
     assert (row["tabulate_cpu_s"] > 0) == tabulate
 
 
-def test_graphs_of_several_sizes_are_explained_in_turns() -> None:
+def test_graphs_of_several_sizes_are_explained_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def here(run: Callable[..., Any], *arguments: Any) -> Any:
+        calls.append(run.__name__)
+        return run(*arguments)
+
+    monkeypatch.setattr(experiment, "_alone", here)  # a process for each takes its time to start
     sizes = [1_000, 2_000]
     rows = list(run_store_bench(["sage"], sizes, 4, explained=3, repeats=3, tabulate=False))
+    assert calls == ["_build"] * 2 + ["_explain"] * 6
     assert [row["edges"] for row in rows] == [10_000, 20_000]
     assert rows[0]["growth"] == 1.0
     assert rows[1]["growth"] == rows[1]["cpu_ms_per_node"] / rows[0]["cpu_ms_per_node"]
