@@ -46,8 +46,7 @@ class _KeptBatches(Preparation):
 
     @staticmethod
     def of(other: Preparation) -> _KeptBatches:
-        names = ("model_call", "task", "graph", "wiring", "check", "told")
-        made = _KeptBatches(**{name: getattr(other, name) for name in names})
+        made = _KeptBatches(other.packer, other.check, other.told)
         made.kept = {}
         return made
 
