@@ -20,6 +20,7 @@ from glassgraph.models import GCN, TrainedModel, train
 from glassgraph.models.training import accuracy
 from glassgraph_studies import planted
 from glassgraph_studies.reference.gnn_explainer import PYG
+from glassgraph_studies.reproduce.motif_settings import judged
 from glassgraph_studies.reproduce.motifs import attention, settings
 from glassgraph_studies.reproduce.motifs import experiment as study
 from glassgraph_studies.reproduce.motifs.areas import motif_areas, motif_evidence
@@ -352,8 +353,8 @@ def test_a_method_that_does_not_apply_is_left_out() -> None:
 def test_settings_are_judged_on_other_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(settings.SPACE, "epochs", (2,))
-    monkeypatch.setitem(settings.NAMED, "gnn_explainer", {})
+    monkeypatch.setitem(judged.SPACE, "epochs", (2,))
+    monkeypatch.setitem(judged.NAMED, "gnn_explainer", {})
     result = run(
         "reproduce", "motif-settings", "--dataset", "tree-cycles", "--data-seed", 5, "--draws", 1,
         "--instances", 3, "--quiet", "--json", tmp_path / "rows.json",
@@ -403,11 +404,11 @@ def test_settings_come_in_order_of_the_way_from_random_to_the_best() -> None:
 
 def test_settings_of_pyg_are_those_of_the_method() -> None:
     assert gg.GNNExplainer.pyg_settings == PYG
-    assert settings.NAMED["gnn_explainer"]["authors"] == gg.GNNExplainer.authors_settings
+    assert judged.NAMED["gnn_explainer"]["authors"] == gg.GNNExplainer.authors_settings
 
 
 def test_every_setting_that_is_judged_is_known() -> None:
-    for method, named in settings.NAMED.items():
+    for method, named in judged.NAMED.items():
         for chosen in named.values():
             gg.explainers.registry.make_explainer(method, GCN(3, 4, 2, "node"), "node", **chosen)
 

@@ -30,7 +30,7 @@ from glassgraph.metrics import fidelity
 from glassgraph.metrics.robust import robust_fidelity
 from glassgraph.words import nearest
 from glassgraph_studies.planted import DATASETS, evenly, with_files
-from glassgraph_studies.reproduce.motifs import settings as known
+from glassgraph_studies.reproduce.motif_settings.judged import NAMED, SPACE
 from glassgraph_studies.reproduce.motifs.areas import motif_areas
 from glassgraph_studies.reproduce.motifs.experiment import Scene
 
@@ -43,8 +43,7 @@ def drawn_settings(count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Settings, each value drawn evenly from `SPACE`; more of them begin with the same ones."""
     generator = random.Random(seed)
     return [
-        {name: generator.choice(values) for name, values in known.SPACE.items()}
-        for _ in range(count)
+        {name: generator.choice(values) for name, values in SPACE.items()} for _ in range(count)
     ]
 
 
@@ -77,14 +76,14 @@ def run_search(
         DatasetError: if there is no such data set, or its files are missing.
         UnknownMethodError: for a method without named settings.
     """
-    if method not in known.NAMED:
+    if method not in NAMED:
         raise UnknownMethodError(
-            f"there are no settings of {method!r} to judge{nearest(method, known.NAMED)}"
+            f"there are no settings of {method!r} to judge{nearest(method, NAMED)}"
         )
     names = with_files(DATASETS, root) if datasets is None else datasets
     if unknown := sorted(set(names) - set(DATASETS)):
         raise DatasetError(f"{unknown[0]!r} has no motifs; there are {', '.join(DATASETS)}")
-    settings = dict(known.NAMED[method])
+    settings = dict(NAMED[method])
     if method == "gnn_explainer":
         settings |= {str(n): each for n, each in enumerate(drawn_settings(draws))}
     entries = [(method, name, each) for name, each in settings.items()]
@@ -163,7 +162,7 @@ def best_of_each(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The settings with the highest mean over seeds, by delta and by area."""
     found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
-        if row["method"] in known.NAMED:
+        if row["method"] in NAMED:
             found.setdefault(row["dataset"], {}).setdefault(row["name"], []).append(row)
     best = []
     for by in ("robust_delta", "auc"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from glassgraph_studies.reproduce.motifs.settings import NAMED
+from glassgraph_studies.reproduce.motif_settings.judged import NAMED
 from glassgraph_studies.runner.options import DATASETS, MOLECULES, Option, count, several
 from glassgraph_studies.runner.study import Found, Row, Rows, Study
 from glassgraph_studies.runner.tables import Column, Table, name, number
