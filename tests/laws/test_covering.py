@@ -8,7 +8,7 @@ from glassgraph.testing.cases import Case
 from glassgraph.testing.laws import LAWS
 from glassgraph.testing.special_cases import LIMITS, LimitCase
 from tests.laws.cases import SUBJECTS
-from tests.laws.covering import Question, cover, covering, shown, whole
+from tests.laws.covering import OF_FAILURES, Question, cover, covering, shown, whole
 
 
 def pairs(questions: Iterable[Question]) -> set[tuple[object, ...]]:
@@ -16,7 +16,8 @@ def pairs(questions: Iterable[Question]) -> set[tuple[object, ...]]:
     found: set[tuple[object, ...]] = set()
     for method, law, case in questions:
         found |= {(method, law), (law, case)}
-        found |= {(method, law, value) for value in shown(case)}
+        kind = "a failure" if law.name in OF_FAILURES else law
+        found |= {(method, kind, value) for value in shown(case)}
         if isinstance(case, Case):
             found.add((method, case))
     return found
