@@ -274,7 +274,7 @@ def test_features_come_before_positions() -> None:
 @pytest.mark.parametrize("method", NODE_METHODS)
 def test_scores_of_steps_have_their_shape(method: str, model: type[Layers], tmp_path: Path) -> None:
     data = Data(x=numbers(NODES, WIDTH, STEPS), edge_index=ends())
-    if model is Steps and method in ("grad_cam", "pg_explainer"):
+    if model is Steps and method in ("grad_cam", "pg_explainer", "rc_explainer"):
         with pytest.raises(UnsupportedModelError, match="read different states"):
             explain(model(), data, method)
         return
