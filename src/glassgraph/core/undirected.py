@@ -44,6 +44,16 @@ def is_undirected(graph: TypedGraph) -> bool:
     return not (graph.must_stay_cut or graph.is_heterogeneous) and graph.has_all_reverses
 
 
+def takes_pairs(graph: TypedGraph, pairs: bool | None) -> bool:
+    """Whether both directions of an edge go together: as asked, or where the graph is undirected.
+
+    Args:
+        graph: the user's graph(s).
+        pairs: what was asked for; None for what the graph says.
+    """
+    return is_undirected(graph) if pairs is None else pairs
+
+
 def _rank_of_parallel(batch: InstanceBatch, kind: Tensor) -> Tensor:
     """``[e]`` how many parallel edges of a type have smaller attributes, or come first."""
     source, destination = batch.fields.source, batch.fields.destination

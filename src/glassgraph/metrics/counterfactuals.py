@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from glassgraph.calling.call import Call
-from glassgraph.core.undirected import is_undirected
+from glassgraph.core.undirected import takes_pairs
 from glassgraph.errors import HyperParameterError, TaskError, UnknownMetricError
 from glassgraph.inputs.task import Task
 from glassgraph.metrics.measured import Measured
@@ -118,7 +118,7 @@ def counterfactuals(
         if not run.preparation.task.is_classification:
             raise TaskError("counterfactuals change the class; a regression has none")
         graph = run.preparation.graph
-        in_pairs = is_undirected(graph) if pairs is None else pairs
+        in_pairs = takes_pairs(graph, pairs)
         order = _Order(run, ranking, in_pairs, max_size)
         found: list[Counterfactual | None] = [None] * run.num_all
         for batch in run.batches():

@@ -1,4 +1,4 @@
-"""Two hosts on one machine: each has its own network, name and ``/tmp/ray``; disks are shared.
+"""Two hosts on one machine: each has its own network, name and folder of Ray; disks are shared.
 
 A pair of virtual interfaces joins the two. It takes root and Linux (``ip``, ``unshare``).
 """
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PORT = 6379
+#: Where every Ray node of a machine keeps its sockets.
+RAYS_FOLDER = Path(tempfile.gettempdir()) / "ray"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Host:
         name: of its network, which is its own name, too.
         ip: its address.
         device: its end of the wire.
-        temporary: what it has as ``/tmp/ray``.
+        temporary: what it has in the place of `RAYS_FOLDER`.
         environment: variables with the token of the cluster, which Ray asks for.
     """
 
@@ -40,7 +42,7 @@ class Host:
 
     def words(self) -> list[str]:
         """What a command on this host begins with."""
-        enter = f'mount --bind {self.temporary} /tmp/ray && hostname {self.name} && exec "$@"'
+        enter = f'mount --bind {self.temporary} {RAYS_FOLDER} && hostname {self.name} && exec "$@"'
         own = ["unshare", "--mount", "--uts", "sh", "-c", enter, "sh"]
         return ["ip", "netns", "exec", self.name, *own]
 
@@ -83,7 +85,7 @@ def two_hosts() -> Iterator[tuple[Host, Host, str]]:
     """A cluster of two hosts with a processor each, and its address."""
     mark = secrets.token_hex(2)
     own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    Path("/tmp/ray").mkdir(exist_ok=True)
+    RAYS_FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gg-", ignore_cleanup_errors=True) as name:
         hosts = []
         for number, letter in enumerate("ab", start=1):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from glassgraph.core.batch import InstanceBatch
 from glassgraph.core.prepare import Preparation
 from glassgraph.core.sites import OpaqueWiring, WidenedWiring, Wiring
-from glassgraph.core.undirected import is_undirected
+from glassgraph.core.undirected import takes_pairs
 from glassgraph.errors import HyperParameterError
 from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.perturbation.counterfactuals.changes import Changes
@@ -48,7 +48,7 @@ class CounterfactualExplainer(Explainer):
         return Changes(batch, self.memory_budget, pairs=self._in_pairs(batch))
 
     def _in_pairs(self, batch: InstanceBatch) -> bool:
-        return is_undirected(batch.graph) if self.pairs is None else self.pairs
+        return takes_pairs(batch.graph, self.pairs)
 
 
 class CounterfactualSearch(CounterfactualExplainer):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
-from glassgraph.core.undirected import edges_of_items, is_undirected
+from glassgraph.core.undirected import edges_of_items, takes_pairs
 from glassgraph.explainers.perturbation.edge_gates.edge_states import EdgeStates
 from glassgraph.inputs.rows import mean_rows
 from glassgraph.inputs.task import Targets, Task
@@ -69,7 +69,7 @@ def mean_of_pairs(batch: InstanceBatch, value: Tensor, pairs: bool | None) -> Te
         value: ``[e]``.
         pairs: whether they are; None where every edge of the graph has its reverse.
     """
-    if not (is_undirected(batch.graph) if pairs is None else pairs):
+    if not takes_pairs(batch.graph, pairs):
         return value
     items = edges_of_items(batch, pairs=True)
     first, second = items[:, 0], items[:, 1].where(items[:, 1] >= 0, items[:, 0])
