@@ -18,8 +18,15 @@
 ...     t=torch.tensor([1, 4, 6]),
 ...     msg=torch.zeros(3, 0),
 ... )
->>> gg.temporal.explain(SeenBefore(), events, index=2, progress=False)[0].score
+>>> found = gg.temporal.explain(SeenBefore(), events, index=2, progress=False)
+>>> found[0].score
 tensor([1., 0.])
+
+Without its best past event the link is expected no longer, and that event alone is enough:
+
+>>> table = gg.temporal.fidelity(SeenBefore(), events, found, sizes=[1], progress=False)
+>>> float(table["without"].iloc[0]), float(table["only"].iloc[0])
+(1.0, 0.0)
 """
 
 from glassgraph.temporal.explain import explain

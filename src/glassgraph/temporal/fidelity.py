@@ -78,27 +78,6 @@ def fidelity(
     Source: the two measures as in Yuan et al., "Explainability in Graph Neural Networks: A
     Taxonomic Survey", 2022, https://arxiv.org/abs/2012.15445; ``only`` over sparsity is how
     T-GNNExplainer is measured.
-
-    Example:
-        >>> import torch
-        >>> import glassgraph as gg
-        >>> from torch_geometric.data import TemporalData
-        >>> class Seen:
-        ...     def reset(self):
-        ...         self.pairs = []
-        ...
-        ...     def replay(self, events):
-        ...         self.pairs += list(zip(events.src.tolist(), events.dst.tolist()))
-        ...
-        ...     def score(self, src, dst, t):
-        ...         return torch.tensor([float((int(src), int(dst)) in self.pairs)])
-        >>> ends = torch.tensor([[0, 1, 0], [2, 3, 2]])
-        >>> events = TemporalData(*ends, torch.tensor([1, 4, 6]), torch.zeros(3, 0))
-        >>> found = gg.temporal.explain(Seen(), events, index=2, progress=False)
-        >>> gg.temporal.fidelity(Seen(), events, found, [1], progress=False).iloc[0][
-        ...     ["without", "only"]
-        ... ].tolist()
-        [1.0, 0.0]
     """
     import pandas as pd
 
