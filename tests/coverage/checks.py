@@ -207,3 +207,13 @@ CHECKS = (
     others_keep_to_their_limits,
     seen_from_outside,
 )
+#: Those that ask many methods; the others compare scores with literal ones.
+OF_MANY = (
+    scores_are_finite,
+    together_is_one_by_one,
+    fallback_agrees,
+    others_keep_to_their_limits,
+    seen_from_outside,
+    target_matters,
+    wiring_is_known,
+)

@@ -29,19 +29,21 @@ from tests.coverage.outside import HETEROGENEOUS, NOT_BUILDABLE, REFUSED, NotBui
 from tests.coverage.scene import Scene, scene
 from tests.coverage.set_up import SetUp, row
 from tests.coverage.set_ups import SET_UPS
-
-PAIRS = [(set_up, check) for set_up in SET_UPS for check in checks.CHECKS]
+from tests.turns import by_turns
 
 
 def is_expected(set_up: SetUp, check: Callable[[Scene], None]) -> bool:
     return not set_up.defect or bool(set_up.fails and check.__name__ not in set_up.fails)
 
 
-@pytest.mark.parametrize(
-    ("set_up", "check"),
-    [pair for pair in PAIRS if is_expected(*pair)],
-    ids=lambda each: getattr(each, "__name__", str(each)),
-)
+LITERAL = [check for check in checks.CHECKS if check not in checks.OF_MANY]
+PAIRS = [
+    *by_turns(SET_UPS, LITERAL, is_expected, each=len(LITERAL)),
+    *by_turns(SET_UPS, checks.OF_MANY, is_expected),
+]
+
+
+@pytest.mark.parametrize(("set_up", "check"), PAIRS)
 def test_set_up(set_up: SetUp, check: Callable[[Scene], None]) -> None:
     check(scene(set_up.name))
 
@@ -98,6 +100,7 @@ def test_refused_with_a_clear_error(refused: Refused) -> None:
         refused.explain()
 
 
+@pytest.mark.slow("asks every layer of every method: others_keep_to_their_limits")
 def test_page_is_up_to_date() -> None:
     page = Path(coverage_matrix.__file__).parents[1] / "docs" / "coverage.md"
     assert page.read_text(encoding="utf-8") == coverage_matrix.page(), (

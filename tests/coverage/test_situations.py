@@ -10,15 +10,35 @@ from tests import coverage_matrix
 from tests.coverage import situations
 from tests.coverage.situation_outcomes import OUTCOMES
 from tests.coverage.situation_page import beside_layers, pyg_tests
-from tests.coverage.situations import KINDS, Kind, Plain, compact, measured, spelled_out
+from tests.coverage.situations import (
+    KINDS,
+    Kind,
+    Plain,
+    compact,
+    measured,
+    methods,
+    spelled_out,
+)
+from tests.turns import by_turns
+
+#: Every how many-th method is asked in one test.
+PARTS = 4
+#: Takes a minute; `make test` asks less of it, in tests/situations/test_wrapped_models.py.
+COMPILED = [kind for kind in KINDS if "torch.compile" in kind.name]
+OTHERS = [kind for kind in KINDS if kind not in COMPILED]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_outcomes(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [*by_turns(OTHERS, range(PARTS)), *by_turns(COMPILED, range(PARTS), each=0)],
+)
+def test_outcomes(kind: Kind, first: int) -> None:
+    asked = tuple(methods(kind)[first::PARTS])
     expected = spelled_out(kind, OUTCOMES[kind.name])
-    found = measured(kind)
     changed = {
-        each: (expected[each], found[each]) for each in found if found[each] != expected[each]
+        method: (expected[method], word)
+        for method, word in measured(kind, asked).items()
+        if word != expected[method]
     }
     assert not changed, "python -m tests.coverage.situations prints what is found"
 
@@ -29,7 +49,7 @@ def test_every_kind_has_outcomes() -> None:
 
 def test_compact_is_undone() -> None:
     kind = Kind("plain", Plain)
-    words = dict.fromkeys(situations.methods(kind), "right") | {
+    words = dict.fromkeys(methods(kind), "right") | {
         "lrp": "other",
         "zorro": "other",
     }

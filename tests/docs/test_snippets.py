@@ -47,7 +47,16 @@ def run(block: Block) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore")  # what 20 epochs learned makes methods warn, rightly
 @pytest.mark.parametrize(
-    "block", [block for block in BLOCKS if not block.reason], ids=lambda block: block.place
+    "block",
+    [
+        pytest.param(
+            block,
+            marks=() if block.page == "README.md" else pytest.mark.slow("those of README.md"),
+        )
+        for block in BLOCKS
+        if not block.reason
+    ],
+    ids=lambda block: block.place,
 )
 def test_a_block_runs_alone(
     block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

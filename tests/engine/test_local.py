@@ -81,6 +81,7 @@ def test_a_killed_driver_loses_nothing_that_was_finished(tmp_path):
     assert positions == list(range(NODES))
 
 
+@pytest.mark.slow("the same of a model's file: test_model_file.py")
 def test_other_weights_are_refused(tmp_path):
     asked = {"out": tmp_path, "workers": 1, "progress": False, "index": [1]}
     gg.explain_all(model(), loops(NODES), "edge_gradients", **asked)
@@ -91,6 +92,7 @@ def test_other_weights_are_refused(tmp_path):
         gg.explain_all(other, loops(NODES), "edge_gradients", **asked)
 
 
+@pytest.mark.slow("classes that a worker can import: test_explanations_are_those_of_one_process")
 def test_a_class_that_no_worker_can_import_is_sent_as_code(tmp_path):
     class Local(torch.nn.Module):
         def __init__(self):

@@ -12,6 +12,8 @@ from glassgraph.errors import EngineError
 from tests.engine.killed_driver import explain, kill_and_resume
 from tests.engine.models import DIES, HANGS, NODES, RAISES
 
+pytestmark = pytest.mark.slow("the same jobs with processes of this machine: test_local.py")
+
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:

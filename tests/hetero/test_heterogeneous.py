@@ -1,6 +1,7 @@
 """Heterogeneous graphs: masks keyed by edge type, on every kind of heterogeneous model."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -20,21 +21,26 @@ import glassgraph as gg
 from glassgraph.calling.protect import protected
 from glassgraph.explainers.registry import METHODS, make_explainer
 from tests.laws.cases import HETERO, hetero_models, scope
+from tests.turns import by_turns
 
 AUTHORS, PAPERS, VENUES = 11, 13, 5
-FAST = {
-    "gnn_explainer": {"epochs": 3},
-    "excitation_backprop": {"negative": "allow"},
+#: Settings beside a method's ``test_settings``.
+OWN = {
     "graphmask": {"steps": 20, "tolerance": 1e9, "max_changed": 1.0},
     "information_bottleneck": {"steps": 20, "tolerance": 1e9},
     "erasure_search": {"exact_up_to": 5, "keep_effect": 0.8, "share": 0.5},
-    "pgm_explainer": {"min_drop": 0.0},
+    "pgm_explainer": {"min_drop": 0.0, "num_samples": 100},
     "relex": {"least_r2": None},
     "causal_screening": {"budget": 5},
     "shapley_edges": {"exact_up_to": 3, "samples": 600},
     "shapley_nodes": {"exact_up_to": 3, "samples": 600},
     "subgraphx": {"subgraph_building": "split", "rollouts": 2, "samples": 4, "depth": 4},
 }
+
+
+def short(method: str) -> dict[str, Any]:
+    """Settings that keep a method short."""
+    return {**METHODS[method].test_settings, **OWN.get(method, {})}
 
 
 def make_data() -> HeteroData:
@@ -124,7 +130,8 @@ class WithHAN(nn.Module):
 
 MODELS = HETERO
 each_method = pytest.mark.parametrize(
-    ("method", "name"), [(each, name) for each in METHODS for name in hetero_models(scope(each))]
+    ("method", "name"),
+    by_turns(list(METHODS), MODELS, lambda method, name: name in hetero_models(scope(method))),
 )
 
 
@@ -154,7 +161,7 @@ def task() -> gg.Task:
 
 
 def fitted(method: str, model: nn.Module, data: HeteroData) -> gg.Explainer:
-    explainer = make_explainer(method, model, task(), progress=False, **FAST.get(method, {}))
+    explainer = make_explainer(method, model, task(), progress=False, **short(method))
     if explainer.needs_fit:
         explainer.fit(data, index=[1, 2, 4, 5, 9])  # type: ignore[attr-defined]
     return explainer

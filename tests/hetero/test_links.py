@@ -27,7 +27,8 @@ from tests.hetero.link_models import (
     open_gates,
     scores,
 )
-from tests.hetero.test_heterogeneous import FAST
+from tests.hetero.test_heterogeneous import short
+from tests.turns import by_turns
 
 TASK = gg.Task("edge", mode="binary_classification")
 #: What these methods explain are nodes, graphs, or graphs with one type of nodes.
@@ -99,7 +100,7 @@ def test_saliency_is_that_of_the_features(name: str) -> None:
 
 
 def explain(method: str, model: nn.Module, data: HeteroData, task: gg.Task = TASK, **more):
-    explainer = make_explainer(method, model, task, progress=False, **FAST.get(method, {}))
+    explainer = make_explainer(method, model, task, progress=False, **short(method))
     if explainer.needs_fit:
         explainer.fit(data)  # type: ignore[attr-defined]
     return explainer.explain(data, **more)
@@ -109,8 +110,7 @@ def is_refused(method: str, name: str) -> bool:
     return method in OTHERS or (method == "attention" and name != "gat")
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "name"), by_turns(list(METHODS), MODELS))
 def test_every_method_explains_links(method: str, name: str) -> None:
     model, data = link_set_up(name)
     if is_refused(method, name):

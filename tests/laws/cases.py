@@ -77,8 +77,8 @@ def questions(subjects: Mapping[str, Subject], laws: Sequence[Law] = LAWS) -> li
 def one_level_each(cases: Sequence[Case]) -> list[Any]:
     """`within_scope`, but what is the same at several levels is asked at one of them.
 
-    A method meets every mode, return type, kind of target and level; the next method meets them at
-    other levels.
+    A method meets every mode, return type, kind of target and level, in `make test` one of six;
+    the next method meets them at other levels.
     """
     found = []
     for number, method in enumerate(METHODS):
@@ -86,6 +86,9 @@ def one_level_each(cases: Sequence[Case]) -> list[Any]:
         for case in cases:
             if holds(scope(method), case):
                 same.setdefault(replace(case, level="node"), []).append(case)
-        chosen = [own[(number + turn) % len(own)] for turn, own in enumerate(same.values())]
-        found += [pytest.param(method, case, id=f"{method}-{case}") for case in chosen]
+        for turn, own in enumerate(same.values()):
+            case = own[(number + turn) % len(own)]
+            is_now = (number + turn) % 6 == 0
+            marks = () if is_now else pytest.mark.slow("the same case of other methods")
+            found.append(pytest.param(method, case, marks=marks, id=f"{method}-{case}"))
     return found

@@ -181,6 +181,7 @@ def test_an_amortized_method_on_a_model_of_ones_own() -> None:
     assert table.holds.all(), table.message[~table.holds].iloc[0]
 
 
+@pytest.mark.slow("the library's models: test_a_wrong_method_is_refused_by_the_law_it_breaks")
 @pytest.mark.parametrize(
     ("wrong", "broken_law"),
     [(each, law) for each, law in WRONG.items() if law not in NEEDS_OTHER_GRAPHS],

@@ -30,6 +30,7 @@ def test_every_law_says_what_it_catches() -> None:
     assert all(law.usually and law.check.__doc__ for law in LAWS)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("method", "law", "case"), questions(SUBJECTS))
 def test_law(method: str, law: Law, case: Case) -> None:
     law.ask(SUBJECTS[method], case)

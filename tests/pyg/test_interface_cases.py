@@ -1,6 +1,6 @@
 """PyG's own tests of explainers hold through PyG's interface: see `tests.pyg.interface_cases`.
 
-`make test` asks every small kind and each 29th of the rest, ``make pyg-cases`` all of them. The
+`make test` asks every small kind and each 31st of the rest, ``make pyg-cases`` all of them. The
 scores are those of `gg.explain`, of which `tests.situations.test_pyg_explain_cases` asks more.
 """
 
@@ -15,7 +15,7 @@ from tests.situations.pyg_cases import Case, refused, share
 
 CASES = every_case()
 #: Of kinds with more than 13 cases each 29th, which divides no list of parameters.
-ASKED = share(CASES, small=13, every=29)
+ASKED = share(CASES)
 
 
 @pytest.mark.filterwarnings(

@@ -69,9 +69,9 @@ class Case:
         return f"{self.kind}-{self.name}"
 
 
-#: A kind with so many cases is asked in full by `make test`; of others every eleventh case, a
-#: number that divides no list of parameters.
-SMALL, EVERY = 30, 11
+#: A kind with so many cases is asked in full by `make test`; of others every 31st case, a number
+#: that divides no list of parameters.
+SMALL, EVERY = 13, 31
 
 
 def share(cases: list[Case], small: int = SMALL, every: int = EVERY) -> list[Case]:

@@ -1,6 +1,6 @@
 """PyG's own tests of explainers hold: see `tests.situations.pyg_cases`.
 
-`make test` asks every small kind and each eleventh of the rest, ``make pyg-cases`` all of them.
+`make test` asks every small kind and each 31st of the rest, ``make pyg-cases`` all of them.
 """
 
 from __future__ import annotations
