@@ -26,7 +26,7 @@ def test_each_value_is_met_in_few_cases() -> None:
     assert {each["seed"] for each in found} == set(SEEDS)
 
 
-def test_a_test_meets_a_third_of_methods_and_kinds_and_others_the_rest() -> None:
+def test_a_test_meets_a_part_of_methods_and_kinds_and_others_the_rest() -> None:
     met: set[object] = set()
     for number in range(20):
         by_method = [collected(f"test_{number}", method=each) for each in METHODS]

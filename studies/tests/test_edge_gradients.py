@@ -112,6 +112,7 @@ def test_linear_networks_on_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [bar.is_met for bar in bars.bars(rows)] == [True]
 
 
+@pytest.mark.slow("rows of planted evidence: test_the_command")
 def test_infection_and_sentences_have_their_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from glassgraph_studies.bench.engine.experiment import run_engine_bench
 from tests.engine.in_process import InProcess
 
 
+@pytest.mark.slow("jobs with several workers: tests/engine/test_local.py")
 def test_one_worker_several_and_pyg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("glassgraph.engine.explain_all")
     monkeypatch.setattr(module, "LocalWorkers", InProcess)  # processes take their time to start

@@ -138,6 +138,7 @@ def test_graphs_may_keep_more() -> None:
     assert study.missed({**GOOD, "kept": 0.51}, "graph") == ["kept"]
 
 
+@pytest.mark.slow("bars and shares by hand: test_bars and those before it")
 def test_the_command_prints_a_row_for_each_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "load_dataset", few_graphs)
 
 
+@pytest.mark.slow("rows of all classes: test_rows_and_table")
 @pytest.mark.usefixtures("known")
 def test_one_predicted_class_alone() -> None:
     both = study.Scene.make("ba-2motifs", 0, progress=False)

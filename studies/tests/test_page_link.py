@@ -51,6 +51,7 @@ def test_the_network_is_the_authors(shared: Path) -> None:
     assert first in scene.paths[0]
 
 
+@pytest.mark.slow("one link by hand: test_measures_of_one_link_by_hand")
 def test_paths_are_found_and_controls_are_told(shared: Path) -> None:
     names = ["page_link", "degrees", "saliency", "occlusion", "random"]
     rows = list(study.run_page_link(shared / PARTS, 6, names, progress=False))

@@ -115,6 +115,7 @@ def test_rows_beside_literal_versions(
     assert 0 < rows[-1]["literal_walks_timed"] <= rows[-1]["num_walks"]
 
 
+@pytest.mark.slow("other literal versions: test_rows_beside_literal_versions")
 def test_a_row_beside_surrogates_trained_one_by_one(untrained: None) -> None:
     rows = list(run_speed_bench(["tree-cycles"], ["relex"], 2, repeats=1, progress=False))
     check(rows, ["relex"])
@@ -147,6 +148,7 @@ def test_a_method_that_cannot_explain_a_data_set_is_left_out() -> None:
         assert list(run_speed_bench(["tree-cycles"], ["cam"], progress=False)) == []
 
 
+@pytest.mark.slow("rows of other models: test_rows_beside_pyg")
 def test_models_of_attention_and_cam_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(speed_models._SHORT, "graph", {"epochs": 1, "patience": 1})
     dataset = load_dataset("ba-2motifs")

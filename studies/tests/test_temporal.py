@@ -46,6 +46,7 @@ def test_means_deviations_and_the_least_seed_are_printed() -> None:
     assert found["is_unchanged"]
 
 
+@pytest.mark.slow("the command for streams: tests/cli/test_temporal.py")
 def test_the_command_in_small(tmp_path: Path) -> None:
     result = run(
         "reproduce", "temporal", "--first-seed", 3, "--seeds", 1, "--tips", 300, "--epochs", 1,

@@ -102,6 +102,7 @@ def test_right_nodes_are_raters_of_the_right_sign(tmp_path: Path) -> None:
     assert local.local(0).node_id[right].tolist() == [1]
 
 
+@pytest.mark.slow("right nodes and measures by hand stand above")
 def test_the_study_in_small(tmp_path: Path) -> None:
     write(tmp_path / "data", ratings())
     result = run(

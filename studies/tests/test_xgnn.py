@@ -185,6 +185,7 @@ def test_means_over_seeds() -> None:
     assert (found["best_with_motif"], found["fit_seconds"]) == (0.5, 4.0)
 
 
+@pytest.mark.slow("rows by hand stand above; commands: test_runner.py")
 @pytest.mark.usefixtures("quick")
 def test_the_command_prints_draws_and_writes(tmp_path: Path) -> None:
     result = run(
@@ -209,6 +210,7 @@ def test_the_command_prints_draws_and_writes(tmp_path: Path) -> None:
     assert "is-acyclic, seed 0, cyclic, at most 4 nodes: " in result.stderr
 
 
+@pytest.mark.slow("rows by hand stand above; commands: test_runner.py")
 @pytest.mark.usefixtures("quick")
 def test_molecules_and_cross_validation(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

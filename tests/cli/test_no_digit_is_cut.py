@@ -20,7 +20,7 @@ from glassgraph.cli.metrics_table import metrics_tables
 from glassgraph.cli.table import Column, Table, print_table
 from tests.cli.helpers import run
 
-WIDTHS = range(30, 201)
+WIDTHS = range(30, 201, 3)
 LEVELS = ("0.5", "0.7", "0.9", "0.95", "0.99")
 NUMBER = re.compile(r"^-?\d+(\.\d+)?(e[+-]?\d+)?$")
 

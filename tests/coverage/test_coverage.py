@@ -38,7 +38,7 @@ def is_expected(set_up: SetUp, check: Callable[[Scene], None]) -> bool:
 
 LITERAL = [check for check in checks.CHECKS if check not in checks.OF_MANY]
 PAIRS = [
-    *by_turns(SET_UPS, LITERAL, is_expected, each=len(LITERAL)),
+    *by_turns(SET_UPS, LITERAL, is_expected),
     *by_turns(SET_UPS, checks.OF_MANY, is_expected),
 ]
 

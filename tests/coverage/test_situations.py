@@ -22,7 +22,7 @@ from tests.coverage.situations import (
 from tests.turns import by_turns
 
 #: Every how many-th method is asked in one test.
-PARTS = 4
+PARTS = 8
 #: Takes a minute; `make test` asks less of it, in tests/situations/test_wrapped_models.py.
 COMPILED = [kind for kind in KINDS if "torch.compile" in kind.name]
 OTHERS = [kind for kind in KINDS if kind not in COMPILED]

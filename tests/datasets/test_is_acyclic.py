@@ -103,6 +103,7 @@ def test_every_family_is_there(dataset: ExplanationDataset) -> None:
     assert sizes == set(range(3, 20))
 
 
+@pytest.mark.slow("smaller sizes stand beside it")
 def test_statistics_of_the_full_size_beside_the_published() -> None:
     full = load_dataset("Is_Acyclic", seed=0)
     assert (full.name, full.level, full.num_classes, full.num_features) == (

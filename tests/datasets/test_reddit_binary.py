@@ -37,6 +37,7 @@ def write_zip(folder: Path, **texts: str) -> Path:
     return folder
 
 
+@pytest.mark.slow("every form of file by hand: test_every_form_by_hand")
 def test_the_file_itself(shared: Path) -> None:
     data = load_dataset("reddit-binary", shared / "data")
     nodes = [int(graph.num_nodes or 0) for graph in data.graphs]

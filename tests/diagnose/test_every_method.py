@@ -27,10 +27,9 @@ from glassgraph.explainers.scope import LEVELS
 from glassgraph.masking.rerun import Rerun
 from glassgraph.metrics import edge_scores
 from glassgraph.results.aggregates.decisions import ScoreTable
-from glassgraph.testing.cases import Case, holds
+from glassgraph.testing.cases import Case
 from tests.diagnose.scenes import Chosen, Net, Votes, edges, random_data, star
-from tests.laws.cases import scope
-from tests.turns import by_turns
+from tests.laws.cases import within_scope
 
 
 def make(name: str, level: str, seed: int = 0) -> Any:
@@ -38,14 +37,7 @@ def make(name: str, level: str, seed: int = 0) -> Any:
     return method(Net(level), level, seed=seed, progress=False, **method.test_settings)
 
 
-@pytest.mark.parametrize(
-    ("name", "case"),
-    by_turns(
-        list(METHODS),
-        [Case("gin", level) for level in LEVELS],
-        lambda name, case: holds(scope(name), case),
-    ),
-)
+@pytest.mark.parametrize(("name", "case"), within_scope([Case("gin", level) for level in LEVELS]))
 def test_every_diagnostic_takes_every_method(name: str, case: Case) -> None:
     level = case.level
     data, runs, settings = random_data(level), [], {"top_share": 0.4}

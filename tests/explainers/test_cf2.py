@@ -139,6 +139,7 @@ def test_a_class_that_is_not_predicted_becomes_so() -> None:
     assert found[0].edge_mask[0] > 0.5 > found[0].edge_mask[1]
 
 
+@pytest.mark.slow("the question itself: test_alpha_says_which_question_is_asked")
 def test_the_highest_stay_of_a_set_that_is_too_large() -> None:
     data = star([(4, 0), (4, 0), (5, 0)], own=(0, 2))
     model = SimpleConv(combine_root="sum")
@@ -170,6 +171,7 @@ def test_a_sure_prediction_without_gradients_is_said() -> None:
     assert learned.table("counterfactual")["valid"].all()
 
 
+@pytest.mark.slow("order and company of instances: the laws")
 @pytest.mark.parametrize("method", [gg.CF2, gg.CFGNNExplainer])
 def test_neither_order_nor_company_says_what_masks_act_on(method: Any) -> None:
     data = graph()  # GCN adds missing self-loops: one of weight 0 is none that is gone

@@ -300,6 +300,7 @@ def test_every_parameter_is_trained_and_the_statistics_are_not() -> None:
     assert all("_mean" in name or "_std" in name for name, _ in found.named_buffers())
 
 
+@pytest.mark.slow("the loss by hand stands above")
 def test_a_larger_weight_lets_less_through() -> None:
     model, graphs = make_net(), make_graphs(23)
     settings = {"constraint": "weight", "steps": 200, "learning_rate": 0.01}
@@ -312,6 +313,7 @@ def test_a_larger_weight_lets_less_through() -> None:
     assert tight["is_met"] is None
 
 
+@pytest.mark.slow("the loss by hand stands above")
 def test_the_lagrangian_ends_near_its_tolerance() -> None:
     model, graphs = make_net(), make_graphs(23)
     explainer = make_explainer(model, tolerance=0.4, steps=400, learning_rate=0.01).fit(graphs)

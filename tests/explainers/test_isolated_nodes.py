@@ -252,6 +252,7 @@ def one_case_of_each_law() -> list[Any]:
     return found
 
 
+@pytest.mark.slow("what is removed is checked by hand above; laws of methods: tests/laws")
 @pytest.mark.parametrize(("method", "law", "case"), one_case_of_each_law())
 def test_the_laws_hold(method: Any, law: Law, case: Case) -> None:
     law.ask(Subject(method), case)

@@ -202,6 +202,7 @@ def test_the_command_line_knows_an_installed_method(tmp_path: Path) -> None:
     assert explanations.provenance["hyper_parameters"] == {"unit": 2.0}
 
 
+@pytest.mark.slow("the command's imports: tests/cli/test_plugins.py")
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys, torch, torch_geometric, glassgraph as gg\n"

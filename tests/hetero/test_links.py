@@ -28,7 +28,6 @@ from tests.hetero.link_models import (
     scores,
 )
 from tests.hetero.test_heterogeneous import short
-from tests.turns import by_turns
 
 TASK = gg.Task("edge", mode="binary_classification")
 #: What these methods explain are nodes, graphs, or graphs with one type of nodes.
@@ -110,7 +109,8 @@ def is_refused(method: str, name: str) -> bool:
     return method in OTHERS or (method == "attention" and name != "gat")
 
 
-@pytest.mark.parametrize(("method", "name"), by_turns(list(METHODS), MODELS))
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_explains_links(method: str, name: str) -> None:
     model, data = link_set_up(name)
     if is_refused(method, name):

@@ -92,6 +92,7 @@ def test_a_class_without_a_name() -> None:
         check_explainer(Nameless)
 
 
+@pytest.mark.slow("what is imported is declared: tests/test_declared.py")
 def test_pytest_is_not_needed() -> None:
     code = "import sys, glassgraph.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

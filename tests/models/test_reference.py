@@ -34,6 +34,7 @@ def test_tree_cycles_reaches_its_bar_on_a_small_budget(monkeypatch):
     assert not trained.model.training
 
 
+@pytest.mark.slow("tests/models/test_star_gnn.py")
 def test_star_graphs_get_a_model_that_reads_the_colors(monkeypatch):
     """Data sets without a recipe get a GIN, which never sees `edge_type`."""
     shortened(monkeypatch, "star-graphs", epochs=5, batch_size=32)
@@ -67,6 +68,7 @@ def test_a_missed_bar_is_reported_after_three_attempts(monkeypatch):
     assert not trained.reached
 
 
+@pytest.mark.slow("seeds of data: tests/datasets/test_motifs.py")
 def test_same_seed_same_model(monkeypatch):
     shortened(monkeypatch, "ba-2motifs", epochs=1)
     dataset = load_dataset("ba-2motifs")

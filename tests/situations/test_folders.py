@@ -485,6 +485,7 @@ def test_a_writer_that_is_killed_at_any_time_loses_nothing(
     assert not any(name.startswith(".") for name in names(folder))
 
 
+@pytest.mark.slow("test_a_writer_that_is_killed_at_any_time_loses_nothing")
 def test_a_writer_that_is_killed_while_replacing_leaves_one_result(
     tmp_path: Path, whole: gg.Explanations
 ) -> None:

@@ -324,6 +324,7 @@ def test_a_node_task_leaves_links_alone() -> None:
         torch.testing.assert_close(one.edge_mask, other.edge_mask)
 
 
+@pytest.mark.slow("laws of links: tests/laws")
 def test_laws_hold_for_links_with_relations() -> None:
     table = check_explainer(gg.Saliency, built(RGCNDistMult), knowledge(), task(), INDEX)
     assert bool(table.holds.all())

@@ -293,6 +293,7 @@ def test_metrics_name_weights_without_a_shape() -> None:
 # Layers in integer arithmetic
 
 
+@pytest.mark.slow("weights without a shape: test_weights_without_a_shape_are_named")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_quantized_head() -> None:

@@ -428,6 +428,7 @@ class Pooled(nn.Module):
         return self.head(global_mean_pool(self.conv(x, edge_index).relu(), batch))
 
 
+@pytest.mark.slow("compiled models of nodes: test_a_compiled_model_is_looked_into")
 def test_a_compiled_graph_classifier() -> None:
     data = [graph(), graph()]
     data[1].x = data[1].x.flip(0)
