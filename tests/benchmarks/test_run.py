@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from glassgraph.errors import (
     OutputError,
     ResumeError,
 )
+from glassgraph.models.recipes import RECIPES
 from glassgraph.results.saved.folder_lock import locked
 from tests.benchmarks.stars import EXPLAINED, known, stars
 
@@ -178,6 +180,25 @@ def test_rows_of_two_networks_are_not_mixed(tmp_path: Path) -> None:
         run(tmp_path, whole)
     pd.testing.assert_frame_equal(read_rows(tmp_path), before)
     assert set(run(tmp_path, whole)["method"]) == {"truth", "inverse"}
+
+
+def test_networks_are_taken_from_the_folder_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief = replace(RECIPES["tree-cycles"], required=None, training={"epochs": 2, "patience": 2})
+    monkeypatch.setitem(RECIPES, "tree-cycles", brief)
+    asked = suite(["random"], datasets=["tree-cycles"], instances=2, metrics=["sparsity"])
+    cache, said = tmp_path / "networks", list[str]()
+    told = {"cache": cache, "tell": lambda progress: said.append(progress.text)}
+    before = run(tmp_path / "first", asked, **told)
+    (file,) = cache.iterdir()
+    assert f"tree-cycles, seed 0: a new network was trained, in {cache}" in said
+    assert f"--cache {cache} --out repeated" in before["command"].iloc[0]
+    said.clear()
+    after = run(tmp_path / "second", asked, **told)
+    assert f"tree-cycles, seed 0: the network is that of {file.name}, in {cache}" in said
+    assert after["model_accuracy"].tolist() == before["model_accuracy"].tolist()
+    assert list(cache.iterdir()) == [file]
 
 
 def test_a_part_and_then_the_rest_make_the_whole(tmp_path: Path) -> None:

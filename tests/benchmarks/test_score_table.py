@@ -35,7 +35,7 @@ def test_means_over_seeds_floor_ceiling_and_reasons() -> None:
         f"| method | {first} | other |",
         "| --- | ---: | ---: |",
         f"| `a_b` | **0.80** | {NONE} |",
-        "| `c` | 0.50 | no truth |",
+        "| `c` | 0.50 (1 of 2) | no truth |",
         f"| `d` | n/a | {NONE} |",
         f"| `e` | time | {NONE} |",
         f"| *random scores* | 0.50 | {NONE} |",
@@ -45,7 +45,7 @@ def test_means_over_seeds_floor_ceiling_and_reasons() -> None:
 
 def test_intervals_and_latex() -> None:
     table = score_table(_rows(), "auc", "0.7")
-    assert "0.50 (0.45 – 0.55)" in table.markdown(intervals=True)
+    assert "0.50 (0.45 – 0.55) (1 of 2)" in table.markdown(intervals=True)
     text = table.latex(intervals=True)
     assert r"a\_b & \textbf{0.80 (0.80 -- 0.80)}" in text
     assert text.startswith(r"\begin{tabular}{lrr}")
@@ -75,6 +75,18 @@ def test_fewer_is_better() -> None:
     text = score_table(to_frame(rows), "fidelity_minus").markdown()
     assert "**0.10**" in text
     assert "**0.90**" not in text
+
+
+@pytest.mark.parametrize(("second", "is_bold"), [(0.8, True), (0.6, False), (0.2, False)])
+def test_above_random_on_every_seed_or_not_at_all(second: float, is_bold: bool) -> None:
+    floor = {"floor": 0.5, "floor_low": 0.4, "floor_high": 0.6, "better": "higher"}
+    rows = [
+        row(method="a", seed=seed, value=v, low=v - 0.05, high=v + 0.05, **floor)
+        for seed, v in ((0, 0.9), (1, second))
+    ]
+    table = score_table(to_frame(rows), "auc")
+    assert [pooled.value for pooled in table.scores["a", "mutag"].seeds.values()] == [0.9, second]
+    assert ("**" in table.markdown()) is is_bold
 
 
 def test_what_the_rows_do_not_hold() -> None:

@@ -13,6 +13,7 @@ from glassgraph.benchmarks.summary import (
     pool,
     ranks,
     verdict,
+    verdict_over_seeds,
 )
 
 T2 = 12.706204736  # Student's .975 quantile with one degree of freedom
@@ -53,6 +54,20 @@ def test_chance() -> None:
     assert verdict(Pooled(-0.8, -0.9, -0.7), floor, "zero") == "below"
     assert verdict(Pooled(0.8), floor, "higher") == "unknown"
     assert verdict(Pooled(0.8, 0.7, 0.9), None, "higher") == "unknown"
+
+
+def test_one_seed_at_chance_is_enough() -> None:
+    floor = Pooled(0.5, 0.4, 0.6)
+    above, at, below = Pooled(0.8, 0.7, 0.9), Pooled(0.5, 0.4, 0.6), Pooled(0.2, 0.1, 0.3)
+    for expected, found in {
+        "above": [above, above],
+        "chance": [above, at],
+        "below": [below, below],
+        "unknown": [above, Pooled(0.8)],
+    }.items():
+        assert verdict_over_seeds([(value, floor) for value in found], "higher") == expected
+    assert verdict_over_seeds([(above, floor), (below, floor)], "higher") == "chance"
+    assert verdict_over_seeds([], "higher") == "unknown"
 
 
 def test_normalized() -> None:

@@ -61,7 +61,7 @@ from glassgraph.errors import (
     UnsupportedSystemError,
     WeightsError,
 )
-from glassgraph.models import default_cache
+from glassgraph.models import default_cache, reference_model
 
 Tell = Callable[["Progress"], None]
 
@@ -265,6 +265,7 @@ class Run:
         words = ["glassgraph", "benchmark", "--suite", self.source or self.suite.name]
         words += ["--datasets", dataset, "--methods", method, "--seeds", f"{seed}:{seed + 1}"]
         words += [] if self.root is None else ["--root", str(self.root)]
+        words += [] if self._models == default_cache() else ["--cache", str(self._models)]
         return shlex.join([*words, "--out", "repeated"])
 
     # What cells stand on
@@ -277,14 +278,17 @@ class Run:
         self._say(f"{spec.name}, seed {seed}: data and model")
         dataset = load_data(spec, seed, self.root)
 
-        def train(_: Send) -> None:
-            reference(dataset, seed, self._models)
+        def train(send: Send) -> None:
+            send(reference_model(dataset, seed, progress=False, cache=self._models).file)
             for other, kind in further_models(self._plan.metrics, seed):
                 reference(dataset, other, self._models, kind)
 
         outcome = run_one(train)
         if outcome.end != "done":
             raise WeightsError(f"training failed: {outcome.reason}")
+        (file,) = outcome.sent
+        there = f"the network is that of {file.name}" if file else "a new network was trained"
+        self._say(f"{spec.name}, seed {seed}: {there}, in {self._models}")
         return subject_of(dataset, spec, seed, self._models, avoid)
 
     def _references(self, subject: Subject) -> References:

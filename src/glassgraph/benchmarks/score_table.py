@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from glassgraph.benchmarks.summary import Pooled, Verdict, pool, verdict
+from glassgraph.benchmarks.summary import Pooled, Verdict, pool, verdict_over_seeds
 from glassgraph.errors import UnknownMetricError
 from glassgraph.words import nearest
 
@@ -29,13 +29,16 @@ class Score:
 
     Attributes:
         value: the mean over seeds with its interval, see `glassgraph.benchmarks.summary`.
-        standing: whether the intervals of the value and of random scores are apart.
-        word: instead of a value.
+        standing: whether the intervals of the value and of random scores are apart, on every seed.
+        word: instead of a value; beside one, on how many of the measured seeds there is one, where
+            it is not on all.
+        seeds: the value on each seed where there is one.
     """
 
     value: Pooled | None = None
     standing: Verdict = "unknown"
     word: str = ""
+    seeds: Mapping[int, Pooled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,13 @@ def score_table(
     floor = _by_dataset(own, "floor") if metric not in OF_A_CELL else {}
     ceiling = _by_dataset(own, "ceiling") if metric not in OF_A_CELL else {}
     parts, refused = _by_cell(own), _by_cell(rows[rows["metric"] == ""])
+    seeds: Mapping[str, int] = rows.groupby("dataset")["seed"].nunique().to_dict()
     scores = {
         (method, dataset): _score(
-            parts.get((method, dataset)), refused.get((method, dataset)), floor.get(dataset)
+            parts.get((method, dataset)),
+            refused.get((method, dataset)),
+            floor.get(dataset),
+            seeds.get(dataset, 0),
         )
         for method in methods
         for dataset in datasets
@@ -204,10 +211,18 @@ def _own(rows: pd.DataFrame, metric: str, level: str | None) -> tuple[pd.DataFra
     return own[(own["level"] == level) | (own["status"] != "measured")], level
 
 
-def _score(own: pd.DataFrame | None, refused: pd.DataFrame | None, floor: Pooled | None) -> Score:
+def _score(
+    own: pd.DataFrame | None, refused: pd.DataFrame | None, floor: Pooled | None, num_seeds: int
+) -> Score:
     value = None if own is None else _pooled(own, "value")
     if own is not None and value is not None:
-        return Score(value, verdict(value, _pooled(own, "floor") or floor, own["better"].iloc[0]))
+        found = {int(row["seed"]): row for row in _known(own, "value").to_dict(orient="records")}
+        values = {seed: Pooled(*_ends(row, "value")) for seed, row in found.items()}
+        floors = (_pooled(own[own["seed"] == seed], "floor") or floor for seed in found)
+        pairs = list(zip(values.values(), floors, strict=True))
+        standing = verdict_over_seeds(pairs, own["better"].iloc[0])
+        word = "" if len(found) == num_seeds else f"{len(found)} of {num_seeds}"
+        return Score(value, standing, word, values)
     silent = own if own is not None else refused
     if silent is None:
         return Score(word=NONE)
@@ -226,14 +241,18 @@ def _by_dataset(own: pd.DataFrame, name: str) -> dict[str, Pooled]:
 
 
 def _pooled(own: pd.DataFrame, name: str) -> Pooled | None:
-    low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-    measured = own[(own["status"] == "measured") & own[name].notna()]
-    return pool(
-        [
-            (float(v), None if a != a else float(a), None if b != b else float(b))
-            for v, a, b in measured[[name, low, high]].astype(float).to_numpy()
-        ]
-    )
+    return pool([_ends(row, name) for row in _known(own, name).to_dict(orient="records")])
+
+
+def _known(own: pd.DataFrame, name: str) -> pd.DataFrame:
+    return own[(own["status"] == "measured") & own[name].notna()]
+
+
+def _ends(row: Mapping[Any, Any], name: str) -> tuple[float, float | None, float | None]:
+    """A number with its interval."""
+    names = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+    low, high = (None if row[end] != row[end] else row[end] for end in names)
+    return float(row[name]), low, high
 
 
 def _writer(digits: int, intervals: bool, factor: float, to: str) -> Callable[[Score], str]:
@@ -244,8 +263,8 @@ def _writer(digits: int, intervals: bool, factor: float, to: str) -> Callable[[S
         text = _figures(factor * value.value, digits)
         if intervals and value.low is not None and value.high is not None:
             ends = (_figures(factor * end, digits) for end in (value.low, value.high))
-            return f"{text} ({f' {to} '.join(ends)})"
-        return text
+            text += f" ({f' {to} '.join(ends)})"
+        return f"{text} ({score.word})" if score.word else text
 
     return show
 

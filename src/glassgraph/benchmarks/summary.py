@@ -11,8 +11,11 @@ which makes it an upper bound. The second is Student's interval of a mean of m v
 standard deviation and t the .975 quantile with m - 1 degrees of freedom. One seed keeps its own
 interval.
 
-**Chance**: a value is above chance where its interval lies wholly on the better side of the
-interval of random scores (the floor); below where wholly on the worse side.
+**Chance**: on one seed, a value is above chance where its interval lies wholly on the better side
+of the interval of random scores (the floor); below where wholly on the worse side. Over seeds it is
+above (below) chance where it is so on each of them. That is a statement about the networks that
+were measured, and one of them where chance does as well withdraws it; what to expect of others, the
+interval over seeds says, which is wide for two or three.
 
 **Ranks**: on one data set, a method's rank is 1 + the number of methods whose interval lies wholly
 on the better side of its own; methods whose intervals overlap don't pass each other. Over data
@@ -82,6 +85,27 @@ def verdict(value: Pooled, floor: Pooled | None, better: str) -> Verdict:
     if own[0] > chance[1]:
         return "above"
     return "below" if own[1] < chance[0] else "chance"
+
+
+def verdict_over_seeds(seeds: Sequence[tuple[Pooled, Pooled | None]], better: str) -> Verdict:
+    """Whether a value differs from chance on every seed, and always to the same side.
+
+    Args:
+        seeds: the value and its floor on each.
+        better: ``"higher"``, ``"lower"`` or ``"zero"``.
+
+    Example:
+        >>> floor = Pooled(0.5, 0.4, 0.6)
+        >>> good, no_better = Pooled(0.8, 0.7, 0.9), Pooled(0.6, 0.5, 0.7)
+        >>> verdict_over_seeds([(good, floor), (good, floor)], "higher")
+        'above'
+        >>> verdict_over_seeds([(good, floor), (no_better, floor)], "higher")
+        'chance'
+    """
+    found = {verdict(value, floor, better) for value, floor in seeds}
+    if len(found) == 1:
+        return found.pop()
+    return "unknown" if not found or "unknown" in found else "chance"
 
 
 def normalize(value: Pooled, floor: Pooled | None, ceiling: Pooled | None) -> float | None:

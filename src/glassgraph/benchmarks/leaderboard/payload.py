@@ -16,7 +16,7 @@ from glassgraph.benchmarks.summary import (
     places,
     pool,
     ranks,
-    verdict,
+    verdict_over_seeds,
 )
 from glassgraph.explainers.registry import METHODS
 from glassgraph.report.metric_names import readable
@@ -206,7 +206,7 @@ def _measured(value: Pooled, own: list[Row], better: str, commands: dict[str, in
         *_three(floor),
         *_three(ceiling),
         _round(normalize(value, floor, ceiling)),
-        verdict(value, floor, better)[0],
+        verdict_over_seeds([_beside_chance(row) for row in known], better)[0],
         [row["seed"] for row in known],
         _commands(own, commands),
         "; ".join(reasons),
@@ -237,6 +237,15 @@ def _pooled(own: Iterable[Row], value: str, low: str, high: str) -> Pooled | Non
             for row in own
             if row["status"] == "measured" and row[value] is not None
         ]
+    )
+
+
+def _beside_chance(row: Row) -> tuple[Pooled, Pooled | None]:
+    """One seed's value, and its floor."""
+    floor = row["floor"]
+    return (
+        Pooled(row["value"], row["low"], row["high"]),
+        None if floor is None else Pooled(floor, row["floor_low"], row["floor_high"]),
     )
 
 
