@@ -2,8 +2,8 @@
 
     python docs/tools/result_tables.py docs/survey.md            # writes the tables anew
     python docs/tools/result_tables.py docs/survey.md --check    # fails if they differ
-    python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps the rows of OUT
-    python docs/tools/result_tables.py --evidence docs/results/survey docs/results/survey_newer
+    python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps OUT's whole seeds
+    python docs/tools/result_tables.py --evidence docs/results/survey
 
 A table stands between two comments, the first of which says what it is made of: the folder of the
 rows beside the page, the metric, and options of `score_table` and `ScoreTable.markdown`:
@@ -11,13 +11,22 @@ rows beside the page, the metric, and options of `score_table` and `ScoreTable.m
     <!-- table: results/survey fidelity_plus level=0.7 digits=2 -->
     <!-- end of table -->
 
+Ranks are given on each network (data set and seed) by itself, ties as in
+`glassgraph.benchmarks.summary`, and averaged:
+
+    <!-- ranks: results/survey fidelity_plus level=0.7 -->
+    <!-- end of ranks -->
+
 Of a list of methods the columns "time", "fidelity" and "truth" are filled in, from the first
 folder that has rows of a method; `--evidence`, which writes what methods say of it, goes by the
 same order:
 
-    <!-- methods: results/survey results/survey_newer -->
+    <!-- methods: results/survey -->
     | [`saliency`](...) | ... | 1 to 9 | 7 of 10 | 7 of 7 | ... |
     <!-- end of methods -->
+
+Beside the rows, `references` holds the networks that they are of (a folder for `--cache`), and
+`networks.json` the fingerprint of each; rows of another network are refused.
 """
 
 from __future__ import annotations
@@ -32,20 +41,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from glassgraph.benchmarks import SCHEMA, read_rows, read_suite, score_table
 from glassgraph.benchmarks.score_table import NONE
+from glassgraph.benchmarks.summary import places, ranks
 from glassgraph.explainers import evidence
 
 #: By what methods are judged: it asks the model alone, and needs no truth.
 CRITERION = "robust_fidelity_delta"
 #: Of commands that repeat a cell.
 ROOT = "--root data"
+#: Beside rows, the networks that they are of, and which these are.
+WEIGHTS, NETWORKS = "references", "networks.json"
 _TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-
-
+_RANKS = re.compile(r"(<!-- ranks: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of ranks -->)", re.DOTALL)
 _METHODS = re.compile(r"<!-- methods: ([^>]*?) -->\n.*?<!-- end of methods -->", re.DOTALL)
 
 
@@ -61,11 +73,54 @@ def with_tables(page: Path) -> str:
         digits, factor = int(chosen.get("digits", 2)), float(chosen.get("factor", 1))
         return f"{head}\n{made.markdown(digits, factor=factor)}\n\n{end}"
 
+    def ranking(found: re.Match[str]) -> str:
+        head, folder, metric, options, end = found.groups()
+        chosen = dict(option.split("=", 1) for option in options.split())
+        rows = _rows(page.parent / folder)
+        return f"{head}\n{ranks_table(rows, metric, chosen.get('level'))}\n\n{end}"
+
     def methods(found: re.Match[str]) -> str:
         folders = found.group(1).split()
         return _with_counts(found.group(0), [_rows(page.parent / each) for each in folders])
 
-    return _METHODS.sub(methods, _TABLE.sub(table, page.read_text()))
+    text = _RANKS.sub(ranking, _TABLE.sub(table, page.read_text()))
+    return _METHODS.sub(methods, text)
+
+
+def ranks_table(rows: pd.DataFrame, metric: str, level: str | None) -> str:
+    """Methods by their mean rank over networks, and what it is on those of each seed."""
+    table = score_table(rows, metric, level, methods=_with_a_number(rows))
+    better = str(rows.loc[rows["metric"] == metric, "better"].iloc[0])
+    seeds = sorted(set(rows["seed"]))
+    by_seed = {
+        seed: [
+            ranks(
+                {
+                    method: table.scores[method, dataset].seeds[seed]
+                    for method in table.methods
+                    if seed in table.scores[method, dataset].seeds
+                },
+                better,
+            )
+            for dataset in table.datasets
+        ]
+        for seed in seeds
+    }
+    of_each = {
+        seed: {place.method: place.mean_rank for place in places(found)}
+        for seed, found in by_seed.items()
+    }
+    names = [f"seed {seed}" for seed in seeds] if len(seeds) > 1 else []
+    lines = [
+        ["place", "method", "mean rank", *names, "networks"],
+        ["---:", "---", "---:", *["---:"] * len(names), "---:"],
+    ]
+    for place in places([found for each in by_seed.values() for found in each]):
+        own = [of_each[seed].get(place.method) for seed in seeds] if names else []
+        shown = [NONE if rank is None else f"{rank:.1f}" for rank in own]
+        head = [str(place.place), f"`{place.method}`", f"{place.mean_rank:.1f}"]
+        lines.append([*head, *shown, str(place.num_datasets)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _with_counts(text: str, sources: Sequence[pd.DataFrame]) -> str:
@@ -130,20 +185,57 @@ def _rows(folder: Path) -> pd.DataFrame:
 
 
 def pack(out: Path, target: Path) -> None:
-    """Keep the rows of a benchmark, one file for each seed, beside those of other seeds.
+    """Keep the whole seeds of a benchmark, one file for each, beside those of other seeds.
 
-    Their commands name the folder of raw files as the page does, and not where it lay.
+    Their commands name the folders as the page does, and not where these lay.
+
+    Raises:
+        ValueError: if rows are of another network than those that are kept there, or no seed has
+            all cells of the suite.
     """
+    networks = _networks(out, target)
+    frame = read_rows(out)
+    suite = read_suite(str(frame["suite"].iloc[0]))
+    cells = {(spec.name, method.name) for spec in suite.datasets for method in suite.methods}
     rows = target / "rows"
     rows.mkdir(parents=True, exist_ok=True)
-    frame = read_rows(out)
     table = pq.ParquetDataset(sorted((out / "rows").glob("*.parquet")), schema=SCHEMA).read()
+    table = _with_folders(table, {"--root": ROOT, "--cache": f"--cache {target / WEIGHTS}"})
+    whole = []
+    for seed, own in frame.groupby("seed"):
+        left = cells - set(zip(own["dataset"], own["method"], strict=True))
+        if left:
+            print(f"seed {seed} is left out: {len(left)} of {len(cells)} cells are missing")
+            continue
+        whole.append(seed)
+        part = table.filter(pq.filters_to_expression([("seed", "=", int(seed))]))
+        pq.write_table(part, rows / f"seed-{seed}.parquet", compression="zstd")
+    if not whole:
+        raise ValueError(f"{out} holds no seed with all cells of the suite {suite.name}")
+    (target / NETWORKS).write_text(json.dumps(networks, indent=1, sort_keys=True) + "\n")
+
+
+def _networks(out: Path, target: Path) -> dict[str, str]:
+    """The fingerprint of the network of each data set and seed, those of OUT among them."""
+    path = target / NETWORKS
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    for file in sorted((out / "references").glob("*.json")):
+        network = json.loads(file.read_text())["network"]
+        if known.setdefault(file.stem, network) != network:
+            raise ValueError(
+                f"{out} holds rows of another network of {file.stem} than {target}; measure with "
+                f"--cache {target / WEIGHTS}"
+            )
+    return known
+
+
+def _with_folders(table: pa.Table, options: dict[str, str]) -> pa.Table:
+    """Rows whose commands name other folders."""
     place = SCHEMA.get_field_index("command")
-    commands = pc.replace_substring_regex(table["command"], r"--root \S+", ROOT)
-    table = table.set_column(place, SCHEMA.field(place), commands)
-    for seed in sorted(set(frame["seed"])):
-        own = table.filter(pq.filters_to_expression([("seed", "=", int(seed))]))
-        pq.write_table(own, rows / f"seed-{seed}.parquet", compression="zstd")
+    commands = table["command"]
+    for option, said in options.items():
+        commands = pc.replace_substring_regex(commands, rf"{option} \S+", said)
+    return table.set_column(place, SCHEMA.field(place), commands)
 
 
 def evidence_text(*folders: Path) -> str:
@@ -160,7 +252,7 @@ def _evidence(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
     table = score_table(rows, CRITERION, datasets=_in_order(rows))
     seeds = rows["seed"].nunique()
     said = f"robust fidelity at sparsity {table.level}, survey suite, "
-    said += "1 seed" if seeds == 1 else f"{seeds} seeds"
+    said += "1 seed" if seeds == 1 else f"each of {seeds} seeds"
     methods = {}
     for method in table.methods:
         own = {name: table.scores[method, name] for name in table.datasets}
@@ -185,7 +277,10 @@ def main() -> int:
     if given.evidence:
         evidence.FILE.write_text(evidence_text(*given.evidence))
     if given.pack:
-        pack(*given.pack)
+        try:
+            pack(*given.pack)
+        except ValueError as error:
+            parser.error(str(error))
     different = []
     for page in given.pages:
         text = with_tables(page)

@@ -1,0 +1,76 @@
+"""Rows that are kept for the docs: whole seeds, of one set of networks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from glassgraph.benchmarks import read_rows, read_suite
+from glassgraph.benchmarks.rows import cell_file, write_cell
+from tests.benchmarks.leaderboard.frames import row
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "tools"))
+from result_tables import pack, ranks_table  # type: ignore[import-not-found]
+
+QUICK = read_suite("quick")
+
+
+def _measured(out: Path, seed: int, network: str, *, left_out: int = 0) -> Path:
+    """Rows of the quick suite, as its command leaves them."""
+    cells = [(data.name, spec.name) for data in QUICK.datasets for spec in QUICK.methods]
+    for dataset, method in cells[left_out:]:
+        own = row(suite="quick", dataset=dataset, method=method, seed=seed, value=0.5)
+        own["command"] = "glassgraph benchmark --root /some/where --cache /else/where --out again"
+        write_cell(cell_file(out, dataset, seed, method), [own])
+    for dataset in {dataset for dataset, _ in cells}:
+        (out / "references").mkdir(exist_ok=True)
+        said = json.dumps({"network": f"{network} of {dataset}", "floor": [], "ceiling": []})
+        (out / "references" / f"{dataset}.{seed}.json").write_text(said)
+    return out
+
+
+def test_seeds_come_whole_and_name_the_folders_of_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "kept"
+    out = _measured(tmp_path / "out", 0, "first")
+    pack(_measured(out, 1, "first", left_out=1), target)
+    assert "seed 1 is left out: 1 of " in capsys.readouterr().out
+    rows = read_rows(target)
+    assert set(rows["seed"]) == {0}
+    (command,) = set(rows["command"])
+    assert command == (f"glassgraph benchmark --root data --cache {target}/references --out again")
+    assert set(read_rows(_measured(out, 1, "first"))["seed"]) == {0, 1}
+    pack(out, target)
+    assert set(read_rows(target)["seed"]) == {0, 1}
+
+
+def test_rows_of_another_network_are_not_kept(tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    pack(_measured(tmp_path / "out", 0, "first"), target)
+    again = _measured(tmp_path / "again", 0, "second")
+    with pytest.raises(ValueError, match=r"another network of [\w-]+\.0 than .*kept"):
+        pack(again, target)
+
+
+def test_no_seed_is_whole(tmp_path: Path) -> None:
+    out = _measured(tmp_path / "out", 0, "first", left_out=1)
+    with pytest.raises(ValueError, match="no seed with all cells of the suite quick"):
+        pack(out, tmp_path / "kept")
+
+
+def test_ranks_are_those_on_each_network(tmp_path: Path) -> None:
+    """Two methods change places between two seeds; a third is beaten on both."""
+    for seed, values in enumerate(({"a": 0.9, "b": 0.7, "c": 0.1}, {"a": 0.7, "b": 0.7, "c": 0.1})):
+        for method, value in values.items():
+            own = row(suite="quick", method=method, seed=seed, value=value)
+            own |= {"low": value - 0.05, "high": value + 0.05}
+            write_cell(cell_file(tmp_path, "mutag", seed, method), [own])
+    assert ranks_table(read_rows(tmp_path), "auc", None).splitlines()[2:] == [
+        "| 1 | `a` | 1.0 | 1.0 | 1.0 | 2 |",
+        "| 2 | `b` | 1.5 | 2.0 | 1.0 | 2 |",
+        "| 3 | `c` | 3.0 | 3.0 | 3.0 | 2 |",
+    ]
