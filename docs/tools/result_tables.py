@@ -44,11 +44,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from safetensors import safe_open
 
 from glassgraph.benchmarks import SCHEMA, read_rows, read_suite, score_table
 from glassgraph.benchmarks.score_table import NONE
 from glassgraph.benchmarks.summary import places, ranks
+from glassgraph.calling.protect import fingerprint
 from glassgraph.explainers import evidence
+from glassgraph.models import load_model
+from glassgraph.models.cache import RECORD
 
 #: By what methods are judged: it asks the model alone, and needs no truth.
 CRITERION = "robust_fidelity_delta"
@@ -216,9 +220,10 @@ def pack(out: Path, target: Path) -> None:
 
 
 def _networks(out: Path, target: Path) -> dict[str, str]:
-    """The fingerprint of the network of each data set and seed, those of OUT among them."""
+    """The fingerprint of the network of each data set and seed: those kept there, and OUT's."""
     path = target / NETWORKS
-    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    known = networks_of(target / WEIGHTS)
+    known |= json.loads(path.read_text()) if path.exists() else {}
     for file in sorted((out / "references").glob("*.json")):
         network = json.loads(file.read_text())["network"]
         if known.setdefault(file.stem, network) != network:
@@ -227,6 +232,16 @@ def _networks(out: Path, target: Path) -> dict[str, str]:
                 f"--cache {target / WEIGHTS}"
             )
     return known
+
+
+def networks_of(weights: Path) -> dict[str, str]:
+    """The fingerprints of the trained models in a folder, by data set and seed."""
+    found = {}
+    for file in sorted(weights.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as opened:
+            record = json.loads(opened.metadata()[RECORD])
+        found[f"{record['dataset']}.{record['seed']}"] = fingerprint(load_model(file))
+    return found
 
 
 def _with_folders(table: pa.Table, options: dict[str, str]) -> pa.Table:

@@ -172,7 +172,7 @@ def score_table(
     floor = _by_dataset(own, "floor") if metric not in OF_A_CELL else {}
     ceiling = _by_dataset(own, "ceiling") if metric not in OF_A_CELL else {}
     parts, refused = _by_cell(own), _by_cell(rows[rows["metric"] == ""])
-    seeds: Mapping[str, int] = rows.groupby("dataset")["seed"].nunique().to_dict()
+    seeds = {str(name): part["seed"].nunique() for name, part in rows.groupby("dataset")}
     scores = {
         (method, dataset): _score(
             parts.get((method, dataset)),
