@@ -26,6 +26,7 @@ from glassgraph.errors import (
     OutputError,
     ResumeError,
 )
+from glassgraph.models import ModelCacheWarning
 from glassgraph.models.recipes import RECIPES
 from glassgraph.results.saved.folder_lock import locked
 from tests.benchmarks.stars import EXPLAINED, known, stars
@@ -199,6 +200,9 @@ def test_networks_are_taken_from_the_folder_that_is_named(
     assert f"tree-cycles, seed 0: the network is that of {file.name}, in {cache}" in said
     assert after["model_accuracy"].tolist() == before["model_accuracy"].tolist()
     assert list(cache.iterdir()) == [file]
+    file.write_bytes(b"no weights")
+    with pytest.warns(ModelCacheWarning, match=rf"{file.name} .*; the model is trained again"):
+        run(tmp_path / "third", asked, **told)
 
 
 def test_a_part_and_then_the_rest_make_the_whole(tmp_path: Path) -> None:

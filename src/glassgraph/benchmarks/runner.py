@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ from glassgraph.errors import (
     UnsupportedSystemError,
     WeightsError,
 )
-from glassgraph.models import default_cache, reference_model
+from glassgraph.models import ModelCacheWarning, default_cache, reference_model
 
 Tell = Callable[["Progress"], None]
 
@@ -279,14 +280,19 @@ class Run:
         dataset = load_data(spec, seed, self.root)
 
         def train(send: Send) -> None:
-            send(reference_model(dataset, seed, progress=False, cache=self._models).file)
-            for other, kind in further_models(self._plan.metrics, seed):
-                reference(dataset, other, self._models, kind)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ModelCacheWarning)
+                file = reference_model(dataset, seed, progress=False, cache=self._models).file
+                for other, kind in further_models(self._plan.metrics, seed):
+                    reference(dataset, other, self._models, kind)
+            send((file, [str(each.message) for each in caught]))
 
         outcome = run_one(train)
         if outcome.end != "done":
             raise WeightsError(f"training failed: {outcome.reason}")
-        (file,) = outcome.sent
+        ((file, warned),) = outcome.sent
+        for text in warned:  # what a process warns of, no one reads
+            warnings.warn(text, ModelCacheWarning, stacklevel=2)
         there = f"the network is that of {file.name}" if file else "a new network was trained"
         self._say(f"{spec.name}, seed {seed}: {there}, in {self._models}")
         return subject_of(dataset, spec, seed, self._models, avoid)
