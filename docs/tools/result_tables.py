@@ -2,7 +2,7 @@
 
     python docs/tools/result_tables.py docs/survey.md            # writes the tables anew
     python docs/tools/result_tables.py docs/survey.md --check    # fails if they differ
-    python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps OUT's whole seeds
+    python docs/tools/result_tables.py --pack OUT docs/results/survey    # keeps what OUT has whole
     python docs/tools/result_tables.py --evidence docs/results/survey
 
 A table stands between two comments, the first of which says what it is made of: the folder of the
@@ -47,6 +47,7 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 
 from glassgraph.benchmarks import SCHEMA, read_rows, read_suite, score_table
+from glassgraph.benchmarks.rows import read_cell
 from glassgraph.benchmarks.score_table import NONE
 from glassgraph.benchmarks.summary import places, ranks
 from glassgraph.calling.protect import fingerprint
@@ -189,34 +190,43 @@ def _rows(folder: Path) -> pd.DataFrame:
 
 
 def pack(out: Path, target: Path) -> None:
-    """Keep the whole seeds of a benchmark, one file for each, beside those of other seeds.
+    """Keep what a benchmark has whole, one file for each seed, beside what is there.
 
-    Their commands name the folders as the page does, and not where these lay.
+    Whole is a data set on a seed with a cell of each method. Commands name the folders as the page
+    does, and not where these lay.
 
     Raises:
-        ValueError: if rows are of another network than those that are kept there, or no seed has
-            all cells of the suite.
+        ValueError: if rows are of another network than those that are kept there, or no data set is
+            whole.
     """
     networks = _networks(out, target)
-    frame = read_rows(out)
-    suite = read_suite(str(frame["suite"].iloc[0]))
-    cells = {(spec.name, method.name) for spec in suite.datasets for method in suite.methods}
+    found = _with_folders(_table(out), {"--root": ROOT, "--cache": f"--cache {target / WEIGHTS}"})
+    methods = {method.name for method in read_suite(str(found["suite"][0])).methods}
+    for (dataset, seed), part in found.to_pandas().groupby(["dataset", "seed"]):
+        here = (pc.field("dataset") == dataset) & (pc.field("seed") == seed)
+        missing = len(methods - set(part["method"]))
+        if missing:
+            print(f"{dataset}, seed {seed} is left out: {missing} methods are missing")
+            found = found.filter(~here)
+    if not len(found):
+        raise ValueError(f"{out} holds no data set with all methods of its suite")
+    blocks = found.select(["dataset", "seed"]).group_by(["dataset", "seed"]).aggregate([])
     rows = target / "rows"
     rows.mkdir(parents=True, exist_ok=True)
-    table = pq.ParquetDataset(sorted((out / "rows").glob("*.parquet")), schema=SCHEMA).read()
-    table = _with_folders(table, {"--root": ROOT, "--cache": f"--cache {target / WEIGHTS}"})
-    whole = []
-    for seed, own in frame.groupby("seed"):
-        left = cells - set(zip(own["dataset"], own["method"], strict=True))
-        if left:
-            print(f"seed {seed} is left out: {len(left)} of {len(cells)} cells are missing")
-            continue
-        whole.append(seed)
-        part = table.filter(pq.filters_to_expression([("seed", "=", int(seed))]))
-        pq.write_table(part, rows / f"seed-{seed}.parquet", compression="zstd")
-    if not whole:
-        raise ValueError(f"{out} holds no seed with all cells of the suite {suite.name}")
+    for seed in sorted(set(found["seed"].to_pylist())):
+        own = found.filter(pc.field("seed") == seed)
+        path = rows / f"seed-{seed}.parquet"
+        if path.exists():
+            kept = read_cell(path).join(blocks, ["dataset", "seed"], join_type="left anti")
+            columns = [kept[name] for name in SCHEMA.names]
+            own = pa.concat_tables([own, pa.Table.from_arrays(columns, schema=SCHEMA)])
+        own = own.sort_by([(name, "ascending") for name in ("dataset", "method")])
+        pq.write_table(own, path, compression="zstd")
     (target / NETWORKS).write_text(json.dumps(networks, indent=1, sort_keys=True) + "\n")
+
+
+def _table(out: Path) -> pa.Table:
+    return pq.ParquetDataset(sorted((out / "rows").glob("*.parquet")), schema=SCHEMA).read()
 
 
 def _networks(out: Path, target: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Rows that are kept for the docs: whole seeds, of one set of networks."""
+"""Rows that are kept for the docs: whole data sets, of one set of networks."""
 
 from __future__ import annotations
 
@@ -32,20 +32,27 @@ def _measured(out: Path, seed: int, network: str, *, left_out: int = 0) -> Path:
     return out
 
 
-def test_seeds_come_whole_and_name_the_folders_of_the_page(
+def test_data_sets_come_whole_and_beside_what_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "kept"
-    out = _measured(tmp_path / "out", 0, "first")
-    pack(_measured(out, 1, "first", left_out=1), target)
-    assert "seed 1 is left out: 1 of " in capsys.readouterr().out
+    target, out = tmp_path / "kept", tmp_path / "out"
+    pack(_measured(out, 0, "first", left_out=1), target)
+    first, *others = (data.name for data in QUICK.datasets)
+    assert f"{first}, seed 0 is left out: 1 methods are missing" in capsys.readouterr().out
     rows = read_rows(target)
-    assert set(rows["seed"]) == {0}
+    assert list(dict.fromkeys(rows["dataset"])) == sorted(others)
     (command,) = set(rows["command"])
-    assert command == (f"glassgraph benchmark --root data --cache {target}/references --out again")
-    assert set(read_rows(_measured(out, 1, "first"))["seed"]) == {0, 1}
-    pack(out, target)
-    assert set(read_rows(target)["seed"]) == {0, 1}
+    assert command == f"glassgraph benchmark --root data --cache {target}/references --out again"
+    again = _measured(tmp_path / "again", 0, "first")
+    for dataset in others:
+        for file in (again / "rows").glob(f"{dataset}.*"):
+            file.unlink()
+    pack(again, target)
+    pack(_measured(tmp_path / "next", 1, "first"), target)
+    kept = read_rows(target)
+    assert kept.groupby(["seed", "dataset", "method"]).size().eq(1).all()
+    assert kept.groupby("seed").size().eq(len(QUICK.datasets) * len(QUICK.methods)).all()
+    assert set(kept["seed"]) == {0, 1}
 
 
 def test_rows_of_another_network_are_not_kept(tmp_path: Path) -> None:
@@ -56,9 +63,11 @@ def test_rows_of_another_network_are_not_kept(tmp_path: Path) -> None:
         pack(again, target)
 
 
-def test_no_seed_is_whole(tmp_path: Path) -> None:
-    out = _measured(tmp_path / "out", 0, "first", left_out=1)
-    with pytest.raises(ValueError, match="no seed with all cells of the suite quick"):
+def test_nothing_is_whole(tmp_path: Path) -> None:
+    out = _measured(tmp_path / "out", 0, "first")
+    for file in (out / "rows").glob("*.random.parquet"):
+        file.unlink()
+    with pytest.raises(ValueError, match="no data set with all methods"):
         pack(out, tmp_path / "kept")
 
 

@@ -33,6 +33,9 @@ class PositiveGradients(Explainer):
     `EdgeGradients`. A gradient below the rounding of the explained score itself (some
     ``(1 + |y|)`` times the precision of its type) is no gradient, of either sign.
 
+    Decisions rank little: by robust fidelity they were better than random scores on no more than
+    half of the survey's data sets (``docs/survey.md``).
+
     This is what GNNExplainer's mask tends to where its penalties are small and the gradient keeps
     its sign on the way from a shut to an open edge (Proposition 4.2 of the paper). Whether it does,
     `glassgraph.diagnose.gradient_signs` tells.

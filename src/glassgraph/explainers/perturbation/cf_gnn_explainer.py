@@ -58,6 +58,10 @@ class CFGNNExplainer(CounterfactualSearch):
     what changes. Where nothing that was tried is a counterfactual, the explanation's ``remark``
     says so and the scores are those of what came nearest.
 
+    The set is the answer, and no order of the edges: by robust fidelity, which cuts through its
+    ties, it was better than random scores on few of the survey's data sets (``docs/survey.md``).
+    `glassgraph.metrics.counterfactual_quality` measures it by what it is for.
+
     A regression decides nothing: there a counterfactual undoes a share ``effect`` of what all
     edges do to the prediction.
 

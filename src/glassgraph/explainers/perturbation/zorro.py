@@ -76,6 +76,10 @@ class Zorro(BlackBoxExplainer):
     candidate leaves as it is, and no candidate that could not come first any more; the masks are
     the same.
 
+    The answer is the mask. Scores of edges follow from it and have three values, which rank little:
+    by robust fidelity they were better than random scores on few of the survey's data sets
+    (``docs/survey.md``). To rank edges ask `glassgraph.Occlusion`.
+
     Funke, Khosla, Rathee and Anand, "Zorro: Valid, Sparse, and Stable Explanations in Graph Neural
     Networks" (TKDE 2022, https://arxiv.org/abs/2105.08621).
 

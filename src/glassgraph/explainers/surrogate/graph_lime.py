@@ -56,6 +56,9 @@ class GraphLIME(BlackBoxExplainer):
     The data are never perturbed, so this says what predictions go along with here; that the model
     reads a feature does not follow.
 
+    It is no ranking of edges: asked for one, robust fidelity found it no better than random scores
+    on most of the survey's data sets (``docs/survey.md``).
+
     The paper leaves the widths open. By default they are those of the public (not the authors')
     code, https://github.com/WilliamCCHuang/GraphLIME: ``s^2 = F / 10`` for features, where ``F``
     counts all of them although a kernel is about one, and ``t^2 = C / 10`` for C outputs. A feature
