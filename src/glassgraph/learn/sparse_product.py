@@ -1,4 +1,4 @@
-"""Products of a sparse matrix and dense rows, with derivatives by both.
+"""Products of a sparse matrix and dense rows, with derivatives by the rows.
 
 ``out[i] = sum over entries k in row i of value[k] * dense[column[k]]``. No message is written out:
 forward and backward are one fused pass each, over the entries by row and by column.
@@ -56,7 +56,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Sparse:
-    """A sparse matrix whose values no derivative is asked for.
+    """A sparse matrix.
 
     Attributes:
         pattern: where the entries stand.
@@ -74,45 +74,31 @@ class Sparse:
         return Sparse(pattern, value[pattern.by_row], value[pattern.by_column])
 
     def __matmul__(self, dense: Tensor) -> Tensor:
-        """The product ``[N, H]`` with dense rows ``[N', H]``."""
-        found: Tensor = _Fixed.apply(self, dense)  # type: ignore[no-untyped-call]
+        """The product ``[N, H]`` with dense rows ``[N', H]``; differentiable by these."""
+        if not (dense.requires_grad and torch.is_grad_enabled()):
+            return self._product(dense)
+        found: Tensor = _Product.apply(self, dense)  # type: ignore[no-untyped-call]
         return found
 
+    def transposed_product(self, dense: Tensor) -> Tensor:
+        """The product ``[N', H]`` of the transposed matrix with dense rows ``[N, H]``."""
+        pattern = self.pattern
+        return _sum(pattern.rows, pattern.column_start, self.by_column, dense)
 
-def sparse_product(pattern: Pattern, value: Tensor, dense: Tensor) -> Tensor:
-    """The product ``[N, H]`` for values ``[K]`` and dense rows ``[N', H]``."""
-    found: Tensor = _Product.apply(pattern, value, dense)  # type: ignore[no-untyped-call]
-    return found
-
-
-class _Fixed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Sparse, dense: Tensor) -> Tensor:
-        ctx.matrix = matrix
-        pattern = matrix.pattern
-        return _sum(pattern.columns, pattern.row_start, matrix.by_row, dense)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        pattern, value = ctx.matrix.pattern, ctx.matrix.by_column
-        return None, _sum(pattern.rows, pattern.column_start, value, gradient.contiguous())
+    def _product(self, dense: Tensor) -> Tensor:
+        pattern = self.pattern
+        return _sum(pattern.columns, pattern.row_start, self.by_row, dense)
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pattern: Pattern, value: Tensor, dense: Tensor) -> Tensor:
-        ctx.pattern = pattern
-        ctx.save_for_backward(value, dense)
-        return _sum(pattern.columns, pattern.row_start, value[pattern.by_row], dense)
+    def forward(ctx: Any, matrix: Sparse, dense: Tensor) -> Tensor:
+        ctx.matrix = matrix
+        return matrix._product(dense)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
-        pattern: Pattern = ctx.pattern
-        value, dense = ctx.saved_tensors
-        of_value = (gradient[pattern.row] * dense[pattern.column]).sum(dim=1)
-        by_column = value[pattern.by_column]
-        of_dense = _sum(pattern.rows, pattern.column_start, by_column, gradient.contiguous())
-        return None, of_value, of_dense
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        return None, ctx.matrix.transposed_product(gradient.contiguous())
 
 
 def _starts(index: Tensor, size: int) -> Tensor:

@@ -17,7 +17,7 @@ from glassgraph.explainers.constant import saturated
 from glassgraph.explainers.scope import Scope
 from glassgraph.explainers.settings import setting
 from glassgraph.explainers.surrogate.imitation.inputs import Inputs
-from glassgraph.explainers.surrogate.imitation.layout import Layout, lay_out
+from glassgraph.explainers.surrogate.imitation.layout import Layout, lay_out, lay_out_whole
 from glassgraph.explainers.surrogate.imitation.networks import Surrogates
 from glassgraph.explainers.surrogate.imitation.subgraphs import Samples, draw_samples
 from glassgraph.explainers.traits import Traits
@@ -25,8 +25,9 @@ from glassgraph.results.records import Attribution, Reason, Table
 
 #: One subgraph in so many is held back.
 _HELD_BACK = 6
-#: Rows of nodes that one step should have, were all nodes in all subgraphs.
-_ROWS_AT_ONCE = 1 << 15
+#: Rows of nodes that one step should have, were all nodes in all subgraphs; more only if at least
+#: half of them are of nodes, others filling smaller instances up, and never more than the second.
+_ROWS_AT_ONCE, _MOST_ROWS = 1 << 15, 1 << 18
 _MASK, _NOISE = 7, 8
 
 
@@ -201,49 +202,47 @@ class RelEx(BlackBoxExplainer):
             for first in range(0, num_seen, self.batch_size)
         ]
         layouts = [laid_out(part) for part in parts]
-        optimizer = torch.optim.Adam(surrogates.parameters, lr=self.learning_rate, fused=True)
+        optimizer = torch.optim.Adam([surrogates.flat], lr=self.learning_rate, fused=True)
         for epoch in range(self.epochs):
             turn = epoch % len(parts)
-            with torch.enable_grad():
-                off = surrogates(layouts[turn]) - goal[:, parts[turn]]
-                loss = off.square().mean(dim=1).sum()
-                gradients = torch.autograd.grad(loss, surrogates.parameters)
-            _step(optimizer, surrogates.parameters, gradients)
+            run = surrogates.run(layouts[turn])
+            off = run.output - goal[:, parts[turn]]
+            of_output = off.mul_(2 / off.size(1))
+            surrogates.flat.grad = surrogates.of_weights(layouts[turn], run, of_output)
+            optimizer.step()
         held_back = slice(num_seen, None)
-        with torch.no_grad():
-            unseen = goal[:, held_back]
-            off = (surrogates(laid_out(held_back)) - unseen).square().sum(dim=1)
-            whole = (unseen - unseen.mean(dim=1, keepdim=True)).square().sum(dim=1)
+        unseen = goal[:, held_back]
+        off = (surrogates.run(laid_out(held_back)).output - unseen).square().sum(dim=1)
+        whole = (unseen - unseen.mean(dim=1, keepdim=True)).square().sum(dim=1)
         return 1 - off / whole.clamp_min(torch.finfo(whole.dtype).eps)
 
     def _masked(self, batch: InstanceBatch, inputs: Inputs, surrogates: Surrogates) -> Tensor:
         """Learn the masks ``[e]`` of the whole fields."""
         address = random.hash64(self.seed, batch.key[batch.edge_instance], edge_address(batch))
-        logits = (0.1 * random.normal(_MASK, address)).to(batch.dtype).requires_grad_()
-        layout = lay_out(
-            batch,
-            inputs,
-            torch.ones((batch.num_edges, 1), dtype=torch.bool, device=batch.device),
-            torch.ones((batch.num_nodes, 1), dtype=torch.bool, device=batch.device),
-            self.layers,
-        )
-        with torch.no_grad():
-            whole = surrogates(layout)
+        logits = (0.1 * random.normal(_MASK, address)).to(batch.dtype)
+        layout = lay_out_whole(batch, inputs, self.layers)
+        entered = surrogates.entered(layout)
+        whole = surrogates.run(layout, entered=entered).output
         share = self.size / batch.edges_per_instance[batch.edge_instance].to(batch.dtype)
         optimizer = torch.optim.Adam([logits], lr=self.mask_learning_rate, fused=True)
         for epoch in range(self.mask_epochs if batch.num_edges else 0):
-            with torch.enable_grad():
-                gates = self._gates(logits, address, epoch)
-                loss = (surrogates(layout, gates) - whole).square().sum() + (share * gates).sum()
-                gradients = torch.autograd.grad(loss, [logits])
-            _step(optimizer, [logits], gradients)
-        return logits.detach().sigmoid()
+            gates = self._gates(logits, address, epoch)
+            run = surrogates.run(layout, gates, entered)
+            of_output = 2 * (run.output - whole)
+            of_gates = surrogates.of_gates(layout, run, of_output, batch.num_edges)
+            logits.grad = (of_gates + share) * gates * (1 - gates) / self._temperature
+            optimizer.step()
+        return logits.sigmoid()
+
+    @property
+    def _temperature(self) -> float:
+        return self.temperature if self.mask == "gumbel" else 1.0
 
     def _gates(self, logits: Tensor, address: Tensor, epoch: int) -> Tensor:
         if self.mask == "sigmoid":
             return logits.sigmoid()
         noise = random.uniform(_NOISE, address, epoch).logit().to(logits.dtype)
-        return ((logits + noise) / self.temperature).sigmoid()
+        return ((logits + noise) / self._temperature).sigmoid()
 
 
 def _tell(has_edges: Tensor, r2: Tensor, spread: Tensor, least: float) -> None:
@@ -263,22 +262,20 @@ def _tell(has_edges: Tensor, r2: Tensor, spread: Tensor, least: float) -> None:
         warnings.warn(message, SurrogateWarning, stacklevel=2)
 
 
-def _step(optimizer: torch.optim.Optimizer, values: list[Tensor], gradients: Any) -> None:
-    for value, gradient in zip(values, gradients, strict=True):
-        value.grad = gradient.contiguous()  # the fused optimizer reads memory in its order
-    optimizer.step()
-
-
 def _groups(batch: InstanceBatch, batch_size: int) -> Iterator[Tensor]:
     """Instances of about one size, as many as a step should have."""
     count = batch.nodes_per_instance
     order = count.argsort(stable=True)
-    first = 0
     sizes = (count[order] * batch_size).tolist()
-    for stop in range(1, len(sizes) + 1):
-        if stop == len(sizes) or sizes[stop] * (stop + 1 - first) > _ROWS_AT_ONCE:
+    first = total = 0
+    for stop, size in enumerate(sizes):
+        filled = size * (stop + 1 - first)
+        if stop > first and filled > min(max(_ROWS_AT_ONCE, 2 * (total + size)), _MOST_ROWS):
             yield order[first:stop].sort().values
-            first = stop
+            first, total = stop, 0
+        total += size
+    if sizes:
+        yield order[first:].sort().values
 
 
 def _edges_of(batch: InstanceBatch, instances: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Many subgraphs of many instances as rows of nodes, and the messages between rows.
+"""Many subgraphs of many instances as rows of states, and the messages between rows.
 
-Block l of L is computed at the rows from which L - l further blocks reach a row that is read: rows
-are in the order of their distance to the explained nodes, so these are the first ones. Of a graph
-all rows are read, and computed in every block.
+A row is a class of nodes in subgraphs that a surrogate cannot tell apart (`classes`). Block l of L
+is computed at the nodes from which L - l further blocks reach a row that is read; of a graph all
+nodes are read, and computed in every block.
 """
 
 from __future__ import annotations
@@ -13,59 +13,57 @@ import torch
 from torch import Tensor
 
 from glassgraph.core.batch import InstanceBatch
+from glassgraph.explainers.surrogate.imitation.classes import Classes, refined
 from glassgraph.explainers.surrogate.imitation.inputs import Inputs
-from glassgraph.learn.sparse_product import Pattern, Sparse, sparse_product
+from glassgraph.learn.sparse_product import Pattern, Sparse
 
 
 @dataclass(frozen=True)
-class Messages:
-    """Entries of A: those of edges, then each node to itself.
+class Block:
+    """The messages of a block, from R rows of each instance to Q.
 
     Attributes:
-        pattern: where they stand.
-        weight: ``[K]`` their values for open edges.
-        edge: ``[k]`` the edges of the first k of them.
-        matrix: all of it, for open edges.
-        num_rows: rows of each instance that hear them.
+        heard: ``[B * Q, B * R]`` entries of A for open edges, and from each node to itself.
+        receiver: ``[K]`` the row of each entry, by row.
+        gate: ``[K]`` its edge, e where a node hears itself.
+        gate_by_column: ``[K]`` the same by column.
+        own: ``[B * Q, B * R]`` a one where a row was before the block.
+        before: ``[B * Q]`` the column of that one; 0 for rows that are nobody's.
+        num_rows: Q.
     """
 
-    pattern: Pattern
-    weight: Tensor
-    edge: Tensor
-    matrix: Sparse
+    heard: Sparse
+    receiver: Tensor
+    gate: Tensor
+    gate_by_column: Tensor
+    own: Sparse
+    before: Tensor
     num_rows: int
 
-    def heard(self, h: Tensor, gates: Tensor | None) -> Tensor:
-        """What rows hear ``[B, Q, H]`` of states ``[B, R, H]``, under gates ``[e]`` on edges."""
-        flat = h.flatten(0, 1)
+    def under(self, gates: Tensor | None) -> Sparse:
+        """What rows hear under gates ``[e + 1]`` on the edges, of which the last is 1."""
         if gates is None:
-            found = self.matrix @ flat
-        else:
-            first = self.weight[: self.edge.numel()] * gates[self.edge]
-            weight = torch.cat([first, self.weight[self.edge.numel() :]])
-            found = sparse_product(self.pattern, weight, flat)
-        return found.view(h.size(0), self.num_rows, h.size(2))
+            return self.heard
+        by_row = self.heard.by_row * gates[self.gate]
+        by_column = self.heard.by_column * gates[self.gate_by_column]
+        return Sparse(self.heard.pattern, by_row, by_column)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """M subgraphs of each of B instances as rows of nodes, R rows for each instance.
+    """M subgraphs of each of B instances as rows.
 
     Attributes:
-        x: ``[B, R, F + 2]`` inputs, and a one.
-        blocks: the messages of each block, to the first rows of those of the block before.
-        first: ``[B, 2 Q, F + 2]`` the inputs of the Q rows of the first block, then what these rows
-            hear of all inputs. Where edges are open it is the same in every step.
-        read: ``[B * M * S]`` rows of the last block that are read; None for all, in their order.
-        mean: ``[B, M, R]`` for graphs, what makes means of all nodes.
+        x: ``[B, R, F + 1]`` inputs of the rows that the first block hears.
+        blocks: the messages of each block.
+        read: ``[B * M, B * Q * S]`` what predictions read of the last block's rows: for graphs the
+            mean over all nodes, otherwise each of S explained nodes.
         num_samples: M.
     """
 
     x: Tensor
-    blocks: tuple[Messages, ...]
-    first: Tensor
-    read: Tensor | None
-    mean: Tensor | None
+    blocks: tuple[Block, ...]
+    read: Sparse
     num_samples: int
 
 
@@ -73,116 +71,87 @@ def lay_out(
     batch: InstanceBatch, inputs: Inputs, has_edge: Tensor, has_node: Tensor, layers: int
 ) -> Layout:
     """Rows for subgraphs with some edges ``[e, M]`` and nodes ``[n, M]``, of that many blocks."""
-    rows = _Rows.of(batch, inputs.distance, has_node & (inputs.distance <= layers)[:, None])
-    blocks = tuple(_messages(batch, inputs, rows, has_edge, layers))
-    x = inputs.x.new_zeros((rows.size, inputs.x.size(1) + 1))
-    x = x.index_copy(
-        0, rows.row, torch.cat([inputs.x, inputs.x.new_ones(len(inputs.x), 1)], 1)[rows.node]
+    return _rows(batch, inputs, has_edge, has_node, [*refined(batch, inputs, has_edge, layers)])
+
+
+def lay_out_whole(batch: InstanceBatch, inputs: Inputs, layers: int) -> Layout:
+    """Rows for whole fields, one for each node: gates on edges tell all of them apart."""
+    device = batch.device
+    node = torch.arange(batch.num_nodes, device=device).view(-1, 1)
+    has_edge = torch.ones((batch.num_edges, 1), dtype=torch.bool, device=device)
+    has_node = torch.ones((batch.num_nodes, 1), dtype=torch.bool, device=device)
+    return _rows(batch, inputs, has_edge, has_node, [node] * (layers + 1))
+
+
+def _rows(
+    batch: InstanceBatch,
+    inputs: Inputs,
+    has_edge: Tensor,
+    has_node: Tensor,
+    colors: list[Tensor],
+) -> Layout:
+    num_samples, layers = has_edge.size(1), len(colors) - 1
+    near = inputs.distance.view(-1, 1)
+    known = (has_node & (near <= layers)).any(dim=1, keepdim=True)
+    below = first = Classes.of(colors[0], known, batch)
+    blocks = []
+    for left, color in zip(reversed(range(layers)), colors[1:], strict=True):
+        above = Classes.of(color, has_node & (near <= left), batch)
+        blocks.append(_block(batch, inputs, has_edge, below, above))
+        below = above
+    x = inputs.x.new_zeros((batch.num_instances * first.num_rows, inputs.x.size(1)))
+    x = x.index_copy(0, first.row, inputs.x[first.node])
+    x = x.view(batch.num_instances, first.num_rows, -1)
+    return Layout(x, tuple(blocks), _read(batch, inputs, below), num_samples)
+
+
+def _block(
+    batch: InstanceBatch, inputs: Inputs, has_edge: Tensor, below: Classes, above: Classes
+) -> Block:
+    """What the rows above hear of those below, at one node of each class."""
+    fields, rows = batch.fields, below.row_of.expand(-1, has_edge.size(1))
+    is_computed = torch.zeros_like(above.row_of, dtype=torch.bool)
+    is_computed[above.node, above.sample] = True
+    edge, at = (has_edge & is_computed[fields.destination]).nonzero(as_tuple=True)
+    own = rows[above.node, above.sample]
+    receiver = torch.cat([above.row_of[fields.destination[edge], at], above.row])
+    sender = torch.cat([rows[fields.source[edge], at], own])
+    weight = torch.cat([inputs.edge[edge], inputs.loop[above.node]])
+    gate = torch.cat([edge, torch.full_like(own, batch.num_edges)])
+    size = batch.num_instances * above.num_rows, batch.num_instances * below.num_rows
+    pattern = Pattern.of(receiver, sender, *size)
+    ones = torch.ones_like(weight[: own.numel()])
+    return Block(
+        heard=Sparse.of(pattern, weight),
+        receiver=receiver[pattern.by_row],
+        gate=gate[pattern.by_row],
+        gate_by_column=gate[pattern.by_column],
+        own=Sparse.of(Pattern.of(above.row, own, *size), ones),
+        before=own.new_zeros(size[0]).index_copy(0, above.row, own),
+        num_rows=above.num_rows,
     )
-    x = x.view(batch.num_instances, rows.per_instance, -1)
-    first = torch.cat([x[:, : blocks[0].num_rows], blocks[0].heard(x, None)], dim=1)
-    num_samples = has_edge.size(1)
+
+
+def _read(batch: InstanceBatch, inputs: Inputs, rows: Classes) -> Sparse:
+    """What predictions read of rows."""
+    num_samples = rows.row_of.size(1)
+    sample = torch.arange(num_samples, device=batch.device)
     if batch.task.level == "graph":
-        mean = _means(batch, inputs, rows, num_samples)
-        return Layout(x, blocks, first, None, mean, num_samples)
-    read = None
-    if batch.fields.seed.size(1) > 1:
-        of_all = rows.row_of[batch.fields.seed].transpose(1, 2)  # [B, M, S]
-        read = rows.among_first(of_all.flatten(), blocks[-1].num_rows)
-    return Layout(x, blocks, first, read, None, num_samples)
-
-
-def _messages(
-    batch: InstanceBatch, inputs: Inputs, rows: _Rows, has_edge: Tensor, layers: int
-) -> list[Messages]:
-    """Those of each block."""
-    fields = batch.fields
-    edge, at = has_edge.nonzero(as_tuple=True)
-    is_near = inputs.distance[fields.destination[edge]] < layers
-    edge, at = edge[is_near], at[is_near]
-    receiver = torch.cat([rows.row_of[fields.destination[edge], at], rows.row])
-    sender = torch.cat([rows.row_of[fields.source[edge], at], rows.row])
-    weight = torch.cat([inputs.edge[edge], inputs.loop[rows.node]])
-    distance = inputs.distance[torch.cat([fields.destination[edge], rows.node])]
-    blocks: list[Messages] = []
-    num_senders = rows.per_instance
-    for left in reversed(range(layers)):
-        num_rows = rows.num_within(left)
-        if blocks and num_rows == num_senders == blocks[-1].num_rows:
-            is_same = bool((distance <= left).all())
-            if is_same:
-                blocks.append(blocks[-1])
-                continue
-        heard = (distance <= left).nonzero().view(-1)
-        pattern = Pattern.of(
-            rows.among_first(receiver[heard], num_rows),
-            rows.among_first(sender[heard], num_senders),
-            batch.num_instances * num_rows,
-            batch.num_instances * num_senders,
-        )
-        of_edges = edge[heard[heard < edge.numel()]]
-        own = weight[heard]
-        blocks.append(Messages(pattern, own, of_edges, Sparse.of(pattern, own), num_rows))
-        num_senders = num_rows
-    return blocks
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Where the r nodes of all subgraphs stand.
-
-    Attributes:
-        node: ``[r]`` node of the batch.
-        sample: ``[r]`` which subgraph of its instance.
-        row: ``[r]`` its row.
-        row_of: ``[n, M]`` the row of a node in a subgraph, -1 for none.
-        per_instance: number R of rows for each instance.
-        size: number of all rows.
-        count: ``[B, D]`` how many rows of an instance have each distance.
-    """
-
-    node: Tensor
-    sample: Tensor
-    row: Tensor
-    row_of: Tensor
-    per_instance: int
-    size: int
-    count: Tensor
-
-    @staticmethod
-    def of(batch: InstanceBatch, distance: Tensor, has_node: Tensor) -> _Rows:
-        """The nearest rows first, of these subgraph after subgraph, in each instance.
-
-        All instances have as many rows as the largest.
-        """
-        owner, num_samples = batch.node_instance, has_node.size(1)
-        levels = int(distance[has_node.any(dim=1)].max()) + 1
-        node, sample = has_node.nonzero(as_tuple=True)
-        level = owner[node] * levels + distance[node]
-        order = ((level * num_samples + sample) * batch.num_nodes + node).argsort()
-        node, sample, level = node[order], sample[order], level[order]
-        counts = torch.bincount(level, minlength=batch.num_instances * levels)
-        counts = counts.view(batch.num_instances, levels)
-        count = counts.sum(dim=1)
-        num_rows, first = int(count.max()), count.cumsum(0) - count
-        row = torch.arange(node.numel(), device=node.device) - first[owner[node]]
-        row += owner[node] * num_rows
-        row_of = torch.full(has_node.shape, -1, device=node.device).index_put((node, sample), row)
-        size = batch.num_instances * num_rows
-        return _Rows(node, sample, row, row_of, num_rows, size, counts)
-
-    def num_within(self, distance: int) -> int:
-        """The most rows that an instance has at this distance or nearer."""
-        return int(self.count[:, : distance + 1].sum(dim=1).max())
-
-    def among_first(self, row: Tensor, num_rows: int) -> Tensor:
-        """Numbers of rows where each instance has its first ``num_rows`` alone."""
-        return row // self.per_instance * num_rows + row % self.per_instance
-
-
-def _means(batch: InstanceBatch, inputs: Inputs, rows: _Rows, num_samples: int) -> Tensor:
-    """``[B, M, R]`` what makes means of all nodes of each subgraph."""
-    mean = inputs.x.new_zeros((num_samples, rows.size))
-    share = 1 / inputs.num_nodes[batch.node_instance[rows.node]].to(mean.dtype)
-    mean[rows.sample, rows.row] = share
-    return mean.view(num_samples, batch.num_instances, rows.per_instance).transpose(0, 1)
+        owner, width = batch.node_instance, 1
+        column = rows.row_of
+        share = 1 / inputs.num_nodes[owner].to(inputs.x.dtype)
+    else:
+        num_seeds = width = batch.fields.seed.size(1)
+        owner = torch.arange(batch.num_instances, device=batch.device)
+        owner = owner.repeat_interleave(num_seeds)
+        place = torch.arange(num_seeds, device=batch.device).repeat(batch.num_instances)
+        column = rows.row_of[batch.fields.seed.flatten()] * num_seeds + place.view(-1, 1)
+        share = inputs.x.new_ones(owner.numel())
+    row = owner.view(-1, 1) * num_samples + sample
+    pattern = Pattern.of(
+        row.flatten(),
+        column.flatten(),
+        batch.num_instances * num_samples,
+        batch.num_instances * rows.num_rows * width,
+    )
+    return Sparse.of(pattern, share.view(-1, 1).expand_as(row).flatten())
