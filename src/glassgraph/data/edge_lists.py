@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from glassgraph.data.arrays import Array
 from glassgraph.errors import GraphError, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Rows of a Parquet file, and bytes of a CSV file, that are read at once.
 _ROWS, _BYTES = 1 << 20, 1 << 24
@@ -108,17 +108,19 @@ def read_table(
         GraphError: if a column is missing.
         StoreError: if the file cannot be read.
     """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
     try:
         if path.name.lower().endswith(_PARQUET):
-            with pyarrow.parquet.ParquetFile(path) as file:
+            with pa.parquet.ParquetFile(path) as file:
                 _check_columns(path, names, file.schema_arrow.names)
                 yield from file.iter_batches(_ROWS, columns=names)
             return
-        reading = pyarrow.csv.ReadOptions(
-            block_size=_BYTES, autogenerate_column_names=not has_header
-        )
-        parsing = pyarrow.csv.ParseOptions(delimiter="\t" if ".tsv" in path.name.lower() else ",")
-        with pyarrow.csv.open_csv(path, reading, parsing) as reader:
+        reading = pa.csv.ReadOptions(block_size=_BYTES, autogenerate_column_names=not has_header)
+        parsing = pa.csv.ParseOptions(delimiter="\t" if ".tsv" in path.name.lower() else ",")
+        with pa.csv.open_csv(path, reading, parsing) as reader:
             _check_columns(path, names, reader.schema.names)
             for batch in reader:
                 yield batch if names is None else batch.select(names)
@@ -149,6 +151,8 @@ class Where:
 
 def integers(batch: pa.RecordBatch, name: str, where: Where) -> Array:
     """Numbers of nodes ``[c]``."""
+    import pyarrow as pa
+
     column = batch.column(name)
     kind = column.type
     if pa.types.is_null(kind) and not batch.num_rows:
@@ -178,18 +182,17 @@ def numbers(
     batch: pa.RecordBatch, names: list[str], where: Where, *, may_lack: bool = False
 ) -> Array:
     """Attributes ``[c, k]``; entries that are empty are NaN, if there may be any."""
+    import pyarrow as pa
+
     found = []
     for name in names:
         column = batch.column(name)
         kind = column.type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_boolean(kind)):
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if not (is_number or pa.types.is_boolean(kind)):
             raise GraphError(f"column {name!r} of {where.path} is {kind}; expected numbers")
         if column.null_count and not may_lack:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
             raise GraphError(f"{where.row(row)} has no {name}; expected a number")
         found.append(column.to_numpy(zero_copy_only=False))
     return np.stack(found, axis=1)
-
-
-def _is_boolean(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_boolean(kind))

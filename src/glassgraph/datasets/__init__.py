@@ -1,5 +1,6 @@
 """Graphs with known explanations, loaders for real files, and plain files for your own graphs.
 
+>>> from glassgraph.datasets import load_dataset
 >>> dataset = load_dataset("tree-cycles", seed=0)
 >>> dataset.graphs[0].num_nodes, dataset.num_classes
 (871, 2)
@@ -7,28 +8,7 @@
 12
 """
 
-from glassgraph.datasets.base import ExplanationDataset
-from glassgraph.datasets.cards import CARDS, DatasetCard
-from glassgraph.datasets.chemistry import name_atoms
-from glassgraph.datasets.event_streams import EventStream, event_stream
-from glassgraph.datasets.files import load_graphs, save_graphs
-from glassgraph.datasets.load import DATASETS, dataset_card, load_dataset
-from glassgraph.datasets.pyg import from_pyg
-from glassgraph.datasets.smiles import from_smiles, read_smiles
+import lazy_loader
 
-__all__ = [
-    "CARDS",
-    "DATASETS",
-    "DatasetCard",
-    "EventStream",
-    "ExplanationDataset",
-    "dataset_card",
-    "event_stream",
-    "from_pyg",
-    "from_smiles",
-    "load_dataset",
-    "load_graphs",
-    "name_atoms",
-    "read_smiles",
-    "save_graphs",
-]
+# As in `glassgraph`, names are imported on first use: to explain takes none of them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

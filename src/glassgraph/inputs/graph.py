@@ -18,8 +18,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.data.data import BaseData
@@ -94,6 +92,9 @@ class JoinedGraphs:
         between = between[:, between[0] != between[1]].cpu()
         if not between.numel():
             return None
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         matrix = coo_array((np.ones(between.size(1)), tuple(between.numpy())), (num_graphs,) * 2)
         component = torch.from_numpy(connected_components(matrix, directed=False)[1]).long()
         component = component.to(node_graph.device)

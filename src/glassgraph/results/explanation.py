@@ -38,12 +38,13 @@ from glassgraph.results.records import Attribution, LocalExplanation, Part, Tabl
 from glassgraph.results.saved.blocks import read_job
 from glassgraph.results.saved.explained_data import ExplainedData
 from glassgraph.results.saved.store import read, write
-from glassgraph.results.scan import Scan
 from glassgraph.results.tracking import log_numbers, numbers_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from glassgraph.results.scan import Scan
 
 
 __all__ = [
@@ -629,6 +630,8 @@ class Explanations(Sequence[Explanation]):
             ExplanationFileError: if the folder holds no job.
             DamagedFileError: if it is damaged.
         """
+        from glassgraph.results.scan import Scan
+
         folder = Path(folder)
         source = ExplainedData.read(read_job(folder).get("source"), folder)
         if data is not None:

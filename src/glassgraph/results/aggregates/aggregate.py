@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import coo_array
 
 from glassgraph.errors import HyperParameterError
 from glassgraph.results.aggregates.columns import Values, column
 from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.aggregates.messages import Messages, ScoredSet
+from glassgraph.results.aggregates.sparse_sums import sparse_sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def aggregate_messages(
     def summed(values: Values) -> Any:
         """``[B, G]``."""
         shape = (messages.num_instances, size)
-        return coo_array((values, (instance, group)), shape=shape).tocsr()
+        return sparse_sums((values, (instance, group)), shape=shape)
 
     counts = summed(np.ones(len(row)))
     parts = {"mean_score": (summed(messages.score.numpy()[row, edge]), counts)}
@@ -231,7 +231,7 @@ def _check_layers(explanations: ScoredSet, messages: Messages) -> None:
 
 
 def _sum_of_groups(values: Any) -> Any:
-    return coo_array(values.sum(axis=1).reshape(-1, 1)).tocsr()
+    return sparse_sums(values.sum(axis=1).reshape(-1, 1))
 
 
 def _divide(part: Values, whole: Values) -> Values:

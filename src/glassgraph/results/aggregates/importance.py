@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
 
 from glassgraph.errors import HyperParameterError, UnknownMetricError
 from glassgraph.results.aggregates.aggregate import (
@@ -34,6 +33,7 @@ from glassgraph.results.aggregates.columns import OF_INSTANCE, Values, of_instan
 from glassgraph.results.aggregates.edge_scores import Ranking
 from glassgraph.results.aggregates.feature_scores import FeatureScores, Per
 from glassgraph.results.aggregates.messages import ScoredSet
+from glassgraph.results.aggregates.sparse_sums import sparse_sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,9 +233,7 @@ def _table(
     codes, labels = zip(*(columns[name] for name in names), strict=True)
     found, group, size = combined(names, codes, labels, len(sums.instance))
     shape, at = (sums.num_instances, size), (sums.instance, group)
-    part, counts = (
-        coo_array((values, at), shape=shape).tocsr() for values in (sums.score, sums.count)
-    )
+    part, counts = (sparse_sums((values, at), shape=shape) for values in (sums.score, sums.count))
     found["count"] = counts.sum(axis=0).astype(np.int64)
     measured = bootstrap.ratio(part, counts)
     found |= dict(zip(_RESULTS[1:4], measured, strict=True))

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
 from torch import Tensor
 
 from glassgraph.errors import HyperParameterError
 from glassgraph.results.aggregates.aggregate import Bootstrap
 from glassgraph.results.aggregates.messages import Messages, ScoredSet
 from glassgraph.results.aggregates.node_sets import NodeSet, find_nodes
+from glassgraph.results.aggregates.sparse_sums import sparse_sums
 from glassgraph.results.records import explained_nodes
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def inverse_table(messages: Messages, bootstrap: Bootstrap) -> pd.DataFrame:
         def summed(chosen: Tensor) -> Any:
             of = messages.instance[chosen].numpy()
             values = (np.ones(len(of)), (of, np.zeros_like(of)))
-            return coo_array(values, shape=(messages.num_instances, 1)).tocsr()
+            return sparse_sums(values, shape=(messages.num_instances, 1))
 
         whole = summed(own)
         both = bootstrap.ratio(summed(own & torch.isin(inverse, key[own])), whole)
@@ -229,7 +229,7 @@ def _cells(found: list[_Counts], bootstrap: Bootstrap) -> dict[str, Any]:
         for place, (length, kept) in enumerate(cells):
             part[number, place] = counts.get((length, kept), 0)
             whole[number, place] = sum(counts.get((length, k), 0) for k in range(length + 1))
-    share, low, high = bootstrap.ratio(coo_array(part).tocsr(), coo_array(whole).tocsr())
+    share, low, high = bootstrap.ratio(sparse_sums(part), sparse_sums(whole))
     return {
         "length": [length for length, _ in cells],
         "kept": [kept for _, kept in cells],
