@@ -12,6 +12,7 @@ import glassgraph as gg
 from glassgraph.datasets import load_dataset
 from glassgraph.models.gnn import GAT, GCN, GNN, Body
 from glassgraph.results.explanation import LocalExplanation
+from glassgraph_studies import timing
 from glassgraph_studies.bench.speed import experiment as speed
 from glassgraph_studies.bench.speed import models as speed_models
 from glassgraph_studies.bench.speed.experiment import pooled_auc, run_speed_bench
@@ -188,3 +189,12 @@ def test_a_method_of_ones_own_is_measured_alone(monkeypatch: pytest.MonkeyPatch)
     assert row["ours_auc"] == 0.5  # all scores are one
     (table,) = tables([{**row, "repeats": 1, "threads": 1}])
     assert "without a peer" in table.title
+
+
+def test_the_clock_is_the_processors_inside_the_block_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timing, "CLOCKS", {"wall": lambda: 1.0, "processor": lambda: 2.0})
+    with timing.clock("processor"):
+        assert timing.now() == 2.0
+    assert timing.now() == 1.0

@@ -3,6 +3,7 @@
 A folder for each: ``study.py`` declares the command, ``experiment.py`` measures.
 """
 
+from glassgraph_studies.bench.cold_start.study import COLD_START
 from glassgraph_studies.bench.engine.study import ENGINE
 from glassgraph_studies.bench.graphmask_cost.study import GRAPHMASK_COST
 from glassgraph_studies.bench.graphmask_fit.study import GRAPHMASK_FIT
@@ -19,6 +20,7 @@ from glassgraph_studies.runner.command import make_group
 
 STUDIES = (
     SPEED,
+    COLD_START,
     WALKS,
     SCALE,
     STORE,

@@ -39,6 +39,7 @@ from glassgraph.explainers.base import Explainer
 from glassgraph.explainers.registry import find_method, make_explainer
 from glassgraph.models.gnn import GNN
 from glassgraph.results.explanation import Explanations, LocalExplanation
+from glassgraph_studies import timing
 from glassgraph_studies.bench.speed.models import model_name, trained_model
 from glassgraph_studies.planted import LeftOutWarning, with_files
 from glassgraph_studies.reference.gnn_explainer import PYG
@@ -67,6 +68,7 @@ def run_speed_bench(
     root: Path | str | None = None,
     progress: bool = True,
     device: str = "cpu",
+    clock: str = "wall",
 ) -> Iterator[dict[str, Any]]:
     """Measure every method on every data set.
 
@@ -80,6 +82,7 @@ def run_speed_bench(
         root: folder of raw files for data sets that are not generated.
         progress: show the training's progress bar.
         device: where both sides compute; models are trained on the CPU.
+        clock: ``"wall"``, or ``"processor"`` where other programs run beside this one.
 
     Yields:
         Rows ``{dataset, method, peer, model, instances, ours_s_per_instance, peer_s_per_instance,
@@ -112,13 +115,14 @@ def run_speed_bench(
         case = _Case(dataset, instances, seed, progress=progress, device=device)
         for method in methods:
             try:
-                row = case.measure(method, repeats)
+                with timing.clock(clock):
+                    row = case.measure(method, repeats)
             except (TaskError, WalkError) as error:
                 message = f"{method} is left out on {name}: {error}"
                 warnings.warn(message, LeftOutWarning, stacklevel=2)
                 continue
             threads = torch.get_num_threads()
-            yield {**row, "repeats": repeats, "threads": threads, "device": device}
+            yield {**row, "repeats": repeats, "threads": threads, "device": device, "clock": clock}
 
 
 class _Case:

@@ -20,6 +20,13 @@ _PEER = Option(
     choices=tuple(_TITLES),
     otherwise="both",
 )
+_CLOCK = Option(
+    "clock",
+    str,
+    "'wall', or 'processor' where other programs run beside this one.",
+    choices=("wall", "processor"),
+    otherwise="wall",
+)
 _METHODS = Option(
     "method",
     str,
@@ -60,6 +67,8 @@ def tables(rows: Rows) -> Iterator[Table]:
         if own:
             beside = f"beside {_TITLES[peer]}" if peer in _TITLES else "without a peer"
             size = f"{own[0]['repeats']} repeats, {own[0]['threads']} threads"
+            if own[0].get("clock") == "processor":
+                size += ", seconds of the processor"
             yield Table(f"glassgraph {beside} ({size})", _columns(peer), own)
 
 
@@ -107,6 +116,7 @@ SPEED = Study(
         SEED,
         MUTAG,
         DEVICE,
+        _CLOCK,
     ),
     tables=tables,
 )

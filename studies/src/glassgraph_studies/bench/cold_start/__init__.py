@@ -1,0 +1,1 @@
+"""Import and first explanation in a process that has just begun."""
