@@ -25,7 +25,7 @@ from glassgraph_studies.reference.peers import PEERS
 from glassgraph_studies.reference.searches import SEARCHES, SETTINGS
 
 COLUMNS = {
-    "dataset", "method", "peer", "model", "instances", "ours_s_per_instance",
+    "clock", "dataset", "method", "peer", "model", "instances", "ours_s_per_instance",
     "peer_s_per_instance", "ratio", "ours_auc", "peer_auc", "max_difference", "repeats", "threads",
     "saliency_auc", "device", "prepare_s", "test_accuracy",
 }  # fmt: skip

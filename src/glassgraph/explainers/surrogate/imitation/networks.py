@@ -176,7 +176,7 @@ class Surrogates:
 
     def _readers(self) -> Tensor:
         """``[B, S, H]`` what is read of the states of each explained node."""
-        weight = self.weights[-1]
+        weight: Tensor = self.weights[-1]
         return weight.view(weight.size(0), -1, self.weights[1].size(2))
 
 
