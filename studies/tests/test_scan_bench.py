@@ -16,6 +16,16 @@ def test_every_question_has_a_row() -> None:
     assert all(row["wall_ms"] > 0 and row["disk_mb"] > 0 for row in rows)
 
 
+def test_the_folder_of_a_job_is_asked_as_it_is(tmp_path: Path) -> None:
+    write_job(tmp_path, 600, 4, seed=3)
+    before = sorted(tmp_path.rglob("*"))
+    rows = list(run_scan_bench(repeats=3, job=tmp_path))
+    assert {row["explanations"] for row in rows} == {600}
+    assert {row["files"] for row in rows} == {3}
+    assert "means by edge type" not in {row["what"] for row in rows}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_what_is_written_is_a_job(tmp_path: Path) -> None:
     write_job(tmp_path, 600, 4, seed=3)
     scan = gg.Explanations.scan(tmp_path)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,18 +43,22 @@ def run_engine_bench(
     seed: int = 0,
     peer_nodes: int = 3,
     graph: Path | None = None,
+    alone: int | None = None,
+    results: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Explain nodes of a random graph with one worker, then with several.
 
     Args:
         nodes: of the graph, which has ten edges for each.
-        explained: how many nodes several workers explain; one worker explains its share.
+        explained: how many nodes several workers explain.
         workers: how many.
         engine: which engine starts them.
         features: of a node.
         seed: of graph, model and nodes.
         peer_nodes: nodes that PyG explains; 0 for none.
         graph: where the graph is kept, and taken from if it is there.
+        alone: how many of these nodes one worker explains by itself; its share if None.
+        results: where several workers leave their explanations, and go on from what is there.
 
     Yields:
         A row for one worker, one for several; one worker and PyG on a smaller graph; and PyG's cost
@@ -63,8 +67,11 @@ def run_engine_bench(
     with tempfile.TemporaryDirectory() as temporary:
         store = _graph(Path(temporary) if graph is None else graph, nodes, features, seed)
         drawn = np.random.default_rng(seed).permutation(store.num_nodes)[:explained]
-        one = _job(store, drawn[: -(-explained // workers)], 1, engine, Path(temporary), seed)
-        several = _job(store, drawn, workers, engine, Path(temporary), seed)
+        share = -(-explained // workers) if alone is None else alone
+        folder = Path(temporary)
+        one = _job(store, drawn[:share], 1, engine, folder / f"{engine}-1", seed)
+        together = folder / f"{engine}-{workers}" if results is None else results
+        several = _job(store, drawn, workers, engine, together, seed)
         several["efficiency_cpu"] = _over(one["cpu_ms"], several["cpu_ms"])
         several["efficiency_wall"] = _over(several["per_second"], workers * one["per_second"])
         yield one
@@ -75,9 +82,9 @@ def run_engine_bench(
             large = _random(size, features, seed)
             model = make_model("gcn", features, seed)
             cheap, dear = (_pyg_seconds(model, data, peer_nodes) for data in (small, large))
-            same = GraphStore.build(large, Path(temporary) / "peer")
-            drawn = np.random.default_rng(seed).permutation(size)[: -(-explained // workers)]
-            ours = _job(same, drawn, 1, engine, Path(temporary) / "ours", seed)
+            same = GraphStore.build(large, folder / "peer")
+            drawn = np.random.default_rng(seed).permutation(size)[:share]
+            ours = _job(same, drawn, 1, engine, folder / "ours", seed)
             yield {**ours, "ratio": _over(1000 * dear, ours["cpu_ms"])}
             yield {
                 "engine": "PyG",
@@ -115,15 +122,17 @@ def _job(
     index: np.ndarray[Any, Any],
     workers: int,
     engine: Literal["local", "ray"],
-    folder: Path,
+    out: Path,
     seed: int,
 ) -> dict[str, Any]:
-    out = folder / f"{engine}-{workers}"
     model = make_model("gcn", store.mapped.x.size(1), seed)
 
-    def blocks() -> list[Path]:
-        return list((out / "explanations").glob("part=*/*.parquet")) if out.exists() else []
+    def blocks() -> set[Path]:
+        found = (out / "explanations").glob("part=*/*.parquet") if out.exists() else ()
+        return set(found) - before
 
+    before: set[Path] = set()
+    before = blocks()  # of a run that was cut off
     begin = time.monotonic()
     with Watch(lambda: len(blocks()) >= workers) as watch:
         found = gg.explain_all(
@@ -158,11 +167,11 @@ def _over(value: float, other: float) -> float:
     return value / other if value and other else float("nan")
 
 
-def _after_the_first(blocks: Sequence[Path], workers: int) -> tuple[int, float]:
+def _after_the_first(blocks: Iterable[Path], workers: int) -> tuple[int, float]:
     """Instances that were finished after each worker's first block, and in how many seconds."""
     times = sorted((path.stat().st_mtime, _size(path)) for path in blocks)
     counted = sum(size for _, size in times[workers:])
-    return counted, times[-1][0] - times[workers - 1][0]
+    return counted, times[-1][0] - times[workers - 1][0] if counted else 0.0
 
 
 def _size(path: Path) -> int:

@@ -43,10 +43,14 @@ ENGINE = Study(
         count("nodes", 1_000_000, "Nodes of the graph; it has ten edges for each.", least=1000),
         count("explained", 20_000, "Nodes that are explained, drawn at random.", least=64),
         count("workers", 2, "Workers, held against one."),
+        count("alone", None, "Nodes that one worker explains by itself.", otherwise="its share"),
         Option("engine", str, "local or ray", "local", choices=("local", "ray")),
         count("features", 64, "Features of a node."),
         count("peer_nodes", 3, "Nodes that PyG explains; 0 for none.", least=0),
         Option("graph", Path, "Folder where the graph is kept for further runs."),
+        Option(
+            "results", Path, "Folder of the explanations; a job that was cut off goes on there."
+        ),
         SEED,
     ),
     tables=one_table(_TITLE, _COLUMNS),

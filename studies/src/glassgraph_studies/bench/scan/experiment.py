@@ -1,7 +1,8 @@
 """A folder is written as a job writes it, with scores drawn at random; then it is asked.
 
 Instances are in random order, so that looking one up cannot count on ascending numbers. What is
-asked for is in the page cache, for it has just been written.
+asked for is in the page cache, for it has just been written. The folder of a job that has ended is
+asked as it is, whatever of it is in the page cache; it has no types of edges.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 import glassgraph as gg
-from glassgraph.engine.worker import write_rows
+from glassgraph.engine.worker import INDEX, write_rows
 from glassgraph.results.records import Part
 from glassgraph.results.saved.blocks import FORMAT, HEADER, Block
 from glassgraph.results.saved.rows import to_rows
@@ -27,7 +28,11 @@ _BLOCK, _TYPES, _CLASSES = 256, 4, 8
 
 
 def run_scan_bench(
-    explanations: int = 1_000_000, edges: int = 10, repeats: int = 50, seed: int = 0
+    explanations: int = 1_000_000,
+    edges: int = 10,
+    repeats: int = 50,
+    seed: int = 0,
+    job: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Write a folder once, and measure what is read of it.
 
@@ -36,21 +41,20 @@ def run_scan_bench(
         edges: of each.
         repeats: explanations that are looked up.
         seed: of numbers, scores and what is looked up.
+        job: the folder of a job that has ended, asked in the place of one that is written here.
 
     Yields:
         A row for each question.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_job(folder, explanations, edges, seed)
+        folder = Path(name) if job is None else job
+        if job is None:
+            write_job(folder, explanations, edges, seed)
         sizes = [path.stat().st_size for path in folder.rglob("*.parquet")]
-        about = {
-            "explanations": explanations,
-            "files": len(sizes),
-            "disk_mb": sum(sizes) / 1e6,
-        }
-        wanted = np.random.default_rng(seed + 1).choice(explanations, repeats)
         opened = gg.Explanations.scan(folder)
+        about = {"explanations": len(opened), "files": len(sizes), "disk_mb": sum(sizes) / 1e6}
+        instances = np.load(folder / INDEX, mmap_mode="r")
+        wanted = np.random.default_rng(seed + 1).choice(instances, repeats)
         few = max(1, repeats // 10)
         questions: list[tuple[str, list[Callable[[], object]]]] = [
             (
@@ -60,8 +64,9 @@ def run_scan_bench(
             ("find one", [lambda at=at: opened.find(int(at)) for at in wanted]),  # type: ignore[misc]
             ("a sample of 20", [lambda: opened.sample(20, seed)]),
             ("the 10 largest edges", [lambda: opened.top_edges(10)]),
-            ("means by edge type", [opened.by_edge_type]),
         ]
+        if job is None:
+            questions.append(("means by edge type", [opened.by_edge_type]))
         for what, calls in questions:
             yield {"what": what, **about, **_measured(calls)}
 
@@ -70,7 +75,7 @@ def write_job(folder: Path, explanations: int, edges: int, seed: int) -> None:
     """What a job of so many nodes leaves behind."""
     draw = np.random.default_rng(seed)
     index = draw.permutation(explanations)
-    np.save(folder / "index.npy", index)
+    np.save(folder / INDEX, index)
     header = {
         "format": FORMAT,
         "format_version": 1,

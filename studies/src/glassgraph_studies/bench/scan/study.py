@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from glassgraph_studies.runner.options import SEED, count
+from glassgraph_studies.runner.options import SEED, Option, count
 from glassgraph_studies.runner.study import Found, Study, one_table, spelled
 from glassgraph_studies.runner.tables import name, number
 
@@ -36,6 +37,7 @@ SCAN = Study(
         count("explanations", 1_000_000, "Explanations in the folder.", least=1000),
         count("edges", 10, "Edges of each.", least=1),
         count("repeats", 50, "Explanations that are looked up.", least=1),
+        Option("job", Path, "Folder of a job that has ended, asked as it is; nothing is written."),
         SEED,
     ),
     tables=one_table(_TITLE, _COLUMNS),
