@@ -124,7 +124,7 @@ def ranks_table(rows: pd.DataFrame, metric: str, level: str | None) -> str:
         own = [of_each[seed].get(place.method) for seed in seeds] if names else []
         shown = [NONE if rank is None else f"{rank:.1f}" for rank in own]
         head = [str(place.place), f"`{place.method}`", f"{place.mean_rank:.1f}"]
-        lines.append([*head, *shown, str(place.num_datasets)])
+        lines.append([*head, *shown, str(place.num_networks)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -84,7 +84,7 @@ def test_overlapping_intervals_tie() -> None:
 
 def test_places_share_equal_means() -> None:
     found = places([{"a": 1, "b": 2, "c": 3}, {"a": 2, "b": 1}])
-    assert [(p.method, p.place, p.mean_rank, p.num_datasets) for p in found] == [
+    assert [(p.method, p.place, p.mean_rank, p.num_networks) for p in found] == [
         ("a", 1, 1.5, 2),
         ("b", 1, 1.5, 2),
         ("c", 3, 3.0, 1),

@@ -17,9 +17,9 @@ above (below) chance where it is so on each of them. That is a statement about t
 were measured, and one of them where chance does as well withdraws it; what to expect of others, the
 interval over seeds says, which is wide for two or three.
 
-**Ranks**: on one data set, a method's rank is 1 + the number of methods whose interval lies wholly
-on the better side of its own; methods whose intervals overlap don't pass each other. Over data
-sets, ranks are averaged over those where the method has a value.
+**Ranks**: on one network (a data set and a seed), a method's rank is 1 + the number of methods
+whose interval lies wholly on the better side of its own; methods whose intervals overlap don't pass
+each other. Ranks are averaged over the networks where the method has a value.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a method stands: mean rank, on how many data sets, and the place that this gives.
+    """Where a method stands: mean rank, on how many networks, and the place that this gives.
 
     Methods of equal mean rank share a place.
     """
@@ -53,7 +53,7 @@ class Place:
     method: str
     place: int
     mean_rank: float
-    num_datasets: int
+    num_networks: int
 
 
 def pool(values: Sequence[tuple[float, float | None, float | None]]) -> Pooled | None:
@@ -116,7 +116,7 @@ def normalize(value: Pooled, floor: Pooled | None, ceiling: Pooled | None) -> fl
 
 
 def ranks(values: Mapping[str, Pooled], better: str) -> dict[str, int]:
-    """The rank of every method on one data set.
+    """The rank of every method on one network.
 
     Example:
         >>> found = {"a": Pooled(3, 2.5, 3.5), "b": Pooled(2.4, 2.2, 2.6), "c": Pooled(1, 0, 2.3)}
@@ -130,10 +130,10 @@ def ranks(values: Mapping[str, Pooled], better: str) -> dict[str, int]:
     }
 
 
-def places(by_dataset: Sequence[Mapping[str, int]]) -> list[Place]:
-    """Methods by mean rank over data sets, best first, equal ones by name."""
+def places(by_network: Sequence[Mapping[str, int]]) -> list[Place]:
+    """Methods by mean rank over networks, best first, equal ones by name."""
     own: dict[str, list[int]] = {}
-    for found in by_dataset:
+    for found in by_network:
         for method, rank in found.items():
             own.setdefault(method, []).append(rank)
     means = {method: sum(found) / len(found) for method, found in own.items()}

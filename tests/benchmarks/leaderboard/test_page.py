@@ -29,6 +29,23 @@ def test_seeds_are_pooled_and_each_is_a_view() -> None:
     assert values[0][10] == 0.5
 
 
+def test_ranks_are_those_of_each_network() -> None:
+    # On each seed occlusion lies above; the intervals of the two means overlap.
+    rows = [
+        row(method=method, seed=seed, value=value, low=value - 0.1, high=value + 0.1)
+        for method, values in {"occlusion": (0.9, 0.4), "saliency": (0.6, 0.1)}.items()
+        for seed, value in enumerate(values)
+    ]
+    rows.append(row(method="zorro", seed=1, value=0.7, low=0.6, high=0.8))
+    found = build_leaderboard(pd.DataFrame(rows))
+    assert [name for name, _ in found["methods"]] == ["occlusion", "saliency", "zorro"]
+    both, first, second = (view["boards"][0] for view in found["views"])
+    assert (first["ranks"], first["networks"]) == ([[1], [2], [None]], 1)
+    assert (second["ranks"], second["networks"]) == ([[2], [3], [1]], 1)
+    assert (both["ranks"], both["networks"]) == ([[1.5], [2.5], [1]], 2)
+    assert both["places"] == [[2, 1, 1.0, 1], [0, 2, 1.5, 2], [1, 3, 2.5, 2]]
+
+
 @pytest.mark.parametrize(
     ("status", "metric", "word"),
     [("timeout", "", "timeout"), ("no_truth", "auc", "no truth"), ("failed", "", "failed")],

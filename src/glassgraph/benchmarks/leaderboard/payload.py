@@ -7,7 +7,7 @@ number that the page shows stands in here, so that its scripts only draw.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from glassgraph.benchmarks.summary import (
@@ -167,10 +167,10 @@ def _board(
 ) -> dict[str, Any]:
     metric, level = board
     cells: list[list[Any]] = []
-    by_dataset: list[dict[str, Pooled]] = [{} for _ in datasets]
+    by_network: dict[tuple[str, Any], dict[str, Pooled]] = {}
     for method in methods:
         line: list[Any] = []
-        for at, dataset in enumerate(datasets):
+        for dataset in datasets:
             own = index.get((method, dataset, metric, level), [])
             value = _pooled(own, "value", "low", "high")
             if value is None:
@@ -179,20 +179,38 @@ def _board(
                     _unmeasured(own or whole or index.get((method, dataset, "", ""), []), commands)
                 )
                 continue
-            by_dataset[at][method] = value
+            for row in own:
+                alone = _pooled([row], "value", "low", "high")
+                if alone is not None:
+                    by_network.setdefault((dataset, row["seed"]), {})[method] = alone
             line.append(_measured(value, own, better, commands))
         cells.append(line)
-    found = [ranks(values, better) for values in by_dataset]
+    found = {network: ranks(values, better) for network, values in by_network.items()}
     chance = [_pooled_floor(index, methods, dataset, board) for dataset in datasets]
     return {
         "cells": cells,
-        "ranks": [[d.get(method) for d in found] for method in methods],
+        "ranks": [
+            [_mean_rank(found, method, dataset) for dataset in datasets] for method in methods
+        ],
+        "networks": len(found),
         "places": [
-            [methods.index(p.method), p.place, _round(p.mean_rank), p.num_datasets]
-            for p in places(found)
+            [methods.index(p.method), p.place, _round(p.mean_rank), p.num_networks]
+            for p in places(list(found.values()))
         ],
         "chance": chance,
     }
+
+
+def _mean_rank(
+    found: Mapping[tuple[str, Any], Mapping[str, int]], method: str, dataset: str
+) -> float | None:
+    """The mean over the networks of one data set."""
+    own = [
+        ranked[method]
+        for (name, _), ranked in found.items()
+        if name == dataset and method in ranked
+    ]
+    return _round(sum(own) / len(own)) if own else None
 
 
 def _measured(value: Pooled, own: list[Row], better: str, commands: dict[str, int]) -> list[Any]:

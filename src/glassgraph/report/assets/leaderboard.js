@@ -64,10 +64,10 @@ GG.leaderboard = (() => {
     const own = view().boards[board()];
     const [sets, methods] = [shownDatasets(), shownMethods()];
     const rows = own.places.filter(([m]) => methods.includes(m)).map(([m, place, mean, many]) => GG.el("tr", {}, GG.el("th", { scope: "row" }, `${place}. ${data.methods[m][0]}`),
-      GG.el("td", {}, short(mean)), GG.el("td", {}, `${many} of ${data.datasets.length}`), ...sets.map((d) => GG.el("td", {}, own.ranks[m][d] === null ? "–" : String(own.ranks[m][d])))));
-    byId("ranks").replaceChildren(head(["Place and method", "Mean rank", "Data sets"], sets), GG.el("tbody", {}, ...rows));
+      GG.el("td", {}, short(mean)), GG.el("td", {}, `${many} of ${own.networks}`), ...sets.map((d) => GG.el("td", {}, own.ranks[m][d] === null ? "–" : short(own.ranks[m][d])))));
+    byId("ranks").replaceChildren(head(["Place and method", "Mean rank", "Networks"], sets), GG.el("tbody", {}, ...rows));
     const [, , better] = data.boards[board()];
-    byId("ranks-hint").textContent = `${boardName(board())}, better is ${better}; methods whose intervals overlap do not pass each other`;
+    byId("ranks-hint").textContent = `${boardName(board())}, better is ${better}; ranked on each network (data set and seed), where methods whose intervals overlap do not pass each other`;
   }
 
   function charts() {
