@@ -2,8 +2,8 @@
 
 Most tests here are asked of every method, or of every kind of model in `CASES`, many of both or of
 settings beside. Together that takes half an hour. So each value of each parameter is met by one
-case and not by all, and a test meets a fifth of the methods and kinds, the next test another fifth.
-The others are marked ``slow``. Left whole are tests without parameters, those with a mark
+case and not by all, and a test meets an eighth of the methods and kinds, the next test another
+eighth. The others are marked ``slow``. Left whole are tests without parameters, those with a mark
 ``whole``, and those with marks ``slow`` of their own.
 """
 
@@ -20,7 +20,7 @@ from glassgraph.explainers.registry import METHODS
 from glassgraph.testing.cases import CASES, Case
 
 #: A test meets one of so many methods and kinds of models.
-PARTS = 5
+PARTS = 8
 #: The place of each method and kind of model among its like.
 NUMBERS: dict[object, int] = {
     value: at for values in (METHODS, CASES) for at, value in enumerate(values)

@@ -217,6 +217,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         run(tmp_path, suite(["truth"]))
 
 
+@pytest.mark.slow("other runs: the tests beside")
 def test_a_damaged_cell_is_named_and_measured_again(tmp_path: Path) -> None:
     asked = suite(["truth"])
     run(tmp_path, asked)
@@ -250,6 +251,7 @@ def test_missing_files_are_named_before_anything_is_measured(tmp_path: Path) -> 
 # Searching settings
 
 
+@pytest.mark.slow("other runs: the tests beside")
 def test_settings_are_searched_on_other_seeds(tmp_path: Path) -> None:
     seen = []
 

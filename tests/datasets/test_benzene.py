@@ -19,6 +19,7 @@ def real(shared: Path) -> ExplanationDataset:
     return load_dataset("benzene", shared / "data" / "graph_attribution_molecules" / "benzene")
 
 
+@pytest.mark.slow("single molecules: the tests beside")
 def test_counts(real: ExplanationDataset) -> None:
     labels = torch.cat([graph.y for graph in real.graphs])
     assert (len(labels), int(labels.sum())) == (12_000, 6001)

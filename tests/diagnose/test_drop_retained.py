@@ -237,6 +237,7 @@ def test_a_regression_has_no_classes() -> None:
 
 @pytest.mark.parametrize("layerwise", [False, True])
 @pytest.mark.parametrize("level", ["node", "graph", "edge"])
+@pytest.mark.slow("other diagnostics: test_every_method.py")
 def test_batches_do_not_matter(level: str, layerwise: bool) -> None:
     data, tables = random_data(level), []
     for budget in (1, 1 << 30):

@@ -33,6 +33,7 @@ def model() -> GCN:
         return GCN(8, 64, 3, 4).eval()
 
 
+@pytest.mark.slow("fields over the budget: tests/data/test_explaining.py")
 def test_a_hub_is_recorded_with_its_size_and_the_rest_goes_on(tmp_path: Path) -> None:
     data = star()
     store = GraphStore.build(data, tmp_path / "graph")

@@ -191,6 +191,7 @@ def test_what_is_learned_with_all_changes_holds_on_the_whole_graph() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow("deletions: tests/laws")
 def test_changes_are_found_together_as_alone(method: Any) -> None:
     model, data = Net(), small_graph()
     settings: dict[str, Any] = {"insertions": "field", "features": "target", "max_size": 2}

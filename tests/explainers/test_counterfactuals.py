@@ -107,6 +107,7 @@ def test_two_edges_that_have_to_go_together(method: Any) -> None:
 
 
 @pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.slow("the same with insertions: test_counterfactual_changes.py")
 def test_the_smallest_is_that_of_trying_all_deletions(pairs: bool) -> None:
     model, data = Net(), graph()
     nodes = list(range(0, NODES, 2))
@@ -142,6 +143,7 @@ def test_what_is_learned_is_valid_and_never_smaller_than_the_smallest(model: nn.
         assert changed.num_edges == data.num_edges - 2 * one.counterfactual.size
 
 
+@pytest.mark.slow("the sets: test_what_is_learned_is_valid_and_never_smaller_than_the_smallest")
 def test_gradients_of_weights_are_used_where_they_are_right() -> None:
     data, nodes = graph(), list(range(NODES))
     weights, messages, auto, none = (

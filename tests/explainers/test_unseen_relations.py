@@ -139,6 +139,7 @@ def test_the_layer_says_what_a_relation_is_whatever_the_user_calls_it() -> None:
 
 @pytest.mark.parametrize("empty", [(), ("of",)], ids=["absent", "without edges"])
 @pytest.mark.parametrize("method", [gg.GraphMask, gg.InformationBottleneck])
+@pytest.mark.slow("relations: test_a_relation_that_comes_up_when_explaining_stays_open")
 def test_an_edge_type_that_comes_up_when_explaining_stays_open(method: Any, empty: Any) -> None:
     explainer = fitted(
         seeded(Typed), gg.Task("node", node_type="b"), typed(("to", "like"), empty), method

@@ -93,6 +93,7 @@ def test_masks_are_those_of_the_search_written_out(case: Case, settings: dict[st
         assert masks(found, place) == written_out(case, explainer, place)
 
 
+@pytest.mark.slow("the masks: test_masks_are_those_of_the_search_written_out")
 def test_answers_that_still_hold_are_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of rare words: a step that changes two samples leaves what was said of the others."""
     torch.manual_seed(3)

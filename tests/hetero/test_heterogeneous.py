@@ -172,6 +172,7 @@ def data() -> HeteroData:
 
 @pytest.mark.filterwarnings("ignore::glassgraph.core.told.FallbackWarning")
 @each_method
+@pytest.mark.slow("the same methods: test_many_at_once_equal_one_by_one")
 def test_every_method_gives_finite_masks_for_each_edge_type(name, method, data) -> None:
     model = make_model(name, data)
     explanations = fitted(method, model, data).explain(data, index=[2, 5])

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from glassgraph.testing.cases import AnyCase, Case
 from glassgraph.testing.law import Law
+from glassgraph.testing.special_cases import LimitCase
 from glassgraph.testing.subject import Subject
 
 #: Whether all cases are asked about.
@@ -45,8 +46,8 @@ def covering(subjects: Mapping[str, Subject], laws: Sequence[Law]) -> Iterator[Q
         for law in laws:
             cases = law.cases_for(subject)
             cases = sorted(cases, key=lambda case: met[method, case] + met[law.name, case])
-            is_ordinary = all(isinstance(case, Case) for case in cases)
-            for case in cases[:1] if is_ordinary else cover(cases):
+            is_of_limits = any(isinstance(case, LimitCase) for case in cases)
+            for case in cover(cases) if is_of_limits else cases[:1]:
                 yield asked((method, law, case))
     for method, law, case in whole(subjects, laws):
         if isinstance(case, Case) and not (met[method, case] and met[law.name, case]):

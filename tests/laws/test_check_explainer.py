@@ -39,7 +39,14 @@ def test_a_right_method_keeps_every_law_in_all_cases() -> None:
     assert len(table) > 200
 
 
-@pytest.mark.parametrize(("wrong", "broken_law"), WRONG.items(), ids=named)
+@pytest.mark.parametrize(
+    ("wrong", "broken_law"),
+    [
+        pytest.param(*each, marks=pytest.mark.slow("one in three of them") if at % 3 else ())
+        for at, each in enumerate(WRONG.items())
+    ],
+    ids=named,
+)
 def test_a_wrong_method_is_refused_by_the_law_it_breaks(
     wrong: type[gg.Explainer], broken_law: str
 ) -> None:
@@ -160,6 +167,7 @@ def test_a_model_of_ones_own_is_left_alone() -> None:
     assert data.x.dtype == torch.float32
 
 
+@pytest.mark.slow("nodes: test_a_right_method_keeps_every_law")
 def test_graphs_and_links_of_ones_own() -> None:
     graphs = [own_graph(size) for size in (5, 7, 11)]
     for data in (graphs, Batch.from_data_list(graphs)):
@@ -177,6 +185,7 @@ def test_graphs_and_links_of_ones_own() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::glassgraph.explainers.amortized.HindsightWarning")
+@pytest.mark.slow("the library's models: test_a_right_method_keeps_every_law")
 def test_an_amortized_method_on_a_model_of_ones_own() -> None:
     table = check_explainer(gg.PGExplainer, GCN(5, 7, 2, 3), own_graph(), on_failure="collect")
     assert table.holds.all(), table.message[~table.holds].iloc[0]

@@ -11,6 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow("other pages: tests/docs/test_snippets.py")
 def test_the_snippets_run(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     assert len(blocks) >= 4

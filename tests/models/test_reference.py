@@ -20,6 +20,7 @@ def shortened(monkeypatch, name, **training):
     monkeypatch.setitem(recipes._RECIPES, name, replace(recipe, training=training))
 
 
+@pytest.mark.slow("small trainings: test_training.py")
 def test_tree_cycles_reaches_its_bar_on_a_small_budget(monkeypatch):
     shortened(monkeypatch, "tree-cycles", epochs=600, patience=300)
     dataset = load_dataset("tree-cycles", seed=1)
@@ -106,6 +107,7 @@ def test_the_other_motif_data_sets_reach_their_bar(name):
     assert reference_model(load_dataset(name), progress=False).reached
 
 
+@pytest.mark.slow("small trainings: test_training.py")
 def test_infection_reaches_its_bar_on_smaller_graphs(monkeypatch):
     shortened(monkeypatch, "infection", epochs=150, learning_rate=0.005, clip=2.0)
     sizes = {"num_nodes": 200, "edge_probability": 4 / 200, "num_infected": 10}
@@ -125,6 +127,7 @@ def test_benzene_gets_a_model_that_sees_bonds_and_pools_what_is_not_negative(tmp
     assert trained.required == 0.95
 
 
+@pytest.mark.slow("small trainings: test_training.py")
 def test_trees_are_told_from_graphs_with_cycles_on_smaller_graphs(monkeypatch):
     settings = {"epochs": 15, "patience": 15, "learning_rate": 0.01, "batch_size": 8, "clip": 1.0}
     shortened(monkeypatch, "is-acyclic", **settings)

@@ -84,6 +84,7 @@ def test_batches_cut_from_columns_are_those_of_pyg() -> None:
     assert torch.equal(labels, batch.y)
 
 
+@pytest.mark.slow("small trainings: test_training.py")
 def test_training_on_a_tenth_of_the_graphs_is_nearly_perfect() -> None:
     dataset = star_graphs(0, (1000, 100, 100))
     before = torch.random.get_rng_state()

@@ -257,6 +257,7 @@ def pair(kind: int) -> Data:
     return Data(x=x, edge_index=torch.tensor([[0, 1], [1, 0]]))
 
 
+@pytest.mark.slow("the other terms: the tests beside")
 def test_examples_pull_the_embedding() -> None:
     """The class is not asked for at all here: it has no say in what the graphs are like."""
     model = ringed()

@@ -74,6 +74,7 @@ def test_trees_where_every_further_edge_is_a_cycle() -> None:
     assert all(graph.num_edges >= graph.node_type.numel() for graph in cyclic.graphs)
 
 
+@pytest.mark.slow("the steps: test_equals_the_literal_version")
 def test_learning_raises_the_mean_reward() -> None:
     history = ring_finder(iterations=20, episodes=8, num_rollouts=1).fit(1).history
     assert history["reward"].iloc[-5:].mean() > history["reward"].iloc[:5].mean()
