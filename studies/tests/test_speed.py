@@ -96,6 +96,7 @@ def test_rows_beside_pyg(untrained: None) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["tree-cycles", "ba-2motifs"])
+@pytest.mark.slow("the literal versions: test_literal.py")
 def test_rows_beside_literal_versions(
     untrained: None, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

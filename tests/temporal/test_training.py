@@ -26,6 +26,7 @@ def scene() -> tuple[EventStream, TrainedTGN]:
     return stream, trained
 
 
+@pytest.mark.slow("memories left as they were: test_state.py")
 def test_training_leaves_a_blank_memory(scene: tuple[EventStream, TrainedTGN]) -> None:
     _, trained = scene
     assert not bool(trained.memory.memory.any())
