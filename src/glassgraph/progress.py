@@ -6,7 +6,10 @@ drawn over, so that thousands of bars would stand there side by side.
 
 from __future__ import annotations
 
+import math
+import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
@@ -38,17 +41,34 @@ def progress_bar(
         leave: whether the bar stays when all is done.
         unit: name of a step.
     """
-    if disable or sys.stderr is None or _draws():
-        return tqdm(
-            iterable, desc, total=total, disable=disable, delay=delay, leave=leave, unit=unit
-        )
+    if disable or sys.stderr is None:
+        return ProgressLines(iterable, desc, total=total, delay=math.inf)
+    if _draws():
+        return Bar(iterable, desc, total=total, delay=delay, leave=leave, unit=unit)
     return ProgressLines(iterable, desc, total=total, delay=delay)
+
+
+class Bar(tqdm):
+    """tqdm's, with a lock that is of this process alone.
+
+    Its own is shared with forked processes: one that is killed while it holds it, and every new bar
+    takes it, leaves the others waiting for ever.
+    """
+
+
+def _own_lock() -> None:
+    Bar.set_lock(threading.RLock())
+
+
+_own_lock()
+if hasattr(os, "register_at_fork"):  # another thread may hold it just then
+    os.register_at_fork(after_in_child=_own_lock)
 
 
 def _draws() -> bool:
     """Whether a bar can be drawn over: in a terminal, and in notebooks, which have widgets."""
     return sys.stderr.isatty() or any(
-        each.__module__.startswith("tqdm.notebook") for each in tqdm.__mro__
+        each.__module__.startswith("tqdm.notebook") for each in Bar.__mro__
     )
 
 
@@ -59,7 +79,7 @@ class ProgressLines:
         iterable: see `progress_bar`.
         desc: see `progress_bar`.
         total: see `progress_bar`; without a total nothing is said.
-        delay: see `progress_bar`.
+        delay: see `progress_bar`; infinite where nothing is to be said.
     """
 
     def __init__(

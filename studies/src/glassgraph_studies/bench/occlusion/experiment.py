@@ -28,10 +28,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.utils import k_hop_subgraph
-from tqdm.auto import tqdm
 
 from glassgraph.datasets.planetoid import planetoid
 from glassgraph.explainers.perturbation.occlusion import Occlusion
+from glassgraph.progress import progress_bar
 from glassgraph.results.explanation import Explanations
 from glassgraph_studies.citation import Citations, gcn
 from glassgraph_studies.timing import seconds
@@ -142,7 +142,7 @@ class _Ways:
         shut = self._x.new_empty(num_edges, len(node))
         mask = self._x.new_ones(num_edges)
         set_masks(self._model, mask, self._edge_index, apply_sigmoid=False)
-        for edge in tqdm(range(num_edges), desc="one edge at a time", disable=not progress):
+        for edge in progress_bar(range(num_edges), "one edge at a time", disable=not progress):
             mask[edge] = 0
             shut[edge] = self._model(self._x, self._edge_index)[node, target]
             mask[edge] = 1

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
-from tqdm import tqdm
 
+from glassgraph.progress import progress_bar
 from glassgraph_studies.reproduce.srl.models import RoleLabeler, Sizes
 from glassgraph_studies.reproduce.srl.settings import TOKENS, Schedule
 
@@ -150,7 +150,7 @@ def train_labeler(
             total_steps=schedule.epochs * per_epoch,
             pct_start=schedule.warm_up,
         )
-        with tqdm(
+        with progress_bar(
             total=schedule.epochs * per_epoch, desc="train", unit="batch", disable=not progress
         ) as bar:
             for _ in range(schedule.epochs):
