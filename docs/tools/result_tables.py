@@ -275,9 +275,8 @@ def evidence_text(*folders: Path) -> str:
 def _evidence(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """By method: by what it was measured, and where it was better than random."""
     table = score_table(rows, CRITERION, datasets=_in_order(rows))
-    seeds = rows["seed"].nunique()
     said = f"robust fidelity at sparsity {table.level}, survey suite, "
-    said += "1 seed" if seeds == 1 else f"each of {seeds} seeds"
+    said += _on_seeds(rows.groupby("dataset")["seed"].nunique().tolist())
     methods = {}
     for method in table.methods:
         own = {name: table.scores[method, name] for name in table.datasets}
@@ -289,6 +288,14 @@ def _evidence(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
                 "not_above": [name for name, standing in known.items() if standing != "above"],
             }
     return methods
+
+
+def _on_seeds(counts: Sequence[int]) -> str:
+    """On how many seeds a method was better, in words, from those of each data set."""
+    least, most = min(counts), max(counts)
+    if most == 1:
+        return "1 seed"
+    return f"each of {most} seeds" if least == most else f"each of {least} to {most} seeds"
 
 
 def main() -> int:

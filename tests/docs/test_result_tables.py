@@ -13,7 +13,7 @@ from glassgraph.benchmarks.rows import cell_file, write_cell
 from tests.benchmarks.leaderboard.frames import row
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "tools"))
-from result_tables import pack, ranks_table  # type: ignore[import-not-found]
+from result_tables import evidence_text, pack, ranks_table  # type: ignore[import-not-found]
 
 QUICK = read_suite("quick")
 
@@ -83,3 +83,24 @@ def test_ranks_are_those_on_each_network(tmp_path: Path) -> None:
         "| 2 | `b` | 1.5 | 2.0 | 1.0 | 2 |",
         "| 3 | `c` | 3.0 | 3.0 | 3.0 | 2 |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ({"mutag": (0,)}, "1 seed"),
+        ({"mutag": (0, 1)}, "each of 2 seeds"),
+        ({"mutag": (0, 1), "cora": (1,)}, "each of 1 to 2 seeds"),
+    ],
+)
+def test_evidence_says_on_how_many_seeds(
+    tmp_path: Path, measured: dict[str, tuple[int, ...]], said: str
+) -> None:
+    for dataset, seeds in measured.items():
+        for seed in seeds:
+            own = row(dataset=dataset, seed=seed, metric="robust_fidelity_delta", level="0.7")
+            own |= {"value": 0.5, "low": 0.4, "high": 0.6, "floor": 0.1, "floor_high": 0.2}
+            write_cell(cell_file(tmp_path, dataset, seed, "saliency"), [own | {"floor_low": 0.0}])
+    found = json.loads(evidence_text(tmp_path))["methods"]["saliency"]
+    assert found["measured"].endswith(f", survey suite, {said}")
+    assert found["above"] == list(measured)
