@@ -48,6 +48,10 @@ class ShapleyNodes(ShapleyExplainer):
 
     How values are computed, estimated and listed is the same as for `ShapleyEdges`.
 
+    It is nodes that are valued. To rank edges ask `glassgraph.ShapleyEdges`: by robust fidelity the
+    means of their ends were better than random scores on no more than half of the survey's data
+    sets (``docs/survey.md``).
+
     Duval and Malliaros, "GraphSVX: Shapley Value Explanations for Graph Neural Networks" (ECML PKDD
     2021, https://arxiv.org/abs/2104.10482); Myerson, "Graphs and Cooperation in Games" (1977,
     https://doi.org/10.1287/moor.2.3.225).
