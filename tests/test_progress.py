@@ -29,7 +29,7 @@ print("done")
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked on this system")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork, so no lock is inherited")
 def test_a_process_that_dies_with_the_lock_stops_no_other() -> None:
     command = [sys.executable, "-c", DIES_WITH_THE_LOCK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

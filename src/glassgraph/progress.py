@@ -41,11 +41,10 @@ def progress_bar(
         leave: whether the bar stays when all is done.
         unit: name of a step.
     """
-    if disable or sys.stderr is None:
-        return ProgressLines(iterable, desc, total=total, delay=math.inf)
-    if _draws():
+    is_silent = disable or sys.stderr is None
+    if not is_silent and _draws():
         return Bar(iterable, desc, total=total, delay=delay, leave=leave, unit=unit)
-    return ProgressLines(iterable, desc, total=total, delay=delay)
+    return ProgressLines(iterable, desc, total=total, delay=math.inf if is_silent else delay)
 
 
 class Bar(tqdm):

@@ -217,7 +217,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         run(tmp_path, suite(["truth"]))
 
 
-@pytest.mark.slow("other runs: the tests beside")
+@pytest.mark.slow("rows that do not fit: test_rows_of_two_networks_are_not_mixed")
 def test_a_damaged_cell_is_named_and_measured_again(tmp_path: Path) -> None:
     asked = suite(["truth"])
     run(tmp_path, asked)
@@ -251,7 +251,9 @@ def test_missing_files_are_named_before_anything_is_measured(tmp_path: Path) -> 
 # Searching settings
 
 
-@pytest.mark.slow("other runs: the tests beside")
+@pytest.mark.slow(
+    "what is never explained: test_learned_methods_learn_from_what_is_never_explained"
+)
 def test_settings_are_searched_on_other_seeds(tmp_path: Path) -> None:
     seen = []
 

@@ -138,7 +138,7 @@ def test_resuming_another_run_is_refused(
     assert contents(case["--out"] / "saliency") == before
 
 
-@pytest.mark.slow("other methods: the tests beside")
+@pytest.mark.slow("methods without a fit: test_several_methods_are_resumed_where_the_run_died")
 def test_a_fitted_method_is_fitted_again_with_the_same_numbers(case: dict[str, Any]) -> None:
     fits = ["--set", "steps=4", "--set", "tolerance=1e9"]
     options = {"method": "information_bottleneck", "index": "0:2"}
@@ -158,7 +158,7 @@ def test_resume_on_an_empty_folder_begins(case: dict[str, Any]) -> None:
     assert len(gg.Explanations.load(case["--out"] / "saliency")) == 4
 
 
-@pytest.mark.slow("other folders: the tests beside")
+@pytest.mark.slow("its choice: test_a_second_run_is_refused_unless_it_says_what_is_wanted")
 def test_overwriting_keeps_the_old_result_until_the_new_one_is_whole(case: dict[str, Any]) -> None:
     out = case["--out"]
     assert explain(case, seed=1).exit_code == 0

@@ -19,7 +19,7 @@ def real(shared: Path) -> ExplanationDataset:
     return load_dataset("benzene", shared / "data" / "graph_attribution_molecules" / "benzene")
 
 
-@pytest.mark.slow("single molecules: the tests beside")
+@pytest.mark.slow("a few molecules: test_a_small_file_by_hand")
 def test_counts(real: ExplanationDataset) -> None:
     labels = torch.cat([graph.y for graph in real.graphs])
     assert (len(labels), int(labels.sum())) == (12_000, 6001)

@@ -27,7 +27,7 @@ def real(request: pytest.FixtureRequest, shared: Path) -> ExplanationDataset:
     return load_dataset(request.param, shared / FOLDER / request.param)
 
 
-@pytest.mark.slow("single molecules: the tests beside")
+@pytest.mark.slow("a few molecules: test_a_small_file_by_hand")
 def test_counts(real: ExplanationDataset) -> None:
     labels = torch.cat([graph.y for graph in real.graphs])
     assert (real.num_features, real.num_classes, real.level) == (14, 2, "graph")

@@ -119,7 +119,7 @@ def test_what_is_enough_and_needed_is_found_and_held_against_real_deletions() ->
     assert one.data.edge_index.tolist() == [[1, 2], [0, 0]]
 
 
-@pytest.mark.slow("what is enough and needed: the tests beside")
+@pytest.mark.slow("both questions at once: test_masks_are_those_of_the_loop")
 def test_alpha_says_which_question_is_asked() -> None:
     """One edge has to go for the class to change, and two have to stay for it to stay."""
     data = star([(4, 0), (1, 0)], own=(0, 4.5))

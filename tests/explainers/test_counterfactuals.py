@@ -107,7 +107,9 @@ def test_two_edges_that_have_to_go_together(method: Any) -> None:
 
 
 @pytest.mark.parametrize("pairs", [True, False])
-@pytest.mark.slow("the same with insertions: test_counterfactual_changes.py")
+@pytest.mark.slow(
+    "with insertions: test_the_smallest_is_that_of_trying_all_sets_of_deletions_and_insertions"
+)
 def test_the_smallest_is_that_of_trying_all_deletions(pairs: bool) -> None:
     model, data = Net(), graph()
     nodes = list(range(0, NODES, 2))

@@ -225,7 +225,7 @@ def test_listed_walks_are_the_best_of_all(search) -> None:
     assert none.walks_frame().empty
 
 
-@pytest.mark.slow("all walks: the tests beside")
+@pytest.mark.slow("all walks: test_listed_walks_are_the_best_of_all")
 def test_walks_of_the_best_neurons_are_listed_once_with_all_that_runs_along_them() -> None:
     """At 10,000 products from number to number every walk of relevance is among them."""
     model, data = Net("gin", "node").double().eval(), graph()

@@ -181,7 +181,7 @@ def test_every_parameter_is_trained(solver: str, monkeypatch: pytest.MonkeyPatch
         assert not torch.equal(start, seen[-1][name]), f"{name} never moved"
 
 
-@pytest.mark.slow("its steps: tests/learn")
+@pytest.mark.slow("its steps: tests/learn/test_multiplier.py")
 def test_the_multiplier_moves_both_ways() -> None:
     history = (
         graph_mask(Counter(), task=COUNT, solver="lagrangian", steps=600, **SLOW_PUSH)
@@ -323,7 +323,7 @@ class DenseCounter(nn.Module):
         return self.tap(adjacency, x)[:, :1]
 
 
-@pytest.mark.slow("their numbers: tests/learn")
+@pytest.mark.slow("their scores: tests/learn/test_bilinear_scorer.py")
 def test_bilinear_gates_on_a_dense_matrix_learn_what_sparse_ones_do(tmp_path) -> None:
     data = scene()
     data.edge_index = data.edge_index.unique(dim=1)  # one entry of the matrix is one edge

@@ -86,7 +86,7 @@ def test_exact_values_of_edges_are_those_of_the_definition(value: str) -> None:
     assert (games["players"][0], games["coalitions"][0], bool(games["exact"][0])) == (7, 128, True)
 
 
-@pytest.mark.slow("deleted edges: the tests beside")
+@pytest.mark.slow("deleted edges: test_exact_values_of_edges_are_those_of_the_definition")
 def test_shut_messages_are_those_of_gates() -> None:
     """With degrees left as they are, against gates set by hand."""
     model, data = network(), small_graph()

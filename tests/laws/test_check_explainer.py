@@ -42,7 +42,10 @@ def test_a_right_method_keeps_every_law_in_all_cases() -> None:
 @pytest.mark.parametrize(
     ("wrong", "broken_law"),
     [
-        pytest.param(*each, marks=pytest.mark.slow("one in three of them") if at % 3 else ())
+        pytest.param(
+            *each,
+            marks=pytest.mark.slow("one in three; each law: test_rejected.py") if at % 3 else (),
+        )
         for at, each in enumerate(WRONG.items())
     ],
     ids=named,

@@ -82,7 +82,7 @@ def test_the_interval_of_a_pooled_area_is_over_instances() -> None:
         assert found[name].values is None
 
 
-@pytest.mark.slow("chance by hand: the tests beside")
+@pytest.mark.slow("by formula: test_expected_average_precision_of_a_random_order")
 def test_chance_is_what_random_scores_get() -> None:
     data = graphs(40)
     many = [

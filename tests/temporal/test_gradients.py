@@ -66,7 +66,7 @@ def test_shut_gates_leave_the_memory_alone_and_open_ones_change_nothing(
     assert not torch.equal(plain, shut)
 
 
-@pytest.mark.slow("gradients at gates: the tests beside")
+@pytest.mark.slow("one gradient: test_edge_gradients_are_differences_of_gates")
 def test_integrated_gradients_sum_to_what_all_gates_change() -> None:
     asked = question("last")
     with torch.no_grad():

@@ -257,7 +257,7 @@ def pair(kind: int) -> Data:
     return Data(x=x, edge_index=torch.tensor([[0, 1], [1, 0]]))
 
 
-@pytest.mark.slow("the other terms: the tests beside")
+@pytest.mark.slow("the objective: test_the_value_of_a_draw")
 def test_examples_pull_the_embedding() -> None:
     """The class is not asked for at all here: it has no say in what the graphs are like."""
     model = ringed()
