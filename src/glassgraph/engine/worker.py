@@ -90,12 +90,12 @@ class Worker:
     def _explain(self, start: int, stop: int, token: str) -> Answer:
         try:
             table = self._rows(start, stop)
+            try:
+                write_rows(table, self._folder / UNFINISHED / f"{token}.parquet")
+            except OSError as error:  # pyarrow's are of OSError
+                return Answer("disk", type(error).__name__, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it raises is recorded
             return Answer("raised", type(error).__name__, describe(error))
-        try:
-            write_rows(table, self._folder / UNFINISHED / f"{token}.parquet")
-        except OSError as error:  # pyarrow's are of OSError
-            return Answer("disk", type(error).__name__, str(error))
         return Answer("done")
 
     def _rows(self, start: int, stop: int) -> pa.Table:
@@ -143,8 +143,10 @@ def edge_types(graph: TypedGraph) -> Tensor | None:
 def limit_memory(num_bytes: int) -> None:
     """Let this process have so much memory of its own beyond what it has.
 
-    Files that are mapped to be read do not count. Where a system has no such limit, there is none.
+    Files that are mapped to be read do not count, nor what Arrow takes from its own reserve. Where
+    a system has no such limit, there is none.
     """
+    pa.allocate_buffer(1)  # Arrow reserves a GiB of addresses at its first byte: before the limit
     try:
         import resource
 
