@@ -2,8 +2,8 @@
 
 The rule is plain. A test function with parameters is asked once for every value of those that name
 what is under test (`KEYS`), with the first value of all others; a function without them is asked
-once. Tests that are marked ``slow`` or ``browser`` are left out, and those of `SLOW`: files that
-take long and whose subjects the laws, the snapshot and the coverage of layers touch as well.
+once. Tests that are marked ``slow`` or ``browser`` are left out, and those of `SLOW`: rooms around
+the methods, and files that take long and whose subjects the laws touch as well.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ KEYS = ("method", "law", "check")
 #: Files, and folders of tests, that `make test` alone runs.
 SLOW: tuple[str, ...] = (
     "studies/",
+    "tests/benchmarks/",
     "tests/cli/",
     "tests/coverage/",
     "tests/datasets/",
-    "tests/engine/test_ray.py",
+    "tests/diagnose/test_drop_retained.py",
+    "tests/diagnose/test_every_method.py",
+    "tests/docs/",
+    "tests/engine/",
     "tests/explainers/test_causal_screening.py",
     "tests/explainers/test_occlusion.py",
     "tests/explainers/test_plugins.py",
-    "tests/explainers/generation/test_xgnn.py",
+    "tests/explainers/generation/",
+    "tests/explainers/test_cf2.py",
+    "tests/explainers/test_counterfactual_changes.py",
     "tests/explainers/test_gnn_lrp.py",
     "tests/explainers/test_graphmask.py",
     "tests/explainers/test_information_bottleneck.py",
@@ -35,17 +41,20 @@ SLOW: tuple[str, ...] = (
     "tests/explainers/test_shapley.py",
     "tests/explainers/test_subgraphx.py",
     "tests/explainers/test_zorro.py",
-    "tests/diagnose/test_drop_retained.py",
-    "tests/diagnose/test_every_method.py",
     "tests/fuzz/",
     "tests/hetero/",
     "tests/laws/test_check_explainer.py",
+    "tests/metrics/test_floor_and_ceiling.py",
     "tests/models/test_reference.py",
     "tests/models/test_training.py",
     "tests/models/test_star_gnn.py",
-    "tests/situations/test_injected_faults.py",
+    "tests/report/",
+    "tests/situations/",
     "tests/snapshot/",
+    "tests/temporal/",
     "tests/test_declared.py",
+    "tests/test_rooms.py",
+    "tests/test_what_works.py",
     "tests/test_wheel.py",
 )
 

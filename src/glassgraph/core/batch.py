@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,6 +121,7 @@ class InstanceBatch:
     output_rows: Tensor | OutputRows | None = field(repr=False)
     keeps_graphs: bool = False
     _constants: Mapping[int, SiteConstants] = field(default_factory=dict, repr=False)
+    _seen: Any = field(default=None, repr=False)
 
     @property
     def num_instances(self) -> int:
@@ -219,6 +221,14 @@ class InstanceBatch:
         data = with_features(self.graph, self.packed.data, self.feature_names, features)
         with naming_other_messages(), self.intervention.gates(gates, baselines, cutter):
             result = self.model_call(data)
+        return self._explained_rows(result)
+
+    def plain_output(self) -> Tensor:
+        """`output` with nothing done to the model; the first time, what planning has seen of it."""
+        seen, self._seen = self._seen, None
+        return self.output() if seen is None else self._explained_rows(seen)
+
+    def _explained_rows(self, result: Any) -> Tensor:
         return select_rows(self.task, result, self.output_rows, self.num_predictions)
 
     def score(
@@ -342,7 +352,7 @@ def assemble(
         PlanMismatch: if the packed graph runs through other sites than the traced one.
     """
     packed = pack(graph, fields, model_call, task, key)
-    plans = plan_sites(graph, fields, packed, wiring, model_call, constants)
+    plans, seen = plan_sites(graph, fields, packed, wiring, model_call, constants)
     return InstanceBatch(
         task=task,
         fields=fields,
@@ -358,4 +368,5 @@ def assemble(
         output_rows=output_rows(graph, fields, packed, task, targets.rows),
         keeps_graphs=keeps_graphs,
         _constants=constants,
+        _seen=seen,
     )

@@ -96,7 +96,7 @@ def pack_graphs(
     fields = whole_graphs(packer.graph, chosen.graph)
     batch = packer.assemble(chosen, fields, placeholder, alone[:1], {})
     with torch.no_grad():
-        batch.reference = batch.output()
+        batch.reference = batch.plain_output()
     is_right = torch.ones(len(chosen), dtype=torch.bool, device=packer.graph.device)
     reference = batch.reference_of(few)
     is_right[few] = _agree(packer, reference, alone, batch.targets.take(few))

@@ -128,7 +128,7 @@ class Packer:
             result = run_on(self.model_call, data)
             reference = without_nan(select_rows(self.task, result, rows, len(chosen), num_rows))
         with naming_other_messages():
-            plans = plan_sites(
+            plans, _ = plan_sites(
                 graph, fields, packed, self.wiring, self.model_call, {}, can_trim=False
             )
         return InstanceBatch(

@@ -115,17 +115,21 @@ def plan_sites(
     constants: Mapping[int, SiteConstants],
     *,
     can_trim: bool = True,
-) -> tuple[SitePlan, ...]:
-    """Observe a packed graph once and plan what an intervention does at each site."""
+) -> tuple[tuple[SitePlan, ...], Any]:
+    """Observe a packed graph once and plan what an intervention does at each site.
+
+    Returns:
+        The plans, and what the model returned; None if it was not called, for it has no sites.
+    """
     if not wiring.sites:
-        return ()
-    records = run_observed(wiring.channels, model_call, packed.data)[1]
+        return (), None
+    output, records = run_observed(wiring.channels, model_call, packed.data)
     check_matrices(graph, packed, wiring.channels, records)
     if len(records) != len(wiring.sites):
         raise PlanMismatch(f"{len(records)} sites ran, {len(wiring.sites)} were traced")
     set_directions(wiring, records)
     candidates = site_candidates(graph, packed, wiring.channels, records, model_call)
-    return tuple(
+    plans = tuple(
         _plan_site(
             graph,
             fields,
@@ -139,6 +143,7 @@ def plan_sites(
         )
         for i, (site, record) in enumerate(zip(wiring.sites, records, strict=True))
     )
+    return plans, output
 
 
 def run_observed(

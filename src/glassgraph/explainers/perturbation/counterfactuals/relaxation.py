@@ -93,7 +93,7 @@ class Relaxed:
         own = self._batch
         if own.is_whole or bool(self._changes.insertions.is_new.any()):
             return self._whole.intervention  # of other sites nothing is known
-        plans = plan_sites(own.graph, own.fields, own.packed, own.wiring, own.model_call, {})
+        plans, _ = plan_sites(own.graph, own.fields, own.packed, own.wiring, own.model_call, {})
         return Intervention(own.wiring, plans)
 
     def _weights(self) -> Tensor | None:
