@@ -27,12 +27,14 @@ def edges_of_items(batch: InstanceBatch, *, pairs: bool) -> Tensor:
     source, destination = batch.fields.source, batch.fields.destination
     kind = edge_kind(batch)
     rank = _rank_of_parallel(batch, kind)
-    end = torch.stack([source, destination]).sort(dim=0).values
-    group = torch.unique(torch.stack([*end, kind, rank]), dim=1, return_inverse=True)[1]
-    low = torch.full_like(number, batch.num_edges).scatter_reduce(0, group, number, "amin")
-    high = torch.full_like(number, -1).scatter_reduce(0, group, number, "amax")
+    low, high = torch.minimum(source, destination), torch.maximum(source, destination)
+    joined = torch.unique(low * batch.num_nodes + high, return_inverse=True)[1]
+    look = (joined * (int(kind.max()) + 1) + kind) * (int(rank.max()) + 1) + rank
+    group = torch.unique(look, return_inverse=True)[1]
+    first = torch.full_like(number, batch.num_edges).scatter_reduce(0, group, number, "amin")
+    last = torch.full_like(number, -1).scatter_reduce(0, group, number, "amax")
     used = torch.unique(group)
-    item = torch.stack([low[used], high[used].where(high[used] > low[used], -1)], dim=1)
+    item = torch.stack([first[used], last[used].where(last[used] > first[used], -1)], dim=1)
     return item[torch.argsort(item[:, 0])]
 
 

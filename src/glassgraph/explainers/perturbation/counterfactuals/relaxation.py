@@ -41,22 +41,15 @@ class Relaxed:
         changes: what changing the graph really does.
         relaxation: what gradients are taken of; ``"auto"`` takes weights where they are right.
 
-    Attributes:
-        is_exact: whether zeros do what deleting does, for all instances.
-
     Raises:
         UnsupportedModelError: if edges may be inserted, and weights do not say what that does.
     """
 
     def __init__(self, batch: InstanceBatch, changes: Changes, relaxation: Relaxation) -> None:
-        self._batch, self._changes = batch, changes
-        self._whole = changes.insertions.batch
-        self._given = self._weights()
-        self._intervention = self._whole.intervention
+        self._use(batch, changes)
         self._by_weights = torch.zeros(batch.num_instances, dtype=torch.bool, device=batch.device)
         if relaxation != "messages" and batch.model_call.needs(_NAME) and self._given is not None:
             self._by_weights |= self._agrees(changes)
-        self.is_exact = bool(self._by_weights.all())
         if not self.is_exact and bool(changes.insertions.is_new.any()):
             raise UnsupportedModelError(
                 "an edge that is not there has no message to learn from, so insertions are learned "
@@ -64,6 +57,32 @@ class Relaxed:
                 "as good as none (relaxation='auto' or 'edge_weight'). That is not so here; take "
                 "smallest_counterfactual, which tries insertions"
             )
+
+    def _use(self, batch: InstanceBatch, changes: Changes) -> None:
+        self._batch, self._changes = batch, changes
+        self._whole = changes.insertions.batch
+        self._given = self._weights()
+        self._intervention = self._whole.intervention
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether zeros do what deleting does, for all instances."""
+        return bool(self._by_weights.all())
+
+    def take(self, rows: Tensor, batch: InstanceBatch, changes: Changes) -> Relaxed:
+        """The same for some of the instances, of which it is known what zeros do.
+
+        Args:
+            rows: which ones.
+            batch: they, packed anew.
+            changes: theirs.
+        """
+        found = copy.copy(self)
+        found._use(batch, changes)
+        found._by_weights = self._by_weights[rows]
+        if bool(found._by_weights.any()):
+            found._intervention = found._without_far_messages()
+        return found
 
     def changed(self, share: Tensor) -> Tensor:
         """The model's output ``[R, C]`` with a share ``[B, I]``, from 0 to 1, of each change."""
