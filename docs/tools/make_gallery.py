@@ -114,6 +114,15 @@ def first_minute(folder: Path) -> Path:
     return write_report(folder / "report.html", runs, metrics, title, similarities=[likeness])
 
 
+def counterfactuals(folder: Path) -> Path:
+    """Nodes of motifs before and after the edges go that decide their class."""
+    dataset = gg.datasets.load_dataset("ba-shapes")
+    model = reference_model(dataset, progress=False, cache=default_cache()).model
+    data, nodes = dataset.graphs[0], dataset.explained[40:60]
+    explainer = gg.CFGNNExplainer(model, task="node", max_size=5, progress=False)
+    return explainer.explain(data, nodes).to_html(folder / "counterfactuals.html")
+
+
 def sentence(folder: Path) -> Path:
     """Words in a row, dependencies as arcs."""
     words = ["the", "old", "cat", "chases", "the", "quick", "gray", "mice"]
@@ -165,6 +174,7 @@ SHOTS = {
     "heterogeneous": Shot(of_notebook("heterogeneous")),
     "link": Shot(of_notebook("link_prediction")),
     "black-box": Shot(of_notebook("black_box", "enough")),
+    "counterfactuals": Shot(counterfactuals),
     "sentence": Shot(sentence),
     "walks": Shot(walks),
     "generation": Shot(generation),
