@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import traceback
+from pathlib import Path
 
 from glassgraph.errors import GlassgraphError
 
@@ -22,6 +23,18 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
     os._exit(1)
+
+
+def seconds_in_line(process_id: int) -> float:
+    """Seconds for which a process's first thread could have run, and had no processor.
+
+    Zero where the system does not count them.
+    """
+    try:
+        counts = Path(f"/proc/{process_id}/schedstat").read_text(encoding="ascii").split()
+        return int(counts[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def describe(error: BaseException) -> str:

@@ -32,6 +32,9 @@ class InProcess:
     def wait(self, timeout: float | None) -> list[tuple[int, Answer]]:
         return [self._said.popleft()]
 
+    def seconds_in_line(self, worker: int) -> float:
+        return 0.0
+
     def kill(self, worker: int) -> None:
         self._workers.pop(worker, None)
 

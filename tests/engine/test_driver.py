@@ -42,6 +42,7 @@ class Fake:
     start_answers: list[Answer] = field(default_factory=list)
     disk_full_after: int = 10**9
     now: float = 0.0
+    busy: float = 0.0  # share of the time in which others have the processors
     said: deque[tuple[int, Answer]] = field(default_factory=deque)
     blocks: list[Block] = field(default_factory=list)
     starts: int = 0
@@ -78,6 +79,9 @@ class Fake:
         self.now += timeout
         return []
 
+    def seconds_in_line(self, worker: int) -> float:
+        return self.busy * self.now
+
     def kill(self, worker: int) -> None:
         self.said = deque(each for each in self.said if each[0] != worker)
 
@@ -110,6 +114,16 @@ def test_every_position_is_done_once(tmp_path):
     assert covered(tmp_path) == list(range(TOTAL))
     assert (job.num_done, job.num_failed, fake.is_closed) == (TOTAL, 0, True)
     assert [block.size for block in finished(tmp_path)] == [7] * 7 + [4]
+
+
+def test_time_in_which_others_have_the_processors_does_not_count(tmp_path):
+    seconds, failures = [], []
+    for number, busy in enumerate((0.0, 0.9)):
+        fake = Fake(folder := tmp_path / str(number), hangs={7}, busy=busy)
+        failures.append(run(folder, fake).num_failed)
+        seconds.append(fake.now)
+    assert failures == [1, 1]
+    assert seconds[1] == pytest.approx(10 * seconds[0], rel=0.02)
 
 
 @pytest.mark.parametrize("how", ["raises", "dies", "hangs"])

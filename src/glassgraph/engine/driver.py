@@ -29,6 +29,8 @@ _STARTS = 3
 _HOPELESS = 32
 #: A block may take so many times what its instances took so far, and one time limit more.
 _PATIENCE = 10
+#: Seconds between two looks at who is late, at least.
+_LOOK = 0.05
 #: Time limits that a block may take as long as nobody knows how long an instance takes.
 _AT_FIRST = 6
 
@@ -44,6 +46,9 @@ class Workers(Protocol):
 
     def wait(self, timeout: float | None) -> list[tuple[int, Answer]]:
         """What workers have to say, at most so many seconds from now."""
+
+    def seconds_in_line(self, worker: int) -> float:
+        """How long a worker has waited for a processor that others had; 0 if nobody knows."""
 
     def kill(self, worker: int) -> None:
         """End a worker, whatever it does."""
@@ -61,12 +66,14 @@ class Given:
         deaths: how many workers have died of it.
         token: name of the file.
         begin: when it was given.
+        in_line: how long its worker had waited for a processor by then.
     """
 
     block: Block
     deaths: int
     token: str
     begin: float
+    in_line: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,8 @@ class Driver:
         folder: where explanations go.
         workers: who makes them.
         num_workers: how many.
-        time_limit: seconds that one instance may take; None for no limit.
+        time_limit: seconds that one instance may take, without those in which its worker waits for
+            a processor; None for no limit.
         tell: called whenever something has changed.
         clock: seconds.
     """
@@ -152,7 +160,8 @@ class Driver:
         while self._todo and self._idle:
             worker = self._idle.pop()
             block, deaths = self._todo.popleft()
-            given = Given(block, deaths, secrets.token_hex(8), self.clock())
+            in_line = self.workers.seconds_in_line(worker)
+            given = Given(block, deaths, secrets.token_hex(8), self.clock(), in_line)
             if self._first_given is None:  # workers take their time to start
                 self._first_given = given.begin
             self._given[worker] = given
@@ -251,15 +260,23 @@ class Driver:
             return self.time_limit * min(block.size, _AT_FIRST)
         return self.time_limit + _PATIENCE * self._seconds / self._new * block.size
 
+    def _taken(self, worker: int, given: Given) -> float:
+        """Seconds that a worker has had for its block: a busy machine is not the block's fault."""
+        in_line = self.workers.seconds_in_line(worker) - given.in_line
+        return self.clock() - given.begin - in_line
+
     def _next_limit(self) -> float | None:
-        ends = [each.begin + self._limit(each.block) for each in self._given.values()]
-        left = min(ends, default=math.inf) - self.clock()
-        return None if math.isinf(left) else max(0.0, left)
+        left = [
+            self._limit(given.block) - self._taken(worker, given)
+            for worker, given in self._given.items()
+        ]
+        least = min(left, default=math.inf)
+        return None if math.isinf(least) else max(_LOOK, least)
 
     def _end_late(self) -> None:
         for worker, given in list(self._given.items()):
             limit = self._limit(given.block)
-            if self.clock() - given.begin < limit:
+            if self._taken(worker, given) < limit:
                 continue
             self.workers.kill(worker)
             del self._given[worker]

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from glassgraph.engine.worker import Answer, Worker, describe
-from glassgraph.processes import die_with
+from glassgraph.processes import die_with, seconds_in_line
 from glassgraph.results.saved.blocks import Block
 
 #: Seconds that workers without work have to end by themselves, and to clean up.
@@ -65,6 +65,11 @@ class LocalWorkers:
             except (EOFError, OSError):
                 found.append((worker, Answer("died", text=self._how_it_died(worker))))
         return found
+
+    def seconds_in_line(self, worker: int) -> float:
+        """How long a worker has waited for a processor."""
+        process_id = self._running[worker][0].pid
+        return 0.0 if process_id is None else seconds_in_line(process_id)
 
     def kill(self, worker: int) -> None:
         """End a worker, whatever it does."""

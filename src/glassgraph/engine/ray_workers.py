@@ -107,6 +107,10 @@ class RayWorkers:
                 found.append((worker, Answer("died", text=f"its actor died ({words})")))
         return found
 
+    def seconds_in_line(self, worker: int) -> float:
+        """Nothing: its host may be another one, which is not asked."""
+        return 0.0
+
     def kill(self, worker: int) -> None:
         """End a worker, whatever it does."""
         self._awaited.pop(worker, None)
