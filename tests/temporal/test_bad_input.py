@@ -223,6 +223,25 @@ def test_a_model_that_looks_across_copies_is_replayed_one_by_one() -> None:
     assert found.score.tolist() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(("times", "is_said"), [([7, 8], False), ([8, 8], True)])
+def test_events_of_a_node_at_one_time_are_named(times: list[int], *, is_said: bool) -> None:
+    own = parts()
+    model = TGN(own.memory, own.gnn, LooksAcross(), neighbors=3)
+    events = TemporalData(
+        src=torch.tensor([0, 1, 2, 3, 0]),
+        dst=torch.tensor([4, 5, 6, 4, 3]),
+        t=torch.tensor([1, 1, 1, *times]),
+        msg=stream().msg[:5],
+    )
+    link = TemporalData(
+        src=torch.tensor([0]), dst=torch.tensor([4]), t=torch.tensor([9]), msg=events.msg[:1]
+    )
+    with pytest.warns(FallbackWarning, match="a replay of all events") as told:
+        explained(model, events, index=link, candidates=[0, 3])
+    (words,) = {str(each.message) for each in told}
+    assert ("Node 3 has several events at time 8 in one batch" in words) == is_said
+
+
 class OfAKind(SeenBefore):
     """Whether a pair was seen in an event of kind 1, which the stream says beside messages."""
 

@@ -144,7 +144,7 @@ def _checked(question: TGNQuestion, model: TGN, reads: Reads) -> TGNQuestion:
     warnings.warn(
         f"copies of the model side by side score {question.link} with {float(found):.6g}, the "
         f"model on the whole stream with {question.reference:.6g}; every answer takes a replay of "
-        "all events",
+        f"all events{_why_apart(question, reads)}",
         FallbackWarning,
         stacklevel=2,
     )
@@ -156,6 +156,29 @@ def _checked(question: TGNQuestion, model: TGN, reads: Reads) -> TGNQuestion:
             f"{float(again):.6g} after a replay of the same events: it does not repeat itself"
         )
     return whole
+
+
+def _why_apart(question: TGNQuestion, reads: Reads) -> str:
+    """What is known to make copies differ: two events of a node in a batch, at one time."""
+    event, events = question.field.event_id, question.events
+    src, dst, rank = (
+        events.src[event],
+        events.dst[event],
+        torch.unique(events.t, return_inverse=True)[1],
+    )
+    event = torch.cat([event, event[src != dst]])
+    node = torch.cat([src, dst[src != dst]])
+    rows = torch.stack([event // reads.batch_size, rank[event], node])
+    _, place, count = torch.unique(rows, dim=1, return_inverse=True, return_counts=True)
+    twins = (count[place] > 1).nonzero().view(-1)
+    if not (reads.has_memory and twins.numel()):
+        return ""
+    at = int(twins[-1])
+    return (
+        f". Node {int(node[at])} has several events at time {events.t[event[at]].item()} in one "
+        "batch: PyG's memory takes one of them, and which one changes with what else is sorted "
+        "beside it; give events distinct times"
+    )
 
 
 def _whole(question: TGNQuestion, model: TGN, reads: Reads) -> TGNQuestion:
