@@ -17,6 +17,11 @@ Ranks are given on each network (data set and seed) by itself, ties as in
     <!-- ranks: results/survey fidelity_plus level=0.7 -->
     <!-- end of ranks -->
 
+Whether a method lies above random scores on all networks of a data set, on some, or on none:
+
+    <!-- seeds: results/survey fidelity_plus level=0.7 -->
+    <!-- end of seeds -->
+
 Of a list of methods the columns "time", "fidelity" and "truth" are filled in, from the first
 folder that has rows of a method; `--evidence`, which writes what methods say of it, goes by the
 same order:
@@ -35,7 +40,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,6 +68,7 @@ ROOT = "--root data"
 WEIGHTS, NETWORKS = "references", "networks.json"
 _TABLE = re.compile(r"(<!-- table: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _RANKS = re.compile(r"(<!-- ranks: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of ranks -->)", re.DOTALL)
+_SEEDS = re.compile(r"(<!-- seeds: (\S+) (\S+)([^>]*?) -->\n).*?(<!-- end of seeds -->)", re.DOTALL)
 _METHODS = re.compile(r"<!-- methods: ([^>]*?) -->\n.*?<!-- end of methods -->", re.DOTALL)
 
 
@@ -78,17 +84,21 @@ def with_tables(page: Path) -> str:
         digits, factor = int(chosen.get("digits", 2)), float(chosen.get("factor", 1))
         return f"{head}\n{made.markdown(digits, factor=factor)}\n\n{end}"
 
-    def ranking(found: re.Match[str]) -> str:
-        head, folder, metric, options, end = found.groups()
-        chosen = dict(option.split("=", 1) for option in options.split())
-        rows = _rows(page.parent / folder)
-        return f"{head}\n{ranks_table(rows, metric, chosen.get('level'))}\n\n{end}"
+    def made_by(make: Callable[[pd.DataFrame, str, str | None], str]) -> Callable[..., str]:
+        def made(found: re.Match[str]) -> str:
+            head, folder, metric, options, end = found.groups()
+            chosen = dict(option.split("=", 1) for option in options.split())
+            rows = _rows(page.parent / folder)
+            return f"{head}\n{make(rows, metric, chosen.get('level'))}\n\n{end}"
+
+        return made
 
     def methods(found: re.Match[str]) -> str:
         folders = found.group(1).split()
         return _with_counts(found.group(0), [_rows(page.parent / each) for each in folders])
 
-    text = _RANKS.sub(ranking, _TABLE.sub(table, page.read_text()))
+    text = _RANKS.sub(made_by(ranks_table), _TABLE.sub(table, page.read_text()))
+    text = _SEEDS.sub(made_by(seeds_table), text)
     return _METHODS.sub(methods, text)
 
 
@@ -126,6 +136,27 @@ def ranks_table(rows: pd.DataFrame, metric: str, level: str | None) -> str:
         head = [str(place.place), f"`{place.method}`", f"{place.mean_rank:.1f}"]
         lines.append([*head, *shown, str(place.num_networks)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def seeds_table(rows: pd.DataFrame, metric: str, level: str | None) -> str:
+    """On how many data sets methods lie above random scores on all seeds, on some, on none."""
+    methods = _with_a_number(rows)
+    tables = [score_table(part, metric, level, methods=methods) for _, part in rows.groupby("seed")]
+    lines = []
+    for method in methods:
+        counts = [0, 0, 0]
+        for dataset in sorted(set(rows["dataset"])):
+            found = [table.scores.get((method, dataset)) for table in tables]
+            above = [score.standing == "above" for score in found if score and score.value]
+            if len(above) > 1:
+                counts[0 if all(above) else 1 if any(above) else 2] += 1
+        lines.append((f"`{method}`", counts))
+    lines.sort(key=lambda line: (line[1][1], -line[1][0]))
+    lines.append(
+        ("*all*", [sum(column) for column in zip(*(own for _, own in lines), strict=True)])
+    )
+    head = ["| method | on all | on some | on none |", "| --- | ---: | ---: | ---: |"]
+    return "\n".join(head + [f"| {name} | {' | '.join(map(str, own))} |" for name, own in lines])
 
 
 def _with_counts(text: str, sources: Sequence[pd.DataFrame]) -> str:

@@ -13,7 +13,12 @@ from glassgraph.benchmarks.rows import cell_file, write_cell
 from tests.benchmarks.leaderboard.frames import row
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "tools"))
-from result_tables import evidence_text, pack, ranks_table  # type: ignore[import-not-found]
+from result_tables import (  # type: ignore[import-not-found]
+    evidence_text,
+    pack,
+    ranks_table,
+    seeds_table,
+)
 
 QUICK = read_suite("quick")
 
@@ -82,6 +87,25 @@ def test_ranks_are_those_on_each_network(tmp_path: Path) -> None:
         "| 1 | `a` | 1.0 | 1.0 | 1.0 | 2 |",
         "| 2 | `b` | 1.5 | 2.0 | 1.0 | 2 |",
         "| 3 | `c` | 3.0 | 3.0 | 3.0 | 2 |",
+    ]
+
+
+def test_what_seeds_agree_on_is_counted(tmp_path: Path) -> None:
+    """One method is above chance on both seeds of a set, one on one of them, one on none."""
+    above, below = {"low": 0.6, "high": 0.8, "value": 0.7}, {"low": 0.3, "high": 0.5, "value": 0.4}
+    chance = {"floor": 0.5, "floor_low": 0.45, "floor_high": 0.55}
+    seen = {"a": (above, above), "b": (above, below), "c": (below, below)}
+    for method, (first, second) in seen.items():
+        for seed, values in enumerate((first, second)):
+            own = row(suite="quick", method=method, seed=seed, **values, **chance)
+            write_cell(cell_file(tmp_path, "mutag", seed, method), [own])
+    alone = row(suite="quick", dataset="cora", method="a", seed=1, **below, **chance)
+    write_cell(cell_file(tmp_path, "cora", 1, "a"), [alone])
+    assert seeds_table(read_rows(tmp_path), "auc", None).splitlines()[2:] == [
+        "| `a` | 1 | 0 | 0 |",
+        "| `c` | 0 | 0 | 1 |",
+        "| `b` | 0 | 1 | 0 |",
+        "| *all* | 1 | 1 | 1 |",
     ]
 
 
