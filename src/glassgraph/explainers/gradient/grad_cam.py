@@ -44,6 +44,10 @@ class GradCAM(Explainer):
     nodes whose gradient is not zero: those whose states the prediction depends on. All others
     score 0.
 
+    It is nodes that are scored. To rank edges ask `glassgraph.EdgeGradients`: by robust fidelity
+    the order that they get from their ends was better than random scores on no more than half of
+    the survey's data sets (``docs/survey.md``).
+
     A ``layer`` is a number of message-passing steps from 0 on (R-GCN's relations are one step);
     ``"average"`` takes the mean of the scores at all layers that hand states of all nodes on; any
     other word is the dotted name of a submodule, such as ``"relu2"``, that returns one row per node
