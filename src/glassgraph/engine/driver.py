@@ -263,7 +263,7 @@ class Driver:
     def _taken(self, worker: int, given: Given) -> float:
         """Seconds that a worker has had for its block: a busy machine is not the block's fault."""
         in_line = self.workers.seconds_in_line(worker) - given.in_line
-        return self.clock() - given.begin - in_line
+        return self.clock() - given.begin - max(0.0, in_line)  # a dead worker tells no time
 
     def _next_limit(self) -> float | None:
         left = [

@@ -99,8 +99,8 @@ def explain_all(
         address: of the Ray cluster; one is started on this machine if None.
         block: instances handed out at once; by default up to 256.
         time_limit: seconds that one instance may take; None for no limit. A block may take a few
-            limits, or ten times what its instances took so far. Seconds in which a worker of this
-            machine waits for a processor do not count.
+            limits, or ten times what its instances took so far. Seconds in which a worker of the
+            local engine waits for a processor do not count, where the system tells them.
         worker_memory: bytes of its own that a worker may take; its share of the machine if None.
         progress: say on standard error how it gets on.
         **hyper_parameters: the method's own, and those of `Explainer`.

@@ -161,14 +161,11 @@ def _checked(question: TGNQuestion, model: TGN, reads: Reads) -> TGNQuestion:
 def _why_apart(question: TGNQuestion, reads: Reads) -> str:
     """What is known to make copies differ: two events of a node in a batch, at one time."""
     event, events = question.field.event_id, question.events
-    src, dst, rank = (
-        events.src[event],
-        events.dst[event],
-        torch.unique(events.t, return_inverse=True)[1],
-    )
+    src, dst = events.src[event], events.dst[event]
     event = torch.cat([event, event[src != dst]])
     node = torch.cat([src, dst[src != dst]])
-    rows = torch.stack([event // reads.batch_size, rank[event], node])
+    time = torch.unique(events.t, return_inverse=True)[1][event]
+    rows = torch.stack([event // reads.batch_size, time, node])
     _, place, count = torch.unique(rows, dim=1, return_inverse=True, return_counts=True)
     twins = (count[place] > 1).nonzero().view(-1)
     if not (reads.has_memory and twins.numel()):

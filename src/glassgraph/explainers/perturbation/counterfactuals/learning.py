@@ -102,12 +102,9 @@ class Paths:
 
     def take(self, rows: Tensor, width: int) -> Paths:
         """Those of some instances, none of which has more items than ``width``."""
-        seen = ((each[rows, :width] for each in pair) for pair in self.seen)
-        return Paths(
-            self.number[rows, :width],
-            self.epoch[rows],
-            deque(((changed, step) for changed, step in seen), maxlen=_REMEMBERED),
-        )
+        seen = [(changed[rows, :width], step[rows, :width]) for changed, step in self.seen]
+        number = self.number[rows, :width]
+        return Paths(number, self.epoch[rows], deque(seen, maxlen=_REMEMBERED))
 
     def are_at_end(self, best: Best, epochs: int) -> Tensor:
         """``[B]`` which instances have made their steps, or need no more."""
