@@ -225,14 +225,14 @@ class RelEx(BlackBoxExplainer):
         logits = (0.1 * random.normal(_MASK, address)).to(batch.dtype)
         layout = lay_out_whole(batch, inputs, self.layers)
         entered = surrogates.entered(layout)
-        whole = surrogates.run(layout, entered=entered).output
+        whole = surrogates.run(layout).output
         share = self.size / batch.edges_per_instance[batch.edge_instance].to(batch.dtype)
         optimizer = torch.optim.Adam([logits], lr=self.mask_learning_rate, fused=True)
         for epoch in range(self.mask_epochs if batch.num_edges else 0):
             gates = self._gates(logits, address, epoch)
-            run = surrogates.run(layout, gates, entered)
+            run = surrogates.run_under(layout, gates, entered)
             of_output = 2 * (run.output - whole)
-            of_gates = surrogates.of_gates(layout, run, of_output, batch.num_edges)
+            of_gates = surrogates.of_gates(layout, run, entered, of_output, batch.num_edges)
             logits.grad = (of_gates + share) * gates * (1 - gates) / self._temperature
             optimizer.step()
         return logits.sigmoid()

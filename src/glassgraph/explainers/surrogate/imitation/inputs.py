@@ -16,7 +16,7 @@ class Inputs:
     """What surrogates know of the instances.
 
     Attributes:
-        x: ``[n, F + 1]`` normalized features, and whether a node is explained.
+        x: ``[n, F + 2]`` normalized features, whether a node is explained, and a one.
         edge: ``[e]`` entry of A for each edge.
         loop: ``[n]`` entry of A from each node to itself.
         num_nodes: ``[B]``.
@@ -39,11 +39,11 @@ class Inputs:
         into = 1 + zeros.index_add(0, fields.destination, ones)
         out = 1 + zeros.index_add(0, fields.source, ones)
         is_seed = zeros.index_fill(0, fields.seed.flatten(), 1).view(-1, 1)
-        known = [is_seed]
+        known = [is_seed, torch.ones_like(is_seed)]
         for x, at in zip(batch.features, batch.packed.node_position, strict=True):
             if x is not None:
                 own = _normalized(x.detach().to(dtype), owner[at], batch.num_instances)
-                known.insert(-1, own.new_zeros((batch.num_nodes, x.size(1))).index_copy(0, at, own))
+                known.insert(-2, own.new_zeros((batch.num_nodes, x.size(1))).index_copy(0, at, own))
         weight = (into[fields.destination] * out[fields.source]).rsqrt()
         return Inputs(
             x=torch.cat(known, dim=1),

@@ -20,15 +20,14 @@ from glassgraph.learn.sparse_product import Pattern, Sparse
 
 @dataclass(frozen=True)
 class Block:
-    """The messages of a block, from R rows of each instance to Q.
+    """What a block takes from R rows of each instance to Q.
 
     Attributes:
-        heard: ``[B * Q, B * R]`` entries of A for open edges, and from each node to itself.
+        heard: ``[B * 2 * Q, B * R]``: of each instance first a one where a row was before the
+            block, Q rows; then entries of A for open edges, and from each node to itself, Q rows.
         receiver: ``[K]`` the row of each entry, by row.
-        gate: ``[K]`` its edge, e where a node hears itself.
+        gate: ``[K]`` its edge; e for those of no edge.
         gate_by_column: ``[K]`` the same by column.
-        own: ``[B * Q, B * R]`` a one where a row was before the block.
-        before: ``[B * Q]`` the column of that one; 0 for rows that are nobody's.
         num_rows: Q.
     """
 
@@ -36,8 +35,6 @@ class Block:
     receiver: Tensor
     gate: Tensor
     gate_by_column: Tensor
-    own: Sparse
-    before: Tensor
     num_rows: int
 
     def under(self, gates: Tensor | None) -> Sparse:
@@ -54,7 +51,8 @@ class Layout:
     """M subgraphs of each of B instances as rows.
 
     Attributes:
-        x: ``[B, R, F + 1]`` inputs of the rows that the first block hears.
+        x: ``[B, R, F + 2]`` inputs of the rows that the first block hears.
+        x_heard: ``[B, 2 * Q, F + 2]`` what it hears of them.
         blocks: the messages of each block.
         read: ``[B * M, B * Q * S]`` what predictions read of the last block's rows: for graphs the
             mean over all nodes, otherwise each of S explained nodes.
@@ -62,6 +60,7 @@ class Layout:
     """
 
     x: Tensor
+    x_heard: Tensor
     blocks: tuple[Block, ...]
     read: Sparse
     num_samples: int
@@ -101,8 +100,14 @@ def _rows(
         below = above
     x = inputs.x.new_zeros((batch.num_instances * first.num_rows, inputs.x.size(1)))
     x = x.index_copy(0, first.row, inputs.x[first.node])
-    x = x.view(batch.num_instances, first.num_rows, -1)
-    return Layout(x, tuple(blocks), _read(batch, inputs, below), num_samples)
+    x_heard = blocks[0].heard @ x
+    return Layout(
+        x=x.view(batch.num_instances, first.num_rows, -1),
+        x_heard=x_heard.view(batch.num_instances, 2 * blocks[0].num_rows, -1),
+        blocks=tuple(blocks),
+        read=_read(batch, inputs, below),
+        num_samples=num_samples,
+    )
 
 
 def _block(
@@ -114,20 +119,25 @@ def _block(
     is_computed[above.node, above.sample] = True
     edge, at = (has_edge & is_computed[fields.destination]).nonzero(as_tuple=True)
     own = rows[above.node, above.sample]
-    receiver = torch.cat([above.row_of[fields.destination[edge], at], above.row])
-    sender = torch.cat([rows[fields.source[edge], at], own])
+    kept = above.row + above.row // above.num_rows * above.num_rows
+    receiver = above.row_of[fields.destination[edge], at]
+    receiver = receiver + (receiver // above.num_rows + 1) * above.num_rows
+    sender = torch.cat([own, rows[fields.source[edge], at], own])
     weight = torch.cat([inputs.edge[edge], inputs.loop[above.node]])
-    gate = torch.cat([edge, torch.full_like(own, batch.num_edges)])
-    size = batch.num_instances * above.num_rows, batch.num_instances * below.num_rows
-    pattern = Pattern.of(receiver, sender, *size)
-    ones = torch.ones_like(weight[: own.numel()])
+    weight = torch.cat([torch.ones_like(weight[: own.numel()]), weight])
+    ungated = torch.full_like(own, batch.num_edges)
+    gate = torch.cat([ungated, edge, ungated])
+    pattern = Pattern.of(
+        torch.cat([kept, receiver, kept + above.num_rows]),
+        sender,
+        2 * batch.num_instances * above.num_rows,
+        batch.num_instances * below.num_rows,
+    )
     return Block(
         heard=Sparse.of(pattern, weight),
-        receiver=receiver[pattern.by_row],
+        receiver=pattern.row[pattern.by_row],
         gate=gate[pattern.by_row],
         gate_by_column=gate[pattern.by_column],
-        own=Sparse.of(Pattern.of(above.row, own, *size), ones),
-        before=own.new_zeros(size[0]).index_copy(0, above.row, own),
         num_rows=above.num_rows,
     )
 
