@@ -65,8 +65,10 @@ def find_shared(rows: Tensor, edge: Tensor, candidates: Candidates) -> SharedRow
         candidates: the edges that belong to the site.
     """
     own = edge[edge >= 0]
-    is_left = ~torch.isin(candidates.edge, own)
-    if not own.numel() or not bool(is_left.any()):
+    if not own.numel():
+        return None
+    is_left = ~_are_among(own, candidates.edge)
+    if not bool(is_left.any()):
         return None
     source, destination = candidates.source[is_left], candidates.destination[is_left]
     span = 1 + int(max(rows.max(), source.max(), destination.max()))
@@ -82,3 +84,11 @@ def find_shared(rows: Tensor, edge: Tensor, candidates: Candidates) -> SharedRow
     row, other = row[is_found], candidates.edge[is_left][is_found]
     owners = torch.ones_like(edge).index_add(0, row, torch.ones_like(row))
     return SharedRows(row, other, owners)
+
+
+def _are_among(some: Tensor, numbers: Tensor) -> Tensor:
+    """``[k]`` which of the numbers ``[k]`` are among some of them; there is at least one."""
+    size = 1 + int(torch.maximum(some.max(), numbers.max()))
+    is_there = torch.zeros(size, dtype=torch.bool, device=numbers.device)
+    is_there[some] = True
+    return is_there[numbers]

@@ -115,11 +115,13 @@ class SavedRun:
         """What is left to explain, each batch with the positions it covers."""
         if self.num_done == len(self._instances):
             return
-        done = torch.cat([torch.empty(0).long(), *(part.position for part in self.parts)])
-        done = done.to(self._instances.index.device)
+        is_done = torch.zeros(len(self._instances), dtype=torch.bool)
+        for part in self.parts:
+            is_done[part.position] = True
+        is_done = is_done.to(self._instances.index.device)
         found = preparation.batches(self._instances, self._target, budget, self._schedule)
         for position, batch in found:
-            is_left = ~torch.isin(position, done)
+            is_left = ~is_done[position]
             if bool(is_left.all()):
                 yield position, batch
             elif bool(is_left.any()):
