@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -162,3 +165,29 @@ def test_gradients_are_had_inside_any_mode_of_the_users(mode: type) -> None:
     assert expected[0].edge_mask.any()
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one.edge_mask, other.edge_mask)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_threads_that_are_not_there() -> None:
+    model = Cached("gcn")
+    is_held, may_go = Event(), Event()
+
+    def hold() -> None:
+        with protected(model):
+            is_held.set()
+            may_go.wait()
+
+    thread = Thread(target=hold)
+    thread.start()
+    try:
+        assert is_held.wait(60)
+        child = os.fork()
+        if not child:  # pragma: no cover - in the other process
+            signal.alarm(30)
+            with protected(model):
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    finally:
+        may_go.set()
+        thread.join()

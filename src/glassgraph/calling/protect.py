@@ -7,12 +7,14 @@ interrupt: training flags of every submodule, ``requires_grad``, parameters, buf
 tensors that modules hold (the entries, not their values alone), layer caches, and the random
 generators of torch, numpy and Python.
 
-One thread at a time has a model; others wait for it. Two models in two threads run side by side.
+One thread at a time has a model; others wait for it. Two models in two threads run side by side. A
+process that is forked meanwhile waits for nobody.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +46,17 @@ def _lock_of(model: nn.Module) -> RLock:
     """The lock of a model, shared by all explainers of it."""
     with _locks_guard:
         return _locks.setdefault(unwrapped(model), RLock())
+
+
+def _unlock_all() -> None:
+    """In a forked process the threads that held locks are gone, and nobody would release them."""
+    global _locks_guard
+    _locks_guard = Lock()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_all)
 
 
 @contextmanager
