@@ -75,6 +75,19 @@ def test_options_become_arguments_and_what_is_not_given_is_left_to_the_experimen
     }  # fmt: skip
 
 
+def test_help_names_the_words_that_an_option_takes() -> None:
+    def shown_help(option: Option) -> str:
+        annotation = option.parameter().annotation
+        return str(annotation.__metadata__[0].help)
+
+    assert shown_help(several("part", "Parts", choices=("one", "two"))) == (
+        "Parts; repeat for several. One of one, two."
+    )
+    named = several("part", "Part, one or two", choices=("one", "two"))
+    assert shown_help(named) == "Part, one or two; repeat for several."
+    assert shown_help(count("nodes", None, "Nodes.")) == "Nodes."
+
+
 def test_mistakes_in_options_are_told_before_anything_runs(tmp_path: Path) -> None:
     def run(**_: Any) -> Iterator[Found]:
         raise AssertionError

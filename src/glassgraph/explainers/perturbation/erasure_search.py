@@ -59,7 +59,8 @@ class ErasureSearch(Explainer):
 
     The set is the answer. To rank edges ask `glassgraph.Occlusion`: by robust fidelity the order in
     which edges go was better than random scores on no more than half of the survey's data sets
-    (``docs/survey.md``).
+    (``docs/survey.md``). With ``exact_up_to=0`` there is such an order among small sets, too, where
+    the exact search leaves zeros.
 
     With ``pairs`` sets are of undirected edges: an edge and its reverse are kept or removed
     together, and count as one.

@@ -23,7 +23,7 @@ class Option:
         help: one line.
         default: value without the option; None leaves it to the experiment.
         least: smallest number.
-        choices: words that are allowed; none for all.
+        choices: words that are allowed, which `--help` names; none for all.
         is_many: whether it may be repeated, for a list.
         is_required: whether there is no default.
         to: the experiment's name for it, if that is another.
@@ -55,7 +55,7 @@ class Option:
         about = typer.Option(
             *self.spellings,
             min=self.least,
-            help=self.help,
+            help=self._help_with_choices(),
             show_default=self.otherwise or True,
         )
         return inspect.Parameter(
@@ -64,6 +64,12 @@ class Option:
             default=inspect.Parameter.empty if self.is_required else self.default,
             annotation=Annotated[kind, about],
         )
+
+    def _help_with_choices(self) -> str:
+        """The help, with the words that are allowed where it does not name them."""
+        if all(word in self.help for word in self.choices):
+            return self.help
+        return f"{self.help} One of {', '.join(self.choices)}."
 
     def argument(self, value: Any) -> dict[str, Any]:
         """What the experiment is called with: nothing where its own default counts.

@@ -71,6 +71,10 @@ METHODS = {
     "causal_screening_isolated": Method("causal_screening", {"pairs": True, **_ISOLATED}),
     "erasure_search": Method("erasure_search"),
     "erasure_search_isolated": Method("erasure_search", {"pairs": True, **_ISOLATED}),
+    # Bonds outside of the set come in the order in which they went, where they are 0 above.
+    "erasure_search_isolated_greedy": Method(
+        "erasure_search", {"pairs": True, "exact_up_to": 0, **_ISOLATED}
+    ),
 }
 #: Methods that take seconds for a molecule are asked by name.
 LONG = ("subgraphx",)

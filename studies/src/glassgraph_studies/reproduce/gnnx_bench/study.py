@@ -26,7 +26,10 @@ ONE_PASS = (
     *("saliency", "edge_gradients", "occlusion", "occlusion_isolated"),
     *("integrated_gradients", "grad_cam"),
 )
-SEARCHES = ("causal_screening_isolated", "erasure_search_isolated")
+SEARCHES = (
+    *("causal_screening_isolated", "erasure_search_isolated"),
+    "erasure_search_isolated_greedy",
+)
 _STABILITY = "stability_seeds_overlap"
 
 
@@ -179,6 +182,7 @@ GNNX_BENCH = Study(
                 "causal_screening_isolated",
                 "erasure_search",
                 "erasure_search_isolated",
+                "erasure_search_isolated_greedy",
             ),
         ),
         count("molecules", 150, "Molecules explained for each seed."),
