@@ -119,6 +119,7 @@ def _block(
     is_computed[above.node, above.sample] = True
     edge, at = (has_edge & is_computed[fields.destination]).nonzero(as_tuple=True)
     own = rows[above.node, above.sample]
+    # Row q of instance b comes twice: b * 2Q + q is what it was, b * 2Q + Q + q what it hears.
     kept = above.row + above.row // above.num_rows * above.num_rows
     receiver = above.row_of[fields.destination[edge], at]
     receiver = receiver + (receiver // above.num_rows + 1) * above.num_rows
