@@ -48,7 +48,7 @@ slow: $(STAMP)  ## the tests that make test leaves out
 
 test-all: test slow laws  ## make test, the slow tests, and every law of every method in every case
 
-quick: $(STAMP)  ## one case per method and law, in two minutes at most; make test asks for everything
+quick: $(STAMP)  ## one case per method and law, in two minutes; make test asks for everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m quick
 
 test-oldest: $(OLDEST)/.installed  ## the quick tests with the oldest versions that are supported

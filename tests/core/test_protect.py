@@ -184,9 +184,12 @@ def test_a_forked_process_does_not_wait_for_threads_that_are_not_there() -> None
         assert is_held.wait(60)
         child = os.fork()
         if not child:  # pragma: no cover - in the other process
-            signal.alarm(30)
-            with protected(model):
-                os._exit(7)
+            try:
+                signal.alarm(30)
+                with protected(model):
+                    os._exit(7)
+            finally:
+                os._exit(1)  # whatever went wrong, no second process goes on with the tests
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     finally:
         may_go.set()

@@ -61,7 +61,7 @@ _AFTER_FAILURE = (
 )
 def unchanged_after_error(subject: Subject, case: AnyCase) -> None:
     """Model and data are unchanged where the model or `attribute` raises an error."""
-    _fail_everywhere(subject, case, Blown, later=range(5, 16, 2))
+    _fail_everywhere(subject, case, Blown)
 
 
 @law(
@@ -71,17 +71,13 @@ def unchanged_after_error(subject: Subject, case: AnyCase) -> None:
 )
 def unchanged_after_interrupt(subject: Subject, case: AnyCase) -> None:
     """Model and data are unchanged where a user interrupts."""
-    _fail_everywhere(subject, case, KeyboardInterrupt, later=range(6, 16, 2))
-
-
-#: At which calls of the model both laws fail; of later ones each takes every second.
-_EARLY = range(1, 5)
+    _fail_everywhere(subject, case, KeyboardInterrupt)
 
 
 def _fail_everywhere(
-    subject: Subject, case: AnyCase, error: type[BaseException], later: range
+    subject: Subject, case: AnyCase, error: type[BaseException], last_call: int = 16
 ) -> None:
-    """Fail at the n-th call of one model, for many n, and at the end of `attribute`.
+    """Fail at the n-th call of one model, for every n, and at the end of `attribute`.
 
     The model is the same throughout, as that of a user who tries again.
     """
@@ -89,7 +85,7 @@ def _fail_everywhere(
     fuse = _Fuse(error)
     handle = _last_layer(model).register_forward_pre_hook(fuse)
     before = snapshot(model, data)
-    for call in (*_EARLY, *later):
+    for call in range(1, last_call):
         fuse.set(call)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FallbackWarning)

@@ -27,7 +27,8 @@ ONE_PASS = (
     *("integrated_gradients", "grad_cam"),
 )
 SEARCHES = (
-    *("causal_screening_isolated", "erasure_search_isolated"),
+    "causal_screening_isolated",
+    "erasure_search_isolated",
     "erasure_search_isolated_greedy",
 )
 _STABILITY = "stability_seeds_overlap"
